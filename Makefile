@@ -1,0 +1,55 @@
+# demo, test, lint and bench each set up what they need in .venv
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHEET ?= contact-sheet.html
+# Own videos go into the default library, the samples into one of their own.
+LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
+export VIDEOS QUERY SHEET LIBRARY
+
+.PHONY: demo test test-slow lint format bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="words"
+	@$(BIN)/vsearch --library "$$LIBRARY" demo --sheet "$$SHEET" \
+		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
+
+test: $(VENV)/.dev  ## everything that takes seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev  ## what takes minutes: kills, memory, wheels
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## CLIPS=folder of clips with clips.jsonl beside it
+	$(BIN)/python -m tests.benchmarks.bench_retrieval $(CLIPS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
+
+# Debian ships venv without ensurepip unless python3-venv is installed; pip can fill the gap.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"vsearch needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --quiet --python $(BIN)/python install pip; }
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	@echo "Installing vsearch …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	@echo "Installing vsearch with what its tests need (torch among it: this takes a while) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.demo

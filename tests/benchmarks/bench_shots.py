@@ -1,0 +1,191 @@
+"""Shot detectors on concatenations of real clips: python tests/benchmarks/bench_shots.py CLIPS
+
+Cuts are known because we make them; flashes, dips to black and whip pans are put in as traps. The
+clips are split in two: constants may be tuned on the first half, the second half is for judging.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vsearch.errors import MediaError
+from vsearch.media.shots import ContentDetector
+from vsearch.media.video import Sampler
+from vsearch.types import FrameBatch, Images, Span, Times
+
+TOLERANCE = 0.25  # seconds
+CUT_INSIDE = ("bikes", "demo_demo", "sample_demo_3", "media_cat", "opossum", "vggsound_3")
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A concatenation with its true cuts."""
+
+    images: Images  # uint8 (N, 36, 64, 3)
+    times: Times  # float64 (N,) seconds
+    cuts: Times  # float64 (C,) seconds
+
+
+class Recorder:
+    """A detector that only remembers what it saw."""
+
+    def __init__(self) -> None:
+        self.batches: list[FrameBatch] = []
+
+    def see(self, batch: FrameBatch) -> None:
+        self.batches.append(batch)
+
+    def cuts(self) -> Times:
+        return np.empty(0)
+
+
+Detector = Callable[[Film], Times]
+
+
+def clips(folder: Path) -> Iterator[Film]:
+    """The first 8 seconds of each clip that has no cut inside."""
+    for path in sorted(folder.iterdir()):
+        if any(name in path.name for name in CUT_INSIDE):
+            continue
+        seen = Recorder()
+        try:
+            for _ in Sampler(path, fps=1, short_side=16, span=Span(0, 8), detector=seen):
+                pass
+        except MediaError:
+            continue
+        images = np.concatenate([batch.images for batch in seen.batches])
+        times = np.concatenate([batch.times for batch in seen.batches])
+        if len(times) > 20:
+            yield Film(images, times - times[0], np.empty(0))
+
+
+def flashed(images: Images, at: int, rng: np.random.Generator) -> None:
+    """One to three frames much brighter."""
+    lit = images[at : at + rng.integers(1, 4)]
+    lit[:] = np.minimum(lit.astype(int) + 150, 255)
+
+
+def dipped(images: Images, at: int, rng: np.random.Generator) -> None:
+    """To black and back within about a second."""
+    light = np.abs(np.linspace(-1, 1, len(images[at - 12 : at + 12])))[:, None, None, None]
+    images[at - 12 : at + 12] = (images[at - 12 : at + 12] * light).astype(np.uint8)
+
+
+def panned(images: Images, at: int, rng: np.random.Generator) -> None:
+    """A fast turn of the camera to the right and on."""
+    for step, index in enumerate(range(at, min(at + 10, len(images)))):
+        images[index] = np.roll(images[index], -int(rng.integers(3, 6)) * step, axis=1)
+    images[at + 10 :] = np.roll(images[at + 10 :], -40, axis=2)
+
+
+def film(pool: list[Film], rng: np.random.Generator, shots: int = 12) -> Film:
+    """`shots` stretches of different clips, every other one with a trap in it."""
+    images: list[Images] = []
+    times: list[Times] = []
+    cuts: list[float] = []
+    now = 0.0
+    for index in rng.permutation(len(pool))[:shots]:
+        clip = pool[index]
+        first = rng.uniform(0, max(clip.times[-1] - 1.5, 0.01))
+        part = (clip.times >= first) & (clip.times < first + rng.uniform(1.0, 4.0))
+        picked, step = clip.images[part].copy(), clip.times[part] - clip.times[part][0]
+        if len(picked) > 40 and rng.random() < 0.5:
+            trap = (flashed, dipped, panned)[rng.integers(3)]
+            trap(picked, int(rng.integers(14, len(picked) - 14)), rng)
+        images.append(picked)
+        times.append(now + step)
+        now = float(times[-1][-1]) + float(np.median(np.diff(step)))
+        cuts.append(now)
+    return Film(np.concatenate(images), np.concatenate(times), np.array(cuts[:-1]))
+
+
+def ours(film: Film) -> Times:
+    """The detector of vsearch."""
+    detector = ContentDetector()
+    for start in range(0, len(film.times), 64):
+        part = slice(start, start + 64)
+        detector.see(FrameBatch(film.images[part], film.times[part]))
+    return detector.cuts()
+
+
+def scenedetect(make: Callable[[], Any]) -> Detector:
+    """A detector of PySceneDetect, fed frame by frame."""
+    from scenedetect import FrameTimecode
+
+    def detect(film: Film) -> Times:
+        detector = make()
+        found = []
+        for index, image in enumerate(film.images[..., ::-1]):
+            found += detector.process_frame(FrameTimecode(index, 30.0), np.ascontiguousarray(image))
+        found += detector.post_process(FrameTimecode(len(film.times) - 1, 30.0))
+        return film.times[[code.frame_num for code in found]]
+
+    return detect
+
+
+def detectors() -> dict[str, Detector]:
+    """What is compared."""
+    rows: dict[str, Detector] = {"vsearch": ours}
+    try:
+        from scenedetect.detectors import AdaptiveDetector
+        from scenedetect.detectors import ContentDetector as Content
+    except ImportError:
+        return rows
+    for level in (20, 27, 35, 45, 55):
+        rows[f"PySceneDetect content {level}"] = scenedetect(lambda x=level: Content(threshold=x))
+    for ratio, least in ((2, 15), (3, 15), (4, 15), (3, 25), (5, 25)):
+        rows[f"PySceneDetect adaptive {ratio} {least}"] = scenedetect(
+            lambda r=ratio, m=least: AdaptiveDetector(adaptive_threshold=r, min_content_val=m)
+        )
+    return rows
+
+
+def hits(found: Times, true: Times) -> int:
+    """How many true cuts have a found one of their own within the tolerance."""
+    left = list(found)
+    count = 0
+    for cut in true:
+        near = [at for at in left if abs(at - cut) <= TOLERANCE]
+        if near:
+            left.remove(min(near, key=lambda at: abs(at - cut)))
+            count += 1
+    return count
+
+
+def score(detect: Detector, films: list[Film]) -> str:
+    """Precision, recall, F1 and CPU time of one detector, as a row."""
+    begin = time.process_time()
+    found = [detect(film) for film in films]
+    spent = time.process_time() - begin
+    frames = sum(len(film.times) for film in films)
+    right = sum(hits(cuts, film.cuts) for cuts, film in zip(found, films, strict=True))
+    precision = right / max(sum(map(len, found)), 1)
+    recall = right / sum(len(film.cuts) for film in films)
+    f1 = 2 * right / max(sum(map(len, found)) + sum(len(film.cuts) for film in films), 1)
+    return f"{precision:.3f} {recall:.3f} {f1:.3f} {spent / frames * 1e6:7.0f}"
+
+
+def main(folder: str) -> None:
+    """Print the table."""
+    pool = list(clips(Path(folder)))
+    halves = {"tuning": pool[::2], "judging": pool[1::2]}
+    for name, half in halves.items():
+        rng = np.random.default_rng(7)
+        films = [film(half, rng) for _ in range(25)]
+        assert all(a < b for one in films for a, b in pairwise(one.times.tolist()))
+        cuts = sum(len(one.cuts) for one in films)
+        print(f"\n{name}: {len(half)} clips, {cuts} cuts   precision recall F1 CPU-us/frame")
+        for title, detect in detectors().items():
+            print(f"{title:28} {score(detect, films)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,130 @@
+"""Every VectorIndex answers as the exact one does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from vsearch.protocols import VectorIndex
+from vsearch.vectors.exact import ExactIndex
+from vsearch.vectors.faiss_index import FaissIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vsearch.types import Ids, Matrix
+
+DIM = 16
+
+
+def unit_rows(count: int, seed: int = 0) -> Matrix:
+    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def ids(*values: int) -> Ids:
+    return np.array(values, np.int64)
+
+
+@pytest.fixture(params=[ExactIndex, FaissIndex])
+def cls(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def index(cls: Any) -> VectorIndex:
+    made: VectorIndex = cls(DIM)
+    return made
+
+
+def test_it_is_a_vector_index(index: VectorIndex) -> None:
+    assert isinstance(index, VectorIndex)
+    assert len(index) == 0
+
+
+def test_the_nearest_come_first_with_their_inner_products(index: VectorIndex) -> None:
+    vectors = unit_rows(50)
+    index.upsert(np.arange(100, 150), vectors)
+    found, scores = index.search(vectors[7], 5)
+    expected = np.argsort(-(vectors @ vectors[7]))[:5]
+    assert found.tolist() == (expected + 100).tolist()
+    assert scores == pytest.approx(np.sort(vectors @ vectors[7])[::-1][:5], abs=1e-5)
+    assert found.dtype == np.int64
+    assert scores.dtype == np.float32
+
+
+def test_more_than_there_is_gives_all_there_is(index: VectorIndex) -> None:
+    index.upsert(ids(1, 2, 3), unit_rows(3))
+    assert sorted(index.search(unit_rows(1)[0], 10)[0]) == [1, 2, 3]
+
+
+def test_an_empty_index_finds_nothing(index: VectorIndex) -> None:
+    found, scores = index.search(unit_rows(1)[0], 10)
+    assert found.shape == scores.shape == (0,)
+
+
+def test_upsert_replaces_a_vector(index: VectorIndex) -> None:
+    vectors = unit_rows(4)
+    index.upsert(ids(1, 2), vectors[:2])
+    index.upsert(ids(2, 3), vectors[2:])
+    assert len(index) == 3
+    assert index.search(vectors[2], 1)[0].tolist() == [2]
+
+
+def test_of_equal_ids_in_one_call_the_last_vector_counts(index: VectorIndex) -> None:
+    vectors = unit_rows(2)
+    index.upsert(ids(5, 5), vectors)
+    assert len(index) == 1
+    assert index.search(vectors[1], 1)[1] == pytest.approx([1.0], abs=1e-5)
+
+
+def test_removed_ids_are_never_found_and_unknown_ones_are_passed_over(index: VectorIndex) -> None:
+    vectors = unit_rows(10)
+    index.upsert(np.arange(10), vectors)
+    index.remove(ids(3, 99))
+    assert len(index) == 9
+    assert 3 not in index.search(vectors[3], 10)[0]
+
+
+def test_among_restricts_the_search(index: VectorIndex) -> None:
+    vectors = unit_rows(100)
+    index.upsert(np.arange(100), vectors)
+    found, _ = index.search(vectors[0], 10, among=ids(5, 6, 700))
+    assert sorted(found) == [5, 6]
+    assert len(index.search(vectors[0], 10, among=ids())[0]) == 0
+
+
+def test_equal_scores_are_ordered_by_id(index: VectorIndex) -> None:
+    index.upsert(ids(9, 4, 6), np.repeat(unit_rows(1), 3, axis=0))
+    assert index.search(unit_rows(1)[0], 3)[0].tolist() == [4, 6, 9]
+
+
+def test_it_saves_and_loads(index: VectorIndex, cls: Any, tmp_path: Path) -> None:
+    vectors = unit_rows(20)
+    index.upsert(np.arange(20), vectors)
+    index.save(tmp_path / "deep" / "index")
+    again = cls.load(tmp_path / "deep" / "index")
+    assert len(again) == 20
+    assert again.search(vectors[4], 3)[0].tolist() == index.search(vectors[4], 3)[0].tolist()
+    again.upsert(ids(77), unit_rows(1, seed=9))  # a loaded index can be changed
+    again.remove(ids(0))
+    assert len(again) == 20
+
+
+def test_an_empty_index_saves_and_loads(index: VectorIndex, cls: Any, tmp_path: Path) -> None:
+    index.save(tmp_path / "index")
+    assert len(cls.load(tmp_path / "index")) == 0
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk" * 100])
+def test_a_file_that_is_no_index_is_refused(cls: Any, tmp_path: Path, junk: bytes) -> None:
+    (tmp_path / "index").write_bytes(junk)
+    with pytest.raises((ValueError, OSError, EOFError)):
+        cls.load(tmp_path / "index")
+
+
+def test_vectors_of_another_size_are_refused(index: VectorIndex) -> None:
+    with pytest.raises(ValueError, match="vectors"):
+        index.upsert(ids(1), np.ones((1, DIM + 1), np.float32))

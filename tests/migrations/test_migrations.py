@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from schemas import FUTURE, frozen, future, revision_of
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.pool import NullPool
+
+from vsearch.catalog.database import HEAD, SHIPPED, open_engine
+from vsearch.catalog.models import Base
+from vsearch.catalog.repository import Catalog
+from vsearch.types import Counts, Space, Span
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASED = sorted(file.stem.removeprefix("v") for file in Path(__file__).parent.glob("v*.sql"))
+SPACE = Space("clip-tiny-00112233", 4, speaks_text=True)
+
+
+def test_the_head_in_the_code_is_the_newest_script() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SHIPPED.scripts))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [HEAD]
+    assert sorted(script.revision for script in scripts.walk_revisions()) == RELEASED, (
+        "freeze a library of every schema in tests/migrations/v<revision>.sql"
+    )
+
+
+def test_the_models_are_what_the_migrations_make(tmp_path: Path) -> None:
+    Catalog.open(tmp_path / "made.sqlite3", create=True).close()
+    made = create_engine(f"sqlite:///{tmp_path / 'made.sqlite3'}", poolclass=NullPool)
+    modelled = create_engine(f"sqlite:///{tmp_path / 'modelled.sqlite3'}", poolclass=NullPool)
+    Base.metadata.create_all(modelled)
+    with made.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+    for table in Base.metadata.tables:  # what Alembic does not compare
+        one, other = inspect(made), inspect(modelled)
+        assert one.get_check_constraints(table) == other.get_check_constraints(table)
+        assert one.get_foreign_keys(table) == other.get_foreign_keys(table)
+        assert one.get_pk_constraint(table) == other.get_pk_constraint(table)
+    for engine in (made, modelled):
+        sql = _tables(Path(str(engine.url.database)))
+        assert all("AUTOINCREMENT" in sql[table] for table in ("videos", "segments"))
+
+
+def _tables(file: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(file)) as raw:
+        return dict(raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+
+
+@pytest.mark.parametrize("revision", RELEASED)
+def test_a_library_of_every_released_schema_opens_with_all_its_data(
+    revision: str, tmp_path: Path
+) -> None:
+    with Catalog.open(frozen(revision, tmp_path / "catalog.sqlite3")) as catalog:
+        _holds_everything(catalog)
+    assert revision_of(tmp_path / "catalog.sqlite3") == HEAD
+
+
+def _holds_everything(catalog: Catalog) -> None:
+    """Everything in v0001.sql; a later schema may hold more."""
+    assert catalog.check() == []
+    assert catalog.revision() == 3
+    assert (catalog.space(), catalog.pooler()) == (SPACE, "mean")
+    assert catalog.counts() == Counts(2, 3, 6.0, 12)
+    beach, odd = catalog.videos()
+    assert beach.path == Path("/videos/holiday/beach.mp4")
+    assert odd.path == Path("/videos/\udcff odd.mkv")
+    assert (beach.note, odd.note) == (None, "cut short")
+    assert (beach.fingerprint, beach.size, beach.frames) == ("aa11", 1000, 8)
+    assert beach.modified == 1_700_000_000_000_000_000
+    assert [catalog.sampled_at(video.id) for video in (beach, odd)] == [2.0, 2.0]
+    assert [s.span for s in catalog.segments_of(beach.id)] == [Span(0, 2.5), Span(2.5, 4)]
+    ids, vectors = catalog.vectors(None, SPACE)
+    assert ids.tolist() == [1, 2, 3]
+    stored = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0.6, 0.8, 0, 0]], np.float32)
+    np.testing.assert_allclose(vectors, stored, atol=1e-3)
+    with catalog.begin() as change:
+        _, gone = change.add_segments(odd.id, [Span(2, 3)] * 2, vectors[:2], SPACE)
+        assert gone == 6  # 4 was given before
+        change.remove_videos([odd.id])
+    assert catalog.vectors(None, SPACE)[0].tolist() == [1, 2]
+
+
+def test_tables_that_are_built_anew_lose_nothing(tmp_path: Path) -> None:
+    file = frozen("0001", tmp_path / "catalog.sqlite3")
+    schema = future(tmp_path / "scripts")
+    with Catalog(file, open_engine(file, schema=schema)) as catalog:
+        _holds_everything(catalog)
+    assert revision_of(file) == FUTURE
+    assert "title" in _tables(file)["videos"]
+    assert "ON DELETE CASCADE" in _tables(file)["segments"]
+
+
+def test_a_backup_is_made_before_an_upgrade(tmp_path: Path) -> None:
+    file = frozen("0001", tmp_path / "catalog.sqlite3")
+    with closing(sqlite3.connect(file, isolation_level=None)) as raw:
+        raw.execute("UPDATE library SET pooler = 'trained'")  # in the log, not yet in the file
+        open_engine(file, schema=future(tmp_path / "scripts")).dispose()
+    backup = tmp_path / "catalog.sqlite3.0001.bak"
+    assert revision_of(backup) == "0001"
+    with Catalog.open(backup) as catalog:
+        assert catalog.pooler() == "trained"
+        assert catalog.counts().segments == 3
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left == {"catalog.sqlite3", backup.name, "scripts"}
+
+
+def test_no_backup_is_made_of_a_new_library(tmp_path: Path) -> None:
+    Catalog.open(tmp_path / "catalog.sqlite3", create=True).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["catalog.sqlite3"]
+
+
+def test_a_migration_that_fails_leaves_the_library_as_it_was(tmp_path: Path) -> None:
+    file = frozen("0001", tmp_path / "catalog.sqlite3")
+    schema = future(tmp_path / "scripts")
+    script = schema.scripts / "versions" / f"{FUTURE}_future.py"
+    script.write_text(script.read_text() + "    raise RuntimeError('half-way')\n")
+    with pytest.raises(RuntimeError, match="half-way"):
+        open_engine(file, schema=schema)
+    assert revision_of(file) == "0001"
+    with Catalog.open(file) as catalog:
+        _holds_everything(catalog)
+
+
+def test_opening_an_up_to_date_library_needs_neither_alembic_nor_the_orm(tmp_path: Path) -> None:
+    file = frozen(HEAD, tmp_path / "catalog.sqlite3")
+    code = (
+        "import sys; from pathlib import Path; from vsearch.catalog.repository import Catalog\n"
+        "assert 'sqlalchemy' not in sys.modules\n"
+        "with Catalog.open(Path(sys.argv[1])) as catalog: assert len(catalog.videos()) == 2\n"
+        "assert not {'alembic', 'sqlalchemy.orm', 'filelock'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(file)], cwd=ROOT, check=True, timeout=60)

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from rows import OTHER, SPACE, add_video, index, spans, unit
+
+from vsearch.catalog.repository import Catalog
+from vsearch.errors import LibraryError
+from vsearch.types import Counts, Segment, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
+        yield opened
+
+
+def test_a_new_catalogue_is_empty_and_sound(catalog: Catalog) -> None:
+    assert catalog.revision() == 0
+    assert catalog.space() is None
+    assert catalog.pooler() is None
+    assert catalog.videos() == []
+    assert catalog.segment_ids().shape == (0,)
+    assert catalog.counts() == Counts(0, 0, 0.0, 0)
+    assert catalog.check() == []
+    ids, vectors = catalog.vectors(None, SPACE)
+    assert ids.shape == (0,)
+    assert vectors.shape == (0, 16)
+    assert list(catalog.iter_vectors(SPACE)) == []
+
+
+def test_what_was_added_is_read_back_after_reopening(tmp_path: Path) -> None:
+    file = tmp_path / "new folder" / "100% café.sqlite3"
+    with Catalog.open(file, create=True) as catalog, catalog.begin() as change:
+        change.set_space(SPACE, "mean")
+        video = add_video(change, "/videos/a.mp4", note="cut short")
+        ids = change.add_segments(video.id, spans(2), unit(2), SPACE)
+    with Catalog.open(file) as catalog:
+        assert catalog.space() == SPACE
+        assert catalog.pooler() == "mean"
+        assert catalog.videos() == [video]
+        assert catalog.video(video.id) == video
+        assert catalog.find(Path("/videos/a.mp4")) == video
+        assert catalog.by_fingerprint("f0") == [video]
+        assert catalog.sampled_at(video.id) == 2.0
+        assert catalog.segments_of(video.id) == [
+            Segment(int(ids[0]), video.id, Span(0, 2)),
+            Segment(int(ids[1]), video.id, Span(2, 4)),
+        ]
+        assert catalog.counts() == Counts(1, 2, 10.0, 20)
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain.mp4", "日本 é.mp4".encode(), b"\xff\xfe bytes.mp4", b'it\'s "new"\nline.mp4']
+)
+def test_any_file_name_is_kept(catalog: Catalog, name: bytes) -> None:
+    path = "/videos/" + os.fsdecode(name)
+    video, _ = index(catalog, path)
+    assert catalog.find(Path(path)) == video
+    assert catalog.videos() == [video]
+    assert catalog.videos(["*.mp4"]) == [video]
+    assert os.fsencode(catalog.video(video.id).path) == b"/videos/" + name
+
+
+def test_a_note_about_a_file_name_of_odd_bytes_is_kept_printable(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        video = add_video(change, "/a.mp4", note="cannot read \udcff.mp4")
+    assert catalog.video(video.id).note == video.note == "cannot read \\udcff.mp4"
+
+
+def test_videos_come_sorted_by_path(catalog: Catalog) -> None:
+    for name in ("/b.mp4", "/\udcff.mp4", "/a.mp4", "/é.mp4"):
+        index(catalog, name)
+    found = [str(video.path) for video in catalog.videos()]
+    assert found == ["/a.mp4", "/b.mp4", "/é.mp4", "/\udcff.mp4"]
+
+
+def test_videos_are_chosen_by_glob(catalog: Catalog) -> None:
+    for name in ("/v/holiday/a.mp4", "/v/work/b.mp4", "/v/work/c'; DROP TABLE videos; --.mkv"):
+        index(catalog, name)
+    assert [v.path.name for v in catalog.videos(["HOLIDAY/*"])] == ["a.mp4"]
+    assert [v.path.name for v in catalog.videos(["a.*", "b.*"])] == ["a.mp4", "b.mp4"]
+    assert len(catalog.videos(["*'; DROP TABLE videos; --*"])) == 1
+    assert catalog.videos(["nothing"]) == []
+
+
+def test_a_video_that_is_not_there_is_told(catalog: Catalog) -> None:
+    assert catalog.find(Path("/none.mp4")) is None
+    assert catalog.by_fingerprint("none") == []
+    assert catalog.videos_by_id([7]) == {}
+    with pytest.raises(LibraryError, match="no video 7"):
+        catalog.video(7)
+    with pytest.raises(LibraryError, match="no video 7"):
+        catalog.sampled_at(7)
+
+
+def test_several_videos_are_read_at_once(catalog: Catalog) -> None:
+    a, _ = index(catalog, "/a.mp4")
+    b, _ = index(catalog, "/b.mp4")
+    assert catalog.videos_by_id([b.id, a.id, 99]) == {a.id: a, b.id: b}
+
+
+def test_segments_come_in_the_order_asked_without_unknown_ones(catalog: Catalog) -> None:
+    video, ids = index(catalog, "/a.mp4", 3)
+    asked = np.array([ids[2], 999, ids[0], ids[2]])
+    assert [segment.id for segment in catalog.segments(asked)] == [3, 1, 3]
+    assert catalog.segments(np.array([], np.int64)) == []
+    assert catalog.segment_ids([video.id, 99]).tolist() == [1, 2, 3]
+    assert catalog.segment_ids([]).tolist() == []
+
+
+def test_vectors_come_in_the_order_asked_without_unknown_ones(catalog: Catalog) -> None:
+    _, ids = index(catalog, "/a.mp4", 3)
+    asked = np.array([ids[2], 999, ids[0], -1, ids[2]])
+    found, vectors = catalog.vectors(asked, SPACE)
+    assert found.tolist() == [3, 1, 3]
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, unit(3)[[2, 0, 2]], atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_vectors_of_another_space_are_none(catalog: Catalog) -> None:
+    _, ids = index(catalog, "/a.mp4")
+    assert len(catalog.vectors(None, OTHER)[0]) == 0
+    assert len(catalog.vectors(ids, OTHER)[0]) == 0
+
+
+def test_more_ids_than_sqlite_has_variables(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        video = add_video(change, "/long.mp4")
+        ids = change.add_segments(video.id, spans(40_000), unit(40_000), SPACE)
+    backwards = ids[::-1]
+    assert [segment.id for segment in catalog.segments(backwards)] == backwards.tolist()
+    found, vectors = catalog.vectors(backwards, SPACE)
+    np.testing.assert_array_equal(found, backwards)
+    assert vectors.shape == (40_000, 16)
+    assert catalog.segment_ids(range(40_000)).tolist() == ids.tolist()
+
+
+def test_vectors_stream_in_batches_of_one_state(catalog: Catalog) -> None:
+    index(catalog, "/a.mp4", 5)
+    stream = catalog.iter_vectors(SPACE, batch=2)
+    first, _ = next(stream)
+    index(catalog, "/b.mp4", 5)  # the writer does not wait for the reader
+    rest = np.concatenate([ids for ids, _ in stream])
+    assert [*first, *rest] == [1, 2, 3, 4, 5]
+    chosen = catalog.iter_vectors(SPACE, np.array([9, 4, 77]))
+    assert [ids.tolist() for ids, _ in chosen] == [[4, 9]]
+
+
+def test_threads_read_while_another_writes(catalog: Catalog) -> None:
+    failures: list[str] = []
+
+    def read() -> None:
+        for _ in range(30):
+            ids, vectors = catalog.vectors(None, SPACE)
+            if len(ids) % 3 or len(vectors) != len(ids):
+                failures.append(f"half a video was seen: {ids}")
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for number in range(10):
+        index(catalog, f"/{number}.mp4", 3)
+    for reader in readers:
+        reader.join()
+    assert not failures
+    assert catalog.counts().segments == 30
+
+
+def test_check_names_what_is_wrong(catalog: Catalog, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with catalog.begin() as change:
+        add_video(change, "/empty.mp4")
+    index(catalog, "/a.mp4", 3)
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
+        raw.execute("DELETE FROM vectors WHERE segment_id = 2")
+        raw.execute("INSERT INTO segments VALUES (50, 99, 0, 1)")
+    told = "\n".join(catalog.check())
+    assert "row 50 of segments belongs to a row of videos that is gone" in told
+    assert "/empty.mp4 has no segments" in told
+    assert "/a.mp4 has 1 segments without a vector" in told

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from rows import OTHER, SPACE, add_video, index, spans, unit
+
+from vsearch.catalog import connection
+from vsearch.catalog.lock import WriteLock
+from vsearch.catalog.repository import Catalog
+from vsearch.errors import LibraryError, LockedError, SpaceMismatchError
+from vsearch.types import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
+        yield opened
+
+
+def test_a_change_that_fails_leaves_nothing(catalog: Catalog) -> None:
+    def fail() -> None:
+        with catalog.begin() as change:
+            change.set_space(SPACE, "mean")
+            video = add_video(change, "/a.mp4")
+            change.add_segments(video.id, spans(3), unit(3), SPACE)
+            raise OSError("the features could not be written")
+
+    with pytest.raises(OSError, match="features"):
+        fail()
+    assert catalog.videos() == []
+    assert catalog.space() is None
+    assert catalog.revision() == 0
+    assert catalog.segment_ids().tolist() == []
+
+
+def test_nobody_sees_a_change_before_it_is_done(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        video = add_video(change, "/a.mp4")
+        change.add_segments(video.id, spans(1), unit(1), SPACE)
+        assert catalog.videos() == []
+        assert len(catalog.segment_ids()) == 0
+    assert catalog.videos() == [video]
+
+
+def test_the_revision_counts_changes_of_segments_only(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    assert catalog.revision() == 1
+    with catalog.begin() as change:
+        change.touch_video(video.id, 1, 2)
+        change.move_video(video.id, Path("/b.mp4"), 3, 4)
+        add_video(change, "/c.mp4")
+    assert catalog.revision() == 1
+    with catalog.begin() as change:
+        change.remove_videos([video.id])
+        other = add_video(change, "/d.mp4")
+        change.add_segments(other.id, spans(1), unit(1), SPACE)
+    assert catalog.revision() == 2
+
+
+def test_removed_videos_take_their_segments_and_vectors_along(catalog: Catalog) -> None:
+    a, ids = index(catalog, "/a.mp4", 3)
+    b, kept = index(catalog, "/b.mp4", 2)
+    with catalog.begin() as change:
+        assert change.remove_videos([a.id, 99]).tolist() == ids.tolist()
+        assert change.remove_videos([]).tolist() == []
+    assert catalog.videos() == [b]
+    assert catalog.segment_ids().tolist() == kept.tolist()
+    assert catalog.vectors(None, SPACE)[0].tolist() == kept.tolist()
+    assert catalog.check() == []
+
+
+def test_ids_are_never_given_twice(catalog: Catalog) -> None:
+    video, ids = index(catalog, "/a.mp4", 3)
+    with catalog.begin() as change:
+        change.remove_videos([video.id])
+    again, new = index(catalog, "/a.mp4", 3)
+    assert again.id > video.id
+    assert new.min() > ids.max()
+
+
+def test_segments_are_replaced_under_new_ids(catalog: Catalog) -> None:
+    video, ids = index(catalog, "/a.mp4", 3)
+    with catalog.begin() as change:
+        assert change.remove_segments(video.id).tolist() == ids.tolist()
+        new = change.add_segments(video.id, spans(2), unit(2, seed=1), SPACE)
+    assert catalog.segment_ids().tolist() == new.tolist() == [4, 5]
+    assert catalog.revision() == 2
+
+
+def test_a_moved_video_is_found_at_its_new_path_only(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with catalog.begin() as change:
+        change.move_video(video.id, Path("/\udcff.mp4"), 5, 6)
+    moved = catalog.find(Path("/\udcff.mp4"))
+    assert moved is not None
+    assert (moved.id, moved.size, moved.modified) == (video.id, 5, 6)
+    assert catalog.find(Path("/a.mp4")) is None
+
+
+def test_two_videos_cannot_share_a_path(catalog: Catalog) -> None:
+    index(catalog, "/a.mp4")
+    b, _ = index(catalog, "/b.mp4")
+    with pytest.raises(LibraryError, match=r"catalog\.sqlite3.*videos\.path"):
+        index(catalog, "/a.mp4")
+    with pytest.raises(LibraryError, match="path"), catalog.begin() as change:
+        change.move_video(b.id, Path("/a.mp4"), 1, 1)
+
+
+def test_a_video_or_segment_must_exist_to_be_changed(catalog: Catalog) -> None:
+    with pytest.raises(LibraryError, match="no video 9"), catalog.begin() as change:
+        change.touch_video(9, 1, 1)
+    with pytest.raises(LibraryError, match="FOREIGN KEY"), catalog.begin() as change:
+        change.add_segments(9, spans(1), unit(1), SPACE)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_a_vector_without_direction_is_refused(catalog: Catalog, value: float) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    without = np.full((1, 16), value, np.float32)
+    with pytest.raises(ValueError, match="finite"), catalog.begin() as change:
+        change.add_segments(video.id, spans(1), without, SPACE)
+
+
+def test_every_segment_needs_its_vector(catalog: Catalog) -> None:
+    with pytest.raises(ValueError, match="2 spans"), catalog.begin() as change:
+        change.add_segments(1, spans(2), unit(3), SPACE)
+
+
+def test_numbers_of_numpy_are_taken(catalog: Catalog) -> None:
+    video, ids = index(catalog, "/a.mp4", 2)
+    numbers: Any = np.array([video.id, 3, 4])
+    assert catalog.video(numbers[0]) == video
+    assert len(catalog.segment_ids(numbers[:1])) == 2
+    with catalog.begin() as change:
+        change.touch_video(*numbers)
+        change.remove_videos(numbers[:1])
+    assert len(catalog.segments(ids)) == 0
+
+
+def test_two_spaces_never_meet(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with pytest.raises(SpaceMismatchError, match=r"fake.*other"), catalog.begin() as change:
+        change.set_space(OTHER, "mean")
+    with pytest.raises(SpaceMismatchError, match=r"fake.*other"), catalog.begin() as change:
+        change.add_segments(video.id, spans(1), unit(1), OTHER)
+    with pytest.raises(SpaceMismatchError, match=r"16.*8"), catalog.begin() as change:
+        change.set_space(Space("fake", 8, speaks_text=True), "mean")
+    with catalog.begin() as change:
+        change.set_space(SPACE, "trained")
+    assert catalog.pooler() == "trained"
+
+
+def test_an_empty_library_may_change_its_space(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with catalog.begin() as change:
+        change.remove_videos([video.id])
+        change.set_space(OTHER, None)
+    assert catalog.space() == OTHER
+
+
+def test_a_space_may_learn_to_speak(catalog: Catalog) -> None:
+    index(catalog, "/a.mp4")
+    mute = Space(SPACE.name, SPACE.dim, speaks_text=False)
+    with catalog.begin() as change:
+        change.set_space(mute, "mean")
+    assert catalog.space() == mute
+
+
+def test_a_second_writer_is_told_who_writes(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.05)
+    with WriteLock(tmp_path, command="vsearch index /videos"), catalog.begin() as change:
+        add_video(change, "/a.mp4")
+        with pytest.raises(LockedError, match=r"written by 'vsearch index /videos' \(process"):
+            index(catalog, "/b.mp4")
+        assert catalog.videos() == []  # readers never wait
+    assert len(catalog.videos()) == 1
+
+
+def test_every_write_reaches_the_disk_and_readers_pass_by(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite3"
+    with Catalog.open(file, create=True) as catalog, catalog.begin() as change:
+        run = change._connection.exec_driver_sql
+        assert run("PRAGMA foreign_keys").scalar() == 1
+        assert run("PRAGMA synchronous").scalar() == 2
+        assert run("PRAGMA journal_mode").scalar() == "wal"
+    with closing(sqlite3.connect(file)) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)

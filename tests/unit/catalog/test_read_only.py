@@ -1,0 +1,115 @@
+"""A library in a folder that cannot be written, read by a process without special rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rows import index
+
+from vsearch.catalog.repository import Catalog
+from vsearch.errors import LibraryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[3]
+READ = """
+import os, sys
+import sqlalchemy.dialects.sqlite, sqlalchemy.pool, vsearch.catalog.change  # while they may be read
+from pathlib import Path
+from vsearch.catalog.repository import Catalog
+from vsearch.errors import LibraryError
+if os.geteuid() == 0:  # root may write anywhere: go on as nobody
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+with Catalog.open(Path(sys.argv[1])) as catalog:
+    space = catalog.space()
+    print(catalog.counts().videos, len(catalog.vectors(None, space)[0]), catalog.check())
+    print(catalog.counts().videos)
+    try:
+        with catalog.begin() as change:
+            change.remove_videos([1])
+    except LibraryError as error:
+        print(error)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that others may enter, unlike pytest's own, with a library in it."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    with Catalog.open(folder / "catalog.sqlite3", create=True) as catalog:
+        index(catalog, "/a.mp4", 3)
+    yield folder
+    for place in (folder, folder / "copy"):
+        if place.exists():
+            place.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def _read(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Read the library as somebody who may not write to it."""
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    folder.chmod(0o555)
+    return subprocess.run(
+        [sys.executable, "-c", READ, str(folder / "catalog.sqlite3")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders there have no such permission")
+def test_a_library_that_cannot_be_written_is_searchable(folder: Path) -> None:
+    done = _read(folder)
+    assert done.returncode == 0, done.stderr
+    first, second, refused = done.stdout.splitlines()
+    assert (first, second) == ("1 3 []", "1")
+    assert "cannot be written. Make the file and its folder writable" in refused
+    assert [file.name for file in folder.iterdir()] == ["catalog.sqlite3"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders there have no such permission")
+def test_a_log_that_cannot_be_read_back_is_not_passed_over(folder: Path) -> None:
+    with Catalog.open(folder / "catalog.sqlite3") as catalog:
+        index(catalog, "/b.mp4", 3)
+        copy = folder / "copy"
+        copy.mkdir()
+        for name in ("catalog.sqlite3", "catalog.sqlite3-wal"):  # as if its writer was killed
+            shutil.copy(folder / name, copy)
+    done = _read(copy)
+    assert done.returncode == 1
+    assert f"{copy / 'catalog.sqlite3'} cannot be read without writing" in done.stderr
+
+
+def test_a_reader_of_a_read_only_library_sees_what_others_write(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Catalog.open(folder / "catalog.sqlite3") as writer:
+        assert writer.counts().segments == 3
+        monkeypatch.setattr(os, "access", lambda *_: False)  # for who opens it from now on
+        reader = Catalog.open(folder / "catalog.sqlite3")
+        assert reader.counts().segments == 3
+        index(writer, "/b.mp4", 2)
+        assert reader.counts().segments == 5
+    assert reader.counts().segments == 5
+    with pytest.raises(LibraryError, match="cannot be written"):
+        index(reader, "/c.mp4")
+    reader.close()
+
+
+def test_a_library_is_not_made_where_nothing_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LibraryError, match="no library can be made in"):
+        Catalog.open(tmp_path / "file" / "sub" / "catalog.sqlite3", create=True)

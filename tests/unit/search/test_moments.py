@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vsearch.search.moments import LONGEST, Stretch, choose, stretches
+from vsearch.types import Segment, Span
+
+
+def segments(*lengths: float) -> list[Segment]:
+    ends = np.cumsum(lengths)
+    return [
+        Segment(i, 7, Span(float(end - length), float(end)))
+        for i, (end, length) in enumerate(zip(ends, lengths, strict=True))
+    ]
+
+
+def scores(*values: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    return np.array(values, np.float32)
+
+
+def test_neighbours_that_score_nearly_as_well_are_one_moment() -> None:
+    found = list(stretches(segments(5, 5, 5, 5), scores(0.1, 0.9, 0.85, 0.1), background=0.1))
+    assert found[0].span == Span(5, 15)
+    assert found[0].segments == 2
+    assert found[0].score == pytest.approx(0.9)
+
+
+def test_two_events_apart_are_two_moments() -> None:
+    found = list(stretches(segments(5, 5, 5), scores(0.9, 0.1, 0.8), background=0.1))
+    assert [one.span for one in found[:2]] == [Span(0, 5), Span(10, 15)]
+
+
+def test_a_slow_decline_does_not_chain_through_the_video() -> None:
+    falling = scores(*np.linspace(1.0, 0.0, 20))
+    found = next(iter(stretches(segments(*[2.0] * 20), falling, background=0.0)))
+    assert found.span.end <= 14
+
+
+def test_a_moment_is_bounded_however_long_the_scene() -> None:
+    found = list(stretches(segments(*[5.0] * 100), scores(*[0.9] * 100), background=0.1))
+    assert max(one.span.duration for one in found) <= LONGEST
+    assert sum(one.segments for one in found) == 100
+
+
+def test_every_segment_belongs_to_exactly_one_moment() -> None:
+    values = np.random.default_rng(3).random(30).astype(np.float32)
+    found = sorted(one.span for one in stretches(segments(*[3.0] * 30), values, background=0.5))
+    assert found[0].start == 0
+    assert [a.end for a in found[:-1]] == [b.start for b in found[1:]]
+
+
+def stretch(video: int, score: float) -> Stretch:
+    return Stretch(video, Span(0, 5), score, 1)
+
+
+def test_one_video_does_not_crowd_out_the_others() -> None:
+    found = [stretch(1, 0.9), stretch(1, 0.8), stretch(1, 0.7), stretch(2, 0.6), stretch(3, 0.5)]
+    assert [s.video_id for s in choose(found, 3, per_video=1)] == [1, 2, 3]
+
+
+def test_places_that_stay_empty_are_filled_from_the_same_videos() -> None:
+    found = [stretch(1, 0.9), stretch(1, 0.8), stretch(1, 0.7), stretch(2, 0.6)]
+    chosen = choose(found, 3, per_video=1)
+    assert [(s.video_id, s.score) for s in chosen] == [(1, 0.9), (1, 0.8), (2, 0.6)]

@@ -1,0 +1,5 @@
+"""`python -m vsearch`."""
+
+from vsearch.cli.main import main
+
+main()

@@ -1,0 +1,190 @@
+"""One change of the catalogue: everything in it is stored, or nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import delete, exists, insert, select, text, update
+
+from vsearch.catalog.blobs import pack
+from vsearch.catalog.failures import explained
+from vsearch.catalog.models import LibraryRow, SegmentRow, SpaceRow, VideoRow
+from vsearch.catalog.paths import stored
+from vsearch.errors import LibraryError, SpaceMismatchError
+from vsearch.types import Video
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Connection, CursorResult, Executable
+
+    from vsearch.types import Ids, Matrix, Space, Span
+
+_LAST_SEGMENT = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
+_INSERT_SEGMENT = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
+_INSERT_VECTOR = "INSERT INTO vectors (segment_id, space_id, data) VALUES (?, ?, ?)"
+
+
+class Change:
+    """Made by `Catalog.begin`; of use until that ends."""
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._new_revision = False
+
+    def add_video(
+        self,
+        *,
+        path: Path,
+        fingerprint: str,
+        size: int,
+        modified: int,
+        duration: float,
+        fps: float,
+        width: int,
+        height: int,
+        codec: str,
+        frames: int,
+        note: str | None = None,
+        sampled_at: float,
+    ) -> Video:
+        """Add a video; LibraryError if there is one with that path."""
+        values: dict[str, Any] = {
+            "fingerprint": _storable(fingerprint),
+            "size": int(size),
+            "modified": int(modified),
+            "duration": float(duration),
+            "fps": float(fps),
+            "width": int(width),
+            "height": int(height),
+            "codec": _storable(codec),
+            "frames": int(frames),
+            "note": None if note is None else _storable(note),
+        }
+        row = insert(VideoRow).values(
+            path=stored(path),
+            sampled_at=float(sampled_at),
+            indexed_at=datetime.now(UTC).replace(tzinfo=None),
+            **values,
+        )
+        return Video(id=int(self._run(row).lastrowid), path=path, **values)
+
+    def add_segments(
+        self, video_id: int, spans: Sequence[Span], vectors: Matrix, space: Space
+    ) -> Ids:
+        """Add segments with their vectors, float32 (N, D), and return their ids, int64 (N,).
+
+        The first ones make `space` the library's; SpaceMismatchError if it has another one.
+        """
+        if vectors.shape != (len(spans), space.dim):
+            raise ValueError(f"{len(spans)} spans but vectors of shape {vectors.shape} in {space}")
+        space_id = self._adopt(space)
+        first = self._last_segment() + 1
+        ids = range(first, first + len(spans))
+        rows = [
+            (id_, int(video_id), float(span.start), float(span.end))
+            for id_, span in zip(ids, spans, strict=True)
+        ]
+        blobs = [(id_, space_id, blob) for id_, blob in zip(ids, pack(vectors), strict=True)]
+        if rows:
+            self._run_many(_INSERT_SEGMENT, rows)
+            self._run_many(_INSERT_VECTOR, blobs)
+            self._new_revision = True
+        return np.array(ids, np.int64)
+
+    def move_video(self, video_id: int, path: Path, size: int, modified: int) -> None:
+        """The file is now elsewhere; LibraryError if another video has that path."""
+        self._update(video_id, path=stored(path), size=int(size), modified=int(modified))
+
+    def touch_video(self, video_id: int, size: int, modified: int) -> None:
+        """The file looks different, but its content is the same."""
+        self._update(video_id, size=int(size), modified=int(modified))
+
+    def remove_videos(self, ids: Iterable[int]) -> Ids:
+        """Remove videos with all they have; return the ids of their segments, int64 (N,)."""
+        chosen = list(map(int, ids))
+        removed = [self.remove_segments(id_) for id_ in chosen]
+        for id_ in chosen:
+            self._run(delete(VideoRow).where(VideoRow.id == id_))
+        return np.sort(np.concatenate([*removed, np.empty(0, np.int64)]))
+
+    def remove_segments(self, video_id: int) -> Ids:
+        """Remove the segments of a video and their vectors; return their ids, int64 (N,)."""
+        those = SegmentRow.video_id == int(video_id)
+        query = select(SegmentRow.id).where(those).order_by(SegmentRow.id)
+        removed = np.array(self._run(query).scalars().all(), np.int64)
+        self._run(delete(SegmentRow).where(those))
+        self._new_revision |= bool(len(removed))
+        return removed
+
+    def set_space(self, space: Space, pooler: str | None) -> None:
+        """Say what vectors are made with; SpaceMismatchError if there are some of another space."""
+        known = self._current_space()
+        if known not in (None, space.name) and self._run(select(exists(SegmentRow))).scalar():
+            raise self._mismatch(known, space)
+        changed = update(LibraryRow).values(space_id=self._space_id(space), pooler=pooler)
+        self._run(changed)
+
+    def close(self) -> None:
+        """Count a new revision if segments or vectors changed; called before the commit."""
+        if self._new_revision:
+            self._run(update(LibraryRow).values(revision=LibraryRow.revision + 1))
+
+    def _adopt(self, space: Space) -> int:
+        """The id of the library's space, which is `space` or becomes it."""
+        known = self._current_space()
+        if known is None:
+            self._run(update(LibraryRow).values(space_id=self._space_id(space)))
+        elif known != space.name:
+            raise self._mismatch(known, space)
+        return self._space_id(space)
+
+    def _current_space(self) -> str | None:
+        row = select(SpaceRow.name).join(LibraryRow, LibraryRow.space_id == SpaceRow.id)
+        name: str | None = self._run(row).scalar()
+        return name
+
+    def _space_id(self, space: Space) -> int:
+        """The id of a space, which is added if it is new."""
+        found = self._run(select(SpaceRow).where(SpaceRow.name == space.name)).first()
+        values = {"name": space.name, "dim": space.dim, "speaks_text": space.speaks_text}
+        if found is None:
+            return int(self._run(insert(SpaceRow).values(values)).lastrowid)
+        if found.dim != space.dim:
+            raise self._mismatch(f"{found.name} with {found.dim} dimensions", space)
+        if found.speaks_text != space.speaks_text:
+            self._run(update(SpaceRow).where(SpaceRow.id == found.id).values(values))
+        return int(found.id)
+
+    def _mismatch(self, known: object, space: Space) -> SpaceMismatchError:
+        return SpaceMismatchError(
+            f"{self._path} holds vectors of {known}; those of {space.name} with {space.dim} "
+            "dimensions cannot be compared with them. Use the model the library was made with, or "
+            "start another library with --library."
+        )
+
+    def _last_segment(self) -> int:
+        """The highest segment id ever given; nobody else writes until the change is done."""
+        return int(self._run(_LAST_SEGMENT).scalar() or 0)
+
+    def _update(self, video_id: int, **values: object) -> None:
+        row = update(VideoRow).where(VideoRow.id == int(video_id)).values(**values)
+        if not self._run(row).rowcount:
+            raise LibraryError(f"{self._path} holds no video {video_id}")
+
+    def _run(self, statement: Executable) -> CursorResult[Any]:
+        with explained(self._path):
+            return self._connection.execute(statement)
+
+    def _run_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        with explained(self._path):
+            self._connection.exec_driver_sql(statement, rows)
+
+
+def _storable(text: str) -> str:
+    """Text as SQLite takes it: what is no UTF-8, say of a file name in a note, is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()

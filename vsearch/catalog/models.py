@@ -1,0 +1,96 @@
+"""The tables of the catalogue. A change here is a migration and a test that upgrades data."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - SQLAlchemy reads the annotations
+
+from sqlalchemy import CheckConstraint, DateTime, Float, ForeignKey, LargeBinary, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Constraints have names, so that a later migration can find them."""
+
+    type_annotation_map = {float: Float()}  # noqa: RUF012 - SQLAlchemy's versions differ here
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class SpaceRow(Base):
+    """An embedding space that vectors of this library are in."""
+
+    __tablename__ = "spaces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    dim: Mapped[int]
+    speaks_text: Mapped[bool]
+
+
+class LibraryRow(Base):
+    """The library itself: a single row."""
+
+    __tablename__ = "library"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    revision: Mapped[int]  # one more with each transaction that changes segments or vectors
+    created_with: Mapped[str] = mapped_column(Text)  # version of vsearch
+    space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))  # answers queries
+    pooler: Mapped[str | None] = mapped_column(Text)
+
+
+class VideoRow(Base):
+    """A video that is indexed. Ids are never used again: files are named after them."""
+
+    __tablename__ = "videos"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str | bytes] = mapped_column(Text, unique=True)  # see paths.py
+    fingerprint: Mapped[str] = mapped_column(Text, index=True)
+    size: Mapped[int]  # bytes
+    modified: Mapped[int]  # nanoseconds since the epoch
+    duration: Mapped[float]  # seconds
+    fps: Mapped[float]
+    width: Mapped[int]
+    height: Mapped[int]
+    codec: Mapped[str] = mapped_column(Text)
+    frames: Mapped[int]  # sampled
+    note: Mapped[str | None] = mapped_column(Text)
+    sampled_at: Mapped[float]  # frames a second
+    indexed_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class SegmentRow(Base):
+    """A stretch of a video. Ids are never used again: indexes know vectors by them."""
+
+    __tablename__ = "segments"
+    __table_args__ = (
+        CheckConstraint('"end" >= start', name="span"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+
+
+class VectorRow(Base):
+    """A segment's vector in one space; a library that changes its model has two for a while."""
+
+    __tablename__ = "vectors"
+
+    segment_id: Mapped[int] = mapped_column(
+        ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True
+    )
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)  # float16 (D,) little-endian, unit length

@@ -1,0 +1,40 @@
+"""What is wrong with a catalogue, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vsearch.catalog.paths import restored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+_LIMIT = 20  # problems of one kind that are told
+_WITHOUT_SEGMENTS = """
+    SELECT path FROM videos WHERE id NOT IN (SELECT video_id FROM segments) ORDER BY path LIMIT ?
+"""
+_WITHOUT_VECTORS = """
+    SELECT videos.path, count(*) FROM segments
+    JOIN videos ON videos.id = segments.video_id
+    LEFT JOIN vectors ON vectors.segment_id = segments.id
+        AND vectors.space_id = (SELECT space_id FROM library)
+    WHERE vectors.segment_id IS NULL
+    GROUP BY videos.id ORDER BY videos.path LIMIT ?
+"""
+
+
+def problems(connection: Connection) -> Iterator[str]:
+    """Every problem found, at most 20 of a kind; none in a sound catalogue."""
+    for (told,) in connection.exec_driver_sql(f"PRAGMA integrity_check({_LIMIT})"):
+        if told != "ok":
+            yield f"the file is damaged: {told}"
+    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(
+        _LIMIT
+    ):
+        yield f"row {row} of {table} belongs to a row of {parent} that is gone"
+    for (path,) in connection.exec_driver_sql(_WITHOUT_SEGMENTS, (_LIMIT,)):
+        yield f"{restored(path)} has no segments, so it is never found: index it again"
+    for path, count in connection.exec_driver_sql(_WITHOUT_VECTORS, (_LIMIT,)):
+        yield f"{restored(path)} has {count} segments without a vector: index it again"

@@ -1,0 +1,80 @@
+"""The `vsearch` command: options that every subcommand shares, and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from vsearch import __version__
+from vsearch.cli import demo, manage, search
+from vsearch.cli.options import Options
+from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
+
+INTERRUPTED = 130  # as shells have it
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vsearch")
+@click.option(
+    "--library",
+    metavar="DIR",
+    help="Where the library lives.  [default: $VSEARCH_LIBRARY or indexes/default]",
+)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="builtin, openclip:ARCH/TAG or cnn:NAME; see `vsearch models`.  [default: the library's]",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where it runs.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more about what happens.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    library: str | None,
+    model: str | None,
+    device: str | None,
+    verbose: bool,
+) -> None:
+    """Find the moment: search your own videos by words, picture or example clip.
+
+    \b
+    vsearch index ~/Movies
+    vsearch search "a dog jumps into a pool"
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    context.obj = Options(library, model, device)
+
+
+for command in (*manage.COMMANDS, search.search, demo.demo):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its documented code."""
+    try:
+        code = cli.main(standalone_mode=False, prog_name="vsearch")
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (QueryError, SettingsError) as error:
+        code = _say(error, 1 if isinstance(error, NoTextError) else 2)
+    except VSearchError as error:
+        code = _say(error, 1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped.", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader went away: `vsearch list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: VSearchError, code: int) -> int:
+    from vsearch.cli.render import printable
+
+    click.echo(f"vsearch: {printable(str(error))}", err=True)
+    return code

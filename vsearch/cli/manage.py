@@ -1,0 +1,240 @@
+"""The commands that keep a library: index, list, info, remove, rebuild, doctor, models."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from vsearch.cli.render import clock, plural, print_json, printable, short, size, table
+
+if TYPE_CHECKING:
+    from vsearch.cli.options import Options
+    from vsearch.library import Library
+    from vsearch.types import Ingested, Video
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
+@click.option("--again", is_flag=True, help="Index even what is known and unchanged.")
+@click.pass_obj
+def index(options: Options, paths: tuple[str, ...], fps: float | None, again: bool) -> None:
+    """Bring videos into the library: files, folders and globs.
+
+    What is known is passed over, so a second run is quick, and an interrupted one goes on where
+    it stopped.
+    """
+    with options.open(create=True, fps=fps) as library:
+        results = run_index(library, paths, again=again)
+        _report_missing(library)
+    failed = sum(one.outcome == "failed" for one in results)
+    if not results:
+        click.echo(f"No videos in {', '.join(map(printable, paths))}.", err=True)
+    if failed or not results:
+        sys.exit(1)
+
+
+def run_index(library: Library, paths: tuple[str, ...], *, again: bool = False) -> list[Ingested]:
+    """Index with progress on stderr, tell of each failure, and sum up on stdout."""
+    from vsearch.cli.progress import ProgressLine  # deferred: brings rich
+
+    began = time.monotonic()
+    results: list[Ingested] = []
+    with ProgressLine() as line:
+        try:
+            for one in library.index(paths, again=again, progress=line.update):
+                results.append(one)
+                line.finished(one)
+                _tell(one)
+        except KeyboardInterrupt:
+            _sum_up(results, time.monotonic() - began)
+            click.echo(
+                "Stopped. What was indexed is kept; run the same command again to go on.", err=True
+            )
+            sys.exit(130)
+    _sum_up(results, time.monotonic() - began)
+    return results
+
+
+def _tell(one: Ingested) -> None:
+    if one.outcome == "failed":
+        click.echo(f"failed     {printable(one.error or '')}", err=True)
+    elif one.outcome == "duplicate" and one.video is not None:
+        click.echo(f"duplicate  {short(one.path)} is the same as {short(one.video.path)}", err=True)
+    elif one.outcome in ("moved", "updated"):
+        click.echo(f"{one.outcome:<9}  {short(one.path)}", err=True)
+    if one.outcome in ("indexed", "updated") and one.video is not None and one.video.note:
+        click.echo(f"note       {short(one.path)}: {printable(one.video.note)}", err=True)
+
+
+def _sum_up(results: list[Ingested], took: float) -> None:
+    if not results:
+        return
+    counts = Counter(str(one.outcome) for one in results)
+    order = ("indexed", "updated", "moved", "unchanged", "duplicate", "failed")
+    line = " · ".join(f"{counts[name]} {name}" for name in order if counts[name])
+    seconds = sum(
+        one.video.duration for one in results if one.video and one.outcome in ("indexed", "updated")
+    )
+    if seconds:
+        rate = seconds / max(took, 1e-3)
+        line += f"   ({clock(seconds)} of video in {clock(took)}, {rate:.1f}× real time)"
+    click.echo(line)
+
+
+def _report_missing(library: Library) -> None:
+    missing = library.missing()
+    for video in missing[:5]:
+        click.echo(f"gone       {short(video.path)}", err=True)
+    if missing:
+        more = f" ({len(missing) - 5} more)" if len(missing) > 5 else ""
+        click.echo(
+            f"{plural(len(missing), 'indexed video')} no longer there{more}; "
+            "`vsearch remove --missing` forgets them.",
+            err=True,
+        )
+
+
+@click.command("list")
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def list_(options: Options, globs: tuple[str, ...], as_json: bool) -> None:
+    """List the videos in the library."""
+    with options.open() as library:
+        videos = library.videos(globs)
+    if as_json:
+        print_json({"videos": [_video_json(video) for video in videos]})
+    elif videos:
+        rows = [("length", "size", "frames", "video", "")]
+        for video in videos:
+            shape = f"{video.width}×{video.height}"
+            note = printable(video.note) if video.note else ""
+            rows.append((clock(video.duration), shape, str(video.frames), short(video.path), note))
+        table(rows, right="rrr")
+    else:
+        click.echo("No videos." if not globs else "No video matches.", err=True)
+
+
+def _video_json(video: Video) -> dict[str, object]:
+    return {
+        "path": str(video.path),
+        "duration": round(video.duration, 3),
+        "fps": round(video.fps, 3),
+        "width": video.width,
+        "height": video.height,
+        "codec": video.codec,
+        "size": video.size,
+        "frames": video.frames,
+        "fingerprint": video.fingerprint,
+        "note": video.note,
+    }
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def info(options: Options, as_json: bool) -> None:
+    """Say what the library holds and which model made it."""
+    with options.open() as library:
+        found, settings = library.info(), library.settings
+    space = found.space.name if found.space else None
+    if as_json:
+        print_json(
+            {
+                "library": str(found.path),
+                "model": settings.model,
+                "space": space,
+                "dim": found.space.dim if found.space else None,
+                "speaks_text": found.space.speaks_text if found.space else None,
+                "pooler": found.pooler,
+                "fps": settings.fps,
+                "videos": found.videos,
+                "seconds": round(found.seconds, 3),
+                "segments": found.segments,
+                "frames": found.frames,
+                "bytes": found.size,
+            }
+        )
+        return
+    table(
+        [
+            (f"library   {printable(str(found.path))}",),
+            (f"model     {printable(settings.model)} ({space or 'nothing indexed yet'})",),
+            (f"videos    {found.videos}, {clock(found.seconds)} in all",),
+            (f"segments  {found.segments}, pooled by {found.pooler or '–'}",),
+            (f"frames    {found.frames}, {settings.fps:g} a second",),
+            (f"on disk   {size(found.size)}",),
+        ]
+    )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--missing", is_flag=True, help="Those whose files are gone.")
+@click.pass_obj
+def remove(options: Options, paths: tuple[str, ...], missing: bool) -> None:
+    """Take videos out of the library, by path or glob. The files themselves stay."""
+    if bool(paths) == missing:
+        raise click.UsageError("give paths or globs, or --missing alone")
+    with options.open() as library:
+        videos = library.forget_missing() if missing else library.remove(paths)
+    for video in videos:
+        click.echo(f"removed    {short(video.path)}", err=True)
+    click.echo(f"{plural(len(videos), 'video')} removed")
+    if not videos and not missing:
+        sys.exit(1)
+
+
+@click.command()
+@click.pass_obj
+def rebuild(options: Options) -> None:
+    """Make all segment vectors and the index anew from the stored frames; decodes nothing."""
+    with options.open() as library:
+        count = library.rebuild()
+    click.echo(f"{plural(count, 'segment')} rebuilt")
+
+
+@click.command()
+@click.pass_obj
+def doctor(options: Options) -> None:
+    """Check the library and say what is wrong; exit 1 if anything is."""
+    with options.open() as library:
+        problems = library.doctor()
+    for problem in problems:
+        click.echo(printable(problem))
+    if problems:
+        sys.exit(1)
+    click.echo("The library is sound.")
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Name every pretrained open_clip model.")
+def models(every: bool) -> None:
+    """Name the models that --model takes."""
+    from importlib.util import find_spec
+
+    from vsearch.plugins import names
+
+    if every:
+        from vsearch.encoders.openclip import pretrained  # deferred: brings torch
+
+        for name in pretrained():
+            click.echo(f"openclip:{name}")
+        return
+    extra = "ready" if find_spec("open_clip") else "needs: pip install 'vsearch[models]'"
+    known = {
+        "builtin": ("words, pictures, clips", "in the package, offline"),
+        "openclip": ("words, pictures, clips", f"openclip:ARCH/TAG or openclip:ARCH@FILE; {extra}"),
+        "cnn": ("pictures, clips", f"cnn:resnet50 or cnn:NAME@FILE, torchvision's; {extra}"),
+    }
+    rows = [("model", "understands", "")]
+    rows += [(name, *known.get(name, ("", "a plugin"))) for name in names("encoders")]
+    table(rows)
+
+
+COMMANDS = (index, list_, info, remove, rebuild, doctor, models)

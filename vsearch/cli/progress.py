@@ -1,0 +1,75 @@
+"""The progress of indexing on a terminal: what is being read, how fast, how long still."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from vsearch.cli.render import clock, printable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from vsearch.types import Ingested, Progress
+
+
+class ProgressLine:
+    """One line on stderr that is redrawn; silent where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.console = Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[rate]}", style="cyan"),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[name]}", style="dim", markup=False),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=1.0, count="", rate="", left="", name="")
+        self._began = time.monotonic()
+        self._skipped = 0.0  # bytes that cost no time
+        self._before = 0.0  # seconds of video in files that are done
+        self._file = 0.0  # seconds of video in this one
+        self._bytes = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, now: Progress) -> None:
+        """Redraw, within one file."""
+        self._file, self._bytes = now.seconds, now.bytes_done
+        spent = max(time.monotonic() - self._began, 1e-3)
+        worked = max(now.bytes_done - self._skipped, 1.0)
+        left = spent * max(now.bytes_total - now.bytes_done, 0.0) / worked
+        self._bar.update(
+            self._task,
+            completed=now.bytes_done / max(now.bytes_total, 1),
+            count=f"{now.number + 1}/{now.files}",
+            rate=f"{(self._before + self._file) / spent:.1f}× real time",
+            left=f"{clock(left)} left",
+            name=printable(now.path.name)[:40],
+        )
+
+    def finished(self, one: Ingested) -> None:
+        """Count a file that is done."""
+        if one.video is not None and one.outcome in ("indexed", "updated"):
+            self._before += one.video.duration
+        elif one.video is not None:
+            self._skipped += one.video.size
+        self._file = 0.0

@@ -1,0 +1,103 @@
+"""How things look in a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vsearch.types import Moment
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss, rounded down as players show it."""
+    whole = int(max(0.0, seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Text with everything escaped that could steer a terminal or cannot be written to one."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in text
+    )
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here: relative if it lies below this folder, `~` for home."""
+    for base, sign in ((Path.cwd(), ""), (Path.home(), f"~{os.sep}")):
+        if path.is_relative_to(base):
+            return printable(f"{sign}{path.relative_to(base)}")
+    return printable(str(path))
+
+
+def table(rows: Sequence[Sequence[str]], right: str = "") -> None:
+    """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right."""
+    from rich.cells import cell_len  # deferred: wide characters are two columns
+
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        cells = []
+        for i, cell in enumerate(row):
+            gap = " " * (widths[i] - cell_len(cell))
+            cells.append(gap + cell if right[i : i + 1] == "r" else cell + gap)
+        line = "  ".join(cells).rstrip()
+        click.echo(click.style(line, dim=True) if number == 0 else line)
+
+
+def moments(found: Sequence[Moment]) -> None:
+    """Print search results as a table."""
+    rows = [("#", "moment", "score", "best at", "video")]
+    for rank, moment in enumerate(found, 1):
+        rows.append(
+            (
+                str(rank),
+                f"{clock(moment.span.start)} – {clock(moment.span.end)}",
+                f"{moment.score:.3f}",
+                clock(moment.why.peak),
+                short(moment.video.path),
+            )
+        )
+    table(rows, right="r.rr")
+
+
+def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
+    """One result of `search --json`; times in seconds."""
+    return {
+        "rank": rank,
+        "video": str(moment.video.path),
+        "start": round(moment.span.start, 3),
+        "end": round(moment.span.end, 3),
+        "score": round(moment.score, 6),
+        "confidence": moment.confidence,
+        "why": {
+            "peak": round(moment.why.peak, 3),
+            "peak_score": round(moment.why.peak_score, 6),
+            "segments": moment.why.segments,
+        },
+    }
+
+
+def print_json(value: Any) -> None:
+    """Print an object for another program; ASCII only, so any file name survives."""
+    click.echo(json.dumps(value, indent=2))

@@ -1,0 +1,87 @@
+"""`vsearch search`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vsearch.cli.render import moment_json, moments, print_json
+
+if TYPE_CHECKING:
+    from vsearch.cli.options import Options
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="QUERY...")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--image", "images", multiple=True, metavar="FILE", help="Look for such a picture.")
+@click.option(
+    "--clip",
+    "clips",
+    multiple=True,
+    metavar="FILE[@START-END]",
+    help="Look for such a clip; times in seconds or h:mm:ss.",
+)
+@click.option("--video", "videos", multiple=True, metavar="GLOB", help="Only in these videos.")
+@click.option(
+    "--per-video",
+    type=click.IntRange(1),
+    metavar="N",
+    help="At most N moments of one video, while others fit.  [default: 3]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--sheet", type=click.Path(path_type=Path), help="Also write thumbnails to this HTML file."
+)
+@click.pass_obj
+def search(
+    options: Options,
+    words: tuple[str, ...],
+    k: int,
+    images: tuple[str, ...],
+    clips: tuple[str, ...],
+    videos: tuple[str, ...],
+    per_video: int | None,
+    as_json: bool,
+    sheet: Path | None,
+) -> None:
+    """Find moments by words, by a picture, by an example clip, or by all of them together.
+
+    \b
+    vsearch search a dog jumps into a pool
+    vsearch search --image beach.jpg "at night"
+    vsearch search --clip goal.mp4@3-8 --video 'matches/*'
+    """
+    from vsearch.search.query import parse, parse_clip  # deferred: --help needs no numpy
+
+    began = time.perf_counter()
+    query = parse(
+        " ".join(words), images=images, clips=[parse_clip(clip) for clip in clips], videos=videos
+    )
+    with options.open() as library:
+        found = library.search(query, k=k, per_video=per_video)
+        took = time.perf_counter() - began
+        space = library.space
+        if sheet is not None:
+            from vsearch.cli.sheet import Section, write_sheet
+
+            write_sheet(sheet, library, [Section(str(query), found)])
+    if as_json:
+        print_json(
+            {
+                "query": str(query),
+                "space": space.name if space else None,
+                "took_ms": round(took * 1000, 1),
+                "results": [moment_json(rank, moment) for rank, moment in enumerate(found, 1)],
+            }
+        )
+    elif found:
+        moments(found)
+    else:
+        where = f" in videos that match {' or '.join(videos)}" if videos else ""
+        click.echo(f"Nothing found{where}.", err=True)
+    if sheet is not None:
+        click.echo(f"Thumbnails: {sheet}", err=True)

@@ -1,0 +1,90 @@
+"""A contact sheet: search results as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vsearch.cli.render import clock, printable
+from vsearch.errors import MediaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vsearch.library import Library
+    from vsearch.types import Moment
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>vsearch</title>
+<style>
+:root {{ color-scheme: light dark; --soft: color-mix(in srgb, CanvasText 62%, Canvas);
+  --card: color-mix(in srgb, CanvasText 6%, Canvas); }}
+body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 0 auto;
+  padding: 2rem 1.25rem; }}
+h2 {{ font-size: 1.3rem; margin: 2.5rem 0 .9rem; }}
+ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem;
+  list-style: none; margin: 0; padding: 0; }}
+li {{ background: var(--card); border-radius: .6rem; overflow: hidden; }}
+img, .none {{ display: block; width: 100%; aspect-ratio: 16/9; object-fit: contain;
+  background: #000; }}
+.none {{ display: grid; place-items: center; color: #bbb; }}
+.text {{ padding: .6rem .8rem .75rem; }}
+.when {{ display: flex; justify-content: space-between; gap: .5rem;
+  font-variant-numeric: tabular-nums; font-weight: 600; }}
+.score, .file {{ color: var(--soft); font-weight: 400; font-size: .875rem;
+  overflow-wrap: anywhere; }}
+</style>
+{sections}
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One query and what it found."""
+
+    query: str
+    moments: Sequence[Moment]
+
+
+def write_sheet(path: Path, library: Library, sections: Sequence[Section]) -> None:
+    """Write the page, with a thumbnail of each moment's best frame. Raises OSError."""
+    body = "\n".join(_section(library, section) for section in sections)
+    path.write_text(PAGE.format(sections=body), encoding="utf-8")
+
+
+def _section(library: Library, section: Section) -> str:
+    cards = "\n".join(_card(library, rank, m) for rank, m in enumerate(section.moments, 1))
+    found = f"<ol>\n{cards}\n</ol>" if cards else "<p>Nothing found.</p>"
+    return f"<section>\n<h2>{_safe(section.query)}</h2>\n{found}\n</section>"
+
+
+def _card(library: Library, rank: int, moment: Moment) -> str:
+    when = f"{clock(moment.span.start)} – {clock(moment.span.end)}"
+    return (
+        f"<li>{_picture(library, moment)}"
+        f'<div class="text"><div class="when"><span>{rank}. {when}</span>'
+        f'<span class="score">{moment.score:.3f}</span></div>'
+        f'<div class="file">{_safe(moment.video.path.name)}</div></div></li>'
+    )
+
+
+def _picture(library: Library, moment: Moment) -> str:
+    try:
+        jpeg = library.still(moment.video, moment.why.peak)
+    except MediaError:  # moved or damaged since: the result still counts
+        return '<div class="none">no picture</div>'
+    data = base64.b64encode(jpeg).decode("ascii")
+    return f'<img src="data:image/jpeg;base64,{data}" alt="frame at {clock(moment.why.peak)}">'
+
+
+def _safe(text: str) -> str:
+    return html.escape(printable(text))

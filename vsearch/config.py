@@ -1,0 +1,95 @@
+"""Settings: a flag beats VSEARCH_*, that beats <library>/vsearch.toml, that beats the default."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vsearch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILE = "vsearch.toml"
+DEFAULT_LIBRARY = Path("indexes") / "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a library is made and searched."""
+
+    model: str = "builtin"  # name or name:argument
+    device: str = "auto"  # auto, cpu, cuda or mps
+    fps: float = 1.0  # frames sampled a second
+    pooler: str = "mean"
+    index: str = "auto"  # auto, exact, faiss or a plugin's
+    shots: str = "content"
+
+    def __post_init__(self) -> None:
+        for name in ("model", "device", "pooler", "index", "shots"):
+            value: object = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise SettingsError(f"{name} must be a name, not {value!r}")
+        rate: object = self.fps
+        if not isinstance(rate, int | float) or not 0.01 <= self.fps <= 60:
+            raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
+        if self.device not in ("auto", "cpu", "cuda", "mps"):
+            raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
+
+
+def library_path(flag: str | os.PathLike[str] | None = None) -> Path:
+    """The library's folder: the flag, else VSEARCH_LIBRARY, else indexes/default here."""
+    return Path(flag or os.environ.get("VSEARCH_LIBRARY") or DEFAULT_LIBRARY).expanduser()
+
+
+def load(library: Path, flags: Mapping[str, Any]) -> Settings:
+    """The settings of a library; flags that are None are passed over. Raises SettingsError."""
+    known = {field.name for field in fields(Settings)}
+    merged = _from_file(library / FILE, known) | _from_environment(known)
+    merged |= {name: value for name, value in flags.items() if value is not None}
+    return replace(Settings(), **merged)
+
+
+def save(library: Path, settings: Settings) -> None:
+    """Write the settings that a new library was made with, for a person to read and change."""
+    lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]
+    for name, value in asdict(settings).items():
+        if value != getattr(Settings(), name) or name in ("model", "fps"):
+            lines.append(f"{name} = {_toml(value)}\n")
+    (library / FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def _from_file(path: Path, known: set[str]) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
+    if unknown := sorted(set(found) - known):
+        raise SettingsError(f"{path}: unknown setting {unknown[0]!r}. Known: {sorted(known)}")
+    return found
+
+
+def _from_environment(known: set[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in known:
+        value = os.environ.get(f"VSEARCH_{name.upper()}")
+        if value:
+            found[name] = _number(value) if name == "fps" else value
+    return found
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SettingsError(f"VSEARCH_FPS must be a number, not {text!r}") from error
+
+
+def _toml(value: str | float) -> str:
+    return json.dumps(value)  # a JSON string or number is a TOML one

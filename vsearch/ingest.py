@@ -1,0 +1,264 @@
+"""One video in: decode, encode, cut, pool, store."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsearch.encoders.changes import ChangedFrames
+from vsearch.errors import (
+    LibraryError,
+    ModelError,
+    NoPictureError,
+    SpaceMismatchError,
+    VSearchError,
+)
+from vsearch.media.discovery import fingerprint
+from vsearch.media.sampling import segments
+from vsearch.media.video import Sampler, probe
+from vsearch.types import Features, Ingested, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from vsearch.catalog.repository import Catalog
+    from vsearch.media.video import VideoInfo
+    from vsearch.protocols import Encoder, Pooler, ShotDetector
+    from vsearch.types import FrameBatch, Matrix, Span, Times, Vector
+    from vsearch.vectors.features import FeatureStore
+
+log = logging.getLogger(__name__)
+
+AHEAD = 2  # batches decoded before they are encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What one pass over a video gives."""
+
+    info: VideoInfo
+    features: Features
+    cuts: Times
+    end: float  # seconds: how far the pictures went
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a video passes through on its way in."""
+
+    encoder: Encoder
+    pooler: Pooler
+    detector: type[ShotDetector]
+    fps: float  # frames sampled a second
+
+
+def _silent(seconds: float, duration: float) -> None:
+    """Nobody asked for progress."""
+
+
+def ingest(
+    path: Path,
+    catalog: Catalog,
+    store: FeatureStore,
+    parts: Callable[[], Parts],
+    *,
+    fps: float,
+    again: bool = False,
+    progress: Callable[[float, float], None] = _silent,
+) -> Ingested:
+    """Bring one file into the library, unless it is there as it is.
+
+    What is wrong with the file becomes an outcome. What would stop every other file too is raised:
+    LibraryError and ModelError. `parts` is called when there is something to encode, so that a run
+    that finds nothing new loads no model. `again` indexes even what is known. `progress` is told
+    the seconds that are done and the duration, in seconds.
+    """
+    began = time.monotonic()
+    try:
+        found = None if again else _known(path, catalog, fps)
+        if found is None:
+            found = _store(path, catalog, store, parts(), progress)
+    except (LibraryError, ModelError):
+        raise
+    except VSearchError as error:
+        found = Ingested(path, Outcome.FAILED, error=str(error))
+    except OSError as error:
+        found = Ingested(path, Outcome.FAILED, error=f"{path}: {error.strerror or error}")
+    except Exception as error:
+        log.exception("%s", path)
+        reason = f"{path}: unexpected {type(error).__name__}: {error}; please report this"
+        found = Ingested(path, Outcome.FAILED, error=reason)
+    return Ingested(
+        found.path, found.outcome, found.video, found.error, time.monotonic() - began, found.shots
+    )
+
+
+def _known(path: Path, catalog: Catalog, fps: float) -> Ingested | None:
+    """What the catalogue knows of this file; None if it has to be decoded."""
+    stat = path.stat()
+    video = catalog.find(path)
+    if video is not None and catalog.sampled_at(video.id) != fps:
+        return None
+    if video is not None and (video.size, video.modified) == (stat.st_size, stat.st_mtime_ns):
+        return Ingested(path, Outcome.UNCHANGED, video)
+    content = fingerprint(path)
+    if video is not None:
+        if video.fingerprint != content:
+            return None
+        with catalog.begin() as change:  # touched or copied back, the pictures are the same
+            change.touch_video(video.id, stat.st_size, stat.st_mtime_ns)
+        return Ingested(path, Outcome.UNCHANGED, video)
+    twins = [twin for twin in catalog.by_fingerprint(content) if catalog.sampled_at(twin.id) == fps]
+    for twin in twins:
+        if twin.path.exists():
+            return Ingested(path, Outcome.DUPLICATE, twin)
+    for twin in twins:
+        with catalog.begin() as change:
+            change.move_video(twin.id, path, stat.st_size, stat.st_mtime_ns)
+        return Ingested(path, Outcome.MOVED, catalog.find(path))
+    return None
+
+
+def _store(
+    path: Path,
+    catalog: Catalog,
+    store: FeatureStore,
+    parts: Parts,
+    progress: Callable[[float, float], None],
+) -> Ingested:
+    stat, content = path.stat(), fingerprint(path)
+    described = describe(path, parts, progress=progress)
+    info, features = described.info, described.features
+    spans = segments(features.times, described.cuts, described.end)
+    vectors = np.stack([_pool(features, span, parts.pooler) for span in spans])
+    old = catalog.find(path)
+    with catalog.begin() as change:  # all of it or nothing
+        change.set_space(parts.encoder.space, parts.pooler.name)
+        if old is not None:
+            change.remove_videos([old.id])
+        video = change.add_video(
+            path=path,
+            fingerprint=content,
+            size=stat.st_size,
+            modified=stat.st_mtime_ns,
+            duration=described.end,
+            fps=info.fps,
+            width=info.width,
+            height=info.height,
+            codec=info.codec,
+            frames=len(features.times),
+            note=described.note,
+            sampled_at=parts.fps,
+        )
+        change.add_segments(video.id, spans, vectors, parts.encoder.space)
+        store.save(video.id, features)
+    if old is not None:
+        store.remove(old.id)
+    outcome = Outcome.UPDATED if old is not None else Outcome.INDEXED
+    return Ingested(path, outcome, video, shots=len(described.cuts) + 1)
+
+
+def describe(
+    path: Path,
+    parts: Parts,
+    *,
+    span: Span | None = None,
+    progress: Callable[[float, float], None] = _silent,
+) -> Described:
+    """Decode and encode a video, or a span of it, in one pass. Raises MediaError."""
+    info = probe(path)
+    detector = parts.detector()
+    sampler = Sampler(
+        path,
+        fps=parts.fps,
+        short_side=parts.encoder.image_size,
+        span=span,
+        detector=detector,
+    )
+    changed = ChangedFrames(parts.encoder)
+    matrices: list[Matrix] = []
+    times: list[Times] = []
+    with _ahead(sampler) as batches:
+        for batch in batches:
+            matrices.append(changed.encode(batch.images))
+            times.append(batch.times)
+            progress(float(batch.times[-1]), info.duration)
+    if not matrices:
+        raise NoPictureError(
+            f"{path}: no frame could be decoded; play it to see whether it is whole"
+        )
+    features = Features(parts.encoder.space, np.concatenate(matrices), np.concatenate(times))
+    return Described(info, features, detector.cuts(), sampler.end, sampler.note)
+
+
+def pool_again(catalog: Catalog, store: FeatureStore, pooler: Pooler) -> None:
+    """Give every segment a new vector from the stored features, all of them or none."""
+    space = catalog.space()
+    if space is None:
+        return
+    with catalog.begin() as change:
+        change.set_space(space, pooler.name)
+        for video in catalog.videos():
+            spans = [segment.span for segment in catalog.segments_of(video.id)]
+            features = store.load(video.id)
+            if features.space != space:
+                raise SpaceMismatchError(
+                    f"{video.path}: its features are of {features.space.name}, the library is of "
+                    f"{space.name}; index it again with `vsearch index --again`"
+                )
+            vectors = np.stack([_pool(features, span, pooler) for span in spans])
+            change.remove_segments(video.id)  # new ids, so that every index notices
+            change.add_segments(video.id, spans, vectors, space)
+
+
+def _pool(features: Features, span: Span, pooler: Pooler) -> Vector:
+    frames = features.within(span)
+    return pooler.pool(frames.matrix, frames.times)
+
+
+@contextmanager
+def _ahead(batches: Sampler) -> Iterator[Iterator[FrameBatch]]:
+    """`batches`, decoded by another thread while the caller is busy with the one before."""
+    waiting: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: FrameBatch | BaseException | None) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def decode() -> None:
+        try:
+            for batch in batches:
+                if not put(batch):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    def take() -> Iterator[FrameBatch]:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=decode, name="decode", daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        stop.set()
+        thread.join()

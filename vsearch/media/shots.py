@@ -1,0 +1,90 @@
+"""Cuts between shots, found while a video is decoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vsearch.types import FrameBatch, Times
+
+_REACH = 4  # frames over which a change has to last: a flash does not
+_AROUND = 8  # frames before and after with which a change is compared
+_LEAST = 7.0  # of 255: mean change of a pixel at a cut
+_RATIO = 2.6  # a cut changes the picture that much more than what is around it
+_LASTS = 0.6  # part of the change that is still there _REACH frames on
+_APART = 0.3  # seconds between two cuts
+
+_Changes = npt.NDArray[np.float32]  # (N,) mean change of a pixel, of 255
+
+
+class ContentDetector:
+    """Cuts are where the picture changes far more than around it, and does not change back.
+
+    Keeps two numbers and a time per frame, and the last few pictures.
+    """
+
+    def __init__(self) -> None:
+        self._recent = np.empty((0, 36, 64, 3), np.int16)  # (_REACH, 36, 64, 3) at most
+        self._times: list[Times] = []
+        self._steps: list[_Changes] = []  # from the frame before
+        self._leaps: list[_Changes] = []  # from _REACH frames before
+
+    def see(self, batch: FrameBatch) -> None:
+        """Take tiny pictures, uint8 (N, 36, 64, 3) RGB, of consecutive decoded frames."""
+        pictures = np.concatenate([self._recent, batch.images.astype(np.int16)])
+        self._steps.append(_changes(pictures, 1)[-len(batch) :])
+        self._leaps.append(_changes(pictures, _REACH)[-len(batch) :])
+        self._times.append(batch.times)
+        self._recent = pictures[-_REACH:]
+
+    def cuts(self) -> Times:
+        """float64 (C,) ascending: when each new shot begins, the first one (0) left out."""
+        if not self._times:
+            return np.empty(0)
+        times = np.concatenate(self._times)
+        steps = np.concatenate(self._steps)
+        leaps = np.concatenate(self._leaps)
+        return _apart(times, _likely(steps, leaps))
+
+
+def _changes(pictures: npt.NDArray[np.int16], reach: int) -> _Changes:
+    """How much each picture differs from that `reach` before; 0 where there is none."""
+    changes = np.zeros(len(pictures), np.float32)
+    if len(pictures) > reach:
+        difference = np.abs(pictures[reach:] - pictures[:-reach])
+        changes[reach:] = difference.mean(axis=(1, 2, 3), dtype=np.float32)
+    return changes
+
+
+def _likely(steps: _Changes, leaps: _Changes) -> _Changes:
+    """By how much each frame passes for the first of a shot, below 1 if it doesn't: (N,)."""
+    lasting = np.concatenate([leaps[_REACH - 1 :], steps[-(_REACH - 1) :]])[: len(steps)]
+    around = _mean_around(steps)
+    ratio = steps / (around + 1.0) / _RATIO
+    passes = (steps >= _LEAST) & (lasting >= _LASTS * steps)
+    return np.where(passes, ratio, 0).astype(np.float32)
+
+
+def _mean_around(steps: _Changes) -> _Changes:
+    """The mean of the neighbours of each, itself left out: (N,)."""
+    total = np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)])
+    index = np.arange(len(steps))
+    low = np.maximum(index - _AROUND, 0)
+    high = np.minimum(index + _AROUND + 1, len(steps))
+    mean = (total[high] - total[low] - steps) / np.maximum(high - low - 1, 1)
+    return np.maximum(mean, 0).astype(np.float32)
+
+
+def _apart(times: Times, likely: _Changes) -> Times:
+    """The times of frames at 1 and above, of those close together the likeliest."""
+    kept: list[int] = []
+    for index in np.flatnonzero(likely >= 1).tolist():
+        if kept and times[index] - times[kept[-1]] < _APART:
+            if likely[index] > likely[kept[-1]]:
+                kept[-1] = index
+        else:
+            kept.append(index)
+    return times[kept]
+
+
+__all__ = ["ContentDetector"]

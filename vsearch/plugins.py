@@ -1,0 +1,40 @@
+"""Names to classes. Built-ins are entry points in pyproject.toml, like those of third parties."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import entry_points
+from typing import Any, Literal, TypeAlias
+
+from vsearch.errors import MissingExtraError, UnknownPluginError
+
+Group: TypeAlias = Literal["encoders", "poolers", "indexes", "shots"]
+
+
+def names(group: Group) -> list[str]:
+    """The names that are registered in a group, sorted."""
+    return sorted(entry_points(group=f"vsearch.{group}").names)
+
+
+def resolve(group: Group, name: str) -> type[Any]:
+    """The class registered under `name`, imported only now.
+
+    Raises UnknownPluginError for a name nobody registered and MissingExtraError when the class
+    needs a package that is not installed.
+    """
+    found = entry_points(group=f"vsearch.{group}", name=name)
+    if not found:
+        known = names(group)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownPluginError(
+            f"there is no {group.removesuffix('s')} named {name!r}{hint} Known: {', '.join(known)}."
+        )
+    try:
+        loaded: type[Any] = next(iter(found)).load()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{name!r} needs the package {error.name!r}, which is not installed: "
+            "pip install 'vsearch[models]'"
+        ) from error
+    return loaded

@@ -1,0 +1,81 @@
+"""From segments that score to moments: where in a video it starts and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vsearch.types import Segment, Vector
+
+NEAR = 0.7  # a neighbour belongs if it keeps this share of the peak's lead over the background
+LONGEST = 60.0  # seconds of one moment: a whole film about dogs is no moment
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Neighbouring segments that show one event."""
+
+    video_id: int
+    span: Span
+    score: float  # of its best segment
+    segments: int
+
+
+def stretches(segments: Sequence[Segment], scores: Vector, background: float) -> Iterator[Stretch]:
+    """The events of one video, best first.
+
+    `segments` in the order of time, `scores` float32 (N,), `background` the score of a segment
+    that has nothing to do with the query. A stretch grows from its best segment to both sides
+    while neighbours score nearly as well as that peak, never as the last one added, so that it
+    cannot creep away through a video. A segment belongs to one stretch at most.
+    """
+    free = [True] * len(segments)
+    for peak in sorted(range(len(segments)), key=lambda i: -scores[i]):
+        if not free[peak]:
+            continue
+        enough = background + NEAR * (scores[peak] - background)
+        first = last = peak
+        while True:
+            sides = [
+                side
+                for side in (first - 1, last + 1)
+                if 0 <= side < len(segments) and free[side] and scores[side] >= enough
+            ]
+            if not sides:
+                break
+            side = max(sides, key=lambda i: scores[i])
+            start = min(segments[first].span.start, segments[side].span.start)
+            end = max(segments[last].span.end, segments[side].span.end)
+            if end - start > LONGEST:
+                break
+            first, last = min(first, side), max(last, side)
+        for taken in range(first, last + 1):
+            free[taken] = False
+        yield Stretch(
+            segments[peak].video_id,
+            Span(segments[first].span.start, segments[last].span.end),
+            float(scores[peak]),
+            last - first + 1,
+        )
+
+
+def choose(found: Sequence[Stretch], k: int, per_video: int) -> list[Stretch]:
+    """The k best, best first, at most `per_video` of one video.
+
+    Where that leaves places empty, further stretches of the same videos fill them.
+    """
+    ranked = sorted(found, key=lambda s: (-s.score, s.video_id, s.span))
+    chosen: list[Stretch] = []
+    waiting: list[Stretch] = []
+    taken: dict[int, int] = {}
+    for stretch in ranked:
+        count = taken.get(stretch.video_id, 0)
+        (chosen if count < per_video else waiting).append(stretch)
+        taken[stretch.video_id] = count + 1
+    chosen = (chosen + waiting)[:k]
+    return sorted(chosen, key=lambda s: (-s.score, s.video_id, s.span))

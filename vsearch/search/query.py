@@ -1,0 +1,71 @@
+"""What a person typed, as a Query."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from vsearch.errors import QueryError
+from vsearch.types import Query, Span, Term
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST = 2_000  # characters of text
+MOST = 16  # pictures and clips in one query
+
+_CLIP = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]+)-(?P<end>[\d:.]+)", re.DOTALL)
+
+
+def parse(
+    text: str = "",
+    *,
+    images: Iterable[str] = (),
+    clips: Iterable[Term] = (),
+    videos: Iterable[str] = (),
+) -> Query:
+    """A query from words, picture files and clips, of videos whose path matches a glob.
+
+    Raises QueryError for an empty or oversized query.
+    """
+    words = " ".join(text.split())
+    if len(words) > LONGEST:
+        raise QueryError(f"a query may have {LONGEST} characters, this one has {len(words)}")
+    terms = [Term("text", words)] if words else []
+    terms += [Term("image", _named(path)) for path in images]
+    terms += clips
+    if not terms:
+        raise QueryError("nothing to search for: give some words, --image FILE or --clip FILE")
+    if len(terms) > MOST:
+        raise QueryError(f"a query may have {MOST} parts, this one has {len(terms)}")
+    return Query(tuple(terms), tuple(videos))
+
+
+def parse_clip(clip: str) -> Term:
+    """`FILE` or `FILE@START-END`, times as seconds or h:mm:ss. Raises QueryError."""
+    match = _CLIP.fullmatch(clip)
+    if not match:
+        return Term("clip", _named(clip))
+    start, end = parse_time(match["start"]), parse_time(match["end"])
+    if start >= end:
+        raise QueryError(f"{clip}: the clip must end after it starts")
+    return Term("clip", _named(match["path"]), span=Span(start, end))
+
+
+def parse_time(text: str) -> float:
+    """Seconds from `12.5`, `1:02.5` or `1:00:02`. Raises QueryError."""
+    parts = text.split(":")
+    try:
+        seconds = math.fsum(float(part) * 60.0**i for i, part in enumerate(reversed(parts)))
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if len(parts) > 3 or not math.isfinite(seconds):
+        raise QueryError(f"{text!r} is no time: write seconds or h:mm:ss")
+    return seconds
+
+
+def _named(path: str) -> str:
+    if not path.strip() or "\0" in path:
+        raise QueryError("a picture or clip needs the name of a file")
+    return path

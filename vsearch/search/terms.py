@@ -1,0 +1,62 @@
+"""Each thing that is asked for as a vector, and several of them as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from vsearch.errors import NoTextError, QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vsearch.protocols import Encoder, Pooler
+    from vsearch.types import Features, Matrix, Span, Term, Vector
+
+    Describe: TypeAlias = Callable[[Path, Span | None], Features]
+
+
+def term_vector(term: Term, encoder: Encoder, pooler: Pooler, describe: Describe) -> Vector:
+    """One term in the encoder's space, float32 (D,) of unit length.
+
+    `describe` gives the frame features of a clip, stored or decoded. Raises NoTextError when
+    words meet a model that knows pictures only, and MediaError when a file is no use.
+    """
+    if term.kind == "text":
+        if not encoder.space.speaks_text:
+            raise NoTextError(
+                f"{encoder.space.name} understands pictures only, so it cannot look for "
+                f"{term.value!r}: search with --image or --clip, or index with a model that "
+                "understands text (--model builtin or --model openclip:…)"
+            )
+        words: Vector = encoder.encode_texts([term.value])[0]
+        return words
+    path = Path(term.value).expanduser()
+    if term.kind == "image":
+        from vsearch.media.stills import read_picture  # deferred: words need no decoder
+
+        picture: Vector = encoder.encode_images(read_picture(path)[None])[0]
+        return picture
+    features = describe(path, term.span)
+    return pooler.pool(features.matrix, features.times)
+
+
+def combine(vectors: Sequence[Vector], weights: Sequence[float], sample: Matrix) -> Vector:
+    """One query vector whose inner product is the weighted sum of the terms' scores.
+
+    Words and pictures score on different scales, so each term is first scaled to unit spread
+    over `sample`, float32 (M, D): segments of the library. Raises QueryError when nothing is left.
+    """
+    if len(vectors) == 1 and weights[0] > 0:
+        return vectors[0]
+    total = np.zeros_like(vectors[0])
+    for vector, weight in zip(vectors, weights, strict=True):
+        spread = float((sample @ vector).std()) if len(sample) > 1 else 1.0
+        total += np.float32(weight / max(spread, 1e-6)) * vector
+    length = float(np.linalg.norm(total))
+    if length < 1e-9:
+        raise QueryError("the parts of this query cancel each other out")
+    combined: Vector = (total / length).astype(np.float32)
+    return combined

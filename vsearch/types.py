@@ -1,0 +1,235 @@
+"""The nouns of vsearch: frozen dataclasses over numpy and the standard library.
+
+Times are seconds as float64, spans half-open. Vectors are float32 of unit length.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Vector: TypeAlias = npt.NDArray[np.float32]  # (D,) unit length
+Matrix: TypeAlias = npt.NDArray[np.float32]  # (N, D) rows of unit length
+Times: TypeAlias = npt.NDArray[np.float64]  # (N,) seconds
+Ids: TypeAlias = npt.NDArray[np.int64]  # (N,)
+Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3) RGB
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of time in seconds, half-open: start <= t < end."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end)):
+            raise ValueError(f"a span needs finite times, not {self.start}–{self.end}")
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"a span needs 0 <= start <= end, not {self.start}–{self.end}")
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+    def iou(self, other: Span) -> float:
+        """Overlap divided by union, in [0, 1]."""
+        shared = max(0.0, min(self.end, other.end) - max(self.start, other.start))
+        union = self.duration + other.duration - shared
+        return shared / union if union > 0 else float(self == other)
+
+    def union(self, other: Span) -> Span:
+        """The shortest span that holds both."""
+        return Span(min(self.start, other.start), max(self.end, other.end))
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Consecutive frames of one video and when each is shown."""
+
+    images: Images  # uint8 (N, H, W, 3) RGB
+    times: Times  # float64 (N,) seconds from the start of the video
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
+            raise ValueError(f"images must be uint8 (N, H, W, 3), not {self.images.shape}")
+        if self.times.shape != self.images.shape[:1]:
+            raise ValueError(f"{len(self.images)} images but times of shape {self.times.shape}")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The identity of an embedding space; vectors of two spaces are never compared."""
+
+    name: str  # model and digest of its weights, e.g. "clip-vit-b-16-3d9f8087"
+    dim: int
+    speaks_text: bool
+
+    def __post_init__(self) -> None:
+        if not self.name or self.dim < 1:
+            raise ValueError(f"not a space: {self.name!r} with {self.dim} dimensions")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Frame features of one video, as stored on disk."""
+
+    space: Space
+    matrix: Matrix  # float32 (T, D), rows of unit length
+    times: Times  # float64 (T,) seconds
+
+    def __post_init__(self) -> None:
+        if self.matrix.shape != (len(self.times), self.space.dim):
+            raise ValueError(
+                f"features of shape {self.matrix.shape} for {len(self.times)} times in {self.space}"
+            )
+
+    def within(self, span: Span) -> Features:
+        """The frames inside `span`, or the one nearest to its middle when it holds none."""
+        inside = (self.times >= span.start) & (self.times < span.end)
+        if not inside.any() and len(self.times):
+            middle = (span.start + span.end) / 2
+            inside[np.abs(self.times - middle).argmin()] = True
+        return Features(self.space, self.matrix[inside], self.times[inside])
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video in the catalogue."""
+
+    id: int
+    path: Path  # absolute
+    fingerprint: str  # of the content: the same file elsewhere has the same one
+    size: int  # bytes
+    modified: int  # nanoseconds since the epoch, as the file system tells
+    duration: float  # seconds
+    fps: float  # of the file itself, 0 where unknown
+    width: int  # pixels as shown: after rotation and pixel aspect
+    height: int
+    codec: str
+    frames: int  # sampled
+    note: str | None = None  # what was wrong with it, if anything
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a video that has one vector."""
+
+    id: int
+    video_id: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a library holds."""
+
+    videos: int
+    segments: int
+    seconds: float  # of video
+    frames: int  # sampled
+
+
+TermKind: TypeAlias = Literal["text", "image", "clip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that is asked for."""
+
+    kind: TermKind
+    value: str  # the words, or the path of a picture or a clip
+    weight: float = 1.0
+    span: Span | None = None  # of a clip
+
+    def __post_init__(self) -> None:
+        if not self.value.strip():
+            raise ValueError("a term needs words or a path")
+        if not math.isfinite(self.weight) or self.weight == 0:
+            raise ValueError(f"a weight must be a number other than 0, not {self.weight}")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked, and of which videos."""
+
+    terms: tuple[Term, ...]
+    videos: tuple[str, ...] = ()  # globs on path or file name; none means all
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise ValueError("a query needs at least one term")
+
+    def __str__(self) -> str:
+        return " + ".join(
+            term.value if term.kind == "text" else f"{term.kind}:{term.value}"
+            for term in self.terms
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What a moment was found by."""
+
+    peak: float  # seconds: the frame that fits best
+    peak_score: float  # its similarity
+    segments: int  # how many neighbouring segments were joined
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A search result."""
+
+    video: Video
+    span: Span
+    score: float  # similarity as the space measures it; comparable within one query only
+    confidence: float | None  # probability that this is what was asked; None: not calibrated
+    why: Why
+
+
+class Outcome(StrEnum):
+    """What became of one file."""
+
+    INDEXED = "indexed"  # new
+    UPDATED = "updated"  # its content had changed
+    UNCHANGED = "unchanged"  # known already
+    MOVED = "moved"  # known under another path that is gone
+    DUPLICATE = "duplicate"  # the same content is in the library under another path
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of one file that was to be indexed; never an exception."""
+
+    path: Path
+    outcome: Outcome
+    video: Video | None = None
+    error: str | None = None
+    seconds: float = 0.0  # of work
+    shots: int = field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far indexing has come."""
+
+    path: Path  # of the video being indexed
+    number: int  # of that video, from 0
+    files: int
+    seconds: float  # of that video done, and all of it
+    duration: float
+    bytes_done: float  # of all files, this one counted by its seconds
+    bytes_total: int

@@ -1,0 +1,93 @@
+"""Exact nearest neighbours with numpy: the default for small libraries, and the referee."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsearch.vectors.files import replaced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO, Self
+
+    from vsearch.types import Ids, Matrix, Vector
+
+
+class ExactIndex:
+    """Every vector is compared. A loaded index maps its file instead of reading it."""
+
+    def __init__(self, dim: int) -> None:
+        self._ids = np.empty(0, np.int64)  # (N,) ascending
+        self._vectors = np.empty((0, dim), np.float32)  # (N, D), row i belongs to ids[i]
+        self._lock = threading.Lock()  # writers; readers take the pair of arrays as it is
+
+    def upsert(self, ids: Ids, vectors: Matrix) -> None:
+        """Add vectors, float32 (N, D), or replace those of ids that are there."""
+        if vectors.shape != (len(ids), self._vectors.shape[1]):
+            raise ValueError(f"{vectors.shape} vectors for {len(ids)} ids of {self._vectors.shape}")
+        fresh, last = np.unique(ids[::-1], return_index=True)  # of equal ids the last one counts
+        with self._lock:
+            kept = ~np.isin(self._ids, fresh)
+            together = np.concatenate([self._ids[kept], fresh])
+            rows = np.concatenate([self._vectors[kept], vectors[::-1][last]]).astype(np.float32)
+            order = np.argsort(together)
+            self._ids, self._vectors = together[order], rows[order]
+
+    def remove(self, ids: Ids) -> None:
+        """Forget ids; those that are not there are passed over."""
+        with self._lock:
+            kept = ~np.isin(self._ids, ids)
+            self._ids, self._vectors = self._ids[kept], self._vectors[kept]
+
+    def search(self, query: Vector, k: int, among: Ids | None = None) -> tuple[Ids, Vector]:
+        """The k best, best first; equal scores by lower id. See `VectorIndex.search`."""
+        with self._lock:
+            ids, vectors = self._ids, self._vectors
+        if among is not None:
+            chosen = np.isin(ids, among)
+            ids, vectors = ids[chosen], vectors[chosen]
+        scores = vectors @ query.astype(np.float32)
+        if 0 < k < len(ids):
+            worst = np.partition(scores, len(ids) - k)[len(ids) - k]
+            near = np.flatnonzero(scores >= worst)
+            ids, scores = ids[near], scores[near]
+        order = np.lexsort((ids, -scores))[: max(k, 0)]
+        return ids[order], scores[order]
+
+    def save(self, path: Path) -> None:
+        """Write ids and vectors, one .npy after the other, into one file."""
+        with self._lock:
+            ids, vectors = self._ids, self._vectors
+        with replaced(path) as file:
+            np.save(file, ids)
+            np.save(file, vectors)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Map a saved index. Raises OSError or ValueError if the file is not one."""
+        with path.open("rb") as file:
+            ids = np.load(file, allow_pickle=False)
+            vectors = _map_array(file, path)
+        if vectors.ndim != 2 or ids.shape != vectors.shape[:1]:
+            raise ValueError(f"{path}: {ids.shape} ids for vectors of {vectors.shape}")
+        index = cls(vectors.shape[1])
+        index._ids, index._vectors = ids, vectors
+        return index
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def _map_array(file: BinaryIO, path: Path) -> Matrix:
+    """The .npy array (N, D) that begins where `file` stands, mapped read-only."""
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{path}: not an index")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype != np.float32:
+        raise ValueError(f"{path}: vectors of {dtype}")
+    if 0 in shape:
+        return np.empty(shape, np.float32)
+    return np.memmap(path, np.float32, "r", file.tell(), shape)
