@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+TESTS = Path(__file__).resolve().parent
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -40,3 +41,22 @@ def broken_media() -> Path:
     if not bad.is_dir():
         pytest.skip("needs the collection of broken files")
     return bad
+
+
+@pytest.fixture(scope="session")
+def fake_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that, on the path, offers FakeEncoder as the model `fake`, as a plugin would."""
+    folder = tmp_path_factory.mktemp("plugin")
+    info = folder / "vsearch_fake-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vsearch-fake\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vsearch.encoders]\nfake = fakes:FakeEncoder\n")
+    return folder
+
+
+@pytest.fixture
+def fake_model(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `fake` the model of this process and of those it starts."""
+    monkeypatch.syspath_prepend(str(fake_plugin))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(TESTS)]))
+    monkeypatch.setenv("VSEARCH_MODEL", "fake")

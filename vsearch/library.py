@@ -132,7 +132,7 @@ class Library:
         from vsearch.media.discovery import find_videos
 
         with self._writing():
-            queue = list(find_videos(paths))
+            queue = list(find_videos(map(Path, paths)))
             sizes = [_size(found.path) for found in queue]
             for number, found in enumerate(queue):
                 if found.error is not None:

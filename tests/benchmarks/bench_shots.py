@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -81,9 +83,10 @@ def dipped(images: Images, at: int, rng: np.random.Generator) -> None:
 
 def panned(images: Images, at: int, rng: np.random.Generator) -> None:
     """A fast turn of the camera to the right and on."""
-    for step, index in enumerate(range(at, min(at + 10, len(images)))):
-        images[index] = np.roll(images[index], -int(rng.integers(3, 6)) * step, axis=1)
-    images[at + 10 :] = np.roll(images[at + 10 :], -40, axis=2)
+    speed = int(rng.integers(2, 6))  # pixels of 64 a frame
+    for index in range(at, len(images)):
+        shift = speed * min(index - at, 10)
+        images[index] = np.roll(images[index], -shift, axis=1)
 
 
 def film(pool: list[Film], rng: np.random.Generator, shots: int = 12) -> Film:
@@ -118,7 +121,7 @@ def ours(film: Film) -> Times:
 
 def scenedetect(make: Callable[[], Any]) -> Detector:
     """A detector of PySceneDetect, fed frame by frame."""
-    from scenedetect import FrameTimecode
+    FrameTimecode = import_module("scenedetect").FrameTimecode  # noqa: N806
 
     def detect(film: Film) -> Times:
         detector = make()
@@ -135,15 +138,16 @@ def detectors() -> dict[str, Detector]:
     """What is compared."""
     rows: dict[str, Detector] = {"vsearch": ours}
     try:
-        from scenedetect.detectors import AdaptiveDetector
-        from scenedetect.detectors import ContentDetector as Content
+        library = import_module("scenedetect.detectors")
     except ImportError:
         return rows
     for level in (20, 27, 35, 45, 55):
-        rows[f"PySceneDetect content {level}"] = scenedetect(lambda x=level: Content(threshold=x))
+        rows[f"PySceneDetect content {level}"] = scenedetect(
+            partial(library.ContentDetector, threshold=level)
+        )
     for ratio, least in ((2, 15), (3, 15), (4, 15), (3, 25), (5, 25)):
         rows[f"PySceneDetect adaptive {ratio} {least}"] = scenedetect(
-            lambda r=ratio, m=least: AdaptiveDetector(adaptive_threshold=r, min_content_val=m)
+            partial(library.AdaptiveDetector, adaptive_threshold=ratio, min_content_val=least)
         )
     return rows
 

@@ -10,6 +10,7 @@ import urllib.request
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import torch
 
@@ -33,7 +34,7 @@ def reach(url: str) -> None:
     except OSError as error:
         reason = getattr(error, "reason", error)  # a URLError wraps what happened
         reason = getattr(reason, "strerror", None) or reason
-        raise OSError(f"no connection to {request.host}: {reason}") from error
+        raise OSError(f"no connection to {urlsplit(url).netloc}: {reason}") from error
 
 
 def fetch(url: str) -> Path:

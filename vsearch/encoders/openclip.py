@@ -86,6 +86,11 @@ class OpenClipEncoder:
         return np.concatenate(found)
 
 
+def pretrained() -> list[str]:
+    """Every published model, as ARCH/TAG."""
+    return [f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained()]
+
+
 def _recipe(argument: str) -> Recipe:
     """Understand what follows `openclip:`."""
     name = ModelName.parse(argument)

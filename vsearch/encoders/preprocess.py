@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from vsearch.types import Images
 
-LONGEST = 4  # a picture longer than 4 times its short side loses its ends before it is resized
+LONGEST = 16  # a picture longer than 16 times its short side loses its ends before it is resized
 
 
 @dataclass(frozen=True, slots=True)

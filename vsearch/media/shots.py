@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
-from vsearch.types import FrameBatch, Times
+if TYPE_CHECKING:
+    from vsearch.types import FrameBatch, Times
 
-_REACH = 4  # frames over which a change has to last: a flash does not
+_REACH = 4  # frames: what is as before within as many is a flash, not a cut
 _AROUND = 8  # frames before and after with which a change is compared
-_LEAST = 7.0  # of 255: mean change of a pixel at a cut
-_RATIO = 2.6  # a cut changes the picture that much more than what is around it
-_LASTS = 0.6  # part of the change that is still there _REACH frames on
+_LEAST = 10.0  # of 255: mean change of a pixel at a cut
+_RATIO = 3.2  # a cut changes the picture that much more than what is around it
+_LASTS = 0.5  # part of the change that every leap across it has to show
 _APART = 0.3  # seconds between two cuts
 
 _Changes = npt.NDArray[np.float32]  # (N,) mean change of a pixel, of 255
@@ -58,11 +62,13 @@ def _changes(pictures: npt.NDArray[np.int16], reach: int) -> _Changes:
 
 def _likely(steps: _Changes, leaps: _Changes) -> _Changes:
     """By how much each frame passes for the first of a shot, below 1 if it doesn't: (N,)."""
-    lasting = np.concatenate([leaps[_REACH - 1 :], steps[-(_REACH - 1) :]])[: len(steps)]
+    ahead = np.concatenate([leaps, np.full(_REACH - 1, np.inf, np.float32)])
+    lasting = sliding_window_view(ahead, _REACH).min(axis=1)  # over all leaps across the step
     around = _mean_around(steps)
     ratio = steps / (around + 1.0) / _RATIO
     passes = (steps >= _LEAST) & (lasting >= _LASTS * steps)
-    return np.where(passes, ratio, 0).astype(np.float32)
+    likely: _Changes = np.where(passes, ratio, 0).astype(np.float32)
+    return likely
 
 
 def _mean_around(steps: _Changes) -> _Changes:
@@ -72,7 +78,8 @@ def _mean_around(steps: _Changes) -> _Changes:
     low = np.maximum(index - _AROUND, 0)
     high = np.minimum(index + _AROUND + 1, len(steps))
     mean = (total[high] - total[low] - steps) / np.maximum(high - low - 1, 1)
-    return np.maximum(mean, 0).astype(np.float32)
+    around: _Changes = np.maximum(mean, 0).astype(np.float32)
+    return around
 
 
 def _apart(times: Times, likely: _Changes) -> Times:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.errors import DamagedLibraryError
 from vsearch.search.moments import Stretch, choose, stretches
 from vsearch.types import Moment, Why
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from vsearch.search.current import Current
     from vsearch.types import Ids, Matrix, Vector
     from vsearch.vectors.features import FeatureStore
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 1_000  # segments that stand for the library's background
 LEAST = 64  # segments fetched, however few moments are asked for
@@ -42,7 +46,19 @@ class Engine:
         ids, _ = self._current.index.search(query, max(k * REACH, LEAST), among)
         videos = dict.fromkeys(segment.video_id for segment in self._catalog.segments(ids))
         found = list(self._stretches(query, videos, background))
-        return [self._moment(stretch, query) for stretch in choose(found, k, per_video)]
+        chosen = choose(found, k, per_video)
+        shown = self._catalog.videos_by_id({stretch.video_id for stretch in chosen})
+        return [
+            Moment(
+                shown[stretch.video_id],
+                stretch.span,
+                stretch.score,
+                None,
+                self._why(stretch, query),
+            )
+            for stretch in chosen
+            if stretch.video_id in shown  # removed by another process since
+        ]
 
     def _stretches(
         self, query: Vector, videos: Iterable[int], background: float
@@ -53,10 +69,14 @@ class Engine:
             _, vectors = self._catalog.vectors(ids, self._current.space)
             yield from stretches(segments, vectors @ query, background)
 
-    def _moment(self, stretch: Stretch, query: Vector) -> Moment:
-        frames = self._features.load(stretch.video_id).within(stretch.span)
+    def _why(self, stretch: Stretch, query: Vector) -> Why:
+        """The frame that fits best; without stored features the middle stands for it."""
+        try:
+            frames = self._features.load(stretch.video_id).within(stretch.span)
+        except DamagedLibraryError as error:
+            log.warning("%s", error)
+            middle = (stretch.span.start + stretch.span.end) / 2
+            return Why(middle, stretch.score, stretch.segments)
         curve = frames.matrix @ query
         best = int(curve.argmax())
-        why = Why(float(frames.times[best]), float(curve[best]), stretch.segments)
-        video = self._catalog.video(stretch.video_id)
-        return Moment(video, stretch.span, stretch.score, None, why)
+        return Why(float(frames.times[best]), float(curve[best]), stretch.segments)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from vsearch.types import Segment, Vector
 
-NEAR = 0.7  # a neighbour belongs if it keeps this share of the peak's lead over the background
+NEAR = 0.6  # a neighbour belongs if it keeps this share of the peak's lead over the background
 LONGEST = 60.0  # seconds of one moment: a whole film about dogs is no moment
 
 

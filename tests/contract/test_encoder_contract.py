@@ -1,0 +1,197 @@
+"""What every Encoder promises, held against each one there is."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fakes import FakeEncoder
+from vsearch.encoders import builtin, shipped
+from vsearch.errors import NoTextError
+from vsearch.protocols import Encoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vsearch.types import Images, Matrix
+
+WEIGHTS = ["image.onnx", "text.onnx", "tokenizer.json", "alignment.npz"]
+TEXTS = ["a red square", "ein Hund springt ins Wasser 🐕", "blue " * 300]
+
+
+def _builtin(_: Path) -> Encoder:
+    absent = [name for name in WEIGHTS if not (shipped.FOLDER / name).is_file()]
+    if absent:
+        pytest.skip(f"the embedded model is not complete in this checkout: no {absent}")
+    return builtin.BuiltinEncoder("", device="cpu")
+
+
+def _openclip(folder: Path) -> Encoder:
+    from tiny_models import ARCH, tiny_clip  # deferred: torch
+    from vsearch.encoders.openclip import OpenClipEncoder
+
+    return OpenClipEncoder(f"{ARCH}@{tiny_clip(folder)}", device="cpu")
+
+
+def _cnn(folder: Path) -> Encoder:
+    from tiny_models import small_cnn  # deferred: torch
+    from vsearch.encoders.cnn import CnnEncoder
+
+    return CnnEncoder(f"resnet18@{small_cnn(folder / 'resnet18.pth')}", device="cpu")
+
+
+MAKERS = {
+    "fake": lambda _: FakeEncoder("", device="cpu"),
+    "builtin": _builtin,
+    "openclip": _openclip,
+    "cnn": _cnn,
+}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    made: Encoder = MAKERS[request.param](tmp_path_factory.mktemp("weights"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def text_encoder(encoder: Encoder) -> Encoder:
+    if not encoder.space.speaks_text:
+        pytest.skip("understands pictures only")
+    return encoder
+
+
+def pictures(count: int, height: int, width: int) -> Images:
+    """uint8 (N, H, W, 3): each a colour gradient of its own with some noise on it."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    waves = rng.uniform(-6, 6, (count, 1, 1, 3, 2))
+    phase = waves[..., 0] * y[None, :, :, None] + waves[..., 1] * x[None, :, :, None]
+    noise = rng.normal(0, 8, (count, height, width, 3))
+    images: Images = np.clip(127 + 120 * np.sin(phase) + noise, 0, 255).astype(np.uint8)
+    return images
+
+
+def assert_unit_rows(matrix: Matrix, count: int, dim: int) -> None:
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (count, dim)
+    np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-4)
+
+
+def assert_same_directions(a: Matrix, b: Matrix, least: float = 0.999) -> None:
+    assert (a * b).sum(axis=1).min() > least
+
+
+def test_it_is_an_encoder_with_a_space_and_an_image_size(encoder: Encoder) -> None:
+    assert isinstance(encoder, Encoder)
+    assert encoder.space == encoder.space
+    assert encoder.image_size > 0
+
+
+def test_images_become_float32_rows_of_unit_length(encoder: Encoder) -> None:
+    size = encoder.image_size
+    found = encoder.encode_images(pictures(3, size, size * 16 // 9))
+    assert_unit_rows(found, 3, encoder.space.dim)
+
+
+def test_no_images_become_no_rows(encoder: Encoder) -> None:
+    empty = np.zeros((0, 48, 64, 3), np.uint8)
+    assert_unit_rows(encoder.encode_images(empty), 0, encoder.space.dim)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (2, 90), (300, 7), (31, 33), (33, 31), (480, 270), (225, 224)]
+)
+def test_images_of_any_size_are_taken(encoder: Encoder, height: int, width: int) -> None:
+    found = encoder.encode_images(pictures(1, height, width))
+    assert_unit_rows(found, 1, encoder.space.dim)
+
+
+def test_black_and_white_images_become_finite_rows(encoder: Encoder) -> None:
+    images = np.stack([np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 255, np.uint8)])
+    assert_unit_rows(encoder.encode_images(images), 2, encoder.space.dim)
+
+
+def test_images_that_are_a_read_only_view_are_taken_and_left_as_they_were(
+    encoder: Encoder,
+) -> None:
+    images = pictures(2, 60, 80)
+    before = images.copy()
+    view = images[::2, ::-1, 5:70]
+    view.flags.writeable = False
+    found = encoder.encode_images(view)
+    assert_same_directions(found, encoder.encode_images(view.copy()))
+    np.testing.assert_array_equal(images, before)
+
+
+def test_the_same_images_give_the_same_vectors(encoder: Encoder) -> None:
+    images = pictures(2, 50, 70)
+    np.testing.assert_allclose(
+        encoder.encode_images(images), encoder.encode_images(images), atol=1e-5
+    )
+
+
+def test_different_images_give_different_vectors(encoder: Encoder) -> None:
+    found = encoder.encode_images(pictures(2, 64, 64))
+    assert found[0] @ found[1] < 0.9999
+
+
+def test_an_image_has_one_vector_whatever_is_in_its_batch(encoder: Encoder) -> None:
+    images = pictures(9, encoder.image_size, encoder.image_size)
+    together = encoder.encode_images(images)
+    for i in (0, 8):  # the first and the one that a batch of 8 leaves over
+        assert_same_directions(encoder.encode_images(images[i : i + 1]), together[i : i + 1])
+
+
+def test_the_size_at_which_a_picture_is_handed_in_matters_little(encoder: Encoder) -> None:
+    small = pictures(1, encoder.image_size, encoder.image_size)
+    large = np.repeat(np.repeat(small, 2, axis=1), 2, axis=2)
+    assert_same_directions(encoder.encode_images(small), encoder.encode_images(large), 0.9)
+
+
+def test_texts_become_float32_rows_of_unit_length(text_encoder: Encoder) -> None:
+    assert_unit_rows(text_encoder.encode_texts(TEXTS), len(TEXTS), text_encoder.space.dim)
+    assert_unit_rows(text_encoder.encode_texts(tuple(TEXTS)), len(TEXTS), text_encoder.space.dim)
+
+
+def test_no_texts_become_no_rows(text_encoder: Encoder) -> None:
+    assert_unit_rows(text_encoder.encode_texts([]), 0, text_encoder.space.dim)
+
+
+def test_a_text_has_one_vector_whatever_is_in_its_batch(text_encoder: Encoder) -> None:
+    alone = np.concatenate([text_encoder.encode_texts([text]) for text in TEXTS])
+    assert_same_directions(text_encoder.encode_texts(TEXTS), alone, 0.99999)
+
+
+def test_one_that_knows_no_words_says_so(encoder: Encoder) -> None:
+    if encoder.space.speaks_text:
+        pytest.skip("understands text")
+    with pytest.raises(NoTextError, match="pictures only"):
+        encoder.encode_texts(["a cat"])
+
+
+def test_several_threads_get_what_one_gets(encoder: Encoder) -> None:
+    batches = [pictures(1, 40 + i, 60) for i in range(3)]
+    alone = [encoder.encode_images(batch) for batch in batches]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(encoder.encode_images, batches))
+    assert_same_directions(np.concatenate(together), np.concatenate(alone))
+
+
+def test_several_threads_get_the_texts_that_one_gets(text_encoder: Encoder) -> None:
+    alone = text_encoder.encode_texts(TEXTS)
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(lambda text: text_encoder.encode_texts([text]), TEXTS))
+    assert_same_directions(np.concatenate(together), alone, 0.99999)
+
+
+@pytest.mark.parametrize("colour", ["red", "green", "blue"])
+def test_the_fake_finds_colours_by_their_names(colour: str) -> None:
+    colours = {"red": (250, 10, 5), "green": (5, 240, 12), "blue": (9, 3, 251)}
+    flat = [np.full((36, 64, 3), value, np.uint8) for value in colours.values()]
+    fake = FakeEncoder()
+    scores = fake.encode_images(np.stack(flat)) @ fake.encode_texts([f"a {colour} wall"])[0]
+    assert list(colours)[int(scores.argmax())] == colour

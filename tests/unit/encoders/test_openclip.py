@@ -1,0 +1,307 @@
+"""open_clip's models: names, checkpoints, preprocessing, identity, and life without a network."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.transform import PreprocessCfg, image_transform, image_transform_v2
+from PIL import Image
+from safetensors.torch import save_file
+
+from tiny_models import ARCH, CONFIG, tiny_clip
+from vsearch.encoders.device import Device
+from vsearch.encoders.download import quiet
+from vsearch.encoders.openclip import OpenClipEncoder
+from vsearch.encoders.preprocess import Preprocess
+from vsearch.errors import SettingsError, UnknownPluginError, WeightsError
+
+if TYPE_CHECKING:
+    from vsearch.types import Images
+
+
+class Bomb:
+    """A pickle that makes a file when it is loaded as pickles are."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.target,)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def encoder(checkpoint: Path) -> OpenClipEncoder:
+    return OpenClipEncoder(f"{ARCH}@{checkpoint}", device="cpu")
+
+
+@pytest.fixture
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty cache, and a hub whose port refuses."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+
+
+def photo(height: int, width: int) -> Images:
+    """uint8 (H, W, 3): shapes with sharp edges, gradients and grain."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    picture = np.stack([x, y, 1 - x * y], axis=-1) * 200
+    picture[((x - 0.6) ** 2 + (y - 0.4) ** 2) < 0.05] = (250, 30, 60)
+    picture[(x < 0.3) & (y > 0.5)] = (10, 120, 240)
+    grain: Images = np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+    return grain
+
+
+def test_a_local_checkpoint_gives_the_model_and_its_space(encoder: OpenClipEncoder) -> None:
+    assert encoder.space.name.startswith("openclip-vsearch-tiny-")
+    assert encoder.space.dim == 16
+    assert encoder.space.speaks_text
+    assert encoder.image_size == 32
+
+
+def test_vectors_are_those_of_open_clip_itself(encoder: OpenClipEncoder, checkpoint: Path) -> None:
+    with quiet():
+        model = open_clip.create_model(ARCH, pretrained=str(checkpoint)).eval()
+    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    image = photo(150, 230)
+    with torch.no_grad():
+        expected = model.encode_image(transform(Image.fromarray(image))[None], normalize=True)
+        words = model.encode_text(open_clip.get_tokenizer(ARCH)(["a dog"]), normalize=True)
+    assert float(encoder.encode_images(image[None])[0] @ expected[0].numpy()) > 0.999
+    np.testing.assert_allclose(encoder.encode_texts(["a dog"]), words.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(150, 230), (301, 97), (64, 64), (64, 113), (20, 31), (90, 700)])
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("size", [64, (48, 80)])
+def test_preprocessing_is_that_of_open_clip(
+    shape: tuple[int, int], mode: Any, size: int | tuple[int, int]
+) -> None:
+    mean, std = (0.48, 0.45, 0.40), (0.26, 0.25, 0.27)
+    theirs = image_transform(size, False, mean, std, resize_mode=mode, fill_color=3)
+    ours = Preprocess((size, size) if isinstance(size, int) else size, mean, std, mode=mode, fill=3)
+    image = photo(*shape)
+    expected = theirs(Image.fromarray(image)).numpy()
+    found = ours.normalise(ours.crop(image[None]))[0].numpy()
+    assert found.shape == expected.shape
+    off = np.abs(found - expected) * 0.26 * 255  # levels of 255
+    assert off.mean() < 0.5
+    assert np.quantile(off, 0.999) < 4
+
+
+def test_frames_that_have_the_right_size_are_not_touched() -> None:
+    image = photo(32, 57)
+    seen = Preprocess((32, 32), (0, 0, 0), (1, 1, 1)).crop(image[None])[0].permute(1, 2, 0)
+    np.testing.assert_array_equal(seen.numpy(), image[:, 12:44])
+
+
+def test_the_same_weights_are_the_same_space_in_any_file(
+    encoder: OpenClipEncoder, checkpoint: Path, tmp_path: Path
+) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    save_file(state, tmp_path / "other name.safetensors")
+    torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}},
+               tmp_path / "training.pt")  # fmt: skip
+    for file in ("other name.safetensors", "training.pt"):
+        assert OpenClipEncoder(f"{ARCH}@{tmp_path / file}").space == encoder.space
+
+
+def test_one_changed_value_is_another_space(
+    encoder: OpenClipEncoder, checkpoint: Path, tmp_path: Path
+) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    state["token_embedding.weight"][12345, 7] += 1e-3
+    torch.save(state, tmp_path / "tuned.pt")
+    other = OpenClipEncoder(f"{ARCH}@{tmp_path / 'tuned.pt'}")
+    assert other.space.name != encoder.space.name
+    assert other.space.dim == encoder.space.dim
+
+
+def test_a_folder_with_a_configuration_and_weights_is_a_model(
+    encoder: OpenClipEncoder, checkpoint: Path, tmp_path: Path
+) -> None:
+    pixels = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "squash"}
+    config = tmp_path / "open_clip_config.json"
+    state = torch.load(checkpoint, weights_only=True)
+    save_file(state, tmp_path / "open_clip_model.safetensors")
+
+    config.write_text(json.dumps({"model_cfg": CONFIG}))
+    assert OpenClipEncoder(str(tmp_path)).space == encoder.space
+    config.write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": pixels}))
+    other = OpenClipEncoder(str(tmp_path))
+    assert other.space.name != encoder.space.name
+    assert other._preprocess.mode == "squash"
+    assert other._preprocess.mean == (0.5, 0.5, 0.5)
+    config.write_text(json.dumps({"model_cfg": {**CONFIG, "quick_gelu": True}}))
+    assert OpenClipEncoder(str(tmp_path)).space.name.startswith("openclip-custom-")
+
+
+@pytest.mark.parametrize("content", [None, "not json", "[]", '{"model_cfg": 3}'])
+def test_a_folder_without_a_usable_configuration_is_refused(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "open_clip_config.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"open_clip_config\.json"):
+        OpenClipEncoder(str(tmp_path))
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}))
+    with pytest.raises(WeightsError, match="no weights"):
+        OpenClipEncoder(str(tmp_path))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_malicious_checkpoint_is_refused_and_not_run(
+    tmp_path: Path, encoder: OpenClipEncoder, protocol: int, zipped: bool
+) -> None:
+    bomb = Bomb(tmp_path / "pwned")
+    path = tmp_path / "weights.pt"
+    if zipped:
+        torch.save({"state_dict": bomb}, path, pickle_protocol=protocol)
+    else:
+        path.write_bytes(pickle.dumps(bomb, protocol))
+    with pytest.raises(WeightsError, match=r"weights\.pt"):
+        OpenClipEncoder(f"{ARCH}@{path}")
+    assert not bomb.target.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 no archive", b"\x80\x04."])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".bin"])
+def test_a_damaged_checkpoint_is_refused(
+    tmp_path: Path, encoder: OpenClipEncoder, content: bytes, suffix: str
+) -> None:
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="weights"):
+        OpenClipEncoder(f"{ARCH}@{path}")
+
+
+def test_a_missing_checkpoint_is_named(encoder: OpenClipEncoder) -> None:
+    with pytest.raises(WeightsError, match=r"no checkpoint .*gone\.pt"):
+        OpenClipEncoder(f"{ARCH}@gone.pt")
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_one_line(
+    encoder: OpenClipEncoder, tmp_path: Path
+) -> None:
+    torch.save({"fc.weight": torch.zeros(3, 4)}, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="not the weights") as caught:
+        OpenClipEncoder(f"{ARCH}@{tmp_path / 'other.pt'}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("ViT-B-16/opnai", "ViT-B-16/openai"),
+        ("vit-b-16/openai", "ViT-B-16/openai"),
+        ("ViT-B-32", "ViT-B-32/"),
+        ("", "ViT-B-16/openai"),
+        ("ViT-B16@weights.pt", "ViT-B-16"),
+    ],
+)
+def test_an_unknown_model_is_answered_with_the_nearest(argument: str, meant: str) -> None:
+    with pytest.raises(UnknownPluginError, match="did you mean") as caught:
+        OpenClipEncoder(argument)
+    assert meant in str(caught.value)
+
+
+@pytest.mark.usefixtures("_no_network")
+@pytest.mark.parametrize("argument", ["ViT-B-32/laion2b_s34b_b79k", "ViT-B-16-SigLIP/webli"])
+def test_without_a_network_one_message_says_why_and_what_else_there_is(
+    argument: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match="no connection to 127") as caught:
+        OpenClipEncoder(argument)
+    assert time.monotonic() - start < 10
+    message = str(caught.value)
+    for part in (argument, f"{argument}@FILE", "Hugging Face cache", "--model builtin"):
+        assert part in message
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("_no_network")
+def test_the_hubs_offline_switch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE is set"):
+        OpenClipEncoder("ViT-B-32/laion2b_s34b_b79k")
+
+
+@pytest.mark.usefixtures("_no_network")
+def test_what_is_in_the_hubs_cache_needs_no_network(
+    checkpoint: Path, encoder: OpenClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = {"hf_hub": "someone/tiny/", "quick_gelu": True, "mean": (0.5, 0.5, 0.5)}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, ARCH, {"mine": published})
+    folder = tmp_path / "models--someone--tiny"
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    state = torch.load(checkpoint, weights_only=True)
+    save_file(state, folder / "snapshots" / "abc" / "open_clip_model.safetensors")
+
+    tagged = OpenClipEncoder(f"{ARCH}/mine")
+    assert tagged.space == OpenClipEncoder(f"{ARCH}/mine@{checkpoint}").space
+    assert tagged.space != encoder.space, "other activations and colours are another space"
+    assert tagged._preprocess.mean == (0.5, 0.5, 0.5)
+    assert type(tagged._model.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+
+
+def test_loading_leaves_logging_as_it_was_and_is_silent(
+    checkpoint: Path, encoder: OpenClipEncoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = list(root.handlers), list(root.filters), root.level
+    OpenClipEncoder(f"{ARCH}@{checkpoint}")
+    assert (root.handlers, root.filters, root.level) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_half_precision_agrees_with_full(encoder: OpenClipEncoder, checkpoint: Path) -> None:
+    halved = OpenClipEncoder(f"{ARCH}@{checkpoint}", device="cpu")
+    halved._device = Device("cpu", torch.bfloat16)
+    halved._device.place(halved._model.visual)
+    images = np.stack([photo(32, 40)] * 2)
+    exact = OpenClipEncoder(f"{ARCH}@{checkpoint}", device="cpu")
+    exact._model.float()
+    exact._device = Device("cpu", torch.float32)
+    assert (exact.encode_images(images) * halved.encode_images(images)).sum(1).min() > 0.999
+
+
+def test_a_device_that_is_unknown_or_absent_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no device 'gpu'"):
+        Device.choose("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="torch finds no cuda device"):
+            Device.choose("cuda")
+    assert Device.choose("cpu").kind == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(encoder: OpenClipEncoder, checkpoint: Path) -> None:
+    other = OpenClipEncoder(f"{ARCH}@{checkpoint}", device="cuda")
+    assert other.space == encoder.space
+    images = photo(150, 230)[None]
+    assert float(other.encode_images(images)[0] @ encoder.encode_images(images)[0]) > 0.999
+    assert float(other.encode_texts(["a"])[0] @ encoder.encode_texts(["a"])[0]) > 0.999

@@ -1,0 +1,124 @@
+"""Files that broke other programs: each ends as frames or as one good line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from vsearch.errors import NoPictureError, UnreadableError, VSearchError
+from vsearch.media.video import Sampler, VideoInfo, probe
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REFUSED = {
+    "audio_only_or_flac.mp4": (NoPictureError, "no moving pictures"),
+    "unicode_error_metadata.ogg": (NoPictureError, "no moving pictures"),
+    "unsupported_codec.avi": (NoPictureError, "no moving pictures"),
+    "invalid_codec.mp4": (NoPictureError, "codec is unknown"),
+    "encrypted_cenc.mp4": (NoPictureError, "encrypted"),
+    "truncated.mp4": (NoPictureError, "no frame"),
+    "truncated_avi_0_frames.avi": (NoPictureError, "no frame"),
+    "negative_duration.mp4": (NoPictureError, "no frame"),
+    "zero_timescale.mp4": (NoPictureError, "no frame"),
+    "zero_length.webm": (UnreadableError, "is empty"),
+    "first_512_bytes.mkv": (UnreadableError, "no video that can be read"),
+    "cannot_open_1MB.mp4": (UnreadableError, "no video that can be read"),
+}
+SHOWN = {  # name: width and height as shown, time of the first frame, end, in seconds
+    "-name-with-dash-1x1.mp4": ((1, 1), 0, 5),
+    "anamorphic_sar_16_11.mp4": ((1024, 576), 0, 25.12),
+    "dims_1x1_gray12.webm": ((1, 1), 0, 0.04),
+    "dims_9841x705.webm": ((9841, 705), 0, 0.033),
+    "first_pts_1.07s.mp4": ((480, 320), 0, 0.96),
+    "mp4_first_pts_14s.mp4": ((1024, 576), 0, 6),
+    "mpegts_first_pts_22s.ts": ((960, 720), 2.12, 10.1),  # two seconds without a key frame
+    "no_duration.webm": ((640, 360), 0, 4.933),
+    "nonmonotonic_pts_sar.mp4": ((525, 288), 0, 28.44),
+    "resolution_change.mp4": ((400, 300), 0, 1.964),
+    "rotated_180.mov": ((568, 320), 0, 0.1),
+    "rotated_90.mov": ((320, 568), 0, 0.1),
+    "rotated_90_mirrored.mp4": ((540, 960), 0, 0.96),
+    "rotated_-90.mp4": ((544, 1280), 0, 10.01),
+    "rotated_-90_vfr_1080p.mp4": ((1080, 1920), 0, 2.1),
+    "ten_minutes_120KB.mkv": ((384, 288), 0, 600),
+    "vfr_gap_2.23s_1080x2280.mp4": ((1080, 2280), 0, 8.379),
+}
+
+
+def sample(path: Path) -> tuple[Sampler, VideoInfo]:
+    """The first seconds, checked for what always holds."""
+    span = Span(0, 2) if "4k" in path.name else None
+    sampler = Sampler(path, fps=1, short_side=32, span=span)
+    times = np.concatenate([batch.times for batch in sampler])
+    assert len(times)
+    assert (np.diff(times) > 0).all()
+    assert 0 <= times[0] <= times[-1] < sampler.end < 700
+    info = probe(path)
+    assert info.width >= 1
+    assert info.height >= 1
+    assert 0 <= info.duration < 700
+    assert 0 <= info.fps < 1000
+    return sampler, info
+
+
+def test_every_file_ends_as_frames_or_as_one_good_line(broken_media: Path) -> None:
+    refused = set()
+    for path in sorted(broken_media.iterdir()):
+        try:
+            sample(path)
+        except VSearchError as error:
+            refused.add(path.name)
+            assert str(error).startswith(f"{path}: ")
+            assert "\n" not in str(error)
+            assert "Errno" not in str(error)
+    assert refused >= REFUSED.keys()
+    assert len(refused) <= 15
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_reason_is_told(broken_media: Path, name: str) -> None:
+    kind, words = REFUSED[name]
+    with pytest.raises(kind, match=words):
+        probe(broken_media / name)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_size_and_times_are_what_a_player_shows(broken_media: Path, name: str) -> None:
+    size, first, end = SHOWN[name]
+    sampler, info = sample(broken_media / name)
+    assert (info.width, info.height) == size
+    assert sampler.end == pytest.approx(end, abs=0.02)
+    again = next(iter(Sampler(broken_media / name, fps=1, short_side=32)))
+    assert again.times[0] == pytest.approx(first, abs=0.01)
+
+
+def test_a_mirrored_rotation_is_undone(broken_media: Path) -> None:
+    """The quarters of the file are red, green, blue and yellow, so told from how it is shown."""
+    path = broken_media / "rotated_90_mirrored.mp4"
+    image = next(iter(Sampler(path, fps=1, short_side=64))).images[0]
+    height, width, _ = image.shape
+    corners = [image[y, x] > 128 for y in (8, height - 8) for x in (8, width - 8)]
+    assert [corner.tolist() for corner in corners] == [
+        [True, True, False], [False, True, False], [False, False, True], [True, False, False],
+    ]  # fmt: skip
+
+
+def test_a_change_of_size_starts_a_new_batch(broken_media: Path) -> None:
+    path = broken_media / "hevc_resolution_change_nonmonotonic_pts.mp4"
+    shapes = [batch.images.shape[1:3] for batch in Sampler(path, fps=2, short_side=36)]
+    assert shapes == [(36, 48), (36, 58)]
+
+
+def test_hdr_is_brought_to_the_range_of_a_screen(broken_media: Path) -> None:
+    path = broken_media / "av1_hdr_bt2020_single_frame.mp4"
+    image = next(iter(Sampler(path, fps=1, short_side=64))).images[0]
+    assert image.std() > 50  # untouched it is a flat grey, below 42
+
+
+def test_damage_is_noted(broken_media: Path) -> None:
+    sampler, _ = sample(broken_media / "corrupted_midstream.mp4")
+    assert sampler.note == "a part could not be decoded, first at 0:02"
