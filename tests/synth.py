@@ -76,6 +76,7 @@ def frames(
         for index in range(max(1, round(scene.seconds * fps))):
             image = np.full((height, width, 3), scene.colour, np.uint8)
             image[: height // 2, : width // 2] //= 3
-            left = int(index / fps * scene.speed * width) % max(1, width - side)
+            way = index / fps * scene.speed % 2  # there and back
+            left = int(min(way, 2 - way) * (width - side))
             image[-side:, left : left + side] = 255 - np.array(scene.colour, np.uint8)
             yield image

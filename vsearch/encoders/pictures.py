@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 if TYPE_CHECKING:
     from vsearch.types import Images
@@ -22,6 +21,8 @@ def crop_to_square(images: Images, size: int) -> Images:
 
 def _resize(image: Images, size: int) -> Images:
     """One picture (H, W, 3), bicubic with antialiasing, as CLIP was trained."""
+    from PIL import Image  # deferred: frames mostly come in the right size
+
     height, width = image.shape[:2]
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2

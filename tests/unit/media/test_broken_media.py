@@ -30,7 +30,6 @@ REFUSED = {
 }
 SHOWN = {  # name: width and height as shown, time of the first frame, end, in seconds
     "-name-with-dash-1x1.mp4": ((1, 1), 0, 5),
-    "anamorphic_sar_16_11.mp4": ((1024, 576), 0, 25.12),
     "dims_1x1_gray12.webm": ((1, 1), 0, 0.04),
     "dims_9841x705.webm": ((9841, 705), 0, 0.033),
     "first_pts_1.07s.mp4": ((480, 320), 0, 0.96),
@@ -43,15 +42,12 @@ SHOWN = {  # name: width and height as shown, time of the first frame, end, in s
     "rotated_90.mov": ((320, 568), 0, 0.1),
     "rotated_90_mirrored.mp4": ((540, 960), 0, 0.96),
     "rotated_-90.mp4": ((544, 1280), 0, 10.01),
-    "rotated_-90_vfr_1080p.mp4": ((1080, 1920), 0, 2.1),
     "ten_minutes_120KB.mkv": ((384, 288), 0, 600),
-    "vfr_gap_2.23s_1080x2280.mp4": ((1080, 2280), 0, 8.379),
 }
 
 
-def sample(path: Path) -> tuple[Sampler, VideoInfo]:
-    """The first seconds, checked for what always holds."""
-    span = Span(0, 2) if "4k" in path.name else None
+def sample(path: Path, *, span: Span | None = None) -> tuple[Sampler, VideoInfo]:
+    """Decode, checked for what always holds."""
     sampler = Sampler(path, fps=1, short_side=32, span=span)
     times = np.concatenate([batch.times for batch in sampler])
     assert len(times)
@@ -65,17 +61,23 @@ def sample(path: Path) -> tuple[Sampler, VideoInfo]:
     return sampler, info
 
 
+def _is_long(path: Path) -> bool:
+    """Whether decoding all of it would take seconds."""
+    return "4k" in path.name or path.stat().st_size > 400_000
+
+
 def test_every_file_ends_as_frames_or_as_one_good_line(broken_media: Path) -> None:
-    refused = set()
+    refused = {}
     for path in sorted(broken_media.iterdir()):
         try:
-            sample(path)
+            sample(path, span=Span(0, 1) if _is_long(path) else None)
         except VSearchError as error:
-            refused.add(path.name)
-            assert str(error).startswith(f"{path}: ")
-            assert "\n" not in str(error)
-            assert "Errno" not in str(error)
-    assert refused >= REFUSED.keys()
+            refused[path] = str(error)
+    for path, words in refused.items():
+        assert words.startswith(f"{path}: ")
+        assert "\n" not in words
+        assert "Errno" not in words
+    assert {path.name for path in refused} >= REFUSED.keys()
     assert len(refused) <= 15
 
 
@@ -89,11 +91,19 @@ def test_the_reason_is_told(broken_media: Path, name: str) -> None:
 @pytest.mark.parametrize("name", SHOWN)
 def test_size_and_times_are_what_a_player_shows(broken_media: Path, name: str) -> None:
     size, first, end = SHOWN[name]
-    sampler, info = sample(broken_media / name)
+    sampler = Sampler(broken_media / name, fps=1, short_side=32)
+    times = np.concatenate([batch.times for batch in sampler])
+    info = probe(broken_media / name)
     assert (info.width, info.height) == size
+    assert times[0] == pytest.approx(first, abs=0.01)
     assert sampler.end == pytest.approx(end, abs=0.02)
-    again = next(iter(Sampler(broken_media / name, fps=1, short_side=32)))
-    assert again.times[0] == pytest.approx(first, abs=0.01)
+
+
+def test_pixels_that_are_not_square_are_made_so(broken_media: Path) -> None:
+    path = broken_media / "anamorphic_sar_16_11.mp4"
+    sampler, info = sample(path, span=Span(0, 1))
+    assert (info.width, info.height) == (1024, 576)
+    assert next(iter(sampler)).images.shape[1:3] == (32, 57)
 
 
 def test_a_mirrored_rotation_is_undone(broken_media: Path) -> None:
@@ -116,7 +126,7 @@ def test_a_change_of_size_starts_a_new_batch(broken_media: Path) -> None:
 def test_hdr_is_brought_to_the_range_of_a_screen(broken_media: Path) -> None:
     path = broken_media / "av1_hdr_bt2020_single_frame.mp4"
     image = next(iter(Sampler(path, fps=1, short_side=64))).images[0]
-    assert image.std() > 50  # untouched it is a flat grey, below 42
+    assert image.mean() < 110  # untouched it is a bright, flat grey: 128
 
 
 def test_damage_is_noted(broken_media: Path) -> None:

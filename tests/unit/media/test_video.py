@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import suppress
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
-from synth import BLUE, GREEN, RED, Scene, make_video
 
+from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch.errors import MediaError, NoPictureError, TooLargeError, UnreadableError
 from vsearch.media import video
 from vsearch.media.video import Sampler, probe
 from vsearch.types import FrameBatch, Images, Span, Times
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Watcher:
@@ -252,18 +256,15 @@ def test_garbled_files_never_raise_anything_but_our_own_errors(tmp_path: Path, s
     content[where] = rng.integers(0, 256, len(where))
     path.write_bytes(content.tobytes())
     sampler = Sampler(path, fps=2, short_side=16)
-    try:
+    with suppress(MediaError):
         times = times_of(sampler)
-    except MediaError as error:
-        assert "\n" not in str(error)
-    else:
         assert times == sorted(set(times))
         assert 0 < sampler.end < 3600 * 24
 
 
 def test_timestamps_always_rise_and_never_run_away() -> None:
-    base = video.Fraction(1, 10)
-    times = video._Times(base, video.Fraction(0), base, sought=False)
+    base = Fraction(1, 10)
+    times = video._Times(base, Fraction(0), base, sought=False)
     read = [float(times.read(pts)) for pts in (0, 1, None, 3, 3, 2, 2**60, 2**60 + 1, 0, 1)]
     assert read == sorted(set(read))
     assert read[:4] == [0, 0.1, 0.2, 0.3]
@@ -290,6 +291,3 @@ def test_two_hours_need_no_more_memory_than_a_minute(tmp_path: Path) -> None:
         )
         peaks.append(int(run.stdout))
     assert peaks[1] - peaks[0] < 60
-
-
-assert resource  # the measuring needs it: not on Windows

@@ -1,0 +1,204 @@
+"""The command line is a contract: other programs parse it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from synth import BLUE, GREEN, RED, Scene, make_video
+from vsearch.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Vsearch = Callable[..., "Done"]
+
+pytestmark = pytest.mark.usefixtures("fake_model")
+
+
+@dataclass
+class Done:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def vsearch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Vsearch:
+    """Runs the command, in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str | Path, code: int = 0) -> Done:
+        monkeypatch.setattr(sys, "argv", ["vsearch", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        done = Done(*capsys.readouterr())
+        assert end.value.code == code, done.stderr
+        return done
+
+    return run
+
+
+def test_the_command_is_a_process_like_any_other(tmp_path: Path, videos: Path) -> None:
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "vsearch", *map(str, words)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run("search", "red").returncode == 1
+    assert run("index", videos).returncode == 0
+    found = run("search", "green", "-k", "1")
+    assert found.stdout.endswith("green.mp4\n")
+    assert found.stderr == ""
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make_video(folder / "red then blue.mp4", [Scene(RED, 4), Scene(BLUE, 4)])
+    make_video(folder / "green.mp4", [Scene(GREEN, 3)])
+    return folder
+
+
+def test_index_then_search_as_a_person_sees_it(vsearch: Vsearch, videos: Path) -> None:
+    assert vsearch("index", videos).stdout.startswith("2 indexed   (0:00:11 of video in ")
+    assert vsearch("index", videos).stdout == "2 unchanged\n"
+    lines = vsearch("search", "something", "blue").stdout.splitlines()
+    assert lines[0].split() == ["#", "moment", "score", "best", "at", "video"]
+    assert re.fullmatch(
+        r"1  0:00:04 – 0:00:08 +\d\.\d{3} +0:00:0[4-7]  videos/red then blue\.mp4", lines[1]
+    )
+
+
+def test_search_prints_one_json_object(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos)
+    found = json.loads(vsearch("search", "blue", "--json", "-k", "1").stdout)
+    assert list(found) == ["query", "space", "took_ms", "results"]
+    assert (found["query"], found["space"]) == ("blue", "fake")
+    (result,) = found["results"]
+    assert list(result) == ["rank", "video", "start", "end", "score", "confidence", "why"]
+    assert result["rank"] == 1
+    assert result["video"] == str(videos / "red then blue.mp4")
+    assert result["start"] == pytest.approx(4, abs=0.2)
+    assert result["end"] == pytest.approx(8, abs=0.2)
+    assert result["confidence"] is None
+    assert 4 <= result["why"]["peak"] < 8
+
+
+def test_messages_go_to_stderr_and_a_failed_file_is_exit_1(vsearch: Vsearch, videos: Path) -> None:
+    (videos / "bad.mp4").write_bytes(b"junk")
+    done = vsearch("index", videos, code=1)
+    assert done.stdout.startswith("2 indexed · 1 failed")
+    assert "bad.mp4" in done.stderr
+
+
+def test_a_search_without_result_is_exit_0(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos)
+    done = vsearch("search", "red", "--video", "nothing*")
+    assert done.stdout == ""
+    assert "Nothing found" in done.stderr
+    assert json.loads(vsearch("search", "red", "--video", "x", "--json").stdout)["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["search"], 2, "give some words"),
+        (["search", "x", "-k", "0"], 2, "range"),
+        (["search", "--clip", "a.mp4@8-3"], 2, "must end after it starts"),
+        (["search", "red"], 1, "there is no library"),
+        (["index"], 2, "Missing argument"),
+        (["--device", "abacus", "list"], 2, "abacus"),
+        (["index", "nowhere"], 1, "nowhere"),
+        (["--model", "clippy", "index", "."], 1, "clippy"),
+        (["remove"], 2, "--missing"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    vsearch: Vsearch, videos: Path, words: list[str], code: int, told: str
+) -> None:
+    done = vsearch(*words, code=code)
+    assert told in done.stderr
+
+
+def test_pictures_clips_and_filters(vsearch: Vsearch, videos: Path, tmp_path: Path) -> None:
+    vsearch("index", videos)
+    Image.new("RGB", (50, 40), GREEN).save(tmp_path / "green.png")
+
+    def first(*words: str) -> str:
+        results = json.loads(vsearch("search", "--json", *words).stdout)["results"]
+        return str(results[0]["video"]).rpartition("/")[2]
+
+    assert first("--image", "green.png") == "green.mp4"
+    assert first("--clip", "videos/red then blue.mp4@0:01-0:03") == "red then blue.mp4"
+    assert first("red", "--video", "gr*") == "green.mp4"
+
+
+def test_the_library_can_be_kept(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", "videos/*.mp4")
+    assert "green.mp4" in vsearch("list").stdout
+    assert len(json.loads(vsearch("list", "--json").stdout)["videos"]) == 2
+    assert json.loads(vsearch("info", "--json").stdout)["videos"] == 2
+    assert "2, 0:00:11 in all" in vsearch("info").stdout
+    assert vsearch("doctor").stdout == "The library is sound.\n"
+    assert re.fullmatch(r"\d segments rebuilt\n", vsearch("rebuild").stdout)
+    assert vsearch("remove", "videos/green.mp4").stdout == "1 video removed\n"
+    vsearch("remove", "videos/green.mp4", code=1)
+    assert vsearch("list", "green*").stdout == ""
+
+
+def test_what_vanished_is_told_and_forgotten_on_request(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos)
+    (videos / "green.mp4").unlink()
+    assert "green.mp4" in vsearch("index", videos).stderr
+    assert "green.mp4" in vsearch("doctor", code=1).stdout
+    assert vsearch("remove", "--missing").stdout == "1 video removed\n"
+    vsearch("doctor")
+
+
+def test_a_file_name_cannot_steer_the_terminal_or_the_page(
+    vsearch: Vsearch, videos: Path, tmp_path: Path
+) -> None:
+    (videos / "green.mp4").rename(videos / "\x1b[31m<img src=x onerror=alert(1)>.mp4")
+    vsearch("index", videos)
+    assert "\x1b" not in vsearch("search", "green", "--sheet", "out.html").stdout
+    page = (tmp_path / "out.html").read_text("utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
+    assert page.count("data:image/jpeg;base64,") == 3
+
+
+def test_names_that_are_not_utf_8_come_through(vsearch: Vsearch, tmp_path: Path) -> None:
+    import os
+
+    name = os.fsdecode(b"caf\xe9.mp4")
+    make_video(tmp_path / "x.mp4", [Scene(RED, 1)]).rename(tmp_path / name)
+    vsearch("index", tmp_path)
+    assert "caf\\udce9.mp4" in vsearch("list").stdout
+    found = json.loads(vsearch("search", "red", "--json").stdout)["results"][0]["video"]
+    assert found.endswith(name)
+
+
+def test_the_demo_runs_on_ones_own_folder(vsearch: Vsearch, videos: Path, tmp_path: Path) -> None:
+    done = vsearch("demo", "--query", "blue", videos)
+    assert "Searching 'blue'" in done.stdout
+    assert "by example clip" in done.stdout
+    assert (tmp_path / "contact-sheet.html").read_text("utf-8").count("<section>") == 2
+
+
+def test_models_are_named(vsearch: Vsearch) -> None:
+    shown = vsearch("models").stdout
+    for name in ("builtin", "openclip", "cnn", "fake"):
+        assert re.search(rf"^{name} ", shown, re.MULTILINE)

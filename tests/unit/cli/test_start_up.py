@@ -1,0 +1,52 @@
+"""What a command loads before it is needed is time that every user pays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from synth import make_video
+from vsearch.encoders.shipped import FOLDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAVY = {"torch", "torchvision", "open_clip", "av", "faiss", "sqlalchemy", "onnxruntime", "numpy"}
+
+
+def loaded(code: str, cwd: Path) -> set[str]:
+    """The top-level modules that are loaded after running `code`."""
+    show = "import sys; print('MODULES', *{name.split('.')[0] for name in sys.modules})"
+    wrapped = f"try:\n    {code}\nexcept SystemExit: pass\n{show}"
+    command = [sys.executable, "-c", wrapped]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+def run(*words: str) -> str:
+    return f"import sys; sys.argv[1:] = {list(words)!r}; from vsearch.cli.main import main; main()"
+
+
+def test_importing_vsearch_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert not loaded("import vsearch", tmp_path) & HEAVY
+
+
+@pytest.mark.parametrize("words", [["--help"], ["index", "--help"], ["search", "--help"]])
+def test_help_loads_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
+    assert not loaded(run(*words), tmp_path) & HEAVY
+
+
+def test_the_library_class_alone_brings_no_database(tmp_path: Path) -> None:
+    assert not loaded("from vsearch import Library", tmp_path) & (HEAVY - {"numpy"})
+
+
+@pytest.mark.skipif(not (FOLDER / "image.onnx").exists(), reason="no embedded model here")
+def test_a_text_query_loads_neither_torch_nor_a_decoder(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4")
+    loaded(run("index", "a.mp4"), tmp_path)
+    modules = loaded(run("search", "a red wall"), tmp_path)
+    assert not modules & {"torch", "torchvision", "open_clip", "av", "faiss", "alembic", "PIL"}
+    assert "onnxruntime" in modules

@@ -1,0 +1,123 @@
+"""Finding videos, and knowing them again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from vsearch.errors import UnreadableError
+from vsearch.media.discovery import find_videos, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in (
+        "b.mp4", "a.MKV", "notes.txt", "sub/c.webm", "sub/deep/d.mov", ".hidden/e.mp4",
+        ".f.mp4", "odd [1].mp4",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def names(paths: list[str | Path], root: Path) -> list[str]:
+    return [str(found.path.relative_to(root)) for found in find_videos(paths) if not found.error]
+
+
+def test_a_folder_gives_its_videos_sorted_and_nothing_hidden(tree: Path) -> None:
+    expected = ["a.MKV", "b.mp4", "odd [1].mp4", "sub/c.webm", "sub/deep/d.mov"]
+    assert names([tree], tree) == expected
+
+
+def test_a_named_file_is_taken_whatever_its_suffix(tree: Path) -> None:
+    assert names([tree / "notes.txt", tree / ".f.mp4"], tree) == ["notes.txt", ".f.mp4"]
+
+
+def test_globs_are_expanded(tree: Path) -> None:
+    assert names([f"{tree}/*.mp4"], tree) == ["b.mp4", "odd [1].mp4"]
+    assert names([f"{tree}/**/*.mov"], tree) == ["sub/deep/d.mov"]
+    assert names([f"{tree}/s*"], tree) == ["sub/c.webm", "sub/deep/d.mov"]
+
+
+def test_a_name_with_brackets_is_a_name_first(tree: Path) -> None:
+    assert names([tree / "odd [1].mp4"], tree) == ["odd [1].mp4"]
+
+
+def test_nothing_comes_twice(tree: Path) -> None:
+    assert names([tree / "b.mp4", tree, f"{tree}/sub/../b.mp4"], tree).count("b.mp4") == 1
+
+
+def test_paths_are_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    assert [found.path for found in find_videos(["b.mp4"])] == [tree / "b.mp4"]
+
+
+def test_the_tilde_is_the_home(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tree))
+    assert names(["~/b.mp4"], tree) == ["b.mp4"]
+
+
+def test_links_that_go_round_end(tree: Path) -> None:
+    (tree / "sub" / "round").symlink_to(tree)
+    assert names([tree], tree).count("b.mp4") == 1
+
+
+@pytest.mark.parametrize("name", ["none.mp4", "none*.mp4", "~nobody/x.mp4", "nul\0.mp4"])
+def test_what_is_missing_is_told(tree: Path, name: str) -> None:
+    (found,) = find_videos([f"{tree}/{name}"])
+    assert found.error
+    assert "\n" not in found.error
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_told(tree: Path) -> None:
+    (tree / "sub").chmod(0)
+    errors = [found.error for found in find_videos([tree]) if found.error]
+    (tree / "sub").chmod(0o700)
+    assert len(errors) == 1
+
+
+def test_webp_pictures_are_no_videos_but_animations_are(tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    pictures[0].save(tmp_path / "still.webp")
+    pictures[0].save(tmp_path / "moving.webp", save_all=True, append_images=pictures[1:])
+    assert names([tmp_path], tmp_path) == ["moving.webp"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000])
+def test_the_same_content_has_the_same_fingerprint_anywhere(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "a").write_bytes(content)
+    (tmp_path / "b").write_bytes(content)
+    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
+    assert len(fingerprint(tmp_path / "a")) == 32
+
+
+@pytest.mark.parametrize("size", [1000, 3_000_000])
+def test_an_edit_of_header_tail_or_length_changes_the_fingerprint(
+    tmp_path: Path, size: int
+) -> None:
+    content = bytearray(os.urandom(size))
+    variants = [bytes(content)]
+    for at in (0, size - 1):
+        edited = bytearray(content)
+        edited[at] ^= 1
+        variants.append(bytes(edited))
+    variants += [bytes(content) + b"x", bytes(content[:-1]), bytes(size)]
+    prints = set()
+    for variant in variants:
+        (tmp_path / "a").write_bytes(variant)
+        prints.add(fingerprint(tmp_path / "a"))
+    assert len(prints) == len(variants)
+
+
+def test_a_file_that_cannot_be_read_has_no_fingerprint(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(UnreadableError, match="cannot be read"):
+            fingerprint(path)

@@ -1,0 +1,83 @@
+"""Cuts are found; flashes, fades and motion are none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from synth import BLACK, BLUE, GREEN, RED, WHITE, Scene, frames, make_video
+from vsearch.media.shots import ContentDetector
+from vsearch.media.video import Sampler
+from vsearch.types import FrameBatch, Images, Times
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def cuts(images: Images, *, fps: float = 25, batch: int = 64) -> list[float]:
+    detector = ContentDetector()
+    times: Times = np.arange(len(images)) / fps
+    for start in range(0, len(images), batch):
+        part = slice(start, start + batch)
+        detector.see(FrameBatch(images[part], times[part]))
+    return [round(float(time), 3) for time in detector.cuts()]
+
+
+def scenes(*parts: Scene) -> Images:
+    return np.stack(list(frames(parts, fps=25, size=(64, 36))))
+
+
+def test_cuts_are_found_at_the_first_frame_of_a_shot() -> None:
+    images = scenes(Scene(RED, 2), Scene(GREEN, 1.2), Scene(BLUE, 0.4), Scene(RED, 2))
+    assert cuts(images) == [2, 3.2, 3.6]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 64, 1000])
+def test_cuts_do_not_depend_on_the_batches(batch: int) -> None:
+    images = scenes(Scene(RED, 2), Scene(GREEN, 1.2), Scene(BLUE, 3))
+    assert cuts(images, batch=batch) == [2, 3.2]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_flash_is_no_cut(length: int) -> None:
+    images = scenes(Scene(RED, 3))
+    images[40 : 40 + length] = 255
+    assert cuts(images) == []
+
+
+def test_a_fade_is_no_cut() -> None:
+    images = scenes(Scene(WHITE, 3, speed=0))
+    images[20:60] = images[20:60] * np.linspace(1, 0, 40)[:, None, None, None]
+    images[60:] = 0
+    assert cuts(images) == []
+
+
+def test_motion_is_no_cut() -> None:
+    assert cuts(scenes(Scene(RED, 4, speed=6))) == []
+    rng = np.random.default_rng(0)
+    wall = np.kron(rng.integers(0, 255, (9, 60, 3)), np.ones((4, 8, 1))).astype(np.uint8)
+    assert cuts(np.stack([wall[:, x : x + 64] for x in range(0, 400, 4)])) == []
+
+
+def test_noise_in_the_dark_is_no_cut() -> None:
+    noise = np.random.default_rng(0).integers(0, 8, (100, 36, 64, 3)).astype(np.uint8)
+    assert cuts(noise) == []
+
+
+def test_too_few_frames_have_no_cut() -> None:
+    assert cuts(scenes(Scene(BLACK, 0.04))) == []
+    assert ContentDetector().cuts().shape == (0,)
+
+
+def test_cuts_are_found_while_a_file_is_decoded(tmp_path: Path) -> None:
+    detector = ContentDetector()
+    path = make_video(
+        tmp_path / "a.mp4",
+        [Scene(RED, 2), Scene(GREEN, 3), Scene(BLUE, 2)],
+        fps=25,
+    )
+    for _ in Sampler(path, fps=1, short_side=16, detector=detector):
+        pass
+    assert detector.cuts() == pytest.approx([2, 5])
