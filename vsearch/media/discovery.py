@@ -53,6 +53,8 @@ def fingerprint(path: Path) -> str:
     The same content has the same fingerprint wherever it lies. Raises UnreadableError.
     """
     try:
+        if not path.is_file() and path.exists():  # opening a pipe would wait for ever
+            raise OSError("not a file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest = hashlib.blake2b(str(size).encode(), digest_size=16)

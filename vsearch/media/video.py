@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +19,7 @@ import av.logging
 import numpy as np
 from av.error import FFmpegError
 from av.sidedata.sidedata import SideData
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.reformatter import (
     ColorPrimaries,
     Colorspace,
@@ -48,12 +48,14 @@ if TYPE_CHECKING:
 av.logging.set_level(None)
 
 MAX_PIXELS = 2**28  # of one frame, 16384 x 16384
+_MANY_PIXELS = 2**26  # threads that each hold a larger frame cost too much memory
 TINY = (64, 36)  # width, height of what the shot detector sees
 _MAX_ASPECT = 4  # longer pictures are squeezed to it: wider than any screen, yet bounded
 _TICK = Fraction(1, 1000)  # containers round times to milliseconds
-_LEAP = Fraction(3600)  # a longer step between two frames is a broken timestamp
+_LEAP = Fraction(3600)  # seconds; a longer step between two frames is a broken timestamp
+_RETURN = Fraction(1)  # seconds; a longer step back is a new start, as in joined recordings
 _LONGEST = 30 * 24 * 3600.0  # seconds; a file that claims to be longer is not believed
-_PATIENCE = 2000  # packets in a row that may fail before the rest is given up
+_PATIENCE = 2000  # packets that may fail before the first frame
 _TIMEOUT = 60.0  # seconds to wait for the disk
 # Formats that name no other file: no playlists, devices, manifests or series of images.
 _FORMATS = (
@@ -121,13 +123,22 @@ class Sampler:
         images: list[Images] = []  # each (H, W, 3)
         times: list[float] = []
         for shown in self._wanted():
-            image = painter.paint(shown.picture, self._short_side, shown.aspect)
+            image = self._painted(painter, shown)
             if images and (len(images) == self._batch_size or image.shape != images[0].shape):
                 yield FrameBatch(np.stack(images), np.array(times))
                 images, times = [], []
             images.append(image)
             times.append(float(shown.time))
         yield FrameBatch(np.stack(images), np.array(times))
+
+    def _painted(self, painter: _Painter, shown: _Shown) -> Images:
+        try:
+            return painter.paint(shown.picture, self._short_side, shown.aspect)
+        except FFmpegError as error:
+            raise NoPictureError(
+                f"{self._path}: has pixels of an unknown kind ({shown.picture.format.name}); "
+                "re-encode it, as H.264 say"
+            ) from error
 
     def _wanted(self) -> Iterator[_Shown]:
         """The frames that are to come out; the first of a span is dated to its start."""
@@ -214,22 +225,30 @@ class _Film(Protocol):
 def _opened(path: Path) -> Iterator[_Film]:
     """Open `path` with what can read it; nothing but MediaError leaves the block."""
     try:
-        film: _Film = _WebPFilm(path) if _is_webp(path) else _ContainerFilm(path)
-        try:
+        with closing(_film(path)) as film:
             yield film
-        finally:
-            film.close()
     except FileNotFoundError as error:
         raise UnreadableError(f"{path}: there is no such file; check the path") from error
     except PermissionError as error:
         raise UnreadableError(f"{path}: may not be read; check its permissions") from error
     except MemoryError as error:
         raise TooLargeError(f"{path}: needs more memory than there is; re-encode it") from error
-    except (FFmpegError, OSError, ValueError, OverflowError) as error:
-        raise UnreadableError(
-            f"{path}: is no video that can be read, or is damaged at its start; re-encode or "
-            "copy it again"
-        ) from error
+    except (FFmpegError, OSError) as error:
+        raise UnreadableError(_unreadable(path)) from error
+
+
+def _film(path: Path) -> _Film:
+    try:
+        return _WebPFilm(path) if _is_webp(path) else _ContainerFilm(path)
+    except (ValueError, OverflowError) as error:  # a null in the name, absurd numbers in a header
+        raise UnreadableError(_unreadable(path)) from error
+
+
+def _unreadable(path: Path) -> str:
+    return (
+        f"{path}: is no video that can be read, or is damaged at its start; re-encode or copy it "
+        "again"
+    )
 
 
 def _is_webp(path: Path) -> bool:
@@ -323,6 +342,10 @@ class _ContainerFilm:
         step = 1 / (self._rate() or Fraction(25))
         times = _Times(base, self._origin(), step, sought=sought)
         for packet in self._packets():
+            if packet and packet.has_sidedata("encryption_info"):
+                self._encrypted = True
+            if self._encrypted or (self._damaged > _PATIENCE and not self._seen):
+                return
             for picture in self._pictures(packet):
                 pts = picture.pts if picture.pts is not None else picture.dts
                 self._now, self._seen = times.read(pts), True
@@ -343,10 +366,6 @@ class _ContainerFilm:
         yield None
 
     def _pictures(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
-        if packet and packet.has_sidedata("encryption_info"):
-            self._encrypted = True
-        if self._encrypted or (self._damaged > _PATIENCE and not self._seen):
-            return []
         try:
             pictures = self._stream.codec_context.decode(packet)
         except (FFmpegError, ValueError):
@@ -447,18 +466,18 @@ class _Times:
         self._base = base
         self._shift = -origin
         self._step = step  # seconds, where a timestamp is missing or absurd
-        self._last: Fraction | None = Fraction(0) - step if not sought else None
+        self._sought = sought  # then the first timestamp may be any
+        self._last: Fraction | None = None
 
     def read(self, pts: int | None) -> Fraction:
         """The time in seconds of the next frame, whose timestamp is `pts`."""
-        due = Fraction(0) if self._last is None else self._last + self._step
+        last = self._last
+        due = Fraction(0) if last is None else last + self._step
         time = due if pts is None else pts * self._base + self._shift
-        if self._last is not None and abs(time - due) > _LEAP:
+        if not (last is None and self._sought) and not -_RETURN < time - (last or 0) < _LEAP:
             self._shift += due - time
             time = due
-        elif self._last is not None and self._last >= 0:
-            time = max(time, self._last + _TICK)
-        self._last = max(time, Fraction(0))
+        self._last = max(time, Fraction(0) if last is None else last + _TICK)
         return self._last
 
 
@@ -556,7 +575,11 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     best = container.streams.best("video")
     stream = next((stream for stream in known if stream is best), known[0])
     _check_size(path, stream.codec_context.width, stream.codec_context.height)
-    stream.thread_type = "AUTO"
+    many = stream.codec_context.width * stream.codec_context.height > _MANY_PIXELS
+    stream.thread_type = "SLICE" if many else "AUTO"
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
     return stream
 
 

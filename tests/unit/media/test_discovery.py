@@ -118,6 +118,7 @@ def test_an_edit_of_header_tail_or_length_changes_the_fingerprint(
 
 
 def test_a_file_that_cannot_be_read_has_no_fingerprint(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):
         with pytest.raises(UnreadableError, match="cannot be read"):
             fingerprint(path)

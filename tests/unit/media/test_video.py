@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -210,9 +212,12 @@ def test_a_file_that_names_other_files_is_refused(tmp_path: Path, text: str) -> 
 
 def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
+    os.mkfifo(tmp_path / "pipe.mp4")
     for path, words in {
         tmp_path / "none.mp4": "no such file",
         tmp_path: "not a file",
+        tmp_path / "pipe.mp4": "not a file",
+        tmp_path / "nul\0.mp4": "no video",
         tmp_path / "empty.mp4": "is empty",
     }.items():
         with pytest.raises(UnreadableError, match=words):
@@ -269,6 +274,38 @@ def test_timestamps_always_rise_and_never_run_away() -> None:
     assert read == sorted(set(read))
     assert read[:4] == [0, 0.1, 0.2, 0.3]
     assert read[-1] < 2
+
+
+def test_recordings_that_were_joined_go_on_where_the_last_one_ended() -> None:
+    base = Fraction(1, 10)
+    times = video._Times(base, Fraction(0), base, sought=False)
+    read = [float(times.read(pts % 300)) for pts in range(900)]
+    assert read == pytest.approx(np.arange(900) / 10)
+
+
+class Careless(Watcher):
+    """A plugin with a mistake in it."""
+
+    def see(self, batch: FrameBatch) -> None:
+        raise ValueError("my own fault")
+
+
+def test_a_mistake_in_a_detector_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    sampler = Sampler(make_video(tmp_path / "a.mp4"), fps=1, short_side=16, detector=Careless())
+    with pytest.raises(ValueError, match="my own fault"):
+        times_of(sampler)
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "cover.png")
+    with av.open(str(tmp_path / "a.mka"), "w", format="matroska") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000)
+        container.add_attachment("cover.png", "image/png", (tmp_path / "cover.png").read_bytes())
+        samples = av.AudioFrame(format="s16", layout="stereo", samples=800)
+        samples.sample_rate = 8000
+        container.mux(sound.encode(samples))
+    with pytest.raises(NoPictureError, match="no moving pictures"):
+        probe(tmp_path / "a.mka")
 
 
 MEASURE = """

@@ -1,0 +1,81 @@
+"""kill -9 at random instants of indexing loses the video in flight at most."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fakes import FakeEncoder
+from synth import BLUE, GREEN, RED, YELLOW, Scene, make_video
+from vsearch import Library, Outcome
+
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
+KILLS = 20
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fake_model"), pytest.mark.timeout(900)]
+
+
+def make_videos(folder: Path, seconds: float) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, colour in COLOURS.items():
+        scenes = [Scene(colour, seconds), Scene((90, 90, 90), seconds)] * 4
+        make_video(folder / f"{name}.mp4", scenes, fps=25, size=(320, 240))
+
+
+def start(library: Path, videos: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "vsearch", "--library", str(library), "index", str(videos)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def check_search(library: Path) -> int:
+    """Search works now, and finds what is indexed; the number of videos."""
+    if not (library / "catalog.sqlite3").exists():
+        return 0
+    with Library.open(library, encoder=FakeEncoder()) as opened:
+        videos = {video.path.stem for video in opened.videos()}
+        for name in videos & COLOURS.keys():
+            assert opened.search(name)[0].video.path.stem == name
+        return len(videos)
+
+
+def check_whole(library: Path, videos: Path) -> None:
+    """Every video is there once, and nothing else is."""
+    with Library.open(library, encoder=FakeEncoder()) as opened:
+        assert {one.outcome for one in opened.index([videos])} == {Outcome.UNCHANGED}
+        found = opened.videos()
+        assert sorted(video.path.stem for video in found) == sorted(COLOURS)
+        assert opened.doctor() == []
+    features = {path.name for path in (library / "features").iterdir()}
+    assert features == {f"{video.id}.npz" for video in found}
+    assert not list(library.rglob("*.part"))
+    assert check_search(library) == len(COLOURS)
+
+
+@pytest.mark.parametrize("kind", ["new", "changed"])
+def test_indexing_survives_being_killed(tmp_path: Path, kind: str) -> None:
+    videos, chance = tmp_path / "videos", random.Random(11)
+    make_videos(videos, 1.0)
+    began = time.monotonic()
+    assert start(tmp_path / "timed", videos).wait() == 0
+    whole = time.monotonic() - began
+    reached = []
+    for kill in range(KILLS // 2):
+        library = tmp_path / f"library {kill}"
+        if kind == "changed":
+            make_videos(videos, 1.0)
+            assert start(library, videos).wait() == 0
+            make_videos(videos, 1.2)
+        process = start(library, videos)
+        time.sleep(chance.uniform(0.3, 1.0) * whole)
+        process.kill()
+        process.wait()
+        reached.append(check_search(library))
+        assert start(library, videos).wait() == 0
+        check_whole(library, videos)
+    if kind == "new":
+        assert len(set(reached)) > 1, "the kills did not hit different instants"
