@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vsearch.errors import VSearchError
     from vsearch.library import Info, Library
-    from vsearch.types import Ingested, Moment, Outcome, Progress, Query, Space, Span, Term, Video, Why
+    from vsearch.types import (
+        Ingested,
+        Moment,
+        Outcome,
+        Progress,
+        Query,
+        Space,
+        Span,
+        Term,
+        Video,
+        Why,
+    )
 
 __all__ = [
     "Info",

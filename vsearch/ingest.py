@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from vsearch.encoders.changes import ChangedFrames
 from vsearch.errors import (
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from vsearch.catalog.repository import Catalog
     from vsearch.media.video import VideoInfo
     from vsearch.protocols import Encoder, Pooler, ShotDetector
-    from vsearch.types import FrameBatch, Matrix, Span, Times, Vector
+    from vsearch.types import FrameBatch, Span, Times, Vector
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
 
 AHEAD = 2  # batches decoded before they are encoded
+LAST = 1e-3  # seconds that the last frame is shown at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,19 +187,21 @@ def describe(
         detector=detector,
     )
     changed = ChangedFrames(parts.encoder)
-    matrices: list[Matrix] = []
+    matrices: list[npt.NDArray[np.float16]] = []  # (N, D) each
     times: list[Times] = []
     with _ahead(sampler) as batches:
         for batch in batches:
-            matrices.append(changed.encode(batch.images))
+            matrices.append(changed.encode(batch.images).astype(np.float16))  # as it is stored
             times.append(batch.times)
             progress(float(batch.times[-1]), info.duration)
     if not matrices:
         raise NoPictureError(
             f"{path}: no frame could be decoded; play it to see whether it is whole"
         )
-    features = Features(parts.encoder.space, np.concatenate(matrices), np.concatenate(times))
-    return Described(info, features, detector.cuts(), sampler.end, sampler.note)
+    matrix = np.concatenate(matrices, dtype=np.float32)
+    features = Features(parts.encoder.space, matrix, np.concatenate(times))
+    end = max(sampler.end, float(features.times[-1]) + LAST)
+    return Described(info, features, detector.cuts(), end, sampler.note)
 
 
 def pool_again(catalog: Catalog, store: FeatureStore, pooler: Pooler) -> None:

@@ -20,8 +20,9 @@ DIM = 16
 
 
 def unit_rows(count: int, seed: int = 0) -> Matrix:
-    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    rows: Matrix = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
 
 
 def ids(*values: int) -> Ids:

@@ -6,13 +6,16 @@ import random
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, YELLOW, Scene, make_video
 from vsearch import Library, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
 KILLS = 20

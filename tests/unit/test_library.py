@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -25,8 +23,9 @@ from vsearch.types import Space, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from vsearch.types import Ingested, Moment
+    from vsearch.types import Images, Ingested, Matrix, Moment, Progress
 
 
 @pytest.fixture
@@ -155,7 +154,7 @@ def test_one_bad_file_stops_nothing_and_is_told(library: Library, videos: Path) 
 
 def test_an_error_nobody_foresaw_is_one_failed_file(tmp_path: Path, videos: Path) -> None:
     class Broken(FakeEncoder):
-        def encode_images(self, images: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        def encode_images(self, images: Images) -> Matrix:
             if self.seen == 0:
                 self.seen = 1
                 raise RuntimeError("out of luck")
@@ -168,7 +167,7 @@ def test_an_error_nobody_foresaw_is_one_failed_file(tmp_path: Path, videos: Path
 
 
 def test_progress_is_told_within_a_file(library: Library, videos: Path) -> None:
-    told = []
+    told: list[Progress] = []
     for _ in library.index([videos], progress=told.append):
         pass
     assert {(one.number, one.files) for one in told} == {(0, 2), (1, 2)}

@@ -17,6 +17,7 @@ import io
 import json
 import shutil
 import tarfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,15 +125,18 @@ def read_rows(pairs: Path, into: Path, cache: Path | None, open_licences: bool) 
 def encode_pictures(pairs: Path, rows: Sequence[dict[str, Any]], into: Path) -> Matrix:
     """What the image tower gives: float32 (N, 512) of unit length, not centred."""
     tower = ImageTower(into, "auto")
-    archives = {name: tarfile.open(pairs / name) for name in {row["shard"] for row in rows}}
     found = []
-    for number, row in enumerate(rows):
-        file = archives[row["shard"]].extractfile(row["image"])
-        if file is None:
-            raise SystemExit(f"{row['image']} is not in {row['shard']}")
-        found.append(tower(np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))[None]))
-        if number % 500 == 0:
-            print(f"{number}/{len(rows)} pictures", flush=True)
+    with ExitStack() as stack:
+        shards = {row["shard"] for row in rows}
+        archives = {name: stack.enter_context(tarfile.open(pairs / name)) for name in shards}
+        for number, row in enumerate(rows):
+            file = archives[row["shard"]].extractfile(row["image"])
+            if file is None:
+                raise SystemExit(f"{row['image']} is not in {row['shard']}")
+            picture = Image.open(io.BytesIO(file.read())).convert("RGB")
+            found.append(tower(np.asarray(picture)[None]))
+            if number % 500 == 0:
+                print(f"{number}/{len(rows)} pictures", flush=True)
     return np.concatenate(found)
 
 

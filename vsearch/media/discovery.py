@@ -148,6 +148,3 @@ def _resolved(path: Path) -> Path:
 def _unreadable(path: Path, error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"{path}: cannot be read ({reason}); check the path and its permissions"
-
-
-__all__ = ["SUFFIXES", "Found", "find_videos", "fingerprint"]

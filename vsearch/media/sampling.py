@@ -33,7 +33,9 @@ def segments(
         for begin, end in pairwise(shots.tolist())
         for start in _windows(begin, end, seen, longest)
     ]
-    edges = _joined([0.0, *starts[1:], duration], shortest, longest)
+    edges = [0.0, *starts[1:], duration]
+    while len(joined := _joined(edges, shortest, longest)) < len(edges):
+        edges = joined
     return [Span(start, end) for start, end in pairwise(edges)]
 
 
@@ -52,7 +54,7 @@ def _windows(begin: float, end: float, seen: Times, longest: float) -> list[floa
 
 
 def _joined(edges: list[float], shortest: float, longest: float) -> list[float]:
-    """Drop edges so that short spans join the shorter one of their neighbours."""
+    """Drop edges so that short spans join the shorter one of their neighbours: one pass."""
     kept = edges[:1]
     for index in range(1, len(edges) - 1):
         before = edges[index] - kept[-1]
@@ -65,6 +67,3 @@ def _joined(edges: list[float], shortest: float, longest: float) -> list[float]:
         if not (fits and joins):
             kept.append(edges[index])
     return [*kept, edges[-1]]
-
-
-__all__ = ["segments"]

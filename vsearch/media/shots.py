@@ -92,6 +92,3 @@ def _apart(times: Times, likely: _Changes) -> Times:
         else:
             kept.append(index)
     return times[kept]
-
-
-__all__ = ["ContentDetector"]

@@ -90,6 +90,3 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _too_large(path: Path) -> str:
     return f"{path}: has more than {_MAX_PIXELS // 10**6} million pixels; scale it down"
-
-
-__all__ = ["read_picture", "still"]

@@ -12,9 +12,10 @@ def pictures(count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[
 
 def test_frames_that_differ_are_all_encoded() -> None:
     encoder, images = FakeEncoder(), pictures(5)
-    assert ChangedFrames(encoder).encode(images).tolist() == FakeEncoder().encode_images(
-        images
-    ).tolist()
+    assert (
+        ChangedFrames(encoder).encode(images).tolist()
+        == FakeEncoder().encode_images(images).tolist()
+    )
     assert encoder.seen == 5
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch.errors import MediaError, NoPictureError, TooLargeError, UnreadableError
-from vsearch.media import video
+from vsearch.media import film
 from vsearch.media.video import Sampler, probe
 from vsearch.types import FrameBatch, Images, Span, Times
 
@@ -225,7 +226,7 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_too_many_pixels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(film, "MAX_PIXELS", 64 * 48 - 1)
     with pytest.raises(TooLargeError, match="64 x 48"):
         probe(make_video(tmp_path / "a.mp4"))
 
@@ -269,7 +270,7 @@ def test_garbled_files_never_raise_anything_but_our_own_errors(tmp_path: Path, s
 
 def test_timestamps_always_rise_and_never_run_away() -> None:
     base = Fraction(1, 10)
-    times = video._Times(base, Fraction(0), base, sought=False)
+    times = film._Times(base, Fraction(0), base, sought=False)
     read = [float(times.read(pts)) for pts in (0, 1, None, 3, 3, 2, 2**60, 2**60 + 1, 0, 1)]
     assert read == sorted(set(read))
     assert read[:4] == [0, 0.1, 0.2, 0.3]
@@ -278,7 +279,7 @@ def test_timestamps_always_rise_and_never_run_away() -> None:
 
 def test_recordings_that_were_joined_go_on_where_the_last_one_ended() -> None:
     base = Fraction(1, 10)
-    times = video._Times(base, Fraction(0), base, sought=False)
+    times = film._Times(base, Fraction(0), base, sought=False)
     read = [float(times.read(pts % 300)) for pts in range(900)]
     assert read == pytest.approx(np.arange(900) / 10)
 
@@ -306,6 +307,22 @@ def test_a_cover_is_no_video(tmp_path: Path) -> None:
         container.mux(sound.encode(samples))
     with pytest.raises(NoPictureError, match="no moving pictures"):
         probe(tmp_path / "a.mka")
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.mp4"])
+def test_a_song_with_a_cover_has_no_moving_pictures(tmp_path: Path, name: str) -> None:
+    with av.open(str(tmp_path / name), "w") as container:
+        sound = container.add_stream("mp3", rate=44100)
+        cover = container.add_stream("png", rate=1, width=16, height=16, pix_fmt="rgb24")
+        cover.disposition = Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
+        silence = np.zeros((2, 1152), np.float32)
+        samples = av.AudioFrame.from_ndarray(silence, format="fltp", layout="stereo")
+        samples.sample_rate = 44100
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+    with pytest.raises(NoPictureError, match="no moving pictures"):
+        probe(tmp_path / name)
 
 
 MEASURE = """

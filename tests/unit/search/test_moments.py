@@ -34,7 +34,7 @@ def test_two_events_apart_are_two_moments() -> None:
 def test_a_slow_decline_does_not_chain_through_the_video() -> None:
     falling = scores(*np.linspace(1.0, 0.0, 20))
     found = next(iter(stretches(segments(*[2.0] * 20), falling, background=0.0)))
-    assert found.span.end <= 14
+    assert found.span == Span(0, 16), "to where 60 % of the peak is left, no further"
 
 
 def test_a_moment_is_bounded_however_long_the_scene() -> None:
