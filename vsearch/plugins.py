@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from vsearch.errors import MissingExtraError, UnknownPluginError
 
 Group: TypeAlias = Literal["encoders", "poolers", "indexes", "shots"]
+NOUNS = {"encoders": "model", "poolers": "pooler", "indexes": "index", "shots": "shot detector"}
 
 
 def names(group: Group) -> list[str]:
@@ -26,9 +27,9 @@ def resolve(group: Group, name: str) -> type[Any]:
     if not found:
         known = names(group)
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UnknownPluginError(
-            f"there is no {group.removesuffix('s')} named {name!r}{hint} Known: {', '.join(known)}."
+            f"there is no {NOUNS[group]} named {name!r}{hint} Known: {', '.join(known)}."
         )
     try:
         loaded: type[Any] = next(iter(found)).load()

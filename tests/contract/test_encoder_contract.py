@@ -9,24 +9,17 @@ import numpy as np
 import pytest
 
 from fakes import FakeEncoder
-from vsearch.encoders import builtin, shipped
+from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.errors import NoTextError
 from vsearch.protocols import Encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from vsearch.types import Images, Matrix
 
-WEIGHTS = ["image.onnx", "text.onnx", "tokenizer.json", "alignment.npz"]
 TEXTS = ["a red square", "ein Hund springt ins Wasser 🐕", "blue " * 300]
-
-
-def _builtin(_: Path) -> Encoder:
-    absent = [name for name in WEIGHTS if not (shipped.FOLDER / name).is_file()]
-    if absent:
-        pytest.skip(f"the embedded model is not complete in this checkout: no {absent}")
-    return builtin.BuiltinEncoder("", device="cpu")
 
 
 def _openclip(folder: Path) -> Encoder:
@@ -43,9 +36,9 @@ def _cnn(folder: Path) -> Encoder:
     return CnnEncoder(f"resnet18@{small_cnn(folder / 'resnet18.pth')}", device="cpu")
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder("", device="cpu"),
-    "builtin": _builtin,
+    "builtin": lambda _: BuiltinEncoder("", device="cpu"),
     "openclip": _openclip,
     "cnn": _cnn,
 }
@@ -53,8 +46,7 @@ MAKERS = {
 
 @pytest.fixture(scope="module", params=MAKERS)
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    made: Encoder = MAKERS[request.param](tmp_path_factory.mktemp("weights"))
-    return made
+    return MAKERS[request.param](tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")

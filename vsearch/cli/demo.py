@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.manage import run_index
-from vsearch.cli.render import clock, moments, short
+from vsearch.cli.render import clock, length, moments, short
 from vsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _ask_by_clip(library: Library, sections: list[Section]) -> list[Section]:
     best = next((section.moments[0] for section in sections if section.moments), None)
     if best is None:
         return []
-    name = f"{best.video.path.name}@{clock(best.span.start)}-{clock(best.span.end)}"
+    name = f"{best.video.path.name}@{clock(best.span.start)}-{length(best.span.end)}"
     click.echo(f"\n{click.style('Searching', bold=True)} by example clip: {short(Path(name))}")
     found = library.search(clip=best.video.path, span=best.span, k=4)
     moments(found)

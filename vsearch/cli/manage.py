@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.render import clock, plural, print_json, printable, short, size, table
+from vsearch.cli.render import length, plural, print_json, printable, short, size, table
 
 if TYPE_CHECKING:
     from vsearch.cli.options import Options
@@ -82,7 +82,7 @@ def _sum_up(results: list[Ingested], took: float) -> None:
     )
     if seconds:
         rate = seconds / max(took, 1e-3)
-        line += f"   ({clock(seconds)} of video in {clock(took)}, {rate:.1f}× real time)"
+        line += f"   ({length(seconds)} of video in {length(took)}, {rate:.1f}× real time)"
     click.echo(line)
 
 
@@ -114,7 +114,7 @@ def list_(options: Options, globs: tuple[str, ...], as_json: bool) -> None:
         for video in videos:
             shape = f"{video.width}×{video.height}"
             note = printable(video.note) if video.note else ""
-            rows.append((clock(video.duration), shape, str(video.frames), short(video.path), note))
+            rows.append((length(video.duration), shape, str(video.frames), short(video.path), note))
         table(rows, right="rrr")
     else:
         click.echo("No videos." if not globs else "No video matches.", err=True)
@@ -165,7 +165,7 @@ def info(options: Options, as_json: bool) -> None:
         [
             (f"library   {printable(str(found.path))}",),
             (f"model     {printable(settings.model)} ({space or 'nothing indexed yet'})",),
-            (f"videos    {found.videos}, {clock(found.seconds)} in all",),
+            (f"videos    {found.videos}, {length(found.seconds)} in all",),
             (f"segments  {found.segments}, pooled by {found.pooler or '–'}",),
             (f"frames    {found.frames}, {settings.fps:g} a second",),
             (f"on disk   {size(found.size)}",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,23 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.types import Moment
+    from vsearch.types import Moment, Span
 
 
 def clock(seconds: float) -> str:
-    """h:mm:ss, rounded down as players show it."""
+    """A point in time as h:mm:ss, rounded down as players show it."""
     whole = int(max(0.0, seconds))
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def length(seconds: float) -> str:
+    """A length of time as h:mm:ss, rounded up: what lasts at all does not last 0:00:00."""
+    return clock(math.ceil(seconds))
+
+
+def period(span: Span) -> str:
+    """From when to when; the whole seconds that hold it."""
+    return f"{clock(span.start)} – {length(span.end)}"
 
 
 def size(count: float) -> str:
@@ -72,7 +83,7 @@ def moments(found: Sequence[Moment]) -> None:
         rows.append(
             (
                 str(rank),
-                f"{clock(moment.span.start)} – {clock(moment.span.end)}",
+                period(moment.span),
                 f"{moment.score:.3f}",
                 clock(moment.why.peak),
                 short(moment.video.path),

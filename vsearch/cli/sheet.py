@@ -7,7 +7,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vsearch.cli.render import clock, printable
+from vsearch.cli.render import clock, period, printable
 from vsearch.errors import MediaError
 
 if TYPE_CHECKING:
@@ -68,10 +68,9 @@ def _section(library: Library, section: Section) -> str:
 
 
 def _card(library: Library, rank: int, moment: Moment) -> str:
-    when = f"{clock(moment.span.start)} – {clock(moment.span.end)}"
     return (
         f"<li>{_picture(library, moment)}"
-        f'<div class="text"><div class="when"><span>{rank}. {when}</span>'
+        f'<div class="text"><div class="when"><span>{rank}. {period(moment.span)}</span>'
         f'<span class="score">{moment.score:.3f}</span></div>'
         f'<div class="file">{_safe(moment.video.path.name)}</div></div></li>'
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vsearch.cli.render import clock, plural, printable, short, size
+from vsearch.cli.render import clock, length, period, plural, printable, short, size
+from vsearch.types import Span
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,12 @@ from vsearch.cli.render import clock, plural, printable, short, size
 )
 def test_times_are_shown_as_players_do(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_a_moment_is_shown_in_the_whole_seconds_that_hold_it() -> None:
+    assert period(Span(3.2, 7.5)) == "0:00:03 – 0:00:08"
+    assert period(Span(0, 0.04)) == "0:00:00 – 0:00:01"
+    assert length(60.0) == "0:01:00"
 
 
 def test_sizes_and_counts_are_for_people() -> None:

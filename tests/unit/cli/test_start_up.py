@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from synth import make_video
-from vsearch.encoders.shipped import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +42,6 @@ def test_the_library_class_alone_brings_no_database(tmp_path: Path) -> None:
     assert not loaded("from vsearch import Library", tmp_path) & (HEAVY - {"numpy"})
 
 
-@pytest.mark.skipif(not (FOLDER / "image.onnx").exists(), reason="no embedded model here")
 def test_a_text_query_loads_neither_torch_nor_a_decoder(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4")
     loaded(run("index", "a.mp4"), tmp_path)

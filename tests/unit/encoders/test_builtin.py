@@ -1,0 +1,107 @@
+"""The embedded model: whole, verified, and able to tell what it sees."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from vsearch.encoders.builtin import BuiltinEncoder
+from vsearch.encoders.shipped import FOLDER, digests, read_verified
+from vsearch.errors import UnknownPluginError, WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vsearch.types import Images
+
+RED, GREEN, BLUE = (220, 30, 30), (30, 170, 60), (30, 60, 220)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A copy of the weights folder that a test may damage; the large files are links."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for file in FOLDER.iterdir():
+        if file.suffix == ".onnx":
+            (folder / file.name).symlink_to(file)
+        else:
+            shutil.copy(file, folder)
+    return folder
+
+
+def disc(colour: tuple[int, int, int]) -> Images:
+    """uint8 (240, 320, 3): a disc on white."""
+    picture = Image.new("RGB", (320, 240), "white")
+    ImageDraw.Draw(picture).ellipse((90, 50, 230, 190), fill=colour)
+    return np.asarray(picture)
+
+
+def test_words_find_the_picture_they_describe() -> None:
+    encoder = BuiltinEncoder()
+    pictures = encoder.encode_images(np.stack([disc(RED), disc(GREEN), disc(BLUE)]))
+    words = encoder.encode_texts(["a red circle", "a green circle", "a blue circle"])
+    assert (words @ pictures.T).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_unrelated_pictures_are_far_apart() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    pictures = BuiltinEncoder().encode_images(np.stack([disc(RED), noise]))
+    assert pictures[0] @ pictures[1] < 0.5  # CLIP's own features: above 0.5 whatever they show
+
+
+def test_every_shipped_file_is_the_recorded_one() -> None:
+    shipped = {file.name for file in FOLDER.iterdir()} - {"SHA256SUMS", "MODEL_CARD.md"}
+    assert shipped == set(digests())
+    for name in shipped:
+        assert read_verified(name)
+
+
+def test_the_model_card_names_every_digest() -> None:
+    card = (FOLDER / "MODEL_CARD.md").read_text("utf-8")
+    for name, digest in digests().items():
+        assert f"`{name}`" in card
+        assert digest in card
+
+
+@pytest.mark.parametrize("name", ["alignment.npz", "tokenizer.json"])
+def test_a_damaged_text_side_is_refused_when_it_is_needed(weights: Path, name: str) -> None:
+    (weights / name).write_bytes(b"damaged")
+    encoder = BuiltinEncoder(weights=weights)
+    assert encoder.encode_images(disc(RED)[None]).shape == (1, 512), "pictures do not need it"
+    with pytest.raises(WeightsError, match=rf"{name}.*reinstall"):
+        encoder.encode_texts(["a red circle"])
+
+
+def test_a_damaged_picture_side_is_refused(weights: Path) -> None:
+    (weights / "image.onnx").unlink()
+    (weights / "image.onnx").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=r"image\.onnx.*SHA-256"):
+        BuiltinEncoder(weights=weights).encode_images(disc(RED)[None])
+
+
+def test_missing_weights_are_named(weights: Path) -> None:
+    (weights / "centre.npy").unlink()
+    with pytest.raises(WeightsError, match=r"centre\.npy"):
+        BuiltinEncoder(weights=weights).encode_images(disc(RED)[None])
+    (weights / "SHA256SUMS").unlink()
+    with pytest.raises(WeightsError, match="reinstall"):
+        BuiltinEncoder(weights=weights)
+
+
+def test_a_better_text_side_keeps_the_space(weights: Path) -> None:
+    sums = (weights / "SHA256SUMS").read_text()
+    known = digests()
+    (weights / "SHA256SUMS").write_text(sums.replace(known["alignment.npz"], "0" * 64))
+    assert BuiltinEncoder(weights=weights).space == BuiltinEncoder().space
+    (weights / "SHA256SUMS").write_text(sums.replace(known["centre.npy"], "0" * 64))
+    assert BuiltinEncoder(weights=weights).space != BuiltinEncoder().space
+
+
+def test_it_has_no_variants() -> None:
+    with pytest.raises(UnknownPluginError, match="large"):
+        BuiltinEncoder("large")
