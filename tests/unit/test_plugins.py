@@ -25,9 +25,7 @@ def test_a_third_party_model_is_found() -> None:
 
 
 def test_a_typo_is_told_with_what_was_meant() -> None:
-    with pytest.raises(
-        UnknownPluginError, match=r"model named 'bultin'; did you mean 'builtin'"
-    ):
+    with pytest.raises(UnknownPluginError, match=r"model named 'bultin'; did you mean 'builtin'"):
         plugins.resolve("encoders", "bultin")
     with pytest.raises(UnknownPluginError, match=r"no index named 'xyz'\. Known: exact, faiss\."):
         plugins.resolve("indexes", "xyz")

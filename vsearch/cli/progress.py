@@ -20,7 +20,7 @@ class ProgressLine:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, emoji=False)
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -50,6 +50,10 @@ class ProgressLine:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+    def say(self, message: str) -> None:
+        """Print a line on stderr above the one that is redrawn."""
+        self.console.print(message, markup=False, soft_wrap=True)
 
     def update(self, now: Progress) -> None:
         """Redraw, within one file."""

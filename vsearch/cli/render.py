@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +64,33 @@ def short(path: Path) -> str:
     return printable(str(path))
 
 
-def table(rows: Sequence[Sequence[str]], right: str = "") -> None:
-    """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right."""
+def elided(text: str, columns: int) -> str:
+    """The end of a text that is too wide, after an ellipsis: of a path the name matters most."""
+    from rich.cells import cell_len  # deferred: wide characters are two columns
+
+    if cell_len(text) <= columns:
+        return text
+    while text and cell_len(text) >= columns:
+        text = text[1:]
+    return f"…{text}"
+
+
+def table(rows: Sequence[Sequence[str]], right: str = "", shrink: int | None = None) -> None:
+    """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right.
+
+    On a terminal, column `shrink` is elided where the table would be wider than the window.
+    """
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if shrink is not None and sys.stdout.isatty():
+        window = shutil.get_terminal_size().columns
+        room = window - sum(widths) - 2 * (len(widths) - 1) + widths[shrink]
+        widths[shrink] = min(widths[shrink], max(room, 16))
+        rows = [
+            [elided(cell, widths[i]) if i == shrink else cell for i, cell in enumerate(row)]
+            for row in rows
+        ]
     for number, row in enumerate(rows):
         cells = []
         for i, cell in enumerate(row):
@@ -89,7 +113,7 @@ def moments(found: Sequence[Moment]) -> None:
                 short(moment.video.path),
             )
         )
-    table(rows, right="r.rr")
+    table(rows, right="r.rr", shrink=4)
 
 
 def moment_json(rank: int, moment: Moment) -> dict[str, Any]:

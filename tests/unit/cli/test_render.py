@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vsearch.cli.render import clock, length, period, plural, printable, short, size
+from vsearch.cli.render import clock, elided, length, period, plural, printable, short, size
 from vsearch.types import Span
 
 
@@ -35,3 +35,9 @@ def test_paths_below_here_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_text_cannot_steer_a_terminal() -> None:
     assert printable("a\x1b[2J\nb\u202ec\udce9 é日本") == "a\\x1b[2J\\nb\\u202ec\\udce9 é日本"
+
+
+def test_a_long_path_keeps_its_end() -> None:
+    assert elided("films/a.mp4", 11) == "films/a.mp4"
+    assert elided("long/films/a.mp4", 11) == "…ilms/a.mp4"
+    assert elided("日本語の映画.mp4", 9) == "…映画.mp4"
