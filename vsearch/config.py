@@ -48,36 +48,41 @@ def library_path(flag: str | os.PathLike[str] | None = None) -> Path:
 
 def load(library: Path, flags: Mapping[str, Any]) -> Settings:
     """The settings of a library; flags that are None are passed over. Raises SettingsError."""
-    known = {field.name for field in fields(Settings)}
-    merged = _from_file(library / FILE, known) | _from_environment(known)
+    merged = _from_environment()
     merged |= {name: value for name, value in flags.items() if value is not None}
-    return replace(Settings(), **merged)
+    return replace(load_file(library), **merged)
 
 
-def save(library: Path, settings: Settings) -> None:
-    """Write the settings that a new library was made with, for a person to read and change."""
-    lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]
-    for name, value in asdict(settings).items():
-        if value != getattr(Settings(), name) or name in ("model", "fps"):
-            lines.append(f"{name} = {_toml(value)}\n")
-    (library / FILE).write_text("".join(lines), encoding="utf-8")
-
-
-def _from_file(path: Path, known: set[str]) -> dict[str, Any]:
+def load_file(library: Path) -> Settings:
+    """The settings of vsearch.toml over the defaults. Raises SettingsError."""
+    path, known = library / FILE, {field.name for field in fields(Settings)}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return Settings()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
     if unknown := sorted(set(found) - known):
         raise SettingsError(f"{path}: unknown setting {unknown[0]!r}. Known: {sorted(known)}")
-    return found
+    return replace(Settings(), **found)
 
 
-def _from_environment(known: set[str]) -> dict[str, Any]:
+def save(library: Path, settings: Settings) -> None:
+    """Keep the settings that a library is made with, for a person to read and change."""
+    if (library / FILE).exists() and load_file(library) == settings:
+        return  # whoever wrote it may have left comments
+    lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]
+    for name, value in asdict(settings).items():
+        if value != getattr(Settings(), name) or name in ("model", "fps"):
+            lines.append(f"{name} = {_toml(value)}\n")
+    temporary = library / f"{FILE}.tmp"
+    temporary.write_text("".join(lines), encoding="utf-8")
+    temporary.replace(library / FILE)
+
+
+def _from_environment() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in known:
+    for name in (field.name for field in fields(Settings)):
         value = os.environ.get(f"VSEARCH_{name.upper()}")
         if value:
             found[name] = _number(value) if name == "fps" else value

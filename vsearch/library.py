@@ -92,11 +92,7 @@ class Library:
             )
         flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
         settings = config.load(folder, flags)
-        new = not (folder / CATALOG).exists()
-        catalog = Catalog.open(folder / CATALOG, create=create)
-        if new and not (folder / config.FILE).exists():
-            config.save(folder, settings)
-        return cls(folder, catalog, settings, encoder)
+        return cls(folder, Catalog.open(folder / CATALOG, create=create), settings, encoder)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -284,10 +280,13 @@ class Library:
         from vsearch.ingest import Parts  # deferred: a query needs no decoder
 
         space = self._catalog.space()
+        detector = resolve("shots", self.settings.shots)
+        parts = Parts(self.encoder, self._pooler, detector, self.settings.fps)
         if space is not None and self._catalog.counts().segments:
             self._same_space(space)
-        detector = resolve("shots", self.settings.shots)
-        return Parts(self.encoder, self._pooler, detector, self.settings.fps)
+        else:  # what the first video is indexed with becomes the library's
+            config.save(self.path, self.settings)
+        return parts
 
     def _same_space(self, space: Space) -> None:
         if self.encoder.space != space:

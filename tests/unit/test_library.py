@@ -17,6 +17,7 @@ from vsearch.errors import (
     QueryError,
     SettingsError,
     SpaceMismatchError,
+    UnknownPluginError,
     UnreadableError,
 )
 from vsearch.types import Space, Span
@@ -398,9 +399,39 @@ def test_senseless_settings_are_named(tmp_path: Path, text: str, told: str) -> N
         Library.open(tmp_path / "library")
 
 
-def test_a_library_keeps_the_settings_it_was_made_with(tmp_path: Path) -> None:
-    with Library.open(tmp_path / "library", fps=2, model='openclip:ViT-B-32@C:\\x"y.pt'):
-        pass
-    with Library.open(tmp_path / "library") as library:
-        assert library.settings.fps == 2
-        assert library.settings.model == 'openclip:ViT-B-32@C:\\x"y.pt'
+@pytest.mark.usefixtures("fake_model")
+def test_a_library_keeps_the_settings_of_its_first_video(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, model = tmp_path / "library", 'fake:C:\\x"y.pt'
+    with Library.open(folder, fps=2, model=model) as library:
+        index(library, videos / "green.mp4")
+    monkeypatch.delenv("VSEARCH_MODEL")
+    with Library.open(folder) as library:
+        assert (library.settings.fps, library.settings.model) == (2, model)
+    with Library.open(folder, fps=3) as library:
+        index(library, videos)
+    with Library.open(folder) as library:
+        assert library.settings.fps == 2, "a later flag is for that run"
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_a_model_that_does_not_load_leaves_no_mark(tmp_path: Path, videos: Path) -> None:
+    folder = tmp_path / "library"
+    with (
+        Library.open(folder, model="builtin:huge") as library,
+        pytest.raises(UnknownPluginError, match="huge"),
+    ):
+        index(library, videos)
+    with Library.open(folder) as library:
+        index(library, videos)
+        assert names(library.search("green"))[0] == "green.mp4"
+
+
+def test_settings_written_by_hand_stay_as_they_are(tmp_path: Path, videos: Path) -> None:
+    file = tmp_path / "library" / "vsearch.toml"
+    file.parent.mkdir()
+    file.write_text("fps = 2.0  # my slides change slowly\n")
+    with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
+        index(library, videos)
+    assert file.read_text() == "fps = 2.0  # my slides change slowly\n"

@@ -197,7 +197,10 @@ def remove(options: Options, paths: tuple[str, ...], missing: bool) -> None:
 @click.command()
 @click.pass_obj
 def rebuild(options: Options) -> None:
-    """Make all segment vectors and the index anew from the stored frames; decodes nothing."""
+    """Make vectors and index anew from stored frames.
+
+    Nothing is decoded; use it after choosing another pooler, or when `doctor` says so.
+    """
     with options.open() as library:
         count = library.rebuild()
     click.echo(f"{plural(count, 'segment')} rebuilt")

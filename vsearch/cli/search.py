@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="QUERY...")
+@click.argument("words", nargs=-1, metavar="[QUERY]...")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @click.option("--image", "images", multiple=True, metavar="FILE", help="Look for such a picture.")
 @click.option(
@@ -48,7 +48,9 @@ def search(
     as_json: bool,
     sheet: Path | None,
 ) -> None:
-    """Find moments by words, by a picture, by an example clip, or by all of them together.
+    """Find moments by words, picture or example clip.
+
+    Given together, they count together: "at night" and a picture of a beach.
 
     \b
     vsearch search a dog jumps into a pool
