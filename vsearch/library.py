@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,6 @@ from vsearch.types import Ingested, Outcome, Progress, Query, Span, Term
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
@@ -311,7 +311,7 @@ class Library:
         """Frame features of a clip: the stored ones if it is in the library, else decoded."""
         from vsearch.ingest import describe  # deferred: a text query needs no decoder
 
-        known = self._catalog.find(path.resolve())
+        known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
         if known is not None:
             features = self._features.load(known.id)
             return features.within(span) if span else features

@@ -226,6 +226,16 @@ def test_a_clip_of_an_indexed_video_finds_itself_without_decoding(
     assert encoder.seen == seen
 
 
+def test_a_clip_is_known_by_the_path_it_was_indexed_under(
+    library: Library, videos: Path, encoder: FakeEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(videos)
+    index(library, tmp_path / "link")
+    seen = encoder.seen
+    library.search(clip=tmp_path / "videos" / ".." / "link" / "green.mp4")
+    assert encoder.seen == seen
+
+
 def test_a_clip_from_elsewhere_is_decoded(library: Library, videos: Path, tmp_path: Path) -> None:
     index(library, videos)
     clip = make_video(tmp_path / "other.mkv", [Scene(RED, 3), Scene(GREEN, 3)])

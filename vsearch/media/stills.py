@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_PIXELS = 2**27  # of a query picture
+# what people have; left out is what makes Pillow start another program, as EPS does
+_FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _QUALITY = 82  # of JPEG: no artefacts to be seen at a thumbnail's size
 
 
@@ -43,7 +45,7 @@ def read_picture(path: Path) -> Images:
 
     Of an animation, the first frame.
     """
-    with _explained(path), Image.open(path) as picture:
+    with _explained(path), Image.open(path, formats=_FORMATS) as picture:
         if picture.width * picture.height > _MAX_PIXELS:
             raise TooLargeError(_too_large(path))
         return np.array(_on_white(ImageOps.exif_transpose(picture)))

@@ -17,8 +17,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from vsearch.errors import NoPictureError, TooLargeError, UnreadableError
-from vsearch.media.film import TICK, ContainerFilm
-from vsearch.media.film import clock as clock
+from vsearch.media.film import TICK, ContainerFilm, clock
 from vsearch.media.painter import Painter, TinyPictures, shown_size
 from vsearch.media.webp import WebPFilm
 from vsearch.types import FrameBatch, Images, Span

@@ -93,3 +93,10 @@ def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
         with pytest.raises(UnreadableError) as caught:
             read_picture(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_picture_that_would_start_another_program_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.jpg")  # Pillow goes by content
+    with pytest.raises(UnreadableError, match="no picture that can be read"):
+        read_picture(tmp_path / "a.jpg")
