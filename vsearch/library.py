@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -189,13 +190,13 @@ class Library:
 
         `query` is text or a Query; `image` a picture file; `clip` a video file and `span` the
         part of it that counts, in seconds. `videos` are globs that the video's path must match.
-        No more than `per_video` moments of one video are given while others fit (3, or as many
-        as there are when `videos` narrows the search). Raises QueryError, NoTextError, MediaError.
+        No more than `per_video` moments of one video are given while others fit: 3 by default, and
+        never more than half of k. Raises QueryError, NoTextError and MediaError.
         """
         asked = query if isinstance(query, Query) else _query(query, image, clip, span, videos)
         if k < 1:
             raise QueryError(f"k must be at least 1, not {k}")
-        limit = per_video or (k if asked.videos else PER_VIDEO)
+        limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
         current = self._current.get()
         if current is None:
             return []

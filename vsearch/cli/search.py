@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--per-video",
     type=click.IntRange(1),
     metavar="N",
-    help="At most N moments of one video, while others fit.  [default: 3]",
+    help="At most N moments of one video, while others fit.  [default: 3, or half of k]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
