@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHEET ?= contact-sheet.html
 # Own videos go into the default library, the samples into one of their own.
 LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
-export VIDEOS QUERY SHEET LIBRARY
+export VIDEOS QUERY SHEET LIBRARY CLIPS
 
 .PHONY: demo test test-slow lint format bench clean
 .DEFAULT_GOAL := demo
@@ -29,8 +29,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## CLIPS=folder of clips with clips.jsonl beside it
-	$(BIN)/python -m tests.benchmarks.bench_retrieval $(CLIPS)
+bench: $(VENV)/.dev  ## CLIPS=folder with clips.jsonl: {"path": …, "caption": …} a line
+	@test -n "$(CLIPS)" || { echo "name a folder with clips.jsonl: make bench CLIPS=folder"; exit 2; }
+	$(BIN)/python -m tests.benchmarks.bench_retrieval "$$CLIPS"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
