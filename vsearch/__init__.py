@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vsearch.errors import VSearchError
-    from vsearch.library import Info, Library
+    from vsearch.library import Library
     from vsearch.types import (
+        Info,
         Ingested,
         Moment,
         Outcome,
@@ -39,7 +40,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = {"Library": "library", "Info": "library", "VSearchError": "errors"}
+_HOMES = {"Library": "library", "VSearchError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -60,7 +60,7 @@ def load_file(library: Path) -> Settings:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
     if unknown := sorted(set(found) - known):
         raise SettingsError(f"{path}: unknown setting {unknown[0]!r}. Known: {sorted(known)}")
@@ -68,16 +68,31 @@ def load_file(library: Path) -> Settings:
 
 
 def save(library: Path, settings: Settings) -> None:
-    """Keep the settings that a library is made with, for a person to read and change."""
-    if (library / FILE).exists() and load_file(library) == settings:
+    """Keep the settings that a library is made with, for a person to read and change.
+
+    Not the device, which is this machine's, and files of a model by their whole path. Raises
+    SettingsError for a name that no text file can hold.
+    """
+    settings = replace(settings, model=_absolute(settings.model), device=Settings().device)
+    if (library / FILE).exists() and replace(load_file(library), device="auto") == settings:
         return  # whoever wrote it may have left comments
     lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]
     for name, value in asdict(settings).items():
         if value != getattr(Settings(), name) or name in ("model", "fps"):
             lines.append(f"{name} = {_toml(value)}\n")
     temporary = library / f"{FILE}.tmp"
-    temporary.write_text("".join(lines), encoding="utf-8")
-    temporary.replace(library / FILE)
+    try:
+        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.replace(library / FILE)
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"{settings.model!r}: such a name cannot be kept in {FILE}; rename the file"
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"{library / FILE}: cannot be written ({error.strerror}); check the disk and the "
+            "permissions"
+        ) from error
 
 
 def _from_environment() -> dict[str, Any]:
@@ -96,5 +111,14 @@ def _number(text: str) -> float:
         raise SettingsError(f"VSEARCH_FPS must be a number, not {text!r}") from error
 
 
+def _absolute(model: str) -> str:
+    """`name:argument@FILE` or `name:FILE` so that it means the same in every folder."""
+    name, _, argument = model.partition(":")
+    before, at, file = argument.rpartition("@")
+    path = Path(file).expanduser()
+    return f"{name}:{before}{at}{path.absolute()}" if file and path.exists() else model
+
+
 def _toml(value: str | float) -> str:
-    return json.dumps(value)  # a JSON string or number is a TOML one
+    """A JSON string or number is a TOML one, but for what JSON need not escape."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,22 +19,23 @@ from vsearch.errors import (
     LibraryError,
     ModelError,
     NoPictureError,
+    SettingsError,
     SpaceMismatchError,
     VSearchError,
 )
 from vsearch.media.discovery import fingerprint
 from vsearch.media.sampling import segments
 from vsearch.media.video import Sampler, probe
-from vsearch.types import Features, Ingested, Outcome
+from vsearch.types import Features, Ingested, Outcome, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from vsearch.catalog.repository import Catalog
     from vsearch.media.video import VideoInfo
     from vsearch.protocols import Encoder, Pooler, ShotDetector
-    from vsearch.types import FrameBatch, Span, Times, Vector
+    from vsearch.types import FrameBatch, Span, Times, Vector, Video
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,26 @@ class Parts:
     fps: float  # frames sampled a second
 
 
+class Run:
+    """Progress within one file as progress of the whole run."""
+
+    def __init__(self, sizes: Sequence[int], report: Callable[[Progress], None]) -> None:
+        self._ends = list(accumulate(sizes, initial=0))  # bytes before each file, then all
+        self._report = report
+
+    def reporter(self, path: Path, number: int) -> Callable[[float, float], None]:
+        """What tells of seconds done and the duration of that file."""
+        before, after = self._ends[number], self._ends[number + 1]
+
+        def tell(seconds: float, duration: float) -> None:
+            share = min(1.0, seconds / duration) if duration > 0 else 0.0
+            done = before + share * (after - before)
+            files = len(self._ends) - 1
+            self._report(Progress(path, number, files, seconds, duration, done, self._ends[-1]))
+
+        return tell
+
+
 def _silent(seconds: float, duration: float) -> None:
     """Nobody asked for progress."""
 
@@ -73,30 +95,31 @@ def ingest(
     store: FeatureStore,
     parts: Callable[[], Parts],
     *,
-    fps: float,
+    fps: float | None = None,
     again: bool = False,
     progress: Callable[[float, float], None] = _silent,
 ) -> Ingested:
     """Bring one file into the library, unless it is there as it is.
 
     What is wrong with the file becomes an outcome. What would stop every other file too is raised:
-    LibraryError and ModelError. `parts` is called when there is something to encode, so that a run
-    that finds nothing new loads no model. `again` indexes even what is known. `progress` is told
-    the seconds that are done and the duration, in seconds.
+    LibraryError, ModelError and SettingsError. `parts` is called when there is something to
+    encode, so that a run that finds nothing new loads no model. `fps` asks for that rate, so that
+    what was sampled at another is indexed anew; `again` indexes even what is known. `progress` is
+    told the seconds that are done and the duration, in seconds.
     """
     began = time.monotonic()
     try:
         found = None if again else _known(path, catalog, fps)
         if found is None:
             found = _store(path, catalog, store, parts(), progress)
-    except (LibraryError, ModelError):
+    except (LibraryError, ModelError, SettingsError):
         raise
     except VSearchError as error:
         found = Ingested(path, Outcome.FAILED, error=str(error))
     except OSError as error:
         found = Ingested(path, Outcome.FAILED, error=f"{path}: {error.strerror or error}")
     except Exception as error:
-        log.exception("%s", path)
+        log.info("%s", path, exc_info=True)
         reason = f"{path}: unexpected {type(error).__name__}: {error}; please report this"
         found = Ingested(path, Outcome.FAILED, error=reason)
     return Ingested(
@@ -104,11 +127,11 @@ def ingest(
     )
 
 
-def _known(path: Path, catalog: Catalog, fps: float) -> Ingested | None:
+def _known(path: Path, catalog: Catalog, fps: float | None) -> Ingested | None:
     """What the catalogue knows of this file; None if it has to be decoded."""
     stat = path.stat()
     video = catalog.find(path)
-    if video is not None and catalog.sampled_at(video.id) != fps:
+    if video is not None and fps not in (None, catalog.sampled_at(video.id)):
         return None
     if video is not None and (video.size, video.modified) == (stat.st_size, stat.st_mtime_ns):
         return Ingested(path, Outcome.UNCHANGED, video)
@@ -119,15 +142,42 @@ def _known(path: Path, catalog: Catalog, fps: float) -> Ingested | None:
         with catalog.begin() as change:  # touched or copied back, the pictures are the same
             change.touch_video(video.id, stat.st_size, stat.st_mtime_ns)
         return Ingested(path, Outcome.UNCHANGED, video)
-    twins = [twin for twin in catalog.by_fingerprint(content) if catalog.sampled_at(twin.id) == fps]
+    twins = [
+        twin
+        for twin in catalog.by_fingerprint(content)
+        if fps in (None, catalog.sampled_at(twin.id))
+    ]
     for twin in twins:
-        if twin.path.exists():
+        if _holds(twin, content):
             return Ingested(path, Outcome.DUPLICATE, twin)
     for twin in twins:
+        if not gone(twin.path):
+            continue  # now another video, to be indexed when its turn comes
         with catalog.begin() as change:
             change.move_video(twin.id, path, stat.st_size, stat.st_mtime_ns)
         return Ingested(path, Outcome.MOVED, catalog.find(path))
     return None
+
+
+def gone(path: Path) -> bool:
+    """Whether there certainly is no such file; one in a folder that may not be entered may be."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _holds(twin: Video, content: str) -> bool:
+    """Whether a file that the catalogue knows is there and still has that fingerprint."""
+    try:
+        stat = twin.path.stat()
+    except OSError:
+        return False
+    same = (twin.size, twin.modified) == (stat.st_size, stat.st_mtime_ns)
+    return same or fingerprint(twin.path) == content
 
 
 def _store(

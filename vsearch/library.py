@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
-from vsearch.errors import NoLibraryError, QueryError, SpaceMismatchError
+from vsearch.errors import LibraryError, NoLibraryError, QueryError, SpaceMismatchError
 from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import Engine
-from vsearch.search.query import parse
+from vsearch.search.query import query_of
 from vsearch.search.terms import combine, term_vector
-from vsearch.types import Ingested, Outcome, Progress, Query, Span, Term
+from vsearch.types import Info, Ingested, Outcome, Query
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.repository import Catalog
     from vsearch.ingest import Parts
-    from vsearch.protocols import Encoder, Pooler
-    from vsearch.types import Features, Ids, Matrix, Moment, Space, Vector, Video
+    from vsearch.protocols import Encoder
+    from vsearch.types import Features, Ids, Matrix, Moment, Progress, Space, Span, Vector, Video
 
     Name = str | os.PathLike[str]
 
@@ -37,29 +37,22 @@ CATALOG = "catalog.sqlite3"
 PER_VIDEO = 3  # moments of one video among the results, while others fit
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
-    """What a library holds."""
-
-    path: Path
-    space: Space | None  # None while nothing is indexed
-    pooler: str | None
-    videos: int
-    segments: int
-    seconds: float  # of video
-    frames: int  # sampled
-    size: int  # bytes on disk
-
-
 class Library:
     """A library of videos. Safe to use from several threads; one process writes at a time."""
 
     def __init__(
-        self, path: Path, catalog: Catalog, settings: config.Settings, encoder: Encoder | None
+        self,
+        path: Path,
+        catalog: Catalog,
+        settings: config.Settings,
+        encoder: Encoder | None,
+        *,
+        resample: bool,
     ) -> None:
-        """Use `Library.open`."""
+        """Use `Library.open`. `resample` indexes anew what was sampled at another rate."""
         self.path, self.settings = path, settings
-        self._encoder = encoder
+        self._encoder, self._resample = encoder, resample
+        self._lock = threading.RLock()  # makes the parts
         self._catalog = catalog
         self._features = FeatureStore(path / "features")
         self._current = CurrentIndex(catalog, path / "vectors", settings.index)
@@ -86,6 +79,8 @@ class Library:
         from vsearch.catalog.repository import Catalog  # deferred: brings SQLAlchemy
 
         folder = config.library_path(path)
+        if folder.exists() and not folder.is_dir():
+            raise LibraryError(f"{folder}: is a file; a library is a folder of its own")
         if not create and not (folder / CATALOG).exists():
             raise NoLibraryError(
                 f"{folder}: there is no library; make one with `vsearch --library {folder} "
@@ -93,7 +88,8 @@ class Library:
             )
         flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
         settings = config.load(folder, flags)
-        return cls(folder, Catalog.open(folder / CATALOG, create=create), settings, encoder)
+        catalog = Catalog.open(folder / CATALOG, create=create)
+        return cls(folder, catalog, settings, encoder, resample=fps is not None)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -125,12 +121,12 @@ class Library:
         found by its content. May be stopped at any time and run again. Raises LockedError,
         SpaceMismatchError and ModelError.
         """
-        from vsearch.ingest import ingest  # deferred: a query needs no decoder
+        from vsearch.ingest import Run, ingest  # deferred: a query needs no decoder
         from vsearch.media.discovery import find_videos
 
         with self._writing():
             queue = list(find_videos(map(Path, paths)))
-            sizes = [_size(found.path) for found in queue]
+            run = Run([_size(found.path) for found in queue], progress)
             for number, found in enumerate(queue):
                 if found.error is not None:
                     yield Ingested(found.path, Outcome.FAILED, error=found.error)
@@ -139,16 +135,29 @@ class Library:
                     found.path,
                     self._catalog,
                     self._features,
-                    lambda: self._parts,
-                    fps=self.settings.fps,
+                    self._parts_to_index,
+                    fps=self.settings.fps if self._resample else None,
                     again=again,
-                    progress=_reporter(found.path, number, sizes, progress),
+                    progress=run.reporter(found.path, number),
                 )
 
     def remove(self, paths: Iterable[Name]) -> list[Video]:
-        """Take videos out of the library, by path or glob; the files themselves stay."""
-        globs = [str(path) for path in paths]
-        return self._remove(self._catalog.videos(globs) if globs else [])
+        """Take videos out of the library; the files themselves stay.
+
+        A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
+        name of which there is no file here, is a glob over the whole library.
+        """
+        videos = {video.id: video for name in paths for video in self._named(str(name))}
+        return self._remove(list(videos.values()))
+
+    def _named(self, name: str) -> list[Video]:
+        path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - as discovery does
+        if (found := self._catalog.find(path)) is not None:
+            return [found]
+        below = [video for video in self._catalog.videos() if video.path.is_relative_to(path)]
+        if below or (path.exists() and not has_magic(name)):
+            return below
+        return self._catalog.videos([name])
 
     def _remove(self, videos: list[Video]) -> list[Video]:
         with self._writing():
@@ -170,7 +179,7 @@ class Library:
         from vsearch.ingest import pool_again  # deferred: a query needs no decoder
 
         with self._writing():
-            pool_again(self._catalog, self._features, self._pooler)
+            pool_again(self._catalog, self._features, self._parts().pooler)
         return self._catalog.counts().segments
 
     # --- asking
@@ -193,17 +202,20 @@ class Library:
         No more than `per_video` moments of one video are given while others fit: 3 by default, and
         never more than half of k. Raises QueryError, NoTextError and MediaError.
         """
-        asked = query if isinstance(query, Query) else _query(query, image, clip, span, videos)
-        if k < 1:
-            raise QueryError(f"k must be at least 1, not {k}")
+        if not isinstance(query, Query):
+            query = query_of(query, image, clip, span, videos)
+        elif videos or (image, clip, span) != (None, None, None):
+            raise QueryError("a Query holds its own pictures, clips and filters: give it alone")
+        if k < 1 or (per_video is not None and per_video < 1):
+            raise QueryError("k and per_video must be at least 1")
         limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
         current = self._current.get()
         if current is None:
             return []
         self._same_space(current.space)
         engine = Engine(self._catalog, self._features, current)
-        vector = self._vector(asked, engine.sample)
-        return engine.search(vector, k, among=self._among(asked), per_video=limit)
+        vector = self._vector(query, engine.sample)
+        return engine.search(vector, k, among=self._among(query), per_video=limit)
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
         """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
@@ -217,7 +229,9 @@ class Library:
 
     def missing(self) -> list[Video]:
         """Videos in the library whose files are gone."""
-        return [video for video in self._catalog.videos() if not video.path.exists()]
+        from vsearch.ingest import gone  # deferred: a query needs no decoder
+
+        return [video for video in self._catalog.videos() if gone(video.path)]
 
     @property
     def space(self) -> Space | None:
@@ -227,7 +241,7 @@ class Library:
     def info(self) -> Info:
         """What the library holds."""
         counts = self._catalog.counts()
-        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        size = sum(map(_size, self.path.rglob("*")))
         return Info(
             self.path,
             self._catalog.space(),
@@ -262,38 +276,44 @@ class Library:
 
     # --- the parts, made when they are needed
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The model that the settings name. Raises ModelError."""
-        if self._encoder is not None:
+        with self._lock:
+            if self._encoder is None:
+                name, _, argument = self.settings.model.partition(":")
+                made = resolve("encoders", name)(argument, device=self.settings.device)
+                self._encoder = made
             return self._encoder
-        name, _, argument = self.settings.model.partition(":")
-        encoder: Encoder = resolve("encoders", name)(argument, device=self.settings.device)
-        return encoder
 
-    @cached_property
-    def _pooler(self) -> Pooler:
-        pooler: Pooler = resolve("poolers", self.settings.pooler)()
-        return pooler
-
-    @cached_property
     def _parts(self) -> Parts:
         from vsearch.ingest import Parts  # deferred: a query needs no decoder
 
-        space = self._catalog.space()
-        detector = resolve("shots", self.settings.shots)
-        parts = Parts(self.encoder, self._pooler, detector, self.settings.fps)
-        if space is not None and self._catalog.counts().segments:
-            self._same_space(space)
-        else:  # what the first video is indexed with becomes the library's
+        with self._lock:
+            pooler = resolve("poolers", self.settings.pooler)()
+            detector = resolve("shots", self.settings.shots)
+            return Parts(self.encoder, pooler, detector, self.settings.fps)
+
+    def _parts_to_index(self) -> Parts:
+        """Those that fit what the library holds; what an empty one is given becomes its own."""
+        parts, space = self._parts(), self._catalog.space()
+        if space is None or not self._catalog.counts().segments:
             config.save(self.path, self.settings)
+            return parts
+        self._same_space(space)
+        if (known := self._catalog.pooler()) not in (None, parts.pooler.name):
+            raise SpaceMismatchError(
+                f"{self.path} holds segments pooled by {known}, not {parts.pooler.name}: run "
+                "`vsearch rebuild` first, to pool them anew"
+            )
         return parts
 
     def _same_space(self, space: Space) -> None:
         if self.encoder.space != space:
             raise SpaceMismatchError(
-                f"{self.path} was indexed with {space.name}, but --model {self.settings.model} is "
-                f"{self.encoder.space.name}: leave --model out, or use another --library"
+                f"{self.path} was indexed with {space.name}, but the model {self.settings.model} "
+                f"is {self.encoder.space.name}: name the one that the library was made with by "
+                "--model, or use another --library"
             )
 
     @contextmanager
@@ -316,12 +336,11 @@ class Library:
         if known is not None:
             features = self._features.load(known.id)
             return features.within(span) if span else features
-        return describe(path, self._parts, span=span).features
+        return describe(path, self._parts(), span=span).features
 
     def _vector(self, query: Query, sample: Matrix) -> Vector:
-        vectors = [
-            term_vector(term, self.encoder, self._pooler, self._describe) for term in query.terms
-        ]
+        pooler = resolve("poolers", self.settings.pooler)()
+        vectors = [term_vector(term, self.encoder, pooler, self._describe) for term in query.terms]
         return combine(vectors, [term.weight for term in query.terms], sample)
 
     def _among(self, query: Query) -> Ids | None:
@@ -330,38 +349,8 @@ class Library:
         return self._catalog.segment_ids([v.id for v in self._catalog.videos(query.videos)])
 
 
-def _query(
-    text: str,
-    image: Name | None,
-    clip: Name | None,
-    span: Span | tuple[float, float] | None,
-    videos: Sequence[str],
-) -> Query:
-    """The Query that `Library.search`'s plain arguments mean."""
-    clips = []
-    if clip is not None:
-        part = Span(*span) if isinstance(span, tuple) else span
-        clips = [Term("clip", str(clip), span=part)]
-    images = [] if image is None else [str(image)]
-    return parse(text, images=images, clips=clips, videos=videos)
-
-
-def _reporter(
-    path: Path, number: int, sizes: Sequence[int], report: Callable[[Progress], None]
-) -> Callable[[float, float], None]:
-    """Turns the progress within one file into progress of the whole run."""
-    before, total = sum(sizes[:number]), sum(sizes)
-
-    def tell(seconds: float, duration: float) -> None:
-        share = min(1.0, seconds / duration) if duration > 0 else 0.0
-        done = before + share * sizes[number]
-        report(Progress(path, number, len(sizes), seconds, duration, done, total))
-
-    return tell
-
-
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
-    except OSError:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # gone meanwhile, or not to be read
         return 0

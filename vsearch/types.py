@@ -47,10 +47,6 @@ class Span:
         union = self.duration + other.duration - shared
         return shared / union if union > 0 else float(self == other)
 
-    def union(self, other: Span) -> Span:
-        """The shortest span that holds both."""
-        return Span(min(self.start, other.start), max(self.end, other.end))
-
 
 @dataclass(frozen=True, slots=True)
 class FrameBatch:
@@ -233,3 +229,17 @@ class Progress:
     duration: float
     bytes_done: float  # of all files, this one counted by its seconds
     bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a library holds."""
+
+    path: Path
+    space: Space | None  # None while nothing is indexed
+    pooler: str | None
+    videos: int
+    segments: int
+    seconds: float  # of video
+    frames: int  # sampled
+    size: int  # bytes on disk

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -11,6 +14,7 @@ from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch import Library, Outcome
 from vsearch.errors import (
+    LibraryError,
     LockedError,
     NoLibraryError,
     NoTextError,
@@ -20,11 +24,12 @@ from vsearch.errors import (
     UnknownPluginError,
     UnreadableError,
 )
+from vsearch.search.query import parse
+from vsearch.temporal.pooling import MeanPooler
 from vsearch.types import Space, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vsearch.types import Images, Ingested, Matrix, Moment, Progress
 
@@ -133,6 +138,15 @@ def test_a_copy_is_told_and_not_indexed_twice(library: Library, videos: Path) ->
     assert len(library.videos()) == 2
 
 
+def test_a_copy_of_what_a_file_was_before_is_indexed_itself(library: Library, videos: Path) -> None:
+    index(library, videos)
+    shutil.copy(videos / "green.mp4", videos / "copy.mp4")
+    shutil.copy(videos / "red then blue.mp4", videos / "green.mp4")
+    found = outcomes(library, videos)
+    assert found["copy.mp4"] is Outcome.INDEXED
+    assert names(library.search("green"))[0] == "copy.mp4"
+
+
 def test_another_frame_rate_indexes_again(tmp_path: Path, videos: Path) -> None:
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
         before = index(library, videos)["green.mp4"].video
@@ -142,6 +156,23 @@ def test_another_frame_rate_indexes_again(tmp_path: Path, videos: Path) -> None:
     assert before is not None
     assert after.video is not None
     assert after.video.frames > 2 * before.frames
+
+
+def test_a_frame_rate_of_one_run_is_not_undone_by_the_next(tmp_path: Path, videos: Path) -> None:
+    for fps, outcome in ((None, "indexed"), (2, "updated"), (None, "unchanged")):
+        with Library.open(tmp_path / "library", encoder=FakeEncoder(), fps=fps) as library:
+            assert set(outcomes(library, videos).values()) == {outcome}
+
+
+def test_segments_of_two_poolers_do_not_mix(
+    tmp_path: Path, videos: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(library, videos / "green.mp4")
+    monkeypatch.setattr(MeanPooler, "name", "other")
+    with pytest.raises(SpaceMismatchError, match="vsearch rebuild"):
+        index(library, videos)
+    library.rebuild()
+    assert index(library, videos)["red then blue.mp4"].outcome is Outcome.INDEXED
 
 
 def test_one_bad_file_stops_nothing_and_is_told(library: Library, videos: Path) -> None:
@@ -269,6 +300,29 @@ def test_one_video_does_not_fill_the_results(library: Library, tmp_path: Path) -
     assert names(library.search("red", k=2)).count("long.mp4") == 1
 
 
+def test_a_query_that_is_complete_takes_nothing_beside_it(library: Library, videos: Path) -> None:
+    index(library, videos)
+    asked: list[dict[str, Any]] = [{"videos": ["*"]}, {"image": "a.png"}, {"clip": "a.mp4"}]
+    for more in asked:
+        with pytest.raises(QueryError, match="alone"):
+            library.search(parse("red"), **more)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"span": (1, 2)},
+        {"clip": ""},
+        {"clip": "a.mp4", "span": (8, 3)},
+        {"clip": "a.mp4", "span": (float("nan"), 3)},
+        {"query": "red", "per_video": -1},
+    ],
+)
+def test_a_senseless_query_is_a_query_error(library: Library, asked: dict[str, Any]) -> None:
+    with pytest.raises(QueryError):
+        library.search(**asked)
+
+
 def test_asking_for_too_little_is_refused(library: Library) -> None:
     with pytest.raises(QueryError):
         library.search("red", k=0)
@@ -329,6 +383,36 @@ def test_removed_videos_are_never_found_again(library: Library, videos: Path) ->
     assert library.doctor() == []
 
 
+def test_removing_means_the_file_here_not_one_of_that_name_elsewhere(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seconds, place in enumerate(("x", "y", "z/deep"), 1):
+        (tmp_path / place).mkdir(parents=True)
+        make_video(tmp_path / place / "a.mp4", [Scene(RED, seconds)])
+    index(library, tmp_path / "x", tmp_path / "y", tmp_path / "z")
+    monkeypatch.chdir(tmp_path / "x")
+
+    def removed(*paths: str) -> list[str]:
+        return [str(video.path.relative_to(tmp_path)) for video in library.remove(paths)]
+
+    assert removed("./a.mp4") == [str(Path("x/a.mp4"))]
+    assert removed("a.mp4") == [], "it is here, but was not indexed"
+    assert removed("../z") == [str(Path("z/deep/a.mp4"))]
+    assert removed("y/*.mp4") == [str(Path("y/a.mp4"))]
+
+
+def test_a_folder_that_may_not_be_entered_is_not_taken_for_gone(
+    library: Library, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(library, videos)
+
+    def refused(self: Path, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert library.missing() == []
+
+
 def test_missing_videos_are_told_and_forgotten_on_request(library: Library, videos: Path) -> None:
     index(library, videos)
     (videos / "green.mp4").unlink()
@@ -383,6 +467,33 @@ def test_a_library_that_must_exist_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_library_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LibraryError, match="is a file"):
+        Library.open(tmp_path / "file")
+
+
+def test_several_threads_share_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(FakeEncoder):
+        def __init__(self, argument: str = "", *, device: str = "auto") -> None:
+            time.sleep(0.05)
+            super().__init__(argument, device=device)
+
+    monkeypatch.setattr("vsearch.library.resolve", lambda group, name: Slow)
+    with Library.open(tmp_path / "library") as library, ThreadPoolExecutor(4) as pool:
+        assert len({id(made) for made in pool.map(lambda _: library.encoder, range(4))}) == 1
+
+
+def test_searching_an_emptied_library_leaves_its_settings_alone(
+    tmp_path: Path, videos: Path, library: Library
+) -> None:
+    index(library, videos)
+    library.remove(["*"])
+    (tmp_path / "library" / "vsearch.toml").unlink()
+    assert library.search(clip=videos / "green.mp4") == []
+    assert not (tmp_path / "library" / "vsearch.toml").exists()
+
+
 def test_settings_come_from_flag_environment_file_and_default_in_that_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -424,6 +535,30 @@ def test_a_library_keeps_the_settings_of_its_first_video(
         index(library, videos)
     with Library.open(folder) as library:
         assert library.settings.fps == 2, "a later flag is for that run"
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_files_of_a_model_are_kept_whole_and_the_device_is_not(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "😀.pt").write_bytes(b"")
+    with Library.open("library", model="fake:arch@😀.pt", device="cpu") as library:
+        index(library, videos)
+    monkeypatch.delenv("VSEARCH_MODEL")
+    monkeypatch.chdir(tmp_path.parent)
+    with Library.open(tmp_path / "library") as library:
+        assert library.settings.model == f"fake:arch@{tmp_path / '😀.pt'}"
+        assert library.settings.device == "auto"
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_a_model_whose_name_no_file_can_hold_is_told(tmp_path: Path, videos: Path) -> None:
+    with (
+        Library.open(tmp_path / "library", model="fake:\udcff.pt") as library,
+        pytest.raises(SettingsError, match="rename"),
+    ):
+        index(library, videos)
 
 
 @pytest.mark.usefixtures("fake_model")

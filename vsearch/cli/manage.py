@@ -182,7 +182,10 @@ def info(options: Options, as_json: bool) -> None:
 @click.option("--missing", is_flag=True, help="Those whose files are gone.")
 @click.pass_obj
 def remove(options: Options, paths: tuple[str, ...], missing: bool) -> None:
-    """Take videos out of the library, by path or glob. The files themselves stay."""
+    """Take videos out of the library, by path, folder or glob.
+
+    The files themselves stay.
+    """
     if bool(paths) == missing:
         raise click.UsageError("give paths or globs, or --missing alone")
     with options.open() as library:

@@ -37,7 +37,6 @@ class ProgressLine:
         self._skipped = 0.0  # bytes that cost no time
         self._before = 0.0  # seconds of video in files that are done
         self._file = 0.0  # seconds of video in this one
-        self._bytes = 0.0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -57,7 +56,7 @@ class ProgressLine:
 
     def update(self, now: Progress) -> None:
         """Redraw, within one file."""
-        self._file, self._bytes = now.seconds, now.bytes_done
+        self._file = now.seconds
         spent = max(time.monotonic() - self._began, 1e-3)
         worked = max(now.bytes_done - self._skipped, 1.0)
         left = spent * max(now.bytes_total - now.bytes_done, 0.0) / worked

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.options import SheetPath
 from vsearch.cli.render import moment_json, moments, print_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vsearch.cli.options import Options
 
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), help="Also write thumbnails to this HTML file."
+    "--sheet", type=SheetPath(), metavar="FILE", help="Also write thumbnails to this HTML page."
 )
 @click.pass_obj
 def search(

@@ -36,6 +36,7 @@ CACHE = "the Hugging Face cache (~/.cache/huggingface, or $HF_HOME)"
 CONFIG = "open_clip_config.json"
 PIXELS = ("mean", "std", "interpolation", "resize_mode", "fill_color")  # of a tag's preprocessing
 TEXTS = 64  # at once
+UNTRUSTED = {"trust_remote_code": False}  # whatever a model's own configuration asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +220,10 @@ def _tokenizer(recipe: Recipe) -> Any:
         return open_clip.get_tokenizer(recipe.config)
     try:
         try:
-            return open_clip.get_tokenizer(recipe.config, local_files_only=True)
+            return open_clip.get_tokenizer(recipe.config, local_files_only=True, **UNTRUSTED)
         except (OSError, ValueError):
             _reach_hub()
-            return open_clip.get_tokenizer(recipe.config)
+            return open_clip.get_tokenizer(recipe.config, **UNTRUSTED)
     except ImportError as error:
         raise MissingExtraError(
             f"the tokenizer of {recipe.label} needs a package that is not installed "

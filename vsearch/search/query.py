@@ -10,6 +10,7 @@ from vsearch.errors import QueryError
 from vsearch.types import Query, Span, Term
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
 LONGEST = 2_000  # characters of text
@@ -30,6 +31,8 @@ def parse(
     Raises QueryError for an empty or oversized query.
     """
     words = " ".join(text.split())
+    if not _is_text(words):
+        raise QueryError("these words are not text as this terminal writes it (UTF-8)")
     if len(words) > LONGEST:
         raise QueryError(f"a query may have {LONGEST} characters, this one has {len(words)}")
     terms = [Term("text", words)] if words else []
@@ -40,6 +43,25 @@ def parse(
     if len(terms) > MOST:
         raise QueryError(f"a query may have {MOST} parts, this one has {len(terms)}")
     return Query(tuple(terms), tuple(videos))
+
+
+def query_of(
+    text: str,
+    image: str | os.PathLike[str] | None,
+    clip: str | os.PathLike[str] | None,
+    span: Span | tuple[float, float] | None,
+    videos: Iterable[str],
+) -> Query:
+    """The query that `Library.search`'s plain arguments mean. Raises QueryError."""
+    if span is not None and clip is None:
+        raise QueryError("a span is a part of a clip: name the clip, too")
+    try:
+        part = Span(*span) if isinstance(span, tuple) else span
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"{span} is no part of a clip: {error}") from error
+    clips = [] if clip is None else [Term("clip", _named(str(clip)), span=part)]
+    images = [] if image is None else [str(image)]
+    return parse(text, images=images, clips=clips, videos=videos)
 
 
 def parse_clip(clip: str) -> Term:
@@ -63,6 +85,15 @@ def parse_time(text: str) -> float:
     if len(parts) > 3 or not math.isfinite(seconds):
         raise QueryError(f"{text!r} is no time: write seconds or h:mm:ss")
     return seconds
+
+
+def _is_text(words: str) -> bool:
+    """Whether every character is one: bytes that are not UTF-8 arrive as lone surrogates."""
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(path: str) -> str:

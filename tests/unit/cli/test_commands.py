@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from vsearch.types import Images, Matrix
 
     Vsearch = Callable[..., "Done"]
 
@@ -202,3 +206,61 @@ def test_models_are_named(vsearch: Vsearch) -> None:
     shown = vsearch("models").stdout
     for name in ("builtin", "openclip", "cnn", "fake"):
         assert re.search(rf"^{name} ", shown, re.MULTILINE)
+
+
+def test_a_page_that_cannot_be_written_is_told_before_the_work(
+    vsearch: Vsearch, videos: Path
+) -> None:
+    vsearch("index", videos)
+    for words in (("search", "red"), ("demo", videos)):
+        done = vsearch(*words, "--sheet", "nowhere/page.html", code=2)
+        assert "nowhere" in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_query_that_is_no_text_is_a_mistake_in_a_line(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos)
+    assert "UTF-8" in vsearch("search", "a \udcff b", code=2).stderr
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
+    vsearch: Vsearch, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FakeEncoder.encode_images
+
+    def interrupted(encoder: FakeEncoder, images: Images) -> Matrix:
+        if encoder.seen:  # within the second video
+            raise KeyboardInterrupt
+        return whole(encoder, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeEncoder, "encode_images", interrupted)
+        done = vsearch("index", videos, code=130)
+    assert done.stdout.startswith("1 indexed")
+    assert "run the same command again" in done.stderr
+    assert vsearch("index", videos).stdout.startswith("1 indexed · 1 unchanged")
+
+
+def test_a_terminal_without_the_letters_of_a_name_gets_them_spelled_out(
+    tmp_path: Path, videos: Path
+) -> None:
+    (videos / "green.mp4").rename(videos / "日本.mp4")
+    command = [sys.executable, "-m", "vsearch"]
+    subprocess.run([*command, "index", videos], cwd=tmp_path, check=True, capture_output=True)
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    listed = subprocess.run(
+        [*command, "list"], cwd=tmp_path, env=environment, capture_output=True, check=True
+    )
+    assert b"\\u65e5\\u672c.mp4" in listed.stdout
+
+
+def test_what_is_logged_cannot_steer_the_terminal(
+    vsearch: Vsearch, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(encoder: FakeEncoder, images: Images) -> Matrix:
+        raise RuntimeError("\x1b[31mred")
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", broken)
+    done = vsearch("--verbose", "index", videos, code=1)
+    assert "unexpected RuntimeError" in done.stderr
+    assert "\x1b" not in done.stderr

@@ -168,6 +168,27 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
         OpenClipEncoder(str(tmp_path))
 
 
+@pytest.mark.slow
+def test_code_in_a_models_folder_is_not_run(checkpoint: Path, tmp_path: Path) -> None:
+    folder, proof = tmp_path / "model", tmp_path / "proof"
+    folder.mkdir()
+    text = {"hf_tokenizer_name": "any", "tokenizer_kwargs": {"trust_remote_code": True}}
+    config: dict[str, Any] = {**CONFIG}
+    config["text_cfg"] = {**config["text_cfg"], **text}
+    tokenizer = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    for name, content in {
+        "open_clip_config.json": {"model_cfg": config, "preprocess_cfg": {}},
+        "tokenizer_config.json": tokenizer,
+        "config.json": {"model_type": "bert"},
+    }.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "evil.py").write_text(f"open({str(proof)!r}, 'w')\nclass Evil: pass\n")
+    save_file(torch.load(checkpoint, weights_only=True), folder / "open_clip_model.safetensors")
+    with pytest.raises(WeightsError):
+        OpenClipEncoder(str(folder)).encode_texts(["words"])
+    assert not proof.exists()
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_malicious_checkpoint_is_refused_and_not_run(
