@@ -20,7 +20,6 @@ from vsearch.errors import (
     ModelError,
     NoPictureError,
     SettingsError,
-    SpaceMismatchError,
     VSearchError,
 )
 from vsearch.media.discovery import fingerprint
@@ -74,13 +73,12 @@ class Run:
 
     def reporter(self, path: Path, number: int) -> Callable[[float, float], None]:
         """What tells of seconds done and the duration of that file."""
-        before, after = self._ends[number], self._ends[number + 1]
+        before, end = self._ends[number : number + 2]
+        files, after = len(self._ends) - 1, self._ends[-1] - end
 
         def tell(seconds: float, duration: float) -> None:
-            share = min(1.0, seconds / duration) if duration > 0 else 0.0
-            done = before + share * (after - before)
-            files = len(self._ends) - 1
-            self._report(Progress(path, number, files, seconds, duration, done, self._ends[-1]))
+            now = Progress(path, number, files, seconds, duration, end - before, before, after)
+            self._report(now)
 
         return tell
 
@@ -109,7 +107,7 @@ def ingest(
     """
     began = time.monotonic()
     try:
-        found = None if again else _known(path, catalog, fps)
+        found = None if again else _known(path, catalog, store, fps)
         if found is None:
             found = _store(path, catalog, store, parts(), progress)
     except (LibraryError, ModelError, SettingsError):
@@ -122,16 +120,18 @@ def ingest(
         log.info("%s", path, exc_info=True)
         reason = f"{path}: unexpected {type(error).__name__}: {error}; please report this"
         found = Ingested(path, Outcome.FAILED, error=reason)
-    return Ingested(
-        found.path, found.outcome, found.video, found.error, time.monotonic() - began, found.shots
-    )
+    seconds = time.monotonic() - began
+    log.info("%s: %s in %.1f s", path, found.outcome, seconds)
+    return Ingested(found.path, found.outcome, found.video, found.error, seconds, found.shots)
 
 
-def _known(path: Path, catalog: Catalog, fps: float | None) -> Ingested | None:
+def _known(path: Path, catalog: Catalog, store: FeatureStore, fps: float | None) -> Ingested | None:
     """What the catalogue knows of this file; None if it has to be decoded."""
     stat = path.stat()
     video = catalog.find(path)
     if video is not None and fps not in (None, catalog.sampled_at(video.id)):
+        return None
+    if video is not None and not store.has(video.id):
         return None
     if video is not None and (video.size, video.modified) == (stat.st_size, stat.st_mtime_ns):
         return Ingested(path, Outcome.UNCHANGED, video)
@@ -142,17 +142,13 @@ def _known(path: Path, catalog: Catalog, fps: float | None) -> Ingested | None:
         with catalog.begin() as change:  # touched or copied back, the pictures are the same
             change.touch_video(video.id, stat.st_size, stat.st_mtime_ns)
         return Ingested(path, Outcome.UNCHANGED, video)
-    twins = [
-        twin
-        for twin in catalog.by_fingerprint(content)
-        if fps in (None, catalog.sampled_at(twin.id))
-    ]
+    twins = catalog.by_fingerprint(content)
     for twin in twins:
         if _holds(twin, content):
             return Ingested(path, Outcome.DUPLICATE, twin)
     for twin in twins:
-        if not gone(twin.path):
-            continue  # now another video, to be indexed when its turn comes
+        if not gone(twin.path) or fps not in (None, catalog.sampled_at(twin.id)):
+            continue  # now another video, or to be sampled anew
         with catalog.begin() as change:
             change.move_video(twin.id, path, stat.st_size, stat.st_mtime_ns)
         return Ingested(path, Outcome.MOVED, catalog.find(path))
@@ -263,12 +259,9 @@ def pool_again(catalog: Catalog, store: FeatureStore, pooler: Pooler) -> None:
         change.set_space(space, pooler.name)
         for video in catalog.videos():
             spans = [segment.span for segment in catalog.segments_of(video.id)]
-            features = store.load(video.id)
-            if features.space != space:
-                raise SpaceMismatchError(
-                    f"{video.path}: its features are of {features.space.name}, the library is of "
-                    f"{space.name}; index it again with `vsearch index --again`"
-                )
+            if not spans:
+                continue  # doctor tells
+            features = store.load(video.id, space)
             vectors = np.stack([_pool(features, span, pooler) for span in spans])
             change.remove_segments(video.id)  # new ids, so that every index notices
             change.add_segments(video.id, spans, vectors, space)
@@ -315,4 +308,5 @@ def _ahead(batches: Sampler) -> Iterator[Iterator[FrameBatch]]:
         yield take()
     finally:
         stop.set()
+        batches.stop()
         thread.join()

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
-from vsearch.errors import LibraryError, NoLibraryError, QueryError, SpaceMismatchError
+from vsearch.errors import (
+    DamagedLibraryError,
+    LibraryError,
+    NoLibraryError,
+    QueryError,
+    SpaceMismatchError,
+)
 from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import Engine
@@ -142,13 +148,9 @@ class Library:
                 )
 
     def remove(self, paths: Iterable[Name]) -> list[Video]:
-        """Take videos out of the library; the files themselves stay.
-
-        A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
-        name of which there is no file here, is a glob over the whole library.
-        """
-        videos = {video.id: video for name in paths for video in self._named(str(name))}
-        return self._remove(list(videos.values()))
+        """Take videos out of the library (see `videos`); the files themselves stay."""
+        named = list(paths)
+        return self._remove(self.videos(named) if named else [])
 
     def _named(self, name: str) -> list[Video]:
         path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - as discovery does
@@ -179,6 +181,7 @@ class Library:
         from vsearch.ingest import pool_again  # deferred: a query needs no decoder
 
         with self._writing():
+            self._current.forget()
             pool_again(self._catalog, self._features, self._parts().pooler)
         return self._catalog.counts().segments
 
@@ -198,9 +201,9 @@ class Library:
         """The k moments that fit best, best first.
 
         `query` is text or a Query; `image` a picture file; `clip` a video file and `span` the
-        part of it that counts, in seconds. `videos` are globs that the video's path must match.
-        No more than `per_video` moments of one video are given while others fit: 3 by default, and
-        never more than half of k. Raises QueryError, NoTextError and MediaError.
+        part of it that counts, in seconds. `videos` narrows the search, see `Library.videos`.
+        No more than `per_video` moments of one video are given; where that is None, no more than 3,
+        or half of k, while other videos fit. Raises QueryError, NoTextError and MediaError.
         """
         if not isinstance(query, Query):
             query = query_of(query, image, clip, span, videos)
@@ -209,13 +212,14 @@ class Library:
         if k < 1 or (per_video is not None and per_video < 1):
             raise QueryError("k and per_video must be at least 1")
         limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
+        fill = per_video is None
         current = self._current.get()
         if current is None:
             return []
         self._same_space(current.space)
         engine = Engine(self._catalog, self._features, current)
         vector = self._vector(query, engine.sample)
-        return engine.search(vector, k, among=self._among(query), per_video=limit)
+        return engine.search(vector, k, among=self._among(query), per_video=limit, fill=fill)
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
         """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
@@ -223,9 +227,16 @@ class Library:
 
         return still(video.path, time, width=width)
 
-    def videos(self, globs: Sequence[str] = ()) -> list[Video]:
-        """The videos in the library, by path; those that match a glob, if any is given."""
-        return self._catalog.videos(globs)
+    def videos(self, paths: Sequence[Name] = ()) -> list[Video]:
+        """The videos in the library, sorted by path; if paths are given, those that they mean.
+
+        A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
+        name of which there is no file here, is a glob over the whole library.
+        """
+        if not paths:
+            return self._catalog.videos()
+        found = {video.id: video for path in paths for video in self._named(str(path))}
+        return sorted(found.values(), key=lambda video: str(video.path))
 
     def missing(self) -> list[Video]:
         """Videos in the library whose files are gone."""
@@ -256,13 +267,20 @@ class Library:
     def doctor(self) -> list[str]:
         """What is wrong with the library, a line each; empty when it is sound."""
         problems = self._catalog.check()
-        videos = {video.id: video for video in self._catalog.videos()}
+        try:
+            videos = {video.id: video for video in self._catalog.videos()}
+            space = self._catalog.space()
+        except DamagedLibraryError:
+            return problems  # which say so
         stored = self._features.ids()
         for video_id in sorted(videos.keys() - stored):
-            problems.append(
-                f"{videos[video_id].path}: frame features are missing; "
-                "index it again with `vsearch index --again`"
-            )
+            problems.append(f"{videos[video_id].path}: frame features are missing; index it again")
+        problems += [
+            f"{videos[video_id].path}: its frame features are damaged; "
+            "index it with `vsearch index --again`"
+            for video_id in self._features.damaged(space)
+            if video_id in videos
+        ]
         if orphans := stored - videos.keys():
             problems.append(
                 f"{len(orphans)} feature files belong to no video; the next `vsearch index` "
@@ -322,6 +340,7 @@ class Library:
         with WriteLock(self.path):
             before = self._catalog.revision()
             self._features.sweep({video.id for video in self._catalog.videos()})
+            self._current.sweep()
             try:
                 yield
             finally:
@@ -334,9 +353,14 @@ class Library:
 
         known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
         if known is not None:
-            features = self._features.load(known.id)
-            return features.within(span) if span else features
-        return describe(path, self._parts(), span=span).features
+            features, end = self._features.load(known.id, self._catalog.space()), known.duration
+            features = features.within(span) if span else features
+        else:
+            described = describe(path, self._parts(), span=span)
+            features, end = described.features, described.end
+        if span is not None and span.start >= end:
+            raise QueryError(f"{path} ends after {end:.1f} s, before the part that was asked for")
+        return features
 
     def _vector(self, query: Query, sample: Matrix) -> Vector:
         pooler = resolve("poolers", self.settings.pooler)()
@@ -346,7 +370,7 @@ class Library:
     def _among(self, query: Query) -> Ids | None:
         if not query.videos:
             return None
-        return self._catalog.segment_ids([v.id for v in self._catalog.videos(query.videos)])
+        return self._catalog.segment_ids([video.id for video in self.videos(query.videos)])
 
 
 def _size(path: Path) -> int:

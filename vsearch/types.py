@@ -227,8 +227,16 @@ class Progress:
     files: int
     seconds: float  # of that video done, and all of it
     duration: float
-    bytes_done: float  # of all files, this one counted by its seconds
-    bytes_total: int
+    size: int  # bytes of that file, of those before it and of those after it
+    size_before: int
+    size_after: int
+
+    @property
+    def share(self) -> float:
+        """How much of all bytes is done, in [0, 1]; of this file as much as of its seconds."""
+        here = min(1.0, self.seconds / self.duration) if self.duration > 0 else 0.0
+        total = self.size_before + self.size + self.size_after
+        return (self.size_before + here * self.size) / total if total else 0.0
 
 
 @dataclass(frozen=True, slots=True)

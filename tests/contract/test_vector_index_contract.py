@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from vsearch.errors import DamagedLibraryError
 from vsearch.protocols import VectorIndex
 from vsearch.vectors.exact import ExactIndex
 from vsearch.vectors.faiss_index import FaissIndex
+from vsearch.vectors.files import usable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,11 +121,24 @@ def test_an_empty_index_saves_and_loads(index: VectorIndex, cls: Any, tmp_path: 
     assert len(cls.load(tmp_path / "index")) == 0
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk" * 100])
+@pytest.mark.parametrize("junk", [b"", b"junk" * 100, b"\x93NUMPY\x01\x00v\x00{'descr': '<i8'"])
 def test_a_file_that_is_no_index_is_refused(cls: Any, tmp_path: Path, junk: bytes) -> None:
     (tmp_path / "index").write_bytes(junk)
-    with pytest.raises((ValueError, OSError, EOFError)):
+    with pytest.raises(DamagedLibraryError, match="is damaged"), usable(tmp_path / "index", ""):
         cls.load(tmp_path / "index")
+
+
+def test_ids_may_be_microseconds_since_the_epoch(
+    index: VectorIndex, cls: Any, tmp_path: Path
+) -> None:
+    vectors, given = unit_rows(20), 1_790_000_000_000_000 + np.arange(20)
+    index.upsert(given, vectors)
+    index.remove(given[:5])
+    index.save(tmp_path / "index")
+    again = cls.load(tmp_path / "index")
+    assert again.search(vectors[7], 1)[0].tolist() == [given[7]]
+    found, _ = again.search(vectors[7], 20, among=given[:8])
+    assert sorted(found) == given[5:8].tolist()
 
 
 def test_vectors_of_another_size_are_refused(index: VectorIndex) -> None:

@@ -16,9 +16,12 @@ from schemas import FUTURE, frozen, future, revision_of
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
 
+from vsearch.catalog import change, upgrade
 from vsearch.catalog.database import HEAD, SHIPPED, open_engine
+from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.models import Base
 from vsearch.catalog.repository import Catalog
+from vsearch.errors import LockedError
 from vsearch.types import Counts, Space, Span
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +62,12 @@ def _tables(file: Path) -> dict[str, str]:
         return dict(raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
 
 
+@pytest.fixture(autouse=True)
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New ids come after those given before: a right clock would hide that they are forgotten."""
+    monkeypatch.setattr(change, "clock", lambda: 0)
+
+
 @pytest.mark.parametrize("revision", RELEASED)
 def test_a_library_of_every_released_schema_opens_with_all_its_data(
     revision: str, tmp_path: Path
@@ -86,10 +95,10 @@ def _holds_everything(catalog: Catalog) -> None:
     assert ids.tolist() == [1, 2, 3]
     stored = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0.6, 0.8, 0, 0]], np.float32)
     np.testing.assert_allclose(vectors, stored, atol=1e-3)
-    with catalog.begin() as change:
-        _, gone = change.add_segments(odd.id, [Span(2, 3)] * 2, vectors[:2], SPACE)
+    with catalog.begin() as addition:
+        _, gone = addition.add_segments(odd.id, [Span(2, 3)] * 2, vectors[:2], SPACE)
         assert gone == 6  # 4 was given before
-        change.remove_videos([odd.id])
+        addition.remove_videos([odd.id])
     assert catalog.vectors(None, SPACE)[0].tolist() == [1, 2]
 
 
@@ -114,7 +123,23 @@ def test_a_backup_is_made_before_an_upgrade(tmp_path: Path) -> None:
         assert catalog.pooler() == "trained"
         assert catalog.counts().segments == 3
     left = {file.name for file in tmp_path.iterdir()}
-    assert left == {"catalog.sqlite3", backup.name, "scripts"}
+    assert left - {"writer.lock"} == {"catalog.sqlite3", backup.name, "scripts"}
+
+
+def test_a_library_is_not_upgraded_while_another_process_writes_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upgrade, "PATIENCE", 0.05)
+    file = frozen("0001", tmp_path / "catalog.sqlite3")
+    schema = future(tmp_path / "scripts")
+    with (
+        WriteLock(tmp_path, command="vsearch index"),
+        pytest.raises(LockedError, match="'vsearch index'"),
+    ):
+        open_engine(file, schema=schema)
+    assert revision_of(file) == "0001"
+    open_engine(file, schema=schema).dispose()
+    assert revision_of(file) == FUTURE
 
 
 def test_no_backup_is_made_of_a_new_library(tmp_path: Path) -> None:

@@ -21,11 +21,13 @@ def pack(vectors: Matrix) -> list[bytes]:
 
 
 def unpack(blobs: Sequence[bytes], dim: int) -> Matrix:
-    """N blobs -> float32 (N, D), rows of unit length; ValueError if one has another length."""
+    """N blobs -> float32 (N, D), rows of unit length; ValueError if one is none of D numbers."""
     if any(len(blob) != 2 * dim for blob in blobs):
         raise ValueError(f"a vector is not {dim} numbers long")
     half = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), dim)
     vectors = half.astype(np.float32)
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]  # (N, 1)
+    if not np.isfinite(norms).all():
+        raise ValueError("a vector has numbers that are not finite")
     vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
     return vectors

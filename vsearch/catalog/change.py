@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import delete, exists, insert, select, text, update
+from sqlalchemy import delete, exists, func, insert, select, text, update
 
 from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
@@ -83,7 +84,7 @@ class Change:
         if vectors.shape != (len(spans), space.dim):
             raise ValueError(f"{len(spans)} spans but vectors of shape {vectors.shape} in {space}")
         space_id = self._adopt(space)
-        first = self._last_segment() + 1
+        first = max(self._last_segment() + 1, clock())
         ids = range(first, first + len(spans))
         rows = [
             (id_, int(video_id), float(span.start), float(span.end))
@@ -130,9 +131,10 @@ class Change:
         self._run(changed)
 
     def close(self) -> None:
-        """Count a new revision if segments or vectors changed; called before the commit."""
+        """Give a new revision if segments or vectors changed; called before the commit."""
         if self._new_revision:
-            self._run(update(LibraryRow).values(revision=LibraryRow.revision + 1))
+            new = func.max(LibraryRow.revision + 1, clock())
+            self._run(update(LibraryRow).values(revision=new))
 
     def _adopt(self, space: Space) -> int:
         """The id of the library's space, which is `space` or becomes it."""
@@ -183,6 +185,15 @@ class Change:
     def _run_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         with explained(self._path):
             self._connection.exec_driver_sql(statement, rows)
+
+
+def clock() -> int:
+    """Microseconds since the epoch.
+
+    Ids of segments and revisions begin here, so that none is given a second time even after the
+    catalogue was restored from a backup, while an index still knows what it gave since.
+    """
+    return time.time_ns() // 1000
 
 
 def _storable(text: str) -> str:

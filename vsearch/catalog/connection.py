@@ -57,8 +57,7 @@ def prepared(path: Path) -> sqlite3.Connection:
     """A connection as the catalogue uses it."""
     connection = connect(path)
     connection.execute("PRAGMA foreign_keys = ON")
-    # NORMAL could forget a transaction in a power cut and give its revision to another one later:
-    # an index that is stamped with it would look fresh
+    # NORMAL could forget a transaction in a power cut, after features were deleted that it replaced
     connection.execute("PRAGMA synchronous = FULL")
     if is_writable(path):
         _log_ahead(connection)

@@ -60,6 +60,16 @@ def explained(path: Path) -> Iterator[None]:
         raise _told(path, cause) from error
 
 
+@contextmanager
+def sensible(path: Path) -> Iterator[None]:
+    """What of this catalogue makes no sense leaves as DamagedLibraryError."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        told = f"what it holds makes no sense: {error}"
+        raise DamagedLibraryError(f"{path} {_DAMAGED.format(error=told)}") from error
+
+
 def _cause(error: Exception) -> Exception | None:
     """What SQLite said, if it was SQLite or the layer above it that failed."""
     from sqlalchemy.exc import SQLAlchemyError  # slow to import, and loaded if it is the cause

@@ -41,7 +41,7 @@ class LibraryRow(Base):
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    revision: Mapped[int]  # one more with each transaction that changes segments or vectors
+    revision: Mapped[int]  # grows with each transaction that changes segments or vectors
     created_with: Mapped[str] = mapped_column(Text)  # version of vsearch
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))  # answers queries
     pooler: Mapped[str | None] = mapped_column(Text)

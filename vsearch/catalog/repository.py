@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
 from vsearch.catalog.blobs import unpack
 from vsearch.catalog.database import open_engine
-from vsearch.catalog.failures import explained
+from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
-from vsearch.catalog.paths import restored, stored
+from vsearch.catalog.paths import stored
+from vsearch.catalog.rows import read_counts, read_number, read_segment, read_space, read_video
 from vsearch.catalog.soundness import problems
 from vsearch.errors import DamagedLibraryError, LibraryError
-from vsearch.types import Counts, Segment, Space, Span, Video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
     from vsearch.catalog.change import Change
-    from vsearch.types import Ids, Matrix
+    from vsearch.types import Counts, Ids, Matrix, Segment, Space, Video
+
+Noun = TypeVar("Noun")
 
 _VIDEO = """
     SELECT id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note
     FROM videos
 """
-_SEGMENT = 'SELECT id, video_id, start, "end" FROM segments'
+_SEGMENTS_OF = """
+    SELECT id, video_id, start, "end" FROM segments WHERE video_id = ? ORDER BY start, "end", id
+"""
 _AMONG = "IN (SELECT value FROM json_each(?))"  # one variable, however many ids
+_WHOLE_VIDEOS = f"""
+    SELECT segments.id, video_id, start, "end", data FROM segments
+    JOIN vectors ON segment_id = segments.id AND space_id = (SELECT id FROM spaces WHERE name = ?)
+    WHERE video_id IN (SELECT video_id FROM segments WHERE id {_AMONG})
+    ORDER BY video_id, start, "end", segments.id
+"""  # noqa: S608
 _IN_SPACE = "FROM vectors WHERE space_id = (SELECT id FROM spaces WHERE name = ?)"
 _COUNTS = """
     SELECT count(*), (SELECT count(*) FROM segments), total(duration), coalesce(sum(frames), 0)
@@ -80,14 +91,13 @@ class Catalog:
             change.close()
 
     def revision(self) -> int:
-        """Grows by one with each transaction that changes segments or vectors."""
-        return int(self._value("SELECT revision FROM library"))
+        """Grows with each transaction that changes segments or vectors."""
+        with sensible(self._path):
+            return int(self._value("SELECT revision FROM library"))
 
     def space(self) -> Space | None:
         """The space of the library's vectors; None before there is one."""
-        for name, dim, speaks_text in self._rows(_SPACE):
-            return Space(name, dim, bool(speaks_text))
-        return None
+        return next(iter(self._read(read_space, _SPACE)), None)
 
     def pooler(self) -> str | None:
         """What segment vectors were made with."""
@@ -97,39 +107,30 @@ class Catalog:
     def videos(self, globs: Sequence[str] = ()) -> list[Video]:
         """All videos, or those that fit a glob (see `globs.matcher`), sorted by path."""
         matches = matcher(globs)
-        found = map(_video, self._rows(_VIDEO))
+        found = self._read(read_video, _VIDEO)
         chosen = [video for video in found if not globs or matches(video.path)]
         return sorted(chosen, key=lambda video: str(video.path))
 
-    def video(self, video_id: int) -> Video:
-        """The video with that id; LibraryError if there is none (any more)."""
-        for row in self._rows(f"{_VIDEO} WHERE id = ?", int(video_id)):
-            return _video(row)
-        raise self._missing(video_id)
-
     def videos_by_id(self, ids: Iterable[int]) -> dict[int, Video]:
         """The videos with these ids; those that are not there are left out."""
-        rows = self._rows(f"{_VIDEO} WHERE id {_AMONG}", _listed(ids))
-        return {video.id: video for video in map(_video, rows)}
+        found = self._read(read_video, f"{_VIDEO} WHERE id {_AMONG}", _listed(ids))
+        return {video.id: video for video in found}
 
     def find(self, path: Path) -> Video | None:
         """The video with exactly that path."""
-        for row in self._rows(f"{_VIDEO} WHERE path = ?", stored(path)):
-            return _video(row)
-        return None
+        found = self._read(read_video, f"{_VIDEO} WHERE path = ?", stored(path))
+        return next(iter(found), None)
 
     def by_fingerprint(self, fingerprint: str) -> list[Video]:
         """The videos with that content, the first one indexed first."""
-        return [
-            _video(row)
-            for row in self._rows(f"{_VIDEO} WHERE fingerprint = ? ORDER BY id", fingerprint)
-        ]
+        return self._read(read_video, f"{_VIDEO} WHERE fingerprint = ? ORDER BY id", fingerprint)
 
     def sampled_at(self, video_id: int) -> float:
         """Frames a second at which a video was sampled; LibraryError if it is not there."""
-        for (rate,) in self._rows("SELECT sampled_at FROM videos WHERE id = ?", int(video_id)):
-            return float(rate)
-        raise self._missing(video_id)
+        query = "SELECT sampled_at FROM videos WHERE id = ?"
+        for rate in self._read(lambda row: read_number(row[0]), query, int(video_id)):
+            return rate
+        raise LibraryError(f"{self._path} holds no video {video_id} (any more)")
 
     def segment_ids(self, video_ids: Iterable[int] | None = None) -> Ids:
         """Ids of all segments, or of those of some videos, ascending, int64 (N,)."""
@@ -140,16 +141,24 @@ class Catalog:
             rows = self._rows(query, _listed(video_ids))
         return np.array([row[0] for row in rows], np.int64)
 
-    def segments(self, ids: Ids) -> list[Segment]:
-        """The segments with these ids, in this order; those that are not there are left out."""
-        rows = self._rows(f"{_SEGMENT} WHERE id {_AMONG}", _listed(ids))
-        found = {segment.id: segment for segment in map(_segment, rows)}
-        return [found[id_] for id_ in map(int, ids) if id_ in found]
-
     def segments_of(self, video_id: int) -> list[Segment]:
         """The segments of a video, as they follow each other."""
-        query = f'{_SEGMENT} WHERE video_id = ? ORDER BY start, "end", id'
-        return [_segment(row) for row in self._rows(query, int(video_id))]
+        return self._read(read_segment, _SEGMENTS_OF, int(video_id))
+
+    def whole_videos(self, ids: Ids, space: Space) -> Iterator[tuple[list[Segment], Matrix]]:
+        """The videos that hold any of these segments, each with all of its segments.
+
+        For each video: its segments as they follow each other, and their vectors, float32 (N, D).
+        What has no vector in `space` is left out. All are of one state of the library.
+        """
+        with self._reading() as connection:
+            rows = connection.exec_driver_sql(_WHOLE_VIDEOS, (space.name, _listed(ids)))
+            for _, group in groupby(rows, key=lambda row: row[1]):
+                video = list(group)
+                with sensible(self._path):
+                    segments = [read_segment(row[:4]) for row in video]
+                    vectors = unpack([row[4] for row in video], space.dim)
+                yield segments, vectors
 
     def vectors(self, ids: Ids | None, space: Space) -> tuple[Ids, Matrix]:
         """Vectors of these segments in this order, those that are not there left out, or of all.
@@ -174,15 +183,18 @@ class Catalog:
 
     def counts(self) -> Counts:
         """How much the library holds."""
-        return Counts(*self._rows(_COUNTS)[0])
+        return self._read(read_counts, _COUNTS)[0]
 
     def check(self) -> list[str]:
         """What is wrong with the catalogue, a sentence each; nothing if it is sound."""
+        found: list[str] = []
         try:
             with self._reading() as connection:
-                return list(problems(connection))
+                found += problems(connection)
+            self._read_all()
         except DamagedLibraryError as error:
-            return [str(error)]
+            found.append(str(error))
+        return found
 
     def _filled(self, connection: Connection, space: Space, ids: Ids | None) -> tuple[Ids, Matrix]:
         """Ids and vectors, ascending, in arrays that are made once: there may be gigabytes."""
@@ -203,12 +215,8 @@ class Catalog:
         query, values = _selection("SELECT segment_id, data", space, ids)
         result = connection.exec_driver_sql(f"{query} ORDER BY segment_id", values)
         while rows := result.fetchmany(size):
-            try:
+            with sensible(self._path):
                 vectors = unpack([row[1] for row in rows], space.dim)
-            except (ValueError, TypeError) as error:
-                raise DamagedLibraryError(
-                    f"{self._path} is damaged: in {space.name} {error}. Index the videos again."
-                ) from error
             yield np.array([row[0] for row in rows], np.int64), vectors
 
     def _value(self, query: str) -> Any:
@@ -221,6 +229,24 @@ class Catalog:
             )
         return rows[0][0]
 
+    def _read_all(self) -> None:
+        """Raises DamagedLibraryError if anything makes no sense."""
+        self.revision()
+        for video in self.videos():
+            self.sampled_at(video.id)
+            self.segments_of(video.id)
+        if space := self.space():
+            for _ in self.iter_vectors(space):
+                pass
+
+    def _read(
+        self, read: Callable[[Sequence[Any]], Noun], query: str, *values: object
+    ) -> list[Noun]:
+        """What the rows of a query stand for."""
+        rows = self._rows(query, *values)
+        with sensible(self._path):
+            return [read(row) for row in rows]
+
     def _rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
         with self._reading() as connection:
             return connection.exec_driver_sql(query, values).fetchall()
@@ -230,9 +256,6 @@ class Catalog:
         """A connection that sees one state of the library."""
         with explained(self._path), self._engine.connect() as connection:
             yield connection
-
-    def _missing(self, video_id: int) -> LibraryError:
-        return LibraryError(f"{self._path} holds no video {video_id} (any more)")
 
 
 def _selection(what: str, space: Space, ids: Ids | None) -> tuple[str, tuple[str, ...]]:
@@ -244,11 +267,3 @@ def _selection(what: str, space: Space, ids: Ids | None) -> tuple[str, tuple[str
 
 def _listed(ids: Iterable[int]) -> str:
     return json.dumps([int(id_) for id_ in ids])
-
-
-def _video(row: Sequence[Any]) -> Video:
-    return Video(row[0], restored(row[1]), *row[2:])
-
-
-def _segment(row: Sequence[Any]) -> Segment:
-    return Segment(row[0], row[1], Span(row[2], row[3]))

@@ -19,7 +19,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
-from vsearch.catalog.connection import attach
+from vsearch.catalog.connection import PATIENCE, attach
+from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.schema import Schema, read_revision
 from vsearch.errors import DamagedLibraryError, LibraryError, NewerLibraryError
 
@@ -33,7 +34,10 @@ _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in globals
 
 
 def upgrade(path: Path, found: str | None, schema: Schema) -> None:
-    """Bring a catalogue from revision `found` (None: nothing there) to the schema's head."""
+    """Bring a catalogue from revision `found` (None: nothing there) to the schema's head.
+
+    Raises LockedError while another process, maybe of an older vsearch, writes to the library.
+    """
     config = _config(schema)
     _refuse_newer(path, found, config)
     if found is None:
@@ -41,8 +45,15 @@ def upgrade(path: Path, found: str | None, schema: Schema) -> None:
     mode = "mode=rwc" if found is None else "mode=rw"
     engine = create_engine("sqlite://", creator=lambda: attach(path, mode), poolclass=NullPool)
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
-    with _ONE_AT_A_TIME, engine.begin() as connection:
-        _migrate(path, connection, config, schema)
+    lock = WriteLock(path.parent)
+    with _ONE_AT_A_TIME:
+        try:
+            if found is not None:
+                lock.acquire(timeout=PATIENCE)
+            with engine.begin() as connection:
+                _migrate(path, connection, config, schema)
+        finally:
+            lock.release()
 
 
 def _migrate(path: Path, connection: Connection, config: Config, schema: Schema) -> None:

@@ -11,7 +11,7 @@ import click
 
 from vsearch import __version__
 from vsearch.cli import demo, manage, search
-from vsearch.cli.options import Options
+from vsearch.cli.options import shared
 from vsearch.cli.render import printable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
 
@@ -20,26 +20,9 @@ INTERRUPTED = 130  # as shells have it
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vsearch")
-@click.option(
-    "--library",
-    metavar="DIR",
-    help="Where the library lives.  [default: $VSEARCH_LIBRARY or indexes/default]",
-)
-@click.option(
-    "--model",
-    metavar="NAME",
-    help="builtin, openclip:ARCH/TAG or cnn:NAME; see `vsearch models`.  [default: the library's]",
-)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where it runs.")
+@shared
 @click.option("-v", "--verbose", is_flag=True, help="Say more about what happens.")
-@click.pass_context
-def cli(
-    context: click.Context,
-    library: str | None,
-    model: str | None,
-    device: str | None,
-    verbose: bool,
-) -> None:
+def cli(verbose: bool) -> None:
     """Find the moment: search your own videos by words, picture or example clip.
 
     \b
@@ -49,7 +32,7 @@ def cli(
     handler = logging.StreamHandler()
     handler.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
-    context.obj = Options(library, model, device)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 for command in (*manage.COMMANDS, search.search, demo.demo):

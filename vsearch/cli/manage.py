@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.options import shared
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
 @click.option("--again", is_flag=True, help="Index even what is known and unchanged.")
+@shared
 @click.pass_obj
 def index(options: Options, paths: tuple[str, ...], fps: float | None, again: bool) -> None:
     """Bring videos into the library: files, folders and globs.
@@ -33,11 +35,13 @@ def index(options: Options, paths: tuple[str, ...], fps: float | None, again: bo
     with options.open(create=True, fps=fps) as library:
         results = run_index(library, paths, again=again)
         _report_missing(library)
-    failed = sum(one.outcome == "failed" for one in results)
-    if not results:
-        click.echo(f"No videos in {', '.join(map(printable, paths))}.", err=True)
-    if failed or not results:
+    if not all_well(results):
         sys.exit(1)
+
+
+def all_well(results: list[Ingested]) -> bool:
+    """Whether there was something to index, and nothing failed."""
+    return bool(results) and all(one.outcome != "failed" for one in results)
 
 
 def run_index(library: Library, paths: tuple[str, ...], *, again: bool = False) -> list[Ingested]:
@@ -77,6 +81,7 @@ def _messages(one: Ingested) -> Iterator[str]:
 
 def _sum_up(results: list[Ingested], took: float) -> None:
     if not results:
+        click.echo("There are no videos in it.", err=True)
         return
     counts = Counter(str(one.outcome) for one in results)
     order = ("indexed", "updated", "moved", "unchanged", "duplicate", "failed")
@@ -104,24 +109,27 @@ def _report_missing(library: Library) -> None:
 
 
 @click.command("list")
-@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared
 @click.pass_obj
-def list_(options: Options, globs: tuple[str, ...], as_json: bool) -> None:
-    """List the videos in the library."""
+def list_(options: Options, paths: tuple[str, ...], as_json: bool) -> None:
+    """List the videos in the library: all, or by path, folder or glob."""
     with options.open() as library:
-        videos = library.videos(globs)
+        videos = library.videos(paths)
     if as_json:
         print_json({"videos": [_video_json(video) for video in videos]})
     elif videos:
-        rows = [("length", "size", "frames", "video", "")]
+        rows = [("length", "size", "frames", "video")]
         for video in videos:
             shape = f"{video.width}×{video.height}"
-            note = printable(video.note) if video.note else ""
-            rows.append((length(video.duration), shape, str(video.frames), short(video.path), note))
+            rows.append((length(video.duration), shape, str(video.frames), short(video.path)))
         table(rows, right="rrr", shrink=3)
+        for video in videos:
+            if video.note:
+                click.echo(f"note  {short(video.path)}: {printable(video.note)}")
     else:
-        click.echo("No videos." if not globs else "No video matches.", err=True)
+        click.echo("No videos." if not paths else "No video matches.", err=True)
 
 
 def _video_json(video: Video) -> dict[str, object]:
@@ -141,6 +149,7 @@ def _video_json(video: Video) -> dict[str, object]:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared
 @click.pass_obj
 def info(options: Options, as_json: bool) -> None:
     """Say what the library holds and which model made it."""
@@ -180,6 +189,7 @@ def info(options: Options, as_json: bool) -> None:
 @click.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--missing", is_flag=True, help="Those whose files are gone.")
+@shared
 @click.pass_obj
 def remove(options: Options, paths: tuple[str, ...], missing: bool) -> None:
     """Take videos out of the library, by path, folder or glob.
@@ -198,6 +208,7 @@ def remove(options: Options, paths: tuple[str, ...], missing: bool) -> None:
 
 
 @click.command()
+@shared
 @click.pass_obj
 def rebuild(options: Options) -> None:
     """Make vectors and index anew from stored frames.
@@ -210,6 +221,7 @@ def rebuild(options: Options) -> None:
 
 
 @click.command()
+@shared
 @click.pass_obj
 def doctor(options: Options) -> None:
     """Check the library and say what is wrong; exit 1 if anything is."""

@@ -1,24 +1,30 @@
-"""The options that stand before every subcommand."""
+"""The options that every subcommand takes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vsearch.library import Library
+
+
+F = TypeVar("F")
+PAGE_BEGINS = b"<!doctype html><!-- made by vsearch -->"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What stands before the subcommand."""
+    """What every command takes, before or after its name."""
 
-    library: str | None
-    model: str | None
-    device: str | None
+    library: str | None = None
+    model: str | None = None
+    device: str | None = None
 
     def open(self, *, create: bool = False, fps: float | None = None) -> Library:
         """The library that the options mean."""
@@ -27,6 +33,43 @@ class Options:
         return Library.open(
             self.library, create=create, model=self.model, device=self.device, fps=fps
         )
+
+
+def shared(command: F) -> F:
+    """Give a command --library, --model and --device; what stands before it holds as well."""
+    for option in reversed(SHARED):
+        command = option(command)
+    return command
+
+
+def _put(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Keep what is named; the later one, closer to the command, wins."""
+    known = context.obj or Options()
+    if value is not None and parameter.name is not None:
+        known = replace(known, **{parameter.name: value})
+    context.obj = known
+
+
+def _option(*names: str, **more: Any) -> Any:
+    return click.option(*names, expose_value=False, callback=_put, **more)
+
+
+SHARED: tuple[Callable[[Any], Any], ...] = (
+    _option(
+        "--library",
+        metavar="DIR",
+        help="Where the library lives.  [default: $VSEARCH_LIBRARY or indexes/default]",
+    ),
+    _option(
+        "--model",
+        metavar="NAME",
+        help="builtin, openclip:ARCH/TAG or cnn:NAME; see `vsearch models`.  "
+        "[default: the library's]",
+    ),
+    _option(
+        "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where the model runs."
+    ),
+)
 
 
 class SheetPath(click.ParamType[Path]):
@@ -43,4 +86,16 @@ class SheetPath(click.ParamType[Path]):
         path = Path(value)
         if path.is_dir() or not path.parent.is_dir():
             self.fail(f"{path}: there is no folder {path.parent} to write a page in", param, ctx)
+        if path.exists() and not _is_page(path):
+            self.fail(f"{path}: is there already and no page of vsearch; name another", param, ctx)
         return path
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file may be replaced: an earlier page, or nothing yet."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(PAGE_BEGINS) + 1)
+    except OSError:
+        return False
+    return head in (b"", PAGE_BEGINS + b"\n")

@@ -34,9 +34,8 @@ class ProgressLine:
         )
         self._task = self._bar.add_task("", total=1.0, count="", rate="", left="", name="")
         self._began = time.monotonic()
-        self._skipped = 0.0  # bytes that cost no time
-        self._before = 0.0  # seconds of video in files that are done
-        self._file = 0.0  # seconds of video in this one
+        self._seconds = 0.0  # of video that was indexed
+        self._size = 0  # bytes of it
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -56,15 +55,14 @@ class ProgressLine:
 
     def update(self, now: Progress) -> None:
         """Redraw, within one file."""
-        self._file = now.seconds
         spent = max(time.monotonic() - self._began, 1e-3)
-        worked = max(now.bytes_done - self._skipped, 1.0)
-        left = spent * max(now.bytes_total - now.bytes_done, 0.0) / worked
+        rate = max(self._seconds + now.seconds, 1e-3) / spent  # seconds of video a second
+        left = self._still(now) / rate
         self._bar.update(
             self._task,
-            completed=now.bytes_done / max(now.bytes_total, 1),
+            completed=spent / (spent + left),
             count=f"{now.number + 1}/{now.files}",
-            rate=f"{(self._before + self._file) / spent:.1f}× real time",
+            rate=f"{rate:.1f}× real time",
             left=f"{clock(left)} left",
             name=printable(now.path.name)[:40],
         )
@@ -72,7 +70,11 @@ class ProgressLine:
     def finished(self, one: Ingested) -> None:
         """Count a file that is done."""
         if one.video is not None and one.outcome in ("indexed", "updated"):
-            self._before += one.video.duration
-        elif one.video is not None:
-            self._skipped += one.video.size
-        self._file = 0.0
+            self._seconds += one.video.duration
+            self._size += one.video.size
+
+    def _still(self, now: Progress) -> float:
+        """Seconds of video still to come: files not yet opened are as long as those before."""
+        size = max(self._size + now.size, 1)
+        others = now.size_after * (self._seconds + now.duration) / size
+        return max(now.duration - now.seconds, 0.0) + others

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.options import SheetPath
-from vsearch.cli.render import moment_json, moments, print_json
+from vsearch.cli.options import SheetPath, shared
+from vsearch.cli.render import moment_json, moments, print_json, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,17 +27,20 @@ if TYPE_CHECKING:
     metavar="FILE[@START-END]",
     help="Look for such a clip; times in seconds or h:mm:ss.",
 )
-@click.option("--video", "videos", multiple=True, metavar="GLOB", help="Only in these videos.")
+@click.option(
+    "--video", "videos", multiple=True, metavar="PATH|GLOB", help="Only in such a video or folder."
+)
 @click.option(
     "--per-video",
     type=click.IntRange(1),
     metavar="N",
-    help="At most N moments of one video, while others fit.  [default: 3, or half of k]",
+    help="At most N moments of one video.  [default: 3, or half of k, while others fit]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--sheet", type=SheetPath(), metavar="FILE", help="Also write thumbnails to this HTML page."
 )
+@shared
 @click.pass_obj
 def search(
     options: Options,
@@ -84,8 +87,10 @@ def search(
         )
     elif found:
         moments(found)
+    elif space is None:
+        click.echo("The library is empty: index some videos first.", err=True)
     else:
-        where = f" in videos that match {' or '.join(videos)}" if videos else ""
+        where = f" in {' or '.join(map(printable, videos))}" if videos else ""
         click.echo(f"Nothing found{where}.", err=True)
     if sheet is not None:
         click.echo(f"Thumbnails: {sheet}", err=True)

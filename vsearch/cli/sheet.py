@@ -7,7 +7,8 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vsearch.cli.render import clock, period, printable
+from vsearch.cli.options import PAGE_BEGINS
+from vsearch.cli.render import clock, period, printable, short
 from vsearch.errors import MediaError
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.types import Moment
 
-PAGE = """<!doctype html>
+PAGE = """{begin}
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
   content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>vsearch</title>
+<title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; --soft: color-mix(in srgb, CanvasText 62%, Canvas);
   --card: color-mix(in srgb, CanvasText 6%, Canvas); }}
@@ -39,6 +40,7 @@ img, .none {{ display: block; width: 100%; aspect-ratio: 16/9; object-fit: conta
 .text {{ padding: .6rem .8rem .75rem; }}
 .when {{ display: flex; justify-content: space-between; gap: .5rem;
   font-variant-numeric: tabular-nums; font-weight: 600; }}
+a {{ color: inherit; }}
 .score, .file {{ color: var(--soft); font-weight: 400; font-size: .875rem;
   overflow-wrap: anywhere; }}
 </style>
@@ -58,7 +60,9 @@ class Section:
 def write_sheet(path: Path, library: Library, sections: Sequence[Section]) -> None:
     """Write the page, with a thumbnail of each moment's best frame. Raises OSError."""
     body = "\n".join(_section(library, section) for section in sections)
-    path.write_text(PAGE.format(sections=body), encoding="utf-8")
+    title = _safe(", ".join(section.query for section in sections) or "vsearch")
+    page = PAGE.format(begin=PAGE_BEGINS.decode(), title=title, sections=body)
+    path.write_text(page, encoding="utf-8")
 
 
 def _section(library: Library, section: Section) -> str:
@@ -72,7 +76,9 @@ def _card(library: Library, rank: int, moment: Moment) -> str:
         f"<li>{_picture(library, moment)}"
         f'<div class="text"><div class="when"><span>{rank}. {period(moment.span)}</span>'
         f'<span class="score">{moment.score:.3f}</span></div>'
-        f'<div class="file">{_safe(moment.video.path.name)}</div></div></li>'
+        f'<div class="file">best at {clock(moment.why.peak)} · '
+        f'<a href="{html.escape(_link(moment))}">{_safe(short(moment.video.path))}</a></div>'
+        "</div></li>"
     )
 
 
@@ -83,6 +89,11 @@ def _picture(library: Library, moment: Moment) -> str:
         return '<div class="none">no picture</div>'
     data = base64.b64encode(jpeg).decode("ascii")
     return f'<img src="data:image/jpeg;base64,{data}" alt="frame at {clock(moment.why.peak)}">'
+
+
+def _link(moment: Moment) -> str:
+    """The video from the moment on, as browsers play it (W3C Media Fragments)."""
+    return f"{moment.video.path.as_uri()}#t={moment.span.start:.2f},{moment.span.end:.2f}"
 
 
 def _safe(text: str) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.errors import LibraryError
 from vsearch.plugins import resolve
-from vsearch.vectors.cache import Cached, IndexCache
+from vsearch.vectors.cache import Cached, IndexCache, forget
+from vsearch.vectors.files import sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,15 @@ class Current:
     ids: Ids
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is in memory, and where its kind is saved."""
+
+    space: Space
+    cache: IndexCache
+    cached: Cached
+
+
 class CurrentIndex:
     """Keeps an index in step with the catalogue. Segment ids are never used twice, so the ids
     that came and went are all that has to be known.
@@ -39,45 +50,71 @@ class CurrentIndex:
         """`kind` names an index plugin; "auto" is exact search while the library is small."""
         self._catalog, self._folder, self._kind = catalog, folder, kind
         self._lock = threading.Lock()
-        self._held: tuple[Space, Cached] | None = None
+        self._held: _Held | None = None
 
     def get(self) -> Current | None:
         """The index at the catalogue's present revision; None while nothing is indexed."""
         with self._lock:
-            space, revision = self._catalog.space(), self._catalog.revision()
-            if space is None:
-                return None
-            if self._held is None or self._held[0] != space:
-                self._held = (space, self._saved(space))
-            cached = self._held[1]
-            if cached.revision != revision:
-                cached = self._caught_up(cached, space, revision)
-                self._held = (space, cached)
-            return Current(cached.index, space, cached.ids)
+            held = self._present()
+        return None if held is None else Current(held.cached.index, held.space, held.cached.ids)
 
     def save(self) -> None:
         """Write the present index for the next process. Only the holder of the lock may."""
-        current = self.get()
-        if current is not None and self._held is not None:
-            self._cache().store(current.space, self._held[1])
+        with self._lock:
+            held = self._present()
+        if held is not None:
+            held.cache.store(held.space, held.cached)
 
-    def _saved(self, space: Space) -> Cached:
-        saved = self._cache().load(space)
-        if saved is not None:
-            return saved
-        index: Any = resolve("indexes", self._chosen())(space.dim)
-        return Cached(index, -1, np.empty(0, np.int64))
+    def forget(self) -> None:
+        """Drop the index, here and on disk: the next one is made from the catalogue alone.
+
+        Only the holder of the lock may. Raises LibraryError if a file cannot be deleted.
+        """
+        with self._lock:
+            self._held, space = None, self._catalog.space()
+        try:
+            if space is not None:
+                forget(self._folder, space)
+        except OSError as error:
+            raise LibraryError(
+                f"{error.filename} cannot be deleted ({error.strerror}). Make its folder writable "
+                "for you, and run the command again."
+            ) from error
+
+    def sweep(self) -> None:
+        """Delete the unfinished files of an interrupted run. Only the holder of the lock may."""
+        sweep(self._folder)
+
+    def _present(self) -> _Held | None:
+        """What is held, brought up to the catalogue's revision; None while nothing is indexed."""
+        space, revision = self._catalog.space(), self._catalog.revision()
+        if space is None:
+            return None
+        held = self._held
+        if held is None or held.space != space or held.cached.revision != revision:
+            kind = self._chosen()
+            if held is None or held.space != space or held.cache.kind != kind:
+                held = self._loaded(space, kind)
+            if held.cached.revision != revision:
+                held = _Held(space, held.cache, self._caught_up(held.cached, space, revision))
+            self._held = held
+        return held
+
+    def _loaded(self, space: Space, kind: str) -> _Held:
+        """The saved index of that kind, or an empty one."""
+        cls: Any = resolve("indexes", kind)
+        cache = IndexCache(self._folder, kind, cls)
+        empty = Cached(cls(space.dim), -1, np.empty(0, np.int64))
+        return _Held(space, cache, cache.load(space) or empty)
 
     def _caught_up(self, cached: Cached, space: Space, revision: int) -> Cached:
         ids = self._catalog.segment_ids()
         cached.index.remove(np.setdiff1d(cached.ids, ids))
+        known = [np.intersect1d(cached.ids, ids)]
         for batch, vectors in self._catalog.iter_vectors(space, np.setdiff1d(ids, cached.ids)):
             cached.index.upsert(batch, vectors)
-        return Cached(cached.index, revision, ids)
-
-    def _cache(self) -> IndexCache:
-        kind = self._chosen()
-        return IndexCache(self._folder, kind, resolve("indexes", kind))
+            known.append(batch)
+        return Cached(cached.index, revision, np.sort(np.concatenate(known)))
 
     def _chosen(self) -> str:
         if self._kind != "auto":

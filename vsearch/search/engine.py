@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError
-from vsearch.search.moments import Stretch, choose, stretches
+from vsearch.search.moments import Stretch, choose, settled, stretches
 from vsearch.types import Moment, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Sequence
 
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
-    from vsearch.types import Ids, Matrix, Vector
+    from vsearch.types import Features, Ids, Matrix, Vector
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
 
 SAMPLE = 1_000  # segments that stand for the library's background
-LEAST = 64  # segments fetched, however few moments are asked for
+LEAST = 64  # segments fetched at once, however few moments are asked for
 REACH = 8  # segments fetched for each moment asked for: a moment may hold several
 
 
@@ -40,43 +41,68 @@ class Engine:
         step = max(1, -(-len(ids) // SAMPLE))
         return self._catalog.vectors(ids[::step], self._current.space)[1]
 
-    def search(self, query: Vector, k: int, *, among: Ids | None, per_video: int) -> list[Moment]:
-        """At most k moments, best first, no more than `per_video` of one video if others fit."""
-        background = float((self.sample @ query).mean()) if len(self.sample) else 0.0
-        ids, _ = self._current.index.search(query, max(k * REACH, LEAST), among)
-        videos = dict.fromkeys(segment.video_id for segment in self._catalog.segments(ids))
-        found = list(self._stretches(query, videos, background))
-        chosen = choose(found, k, per_video)
+    def search(
+        self, query: Vector, k: int, *, among: Ids | None, per_video: int, fill: bool = True
+    ) -> list[Moment]:
+        """At most k moments, best first, no more than `per_video` of one video.
+
+        `fill` gives places that would stay empty to further moments of the same videos.
+        """
+        chosen = choose(self._found(query, k, among, per_video), k, per_video, fill=fill)
         shown = self._catalog.videos_by_id({stretch.video_id for stretch in chosen})
+        whys = self._whys(chosen, query)
         return [
-            Moment(
-                shown[stretch.video_id],
-                stretch.span,
-                stretch.score,
-                None,
-                self._why(stretch, query),
-            )
+            Moment(shown[stretch.video_id], stretch.span, stretch.score, None, whys[stretch])
             for stretch in chosen
             if stretch.video_id in shown  # removed by another process since
         ]
 
-    def _stretches(
-        self, query: Vector, videos: Iterable[int], background: float
-    ) -> Iterator[Stretch]:
-        for video_id in videos:
-            segments = self._catalog.segments_of(video_id)
-            ids = np.array([segment.id for segment in segments], np.int64)
-            _, vectors = self._catalog.vectors(ids, self._current.space)
-            yield from stretches(segments, vectors @ query, background)
+    def _found(self, query: Vector, k: int, among: Ids | None, per_video: int) -> list[Stretch]:
+        """Stretches among which are the k to show.
 
-    def _why(self, stretch: Stretch, query: Vector) -> Why:
-        """The frame that fits best; without stored features the middle stands for it."""
+        The videos of the nearest segments are looked at as a whole; then those of the nearest
+        segments of all other videos, until k stretches are at least as good as any that is left.
+        """
+        background = float((self.sample @ query).mean()) if len(self.sample) else 0.0
+        found: list[Stretch] = []
+        left = among  # None: all
+        while left is None or len(left):
+            near, scores = self._current.index.search(query, max(k * REACH, LEAST), left)
+            if not len(near):
+                break
+            seen = near.tolist()
+            for segments, vectors in self._catalog.whole_videos(near, self._current.space):
+                found += islice(stretches(segments, vectors @ query, background), k)
+                seen += [segment.id for segment in segments]
+            if settled(found, k, per_video, float(scores[-1])):
+                break
+            left = np.setdiff1d(self._current.ids if left is None else left, seen)
+        return found
+
+    def _whys(self, chosen: Sequence[Stretch], query: Vector) -> dict[Stretch, Why]:
+        """Why each was chosen; the features of one video at a time, for they may be large."""
+        whys: dict[Stretch, Why] = {}
+        for video_id in {stretch.video_id for stretch in chosen}:
+            features = self._features_of(video_id)
+            for stretch in chosen:
+                if stretch.video_id == video_id:
+                    whys[stretch] = _why(stretch, features, query)
+        return whys
+
+    def _features_of(self, video_id: int) -> Features | None:
         try:
-            frames = self._features.load(stretch.video_id).within(stretch.span)
+            return self._features.load(video_id, self._current.space)
         except DamagedLibraryError as error:
             log.warning("%s", error)
-            middle = (stretch.span.start + stretch.span.end) / 2
-            return Why(middle, stretch.score, stretch.segments)
-        curve = frames.matrix @ query
-        best = int(curve.argmax())
-        return Why(float(frames.times[best]), float(curve[best]), stretch.segments)
+            return None
+
+
+def _why(stretch: Stretch, features: Features | None, query: Vector) -> Why:
+    """The frame that fits best; without stored features the middle stands for it."""
+    if features is None:
+        middle = (stretch.span.start + stretch.span.end) / 2
+        return Why(middle, stretch.score, stretch.segments)
+    frames = features.within(stretch.span)
+    curve = frames.matrix @ query  # (T,)
+    best = int(curve.argmax())
+    return Why(float(frames.times[best]), float(curve[best]), stretch.segments)

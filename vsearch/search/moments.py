@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vsearch.types import Span
 
@@ -35,7 +38,7 @@ def stretches(segments: Sequence[Segment], scores: Vector, background: float) ->
     cannot creep away through a video. A segment belongs to one stretch at most.
     """
     free = [True] * len(segments)
-    for peak in sorted(range(len(segments)), key=lambda i: -scores[i]):
+    for peak in map(int, np.argsort(-scores, kind="stable")):
         if not free[peak]:
             continue
         enough = background + NEAR * (scores[peak] - background)
@@ -64,10 +67,10 @@ def stretches(segments: Sequence[Segment], scores: Vector, background: float) ->
         )
 
 
-def choose(found: Sequence[Stretch], k: int, per_video: int) -> list[Stretch]:
+def choose(found: Sequence[Stretch], k: int, per_video: int, *, fill: bool = True) -> list[Stretch]:
     """The k best, best first, at most `per_video` of one video.
 
-    Where that leaves places empty, further stretches of the same videos fill them.
+    With `fill`, further stretches of the same videos take places that would stay empty.
     """
     ranked = sorted(found, key=lambda s: (-s.score, s.video_id, s.span))
     chosen: list[Stretch] = []
@@ -77,5 +80,11 @@ def choose(found: Sequence[Stretch], k: int, per_video: int) -> list[Stretch]:
         count = taken.get(stretch.video_id, 0)
         (chosen if count < per_video else waiting).append(stretch)
         taken[stretch.video_id] = count + 1
-    chosen = (chosen + waiting)[:k]
+    chosen = (chosen + waiting if fill else chosen)[:k]
     return sorted(chosen, key=lambda s: (-s.score, s.video_id, s.span))
+
+
+def settled(found: Sequence[Stretch], k: int, per_video: int, floor: float) -> bool:
+    """Whether k stretches that score at least `floor` can be shown, `per_video` of a video."""
+    counts = Counter(stretch.video_id for stretch in found if stretch.score >= floor)
+    return sum(min(count, per_video) for count in counts.values()) >= k

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
@@ -68,6 +69,8 @@ def parse_clip(clip: str) -> Term:
     """`FILE` or `FILE@START-END`, times as seconds or h:mm:ss. Raises QueryError."""
     match = _CLIP.fullmatch(clip)
     if not match:
+        if re.search(r"@[\d:.-]+$", clip) and not Path(clip).expanduser().exists():
+            raise QueryError(f"{clip}: there is no such file; for a part write film.mp4@3-8")
         return Term("clip", _named(clip))
     start, end = parse_time(match["start"]), parse_time(match["end"])
     if start >= end:

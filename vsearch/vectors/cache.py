@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.vectors.files import UNFINISHED, read_arrays, replaced
+from vsearch.errors import DamagedLibraryError
+from vsearch.vectors.arrays import load_arrays, save_arrays
+from vsearch.vectors.files import usable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from vsearch.types import Ids, Space
 
 log = logging.getLogger(__name__)
+
+_STAMP = ".npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +42,63 @@ class IndexCache:
     """
 
     def __init__(self, folder: Path, kind: str, cls: type[VectorIndex]) -> None:
-        self._folder, self._kind, self._cls = folder, kind, cls
+        self.kind = kind
+        self._folder, self._cls = folder, cls
 
     def load(self, space: Space) -> Cached | None:
         """The saved index of a space, or None where there is none that can be used."""
         path, stamp = self._paths(space)
         try:
-            arrays = read_arrays(stamp)
-            revision, ids, name = int(arrays["revision"]), arrays["ids"], str(arrays["space"])
-            index: VectorIndex = self._cls.load(path)  # type: ignore[attr-defined]
-        except FileNotFoundError:
+            with usable(path, "the index is made anew from the catalogue"):
+                return self._load(space, path, stamp) if stamp.exists() else None
+        except DamagedLibraryError as error:
+            log.warning("%s", error)
             return None
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            log.warning("%s is not usable and will be rebuilt: %s", path, error)
-            return None
-        if name != space.name or len(index) != len(ids):
-            log.warning("%s does not fit its stamp and will be rebuilt", path)
-            return None
-        return Cached(index, revision, ids)
 
     def store(self, space: Space, cached: Cached) -> None:
-        """Save an index. A failure (disk full, read-only folder) is logged, not raised."""
+        """Save an index in place of what was saved of its space, whatever the kind.
+
+        A failure (disk full, read-only folder) is logged, not raised.
+        """
         path, stamp = self._paths(space)
         try:
-            stamp.unlink(missing_ok=True)
+            forget(self._folder, space)
             cached.index.save(path)
-            with replaced(stamp) as file:
-                np.savez(file, revision=cached.revision, ids=cached.ids, space=space.name)
+            told = {"revision": cached.revision, "ids": cached.ids, "space": space.name}
+            save_arrays(stamp, told)
         except OSError as error:
             log.info("%s was not saved: %s", path, error)
 
-    def sweep(self) -> None:
-        """Delete unfinished files of an interrupted run."""
-        for path in self._folder.glob(f"*{UNFINISHED}"):
-            path.unlink(missing_ok=True)
+    def _load(self, space: Space, path: Path, stamp: Path) -> Cached:
+        """Any exception means that the files are of no use."""
+        arrays = load_arrays(stamp)
+        revision, ids = int(arrays["revision"]), arrays["ids"]
+        index: VectorIndex = self._cls.load(path)  # type: ignore[attr-defined]
+        if ids.dtype != np.int64 or ids.shape != (len(index),) or arrays["space"] != space.name:
+            raise ValueError(f"{path} does not fit its stamp")
+        found, _ = index.search(np.zeros(space.dim, np.float32), 1, among=ids[:1])
+        if not np.array_equal(found, ids[:1]):  # also fails if its vectors have another length
+            raise ValueError(f"{path} does not hold what its stamp says")
+        return Cached(index, revision, ids)
 
     def _paths(self, space: Space) -> tuple[Path, Path]:
-        name = re.sub(r"[^\w.-]", "_", space.name)
-        return self._folder / f"{name}.{self._kind}", self._folder / f"{name}.{self._kind}.npz"
+        name = f"{_stem(space)}.{self.kind}"
+        return self._folder / name, self._folder / f"{name}{_STAMP}"
+
+
+def forget(folder: Path, space: Space) -> None:
+    """Delete the saved indexes of a space, of every kind: first the stamps, so that none is used.
+
+    Raises OSError if a stamp stays. An index that Windows keeps, as somebody searches it, may.
+    """
+    saved = set(folder.glob(f"{_stem(space)}.*"))
+    stamps = {path for path in saved if path.suffix == _STAMP}
+    for stamp in stamps:
+        stamp.unlink(missing_ok=True)
+    for path in saved - stamps:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _stem(space: Space) -> str:
+    return re.sub(r"[^\w.-]", "_", space.name)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.vectors.files import replaced
+from vsearch.vectors.arrays import load_rows, save_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO, Self
+    from typing import Self
 
     from vsearch.types import Ids, Matrix, Vector
 
@@ -46,10 +46,10 @@ class ExactIndex:
         """The k best, best first; equal scores by lower id. See `VectorIndex.search`."""
         with self._lock:
             ids, vectors = self._ids, self._vectors
+        scores = vectors @ query.astype(np.float32)  # (N,)
         if among is not None:
             chosen = np.isin(ids, among)
-            ids, vectors = ids[chosen], vectors[chosen]
-        scores = vectors @ query.astype(np.float32)
+            ids, scores = ids[chosen], scores[chosen]
         if 0 < k < len(ids):
             worst = np.partition(scores, len(ids) - k)[len(ids) - k]
             near = np.flatnonzero(scores >= worst)
@@ -58,36 +58,18 @@ class ExactIndex:
         return ids[order], scores[order]
 
     def save(self, path: Path) -> None:
-        """Write ids and vectors, one .npy after the other, into one file."""
+        """Write ids and vectors as they are in memory."""
         with self._lock:
             ids, vectors = self._ids, self._vectors
-        with replaced(path) as file:
-            np.save(file, ids)
-            np.save(file, vectors)
+        save_rows(path, ids, vectors)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Map a saved index. Raises OSError or ValueError if the file is not one."""
-        with path.open("rb") as file:
-            ids = np.load(file, allow_pickle=False)
-            vectors = _map_array(file, path)
-        if vectors.ndim != 2 or ids.shape != vectors.shape[:1]:
-            raise ValueError(f"{path}: {ids.shape} ids for vectors of {vectors.shape}")
+        """Map a saved index. Raises an exception of any kind if the file is not one."""
+        ids, vectors = load_rows(path)
         index = cls(vectors.shape[1])
         index._ids, index._vectors = ids, vectors
         return index
 
     def __len__(self) -> int:
         return len(self._ids)
-
-
-def _map_array(file: BinaryIO, path: Path) -> Matrix:
-    """The .npy array (N, D) that begins where `file` stands, mapped read-only."""
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError(f"{path}: not an index")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype != np.float32:
-        raise ValueError(f"{path}: vectors of {dtype}")
-    if 0 in shape:
-        return np.empty(shape, np.float32)
-    return np.memmap(path, np.float32, "r", file.tell(), shape)

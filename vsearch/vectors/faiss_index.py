@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from vsearch.vectors.files import replaced
+from vsearch.vectors.arrays import load_rows, save_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,8 @@ class FaissIndex:
     """`IndexFlatIP` under an id map: exact, multi-threaded, and it can delete."""
 
     def __init__(self, dim: int) -> None:
-        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+        self._rows = faiss.IndexFlatIP(dim)
+        self._index: Any = faiss.IndexIDMap2(self._rows)
         self._lock = threading.Lock()  # FAISS allows concurrent searches, not changes beside them
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
@@ -52,19 +53,18 @@ class FaissIndex:
         return ids[0][found][order], scores[0][found][order]
 
     def save(self, path: Path) -> None:
-        """Write the index in FAISS's own format."""
-        with self._lock, replaced(path) as file:
-            file.write(faiss.serialize_index(self._index).tobytes())
+        """Write ids and vectors, not FAISS's own format: a forged one of those can crash it."""
+        with self._lock:
+            ids = faiss.vector_to_array(self._index.id_map)
+            vectors = self._rows.reconstruct_n(0, self._rows.ntotal)
+        save_rows(path, ids, vectors)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a saved index. Raises OSError or ValueError if the file is not one."""
-        try:
-            read = faiss.deserialize_index(np.fromfile(path, np.uint8))
-        except RuntimeError as error:
-            raise ValueError(f"{path}: not a FAISS index") from error
-        index = cls(read.d)
-        index._index = read
+        """Read a saved index. Raises an exception of any kind if the file is not one."""
+        ids, vectors = load_rows(path)
+        index = cls(vectors.shape[1])
+        index.upsert(ids, vectors)
         return index
 
     def __len__(self) -> int:

@@ -1,14 +1,12 @@
-"""Files that are either the old one or the new one, whatever happens in between."""
+"""Files on disk: written as a whole or not at all, and read as if anything could be in them."""
 
 from __future__ import annotations
 
 import os
-import zipfile
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+from vsearch.errors import DamagedLibraryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +27,42 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
+        _keep_names(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an .npz file. Raises OSError, and ValueError for what is no such file."""
+def sweep(folder: Path) -> int:
+    """Delete the unfinished files that interrupted runs left; returns how many there were."""
+    stale = list(folder.glob(f"*{UNFINISHED}"))
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+@contextmanager
+def usable(path: Path, remedy: str) -> Iterator[None]:
+    """Whatever a missing, damaged or forged file raises leaves as DamagedLibraryError.
+
+    `remedy` ends the message: what is done about it, or what to do.
+    """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (zipfile.BadZipFile, EOFError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not an .npz file") from error
+        yield
+    except DamagedLibraryError:
+        raise
+    except Exception as error:  # numpy, zipfile and plugins raise almost anything, MemoryError too
+        reason = getattr(error, "strerror", None)
+        what = f"cannot be read ({reason})" if reason else "is damaged"
+        raise DamagedLibraryError(f"{path} {what}; {remedy}") from error
+
+
+def _keep_names(folder: Path) -> None:
+    """Make a folder's new names durable; Windows does so by itself, some network disks never."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,13 @@ import pytest
 from rows import OTHER, SPACE, add_video, index, spans, unit
 
 from vsearch.catalog.repository import Catalog
-from vsearch.errors import LibraryError
+from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.types import Counts, Segment, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from vsearch.types import Ids
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def test_what_was_added_is_read_back_after_reopening(tmp_path: Path) -> None:
         assert catalog.space() == SPACE
         assert catalog.pooler() == "mean"
         assert catalog.videos() == [video]
-        assert catalog.video(video.id) == video
+        assert catalog.videos_by_id([video.id]) == {video.id: video}
         assert catalog.find(Path("/videos/a.mp4")) == video
         assert catalog.by_fingerprint("f0") == [video]
         assert catalog.sampled_at(video.id) == 2.0
@@ -67,13 +71,13 @@ def test_any_file_name_is_kept(catalog: Catalog, name: bytes) -> None:
     assert catalog.find(Path(path)) == video
     assert catalog.videos() == [video]
     assert catalog.videos(["*.mp4"]) == [video]
-    assert os.fsencode(catalog.video(video.id).path) == b"/videos/" + name
+    assert os.fsencode(catalog.videos()[0].path) == b"/videos/" + name
 
 
 def test_a_note_about_a_file_name_of_odd_bytes_is_kept_printable(catalog: Catalog) -> None:
     with catalog.begin() as change:
         video = add_video(change, "/a.mp4", note="cannot read \udcff.mp4")
-    assert catalog.video(video.id).note == video.note == "cannot read \\udcff.mp4"
+    assert catalog.videos()[0].note == video.note == "cannot read \\udcff.mp4"
 
 
 def test_videos_come_sorted_by_path(catalog: Catalog) -> None:
@@ -97,8 +101,6 @@ def test_a_video_that_is_not_there_is_told(catalog: Catalog) -> None:
     assert catalog.by_fingerprint("none") == []
     assert catalog.videos_by_id([7]) == {}
     with pytest.raises(LibraryError, match="no video 7"):
-        catalog.video(7)
-    with pytest.raises(LibraryError, match="no video 7"):
         catalog.sampled_at(7)
 
 
@@ -108,20 +110,45 @@ def test_several_videos_are_read_at_once(catalog: Catalog) -> None:
     assert catalog.videos_by_id([b.id, a.id, 99]) == {a.id: a, b.id: b}
 
 
-def test_segments_come_in_the_order_asked_without_unknown_ones(catalog: Catalog) -> None:
+def test_segment_ids_are_those_of_all_or_some_videos(catalog: Catalog) -> None:
     video, ids = index(catalog, "/a.mp4", 3)
-    asked = np.array([ids[2], 999, ids[0], ids[2]])
-    assert [segment.id for segment in catalog.segments(asked)] == [3, 1, 3]
-    assert catalog.segments(np.array([], np.int64)) == []
-    assert catalog.segment_ids([video.id, 99]).tolist() == [1, 2, 3]
+    _, others = index(catalog, "/b.mp4", 2)
+    assert catalog.segment_ids().tolist() == [*ids, *others]
+    assert catalog.segment_ids([video.id, 99]).tolist() == ids.tolist()
     assert catalog.segment_ids([]).tolist() == []
+
+
+def test_whole_videos_come_with_their_segments_in_order_and_vectors(catalog: Catalog) -> None:
+    a, ids = index(catalog, "/a.mp4", 3)
+    index(catalog, "/b.mp4", 2)
+    c, others = index(catalog, "/c.mp4", 2, seed=1)
+    asked = np.array([others[1], ids[2], 999, ids[0]])
+    found = list(catalog.whole_videos(asked, SPACE))
+    assert [segments for segments, _ in found] == [
+        catalog.segments_of(a.id),
+        catalog.segments_of(c.id),
+    ]
+    np.testing.assert_allclose(found[0][1], unit(3), atol=1e-3)
+    np.testing.assert_allclose(found[1][1], unit(2, seed=1), atol=1e-3)
+    assert list(catalog.whole_videos(np.array([999]), SPACE)) == []
+    assert list(catalog.whole_videos(ids, OTHER)) == []
+
+
+def test_a_whole_video_leaves_out_a_segment_without_a_vector(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    _, ids = index(catalog, "/a.mp4", 3)
+    change_by_hand(tmp_path, f"DELETE FROM vectors WHERE segment_id = {ids[1]}")
+    [(segments, vectors)] = catalog.whole_videos(ids, SPACE)
+    assert [segment.id for segment in segments] == [ids[0], ids[2]]
+    np.testing.assert_allclose(vectors, unit(3)[[0, 2]], atol=1e-3)
 
 
 def test_vectors_come_in_the_order_asked_without_unknown_ones(catalog: Catalog) -> None:
     _, ids = index(catalog, "/a.mp4", 3)
     asked = np.array([ids[2], 999, ids[0], -1, ids[2]])
     found, vectors = catalog.vectors(asked, SPACE)
-    assert found.tolist() == [3, 1, 3]
+    assert found.tolist() == [ids[2], ids[0], ids[2]]
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, unit(3)[[2, 0, 2]], atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -138,7 +165,7 @@ def test_more_ids_than_sqlite_has_variables(catalog: Catalog) -> None:
         video = add_video(change, "/long.mp4")
         ids = change.add_segments(video.id, spans(40_000), unit(40_000), SPACE)
     backwards = ids[::-1]
-    assert [segment.id for segment in catalog.segments(backwards)] == backwards.tolist()
+    assert sum(len(segments) for segments, _ in catalog.whole_videos(backwards, SPACE)) == 40_000
     found, vectors = catalog.vectors(backwards, SPACE)
     np.testing.assert_array_equal(found, backwards)
     assert vectors.shape == (40_000, 16)
@@ -146,14 +173,14 @@ def test_more_ids_than_sqlite_has_variables(catalog: Catalog) -> None:
 
 
 def test_vectors_stream_in_batches_of_one_state(catalog: Catalog) -> None:
-    index(catalog, "/a.mp4", 5)
+    _, before = index(catalog, "/a.mp4", 5)
     stream = catalog.iter_vectors(SPACE, batch=2)
     first, _ = next(stream)
-    index(catalog, "/b.mp4", 5)  # the writer does not wait for the reader
+    _, after = index(catalog, "/b.mp4", 5)  # the writer does not wait for the reader
     rest = np.concatenate([ids for ids, _ in stream])
-    assert [*first, *rest] == [1, 2, 3, 4, 5]
-    chosen = catalog.iter_vectors(SPACE, np.array([9, 4, 77]))
-    assert [ids.tolist() for ids, _ in chosen] == [[4, 9]]
+    assert [*first, *rest] == before.tolist()
+    chosen = catalog.iter_vectors(SPACE, np.array([after[3], before[3], 77]))
+    assert [ids.tolist() for ids, _ in chosen] == [[before[3], after[3]]]
 
 
 def test_threads_read_while_another_writes(catalog: Catalog) -> None:
@@ -176,17 +203,82 @@ def test_threads_read_while_another_writes(catalog: Catalog) -> None:
     assert catalog.counts().segments == 30
 
 
-def test_check_names_what_is_wrong(catalog: Catalog, tmp_path: Path) -> None:
-    import sqlite3
-    from contextlib import closing
+def change_by_hand(folder: Path, *statements: str) -> None:
+    """What SQLite does not forbid, or does not forbid everybody."""
+    with closing(sqlite3.connect(folder / "catalog.sqlite3")) as raw, raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        for statement in statements:
+            raw.execute(statement)
 
+
+def test_check_names_what_is_wrong(catalog: Catalog, tmp_path: Path) -> None:
     with catalog.begin() as change:
         add_video(change, "/empty.mp4")
-    index(catalog, "/a.mp4", 3)
-    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
-        raw.execute("DELETE FROM vectors WHERE segment_id = 2")
-        raw.execute("INSERT INTO segments VALUES (50, 99, 0, 1)")
+    _, ids = index(catalog, "/a.mp4", 3)
+    change_by_hand(
+        tmp_path,
+        f"DELETE FROM vectors WHERE segment_id = {ids[1]}",
+        "INSERT INTO segments VALUES (50, 99, 0, 1)",
+    )
     told = "\n".join(catalog.check())
     assert "row 50 of segments belongs to a row of videos that is gone" in told
     assert "/empty.mp4 has no segments" in told
     assert "/a.mp4 has 1 segments without a vector" in told
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE segments SET start = -5",
+        "UPDATE segments SET start = 'x'",
+        'UPDATE segments SET "end" = 9e999',
+        "UPDATE videos SET duration = 'x'",
+        "UPDATE videos SET duration = 9e999",
+        "UPDATE videos SET fps = -1",
+        "UPDATE videos SET width = 'x'",
+        "UPDATE spaces SET dim = 0",
+        "UPDATE spaces SET dim = 'x'",
+        "UPDATE spaces SET dim = 1000000000000",
+        "UPDATE spaces SET dim = 8",
+        "UPDATE vectors SET data = 'x'",
+        "UPDATE vectors SET data = 5",
+        f"UPDATE vectors SET data = x'{'007e' * 16}'",
+    ],
+)
+def test_rows_that_make_no_sense_are_told_as_damage(
+    catalog: Catalog, tmp_path: Path, statement: str
+) -> None:
+    _, ids = index(catalog, "/a.mp4", 3)
+    change_by_hand(tmp_path, statement)
+    with pytest.raises(DamagedLibraryError, match=r"catalog\.sqlite3 is damaged .*makes no sense"):
+        read_everything(catalog, ids)
+    assert any("makes no sense" in told for told in catalog.check())
+
+
+def read_everything(catalog: Catalog, ids: Ids) -> None:
+    space = catalog.space()
+    assert space is not None
+    for video in catalog.videos():
+        catalog.segments_of(video.id)
+    list(catalog.whole_videos(ids, space))
+
+
+@pytest.mark.parametrize(
+    ("statement", "read"),
+    [
+        ("UPDATE library SET revision = 'x'", Catalog.revision),
+        ("UPDATE videos SET duration = 9e999", Catalog.counts),
+        ("UPDATE videos SET sampled_at = 'x'", lambda catalog: catalog.sampled_at(1)),
+        ("UPDATE videos SET size = 'x'", lambda catalog: catalog.find(Path("/a.mp4"))),
+        ("UPDATE videos SET size = 'x'", lambda catalog: catalog.by_fingerprint("f0")),
+        ("UPDATE videos SET size = 'x'", lambda catalog: catalog.videos_by_id([1])),
+    ],
+)
+def test_no_question_lets_senseless_rows_through(
+    catalog: Catalog, tmp_path: Path, statement: str, read: Callable[[Catalog], object]
+) -> None:
+    index(catalog, "/a.mp4", 3)
+    change_by_hand(tmp_path, statement)
+    with pytest.raises(DamagedLibraryError, match="makes no sense"):
+        read(catalog)
+    assert any("makes no sense" in told for told in catalog.check())

@@ -264,3 +264,48 @@ def test_what_is_logged_cannot_steer_the_terminal(
     done = vsearch("--verbose", "index", videos, code=1)
     assert "unexpected RuntimeError" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_shared_options_stand_before_or_after_the_command(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos, "--library", "shelf", "--model", "fake:other")
+    assert json.loads(vsearch("--library", "shelf", "info", "--json").stdout)["videos"] == 2
+    found = vsearch(
+        "--library", "wrong", "search", "green", "--library", "shelf", "--model", "fake:other"
+    )
+    assert "green.mp4" in found.stdout
+
+
+def test_a_page_replaces_nothing_but_a_page(vsearch: Vsearch, videos: Path, tmp_path: Path) -> None:
+    vsearch("index", videos)
+    before = (videos / "green.mp4").read_bytes()
+    done = vsearch("search", "green", "--sheet", videos / "green.mp4", code=2)
+    assert "no page of vsearch" in done.stderr
+    assert (videos / "green.mp4").read_bytes() == before
+    for _ in range(2):
+        vsearch("search", "green", "--sheet", "page.html")
+    assert "green.mp4#t=0.00,3.00" in (tmp_path / "page.html").read_text()
+
+
+def test_videos_are_named_as_they_were_to_index(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", "videos")
+    for name in ("videos", "./videos/green.mp4", "videos/../videos", "gr*.mp4", "green.mp4"):
+        assert "green.mp4" in vsearch("list", name).stdout
+        assert "green.mp4" in vsearch("search", "red", "--video", name).stdout
+    assert "1 video removed" in vsearch("remove", "./videos/green.mp4").stdout
+
+
+def test_a_demo_of_nothing_is_a_failure(vsearch: Vsearch, videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no videos" in vsearch("demo", "empty", code=1).stderr
+    assert "no such file" in vsearch("demo", "nowhere", code=1).stderr
+    done = vsearch("demo", "videos/green.mp4", "--query", "red")
+    assert "red then blue" not in done.stdout
+    assert "Ask more:" in done.stdout
+
+
+def test_an_empty_library_says_that_it_is_empty(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos)
+    vsearch("remove", "videos")
+    assert "Nothing found" in vsearch("search", "red").stderr
+    vsearch("--library", "new", "index", videos / "none.mp4", code=1)
+    assert "is empty" in vsearch("--library", "new", "search", "red").stderr

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsearch.search.moments import LONGEST, Stretch, choose, stretches
+from vsearch.search.moments import LONGEST, Stretch, choose, settled, stretches
 from vsearch.types import Segment, Span
 
 
@@ -63,3 +63,22 @@ def test_places_that_stay_empty_are_filled_from_the_same_videos() -> None:
     found = [stretch(1, 0.9), stretch(1, 0.8), stretch(1, 0.7), stretch(2, 0.6)]
     chosen = choose(found, 3, per_video=1)
     assert [(s.video_id, s.score) for s in chosen] == [(1, 0.9), (1, 0.8), (2, 0.6)]
+    strict = choose(found, 3, per_video=1, fill=False)
+    assert [(s.video_id, s.score) for s in strict] == [(1, 0.9), (2, 0.6)]
+
+
+@pytest.mark.parametrize(
+    ("k", "per_video", "floor", "enough"),
+    [
+        (2, 1, 0.5, True),
+        (3, 1, 0.5, False),  # two videos, one moment each
+        (3, 2, 0.5, True),
+        (3, 2, 0.65, False),  # what is not seen yet may be better than 0.6
+        (5, 9, 0.5, False),
+    ],
+)
+def test_a_search_is_settled_when_nothing_unseen_can_be_among_the_best(
+    k: int, per_video: int, floor: float, enough: bool
+) -> None:
+    found = [stretch(1, 0.9), stretch(1, 0.8), stretch(1, 0.7), stretch(2, 0.6)]
+    assert settled(found, k, per_video, floor) is enough

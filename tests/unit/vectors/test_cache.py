@@ -1,59 +1,164 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from crafted import CRAFTED, nothing_was_unpickled, write
 
 from vsearch.types import Space
-from vsearch.vectors.cache import Cached, IndexCache
+from vsearch.vectors.cache import Cached, IndexCache, forget
 from vsearch.vectors.exact import ExactIndex
+from vsearch.vectors.faiss_index import FaissIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SPACE = Space("clip/../odd name", 4, speaks_text=True)
+OTHER = Space("clip____odd name", 4, speaks_text=True)
+
+
+@pytest.fixture(params=[ExactIndex, FaissIndex])
+def cls(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> IndexCache:
-    return IndexCache(tmp_path / "vectors", "exact", ExactIndex)
+def cache(tmp_path: Path, cls: Any) -> IndexCache:
+    return IndexCache(tmp_path / "vectors", "kind", cls)
 
 
-def cached(count: int = 3, revision: int = 5) -> Cached:
-    index, ids = ExactIndex(4), np.arange(count)
+def cached(cls: Any, count: int = 3, revision: int = 5) -> Cached:
+    index, ids = cls(4), np.arange(count)
     index.upsert(ids, np.eye(4, dtype=np.float32)[:count])
     return Cached(index, revision, ids)
 
 
-def test_an_index_comes_back_with_its_stamp(cache: IndexCache, tmp_path: Path) -> None:
-    cache.store(SPACE, cached())
+def files(folder: Path) -> tuple[Path, Path]:
+    """The index and its stamp."""
+    return next(folder.glob("vectors/*.kind")), next(folder.glob("vectors/*.npz"))
+
+
+def test_an_index_comes_back_with_its_stamp(cache: IndexCache, cls: Any, tmp_path: Path) -> None:
+    cache.store(SPACE, cached(cls))
     found = cache.load(SPACE)
     assert found is not None
     assert (found.revision, found.ids.tolist(), len(found.index)) == (5, [0, 1, 2], 3)
-    assert {path.parent for path in tmp_path.rglob("*.exact*")} == {tmp_path / "vectors"}
+    assert {path.parent for path in tmp_path.rglob("*.kind*")} == {tmp_path / "vectors"}
 
 
-def test_nothing_saved_is_nothing_found(cache: IndexCache) -> None:
+def test_nothing_saved_is_nothing_found(
+    cache: IndexCache, caplog: pytest.LogCaptureFixture
+) -> None:
     assert cache.load(SPACE) is None
+    assert caplog.records == []
 
 
 def test_an_index_whose_stamp_was_not_written_is_not_trusted(
-    cache: IndexCache, tmp_path: Path
+    cache: IndexCache, cls: Any, tmp_path: Path
 ) -> None:
-    cache.store(SPACE, cached())
-    next((tmp_path / "vectors").glob("*.npz")).unlink()
+    cache.store(SPACE, cached(cls))
+    files(tmp_path)[1].unlink()
     assert cache.load(SPACE) is None
 
 
-@pytest.mark.parametrize("pattern", ["*.exact", "*.npz"])
-def test_a_damaged_file_means_no_cache(cache: IndexCache, tmp_path: Path, pattern: str) -> None:
-    cache.store(SPACE, cached())
-    path = next((tmp_path / "vectors").glob(pattern))
-    path.write_bytes(path.read_bytes()[:40])
+@pytest.mark.parametrize("number", [0, 1], ids=["index", "stamp"])
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_file_of_another_kind_means_no_cache(
+    cache: IndexCache,
+    cls: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    number: int,
+) -> None:
+    cache.store(SPACE, cached(cls))
+    write(files(tmp_path)[number], name)
+    assert cache.load(SPACE) is None
+    assert "is damaged; the index is made anew from the catalogue" in caplog.text
+    assert "unsafe" not in caplog.text
+    assert nothing_was_unpickled()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["index", "stamp"])
+def test_no_damaged_byte_raises_anything(
+    cache: IndexCache, cls: Any, tmp_path: Path, number: int
+) -> None:
+    cache.store(SPACE, cached(cls))
+    path = files(tmp_path)[number]
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x08
+        path.unlink()  # what is mapped stays as it is
+        path.write_bytes(damaged)
+        if found := cache.load(SPACE):
+            found.index.search(np.ones(4, np.float32), 3)
+            found.index.remove(found.ids)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"ids": np.array(["a", "b", "c"])},
+        {"ids": np.arange(3.0)},
+        {"ids": np.zeros((3, 1), np.int64)},
+        {"ids": np.arange(2)},
+        {"ids": np.arange(7, 10)},
+        {"revision": "x"},
+        {"revision": np.arange(2)},
+        {"space": "another"},
+        {"space": np.array(["a", "b"])},
+    ],
+)
+def test_a_stamp_that_does_not_fit_means_no_cache(
+    cache: IndexCache, cls: Any, tmp_path: Path, told: dict[str, Any]
+) -> None:
+    cache.store(SPACE, cached(cls))
+    sound: dict[str, Any] = {"revision": 5, "ids": np.arange(3), "space": SPACE.name}
+    np.savez(files(tmp_path)[1], **sound)
+    assert cache.load(SPACE) is not None
+    np.savez(files(tmp_path)[1], **(sound | told))
     assert cache.load(SPACE) is None
 
 
-def test_another_space_does_not_find_it(cache: IndexCache) -> None:
-    cache.store(SPACE, cached())
-    assert cache.load(Space("clip____odd name", 4, speaks_text=True)) is None
+def test_vectors_of_another_length_mean_no_cache(cache: IndexCache, cls: Any) -> None:
+    cache.store(SPACE, cached(cls))
+    assert cache.load(Space(SPACE.name, 5, speaks_text=True)) is None
+
+
+def test_another_space_does_not_find_it(cache: IndexCache, cls: Any) -> None:
+    cache.store(SPACE, cached(cls))
+    assert cache.load(OTHER) is None
+
+
+def test_one_index_of_a_space_is_kept_whatever_its_kind(
+    cache: IndexCache, cls: Any, tmp_path: Path
+) -> None:
+    IndexCache(tmp_path / "vectors", "older", cls).store(SPACE, cached(cls))
+    cache.store(SPACE, cached(cls))
+    assert [path.name for path in sorted((tmp_path / "vectors").iterdir())] == [
+        "clip_.._odd_name.kind",
+        "clip_.._odd_name.kind.npz",
+    ]
+
+
+def test_a_forgotten_index_is_gone(cache: IndexCache, cls: Any, tmp_path: Path) -> None:
+    forget(tmp_path / "vectors", SPACE)
+    cache.store(SPACE, cached(cls))
+    cache.store(OTHER, cached(cls))
+    forget(tmp_path / "vectors", SPACE)
+    assert cache.load(SPACE) is None
+    assert cache.load(OTHER) is not None
+
+
+def test_a_full_disk_costs_the_saved_index_only(
+    cache: IndexCache, cls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    cache.store(SPACE, cached(cls))
+    assert cache.load(SPACE) is None
+    assert list((tmp_path / "vectors").iterdir()) == []

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from filled import QUERY, SPACE, add, scoring
+from sqlalchemy import event
+
+from vsearch.catalog.repository import Catalog
+from vsearch.search.current import CurrentIndex
+from vsearch.search.engine import LEAST, Engine
+from vsearch.types import Features, Space, Span
+from vsearch.vectors.features import FeatureStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vsearch.types import Moment
+
+
+class Counting(FeatureStore):
+    """Remembers what was loaded."""
+
+    loaded: list[int]
+
+    def load(self, video_id: int, space: Space | None = None) -> Features:
+        self.loaded.append(video_id)
+        return super().load(video_id, space)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Counting:
+    store = Counting(tmp_path / "features")
+    store.loaded = []
+    return store
+
+
+@pytest.fixture
+def index(catalog: Catalog, tmp_path: Path) -> CurrentIndex:
+    return CurrentIndex(catalog, tmp_path / "vectors", "exact")
+
+
+@pytest.fixture
+def engine(catalog: Catalog, features: FeatureStore, index: CurrentIndex) -> Engine:
+    add(catalog, "long.mp4", blinking(0.9, 2 * LEAST), features)
+    for number in range(9):
+        add(catalog, f"{number}.mp4", scoring(0.8 - number / 100, 0.0, seed=number), features)
+    current = index.get()
+    assert current is not None
+    return Engine(catalog, features, current)
+
+
+def blinking(score: float, times: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """A video that shows `times` times what is asked for, and something else in between."""
+    return scoring(*[score, 0.0] * times)
+
+
+def names(moments: list[Moment]) -> list[str]:
+    return [moment.video.path.stem for moment in moments]
+
+
+def test_a_long_video_leaves_room_for_the_others(engine: Engine) -> None:
+    found = engine.search(QUERY, 10, among=None, per_video=3)
+    assert names(found) == ["long"] * 3 + list("0123456")
+    assert [moment.score for moment in found] == sorted((m.score for m in found), reverse=True)
+    found = engine.search(QUERY, 10, among=None, per_video=1)
+    assert names(found) == ["long", *"012345678"]
+
+
+def test_the_rest_of_a_video_never_takes_the_place_of_a_better_moment_elsewhere(
+    catalog: Catalog, features: FeatureStore, index: CurrentIndex
+) -> None:
+    for number in range(6):  # they fill what is fetched first, with one moment each
+        add(catalog, f"first {number}", scoring(*[0.9] * 11, *[0.0] * 20, seed=number))
+    for number in range(8):
+        add(catalog, f"second {number}", scoring(0.5, seed=number))
+    current = index.get()
+    assert current is not None
+    found = Engine(catalog, features, current).search(QUERY, 8, among=None, per_video=3)
+    assert [round(moment.score, 1) for moment in found] == [0.9] * 6 + [0.5] * 2
+
+
+def test_places_that_nobody_else_can_take_are_filled(engine: Engine, catalog: Catalog) -> None:
+    long = next(video.id for video in catalog.videos() if video.path.stem == "long")
+    among = catalog.segment_ids([long])
+    assert names(engine.search(QUERY, 10, among=among, per_video=3)) == ["long"] * 10
+    assert len(engine.search(QUERY, 10_000, among=None, per_video=1)) > 100
+
+
+def test_nothing_to_search_among_is_nothing_found(engine: Engine) -> None:
+    assert engine.search(QUERY, 10, among=np.array([], np.int64), per_video=3) == []
+    assert engine.search(QUERY, 10, among=np.array([77]), per_video=3) == []
+
+
+def test_a_usual_search_reads_the_catalogue_once_for_all_its_videos(
+    engine: Engine, catalog: Catalog
+) -> None:
+    statements: list[str] = []
+    event.listen(catalog._engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    assert engine.search(QUERY, 3, among=None, per_video=3)
+    assert len([told for told in statements if "FROM segments" in told]) == 1
+    reads = [told for told in statements if "SELECT" in told]
+    assert len(reads) == 4, "the sample takes two, what is shown one"
+
+
+def test_the_features_of_a_video_are_read_once(engine: Engine, features: Counting) -> None:
+    found = engine.search(QUERY, 10, among=None, per_video=3)
+    assert sorted(features.loaded) == sorted({moment.video.id for moment in found})
+    assert all(moment.why.peak == moment.span.start + 2.5 for moment in found)
+
+
+def test_a_writer_that_replaces_a_video_meanwhile_disturbs_no_search(
+    engine: Engine, catalog: Catalog, tmp_path: Path
+) -> None:
+    engine.search(QUERY, 1, among=None, per_video=1)
+    with Catalog.open(tmp_path / "catalog.sqlite3") as writer:
+
+        def replace(*_: object) -> None:
+            add(writer, "long.mp4", blinking(0.9, 5))
+
+        event.listen(catalog._engine, "after_cursor_execute", replace)
+        for _ in range(3):
+            found = engine.search(QUERY, 10, among=None, per_video=3)
+            assert set("0123456") <= set(names(found))
+
+
+def test_a_segment_without_a_vector_is_passed_over(
+    engine: Engine, catalog: Catalog, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
+        raw.execute("DELETE FROM vectors WHERE segment_id % 3 = 0")
+    found = engine.search(QUERY, 10, among=None, per_video=3)
+    assert len(found) == 10
+    assert catalog.check() != []
+
+
+@pytest.mark.parametrize("space", [SPACE, Space("other", 8, speaks_text=True)])
+def test_features_that_are_of_no_use_cost_the_explanation_only(
+    engine: Engine, features: FeatureStore, caplog: pytest.LogCaptureFixture, space: Space
+) -> None:
+    for video_id in features.ids():
+        features.save(
+            video_id, Features(space, np.ones((3, space.dim), np.float32), np.arange(3.0))
+        )
+        if space == SPACE:
+            (features.folder / f"{video_id}.npz").write_bytes(b"junk")
+    [best] = engine.search(QUERY, 1, among=None, per_video=3)
+    assert best.why.peak == (best.span.start + best.span.end) / 2
+    assert best.why.peak_score == best.score
+    assert caplog.text.count("--again") == 1
+    assert best.span == Span(best.span.start, best.span.start + 5)

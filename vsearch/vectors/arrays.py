@@ -1,0 +1,67 @@
+"""Arrays in files. Nothing is unpickled, and no more memory is filled than the file is long."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsearch.vectors.files import replaced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from vsearch.types import Ids, Matrix
+
+
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write arrays under their names into one .npz file."""
+    with replaced(path) as file:
+        np.savez(file, **arrays)
+
+
+def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """What `save_arrays` wrote; read a file from elsewhere inside `files.usable`."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError(f"{path}: compressed")  # a few bytes could become gigabytes
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise ValueError(f"{path}: promises more than it holds")
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def save_rows(path: Path, ids: Ids, vectors: Matrix) -> None:
+    """Write ids int64 (N,) and vectors float32 (N, D), one .npy after the other, into one file."""
+    with replaced(path) as file:
+        np.save(file, np.ascontiguousarray(ids, np.int64))
+        np.save(file, np.ascontiguousarray(vectors, np.float32))
+
+
+def load_rows(path: Path) -> tuple[Ids, Matrix]:
+    """Map what `save_rows` wrote; read a file from elsewhere inside `files.usable`."""
+    with path.open("rb") as file:
+        ids = _mapped(file, path, np.dtype(np.int64))
+        vectors = _mapped(file, path, np.dtype(np.float32))
+    if vectors.ndim != 2 or ids.shape != vectors.shape[:1]:
+        raise ValueError(f"{path}: {ids.shape} ids for vectors of {vectors.shape}")
+    return ids, vectors
+
+
+def _mapped(file: BinaryIO, path: Path, expected: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The .npy array that begins where `file` stands, read-only; `file` moves on to its end."""
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{path}: another kind of .npy")
+    shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype != expected or by_column:
+        raise ValueError(f"{path}: {dtype} in place of {expected}, or by column")
+    start = file.tell()
+    file.seek(math.prod(shape) * dtype.itemsize, 1)
+    if 0 in shape:
+        return np.empty(shape, expected)
+    return np.memmap(path, expected, "r", start, shape)
