@@ -72,13 +72,14 @@ def _section(library: Library, section: Section) -> str:
 
 
 def _card(library: Library, rank: int, moment: Moment) -> str:
+    path = moment.video.path
     return (
         f"<li>{_picture(library, moment)}"
         f'<div class="text"><div class="when"><span>{rank}. {period(moment.span)}</span>'
         f'<span class="score">{moment.score:.3f}</span></div>'
         f'<div class="file">best at {clock(moment.why.peak)} · '
-        f'<a href="{html.escape(_link(moment))}">{_safe(short(moment.video.path))}</a></div>'
-        "</div></li>"
+        f'<a href="{html.escape(_link(moment))}" title="{_safe(short(path))}">'
+        f"{_safe(path.name)}</a></div></div></li>"
     )
 
 
