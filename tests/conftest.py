@@ -30,7 +30,7 @@ def real_clips() -> Path:
     """A folder of real clips, where there is one beside the checkout."""
     clips = SHARED / "media" / "clips"
     if not clips.is_dir():
-        pytest.skip("needs the development clips")
+        pytest.skip("needs clips that are no part of the repository")
     return clips
 
 
@@ -39,7 +39,7 @@ def broken_media() -> Path:
     """A folder of broken and odd media files, where there is one beside the checkout."""
     bad = SHARED / "media" / "bad"
     if not bad.is_dir():
-        pytest.skip("needs the collection of broken files")
+        pytest.skip("needs broken files that are no part of the repository")
     return bad
 
 

@@ -69,15 +69,15 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _find(path: Path) -> Iterator[Found]:
-    path = Path(os.path.abspath(_at_home(path)))  # noqa: PTH100 - resolve() would follow links
+def _find(named: Path) -> Iterator[Found]:
+    path = _absolute(_at_home(named))
     try:
         if path.is_dir():
             yield from _below(path)
         elif path.exists():
             yield Found(path)
-        elif glob.has_magic(str(path)):
-            yield from _matching(path)
+        elif glob.has_magic(str(named)):
+            yield from _matching(named)
         else:
             yield Found(path, f"{path}: there is no such file or folder; check the path")
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
@@ -85,12 +85,17 @@ def _find(path: Path) -> Iterator[Found]:
 
 
 def _matching(pattern: Path) -> Iterator[Found]:
-    matches = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - absolute
+    """What a pattern stands for; brackets in the current folder or the home are no part of it."""
+    first, *rest = pattern.parts
+    if first.startswith("~"):
+        first = glob.escape(str(_at_home(Path(first))))
+    matches = sorted(glob.glob(str(Path(first, *rest)), recursive=True))  # noqa: PTH207 - relative
     if not matches:
-        yield Found(pattern, f"{pattern}: nothing matches; quote or check the pattern")
+        path = _absolute(_at_home(pattern))
+        yield Found(path, f"{path}: nothing matches; check the pattern")
     for match in matches:
-        path = Path(match)
-        if path.is_dir():
+        path = _absolute(Path(match))
+        if os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where it may not look
             yield from _below(path)
         elif path.suffix.lower() in SUFFIXES or not pattern.name.startswith("*"):
             yield Found(path)
@@ -107,18 +112,36 @@ def _below(folder: Path) -> Iterator[Found]:
             if (status.st_dev, status.st_ino) in entered:
                 continue
             entered.add((status.st_dev, status.st_ino))
-            entries = sorted(here.iterdir())
+            entries = _visible(here)
         except OSError as error:
             yield Found(here, _unreadable(here, error))
             continue
+        folders = []
+        for entry in entries:
+            path = Path(entry.path)
+            try:
+                if entry.is_dir():
+                    folders.append(path)
+                elif entry.is_file() and _is_video(path):
+                    yield Found(path)
+            except OSError as error:  # of a link, say; the other entries may be well
+                yield Found(path, _unreadable(path, error))
+        pending += reversed(folders)
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    """Sorted by name, links last: of two ways to a video the plain one is kept.
+
+    What kind an entry is can be told even where it may not be entered.
+    """
+    with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith(".")]
-        yield from (Found(entry) for entry in visible if _is_video(entry))
-        pending += [entry for entry in reversed(visible) if entry.is_dir()]
+    return sorted(visible, key=lambda entry: (entry.is_symlink(), entry.name))
 
 
 def _is_video(path: Path) -> bool:
     suffix = path.suffix.lower()
-    return suffix in SUFFIXES and path.is_file() and (suffix != ".webp" or _moves(path))
+    return suffix in SUFFIXES and (suffix != ".webp" or _moves(path))
 
 
 def _moves(path: Path) -> bool:
@@ -129,6 +152,10 @@ def _moves(path: Path) -> bool:
     except OSError:
         return True  # so that indexing it tells why it can't be read
     return head[12:16] == b"VP8X" and len(head) == 21 and bool(head[20] & 2)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
 def _at_home(path: Path) -> Path:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from itertools import islice, pairwise
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.logging
+from av.codec.context import ThreadType
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
-from vsearch.errors import MediaError, NoPictureError, TooLargeError
+from vsearch.errors import MediaError, NoPictureError
+from vsearch.media.limits import check_size, most_pixels, threads
+from vsearch.media.timestamps import LEAP, Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
     from av.codec import CodecContext
     from av.container import InputContainer
     from av.packet import Packet
+    from av.rational import AVRational
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -31,14 +39,16 @@ if TYPE_CHECKING:
 # the GIL to log, while the thread that holds it waits for them in closing the file.
 av.logging.set_level(None)
 
-MAX_PIXELS = 2**28  # of one frame, 16384 x 16384
-_MANY_PIXELS = 2**26  # threads that each hold a larger frame cost too much memory
-TICK = Fraction(1, 1000)  # containers round times to milliseconds
-_LEAP = Fraction(3600)  # seconds; a longer step between two frames is a broken timestamp
-_RETURN = Fraction(1)  # seconds; a longer step back is a new start, as in joined recordings
+# PyAV before 19 refuses a file for odd letters in its title, 19 has no such option.
+_LENIENT: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
+
+_MAY_RESTART = 0x200  # AVFMT_TS_DISCONT: a format whose timestamps may start anew
+_PLACES = 100  # in a file, at which timestamps are compared
 _LONGEST = 30 * 24 * 3600.0  # seconds; a file that claims to be longer is not believed
 _PATIENCE = 2000  # packets that may fail before the first frame
-_TIMEOUT = 60.0  # seconds to wait for the disk
+_TIMEOUT = 60.0  # seconds to wait for the disk, and for all reads that fail together
 # Formats that name no other file: no playlists, devices, manifests or series of images.
 _FORMATS = (
     "3gp,4xm,aac,ac3,amr,amv,apng,asf,asf_o,av1,avi,avs2,avs3,bink,cavsvideo,cdxl,dhav,dirac,dnxhd,"
@@ -107,10 +117,11 @@ class ContainerFilm:
         """Why there was no frame."""
         if self._encrypted:
             return NoPictureError(f"{self._path}: is encrypted; decrypt it first")
-        name = self._stream.codec_context.name
+        codec = self._stream.codec_context
+        large = "" if codec.width else f", or larger than {most_pixels(1) // 10**6} million pixels"
         return NoPictureError(
-            f"{self._path}: has a {name} video stream but no frame of it can be decoded; it is cut "
-            "short or damaged, copy it again"
+            f"{self._path}: has a {codec.name} video stream but no frame of it can be decoded; it "
+            f"is cut short or damaged{large}, copy it again"
         )
 
     def note(self, end: float, *, whole: bool) -> str | None:
@@ -128,22 +139,48 @@ class ContainerFilm:
 
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
         """Frames from the last one at or before `start` or earlier, in the order they are shown."""
-        sought = False
-        for margin in (0, 2, 10, 60):
-            if start <= margin or self._stream.start_time is None:
-                break
-            sought = True
-            found = self._sought(start - margin)
-            first = next(found, None)
-            if first and first.time <= start:
-                yield first
-                yield from found
-                return
-        if sought:  # this container can't seek: from the beginning
-            self._container.close()
+        if start > 0 and self._stream.start_time is not None:
+            for margin in (0, 2, 10, 60) if self._runs_through() else ():
+                if start <= margin:
+                    break
+                found = self._sought(start - margin)
+                first = next(found, None)
+                if first and first.time <= start:
+                    yield first
+                    yield from found
+                    return
+            self._container.close()  # this file can't be sought in: from the beginning
             self._container = _open(self._path)
             self._stream = _video_stream(self._path, self._container)
         yield from self._decoded(sought=False)
+
+    def _runs_through(self) -> bool:
+        """Whether timestamps rise from the beginning of the file to its end.
+
+        Only then does seeking find what a full pass shows at that time. In most containers they
+        do. Where the format lets them start anew, as where recordings were joined, they are
+        compared at a hundred places spread evenly over the file, without decoding: a later place
+        must not have an earlier time, nor one over an hour later. A new start is missed where
+        time falls back by less than passes between two places, about 1% of the length.
+        """
+        if not self._container.format.flags & _MAY_RESTART:
+            return True
+        size = self._path.stat().st_size
+        times = [self._time_at(place * size // _PLACES) for place in range(_PLACES)]
+        return all(
+            before is not None and after is not None and 0 <= after - before < LEAP
+            for before, after in pairwise(times)
+        )
+
+    def _time_at(self, position: int) -> Fraction | None:
+        """The first timestamp after so many bytes, in the container's own seconds."""
+        try:
+            self._container.seek(position, unsupported_byte_offset=True)
+            stamps = (packet.dts for packet in islice(self._container.demux(self._stream), 200))
+            stamp = next((stamp for stamp in stamps if stamp is not None), None)
+        except (FFmpegError, ValueError, IndexError):
+            return None
+        return None if stamp is None else stamp * self._time_base()
 
     def _sought(self, start: Fraction) -> Iterator[Frame]:
         seconds = min(start, Fraction(_LONGEST)) + self._origin()
@@ -156,7 +193,7 @@ class ContainerFilm:
     def _decoded(self, *, sought: bool) -> Iterator[Frame]:
         base = self._time_base()
         step = 1 / (self._rate() or Fraction(25))
-        times = _Times(base, self._origin(), step, sought=sought)
+        times = Timestamps(base, self._origin(), step, sought=sought)
         for packet in self._packets():
             if packet and packet.has_sidedata("encryption_info"):
                 self._encrypted = True
@@ -165,20 +202,31 @@ class ContainerFilm:
             for picture in self._pictures(packet):
                 pts = picture.pts if picture.pts is not None else picture.dts
                 self._now, self._seen = times.read(pts), True
+                if picture.is_corrupt:
+                    self._note_damage()
                 length = (picture.duration or 0) * base
                 yield Frame(
-                    picture, self._aspect(), self._now, length if 0 < length < _LEAP else step
+                    picture, self._aspect(), self._now, length if 0 < length < LEAP else step
                 )
 
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
         """Packets, then None; a container that fails to read on is asked again, within bounds."""
+        lost = 0.0  # seconds in reads that failed
         for _ in range(100):
+            began = monotonic()
             try:
-                yield from self._container.demux(self._stream)
+                for packet in self._container.demux(self._stream):
+                    yield packet
+                    began = monotonic()
             except (FFmpegError, ValueError):
                 self._note_damage()
+            except IndexError:  # at the end PyAV stumbles over streams that appeared on the way
+                return
             else:
                 return
+            lost += monotonic() - began
+            if lost >= _TIMEOUT:
+                break
         yield None
 
     def _pictures(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
@@ -188,7 +236,7 @@ class ContainerFilm:
             self._note_damage()
             return []
         for picture in pictures:
-            _check_size(self._path, picture.width, picture.height)
+            check_size(self._path, picture.width, picture.height, bits=_bits(picture))
         return [picture for picture in pictures if picture.width and picture.height]
 
     def _note_damage(self) -> None:
@@ -197,7 +245,7 @@ class ContainerFilm:
             self._damaged_at = self._now
 
     def _time_base(self) -> Fraction:
-        return self._stream.time_base or Fraction(1, av.time_base)
+        return _exact(self._stream.time_base) or Fraction(1, av.time_base)
 
     def _origin(self) -> Fraction:
         """What a player shows as 0:00, in the container's own seconds."""
@@ -207,11 +255,11 @@ class ContainerFilm:
         return (self._stream.start_time or 0) * self._time_base()
 
     def _aspect(self) -> Fraction:
-        aspect = self._stream.sample_aspect_ratio
+        aspect = _exact(self._stream.sample_aspect_ratio)
         return aspect if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
 
     def _rate(self) -> Fraction | None:
-        for rate in (self._stream.average_rate, self._stream.guessed_rate):
+        for rate in map(_exact, (self._stream.average_rate, self._stream.guessed_rate)):
             if rate and 0 < rate < 1000:  # Matroska's milliseconds are no rate
                 return rate
         return None
@@ -227,28 +275,6 @@ class ContainerFilm:
         return next((float(d) for d in (own, whole, counted) if 0 < d < _LONGEST), 0.0)
 
 
-class _Times:
-    """Timestamps to seconds that always rise, whatever the file says."""
-
-    def __init__(self, base: Fraction, origin: Fraction, step: Fraction, *, sought: bool) -> None:
-        self._base = base
-        self._shift = -origin
-        self._step = step  # seconds, where a timestamp is missing or absurd
-        self._sought = sought  # then the first timestamp may be any
-        self._last: Fraction | None = None
-
-    def read(self, pts: int | None) -> Fraction:
-        """The time in seconds of the next frame, whose timestamp is `pts`."""
-        last = self._last
-        due = Fraction(0) if last is None else last + self._step
-        time = due if pts is None else pts * self._base + self._shift
-        if not (last is None and self._sought) and not -_RETURN < time - (last or 0) < _LEAP:
-            self._shift += due - time
-            time = due
-        self._last = max(time, Fraction(0) if last is None else last + TICK)
-        return self._last
-
-
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     minutes, second = divmod(int(seconds), 60)
@@ -258,14 +284,15 @@ def clock(seconds: float) -> str:
 
 def _open(path: Path) -> InputContainer:
     """Open as a local file, whatever its name looks like or its content refers to."""
-    return av.open(
+    container: InputContainer = av.open(
         f"file:{path.absolute()}",
         mode="r",
-        options={"max_pixels": str(MAX_PIXELS)},
+        options={"max_pixels": str(most_pixels(1))},
         container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
-        metadata_errors="ignore",
         timeout=_TIMEOUT,
+        **_LENIENT,
     )
+    return container
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
@@ -282,9 +309,9 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise NoPictureError(f"{path}: its video codec is unknown; re-encode it, as H.264 say")
     best = container.streams.best("video")
     stream = next((stream for stream in known if stream is best), known[0])
-    _check_size(path, stream.codec_context.width, stream.codec_context.height)
-    many = stream.codec_context.width * stream.codec_context.height > _MANY_PIXELS
-    stream.thread_type = "SLICE" if many else "AUTO"
+    codec = stream.codec_context
+    check_size(path, codec.width, codec.height, bits=_bits(codec))
+    _set_threads(codec)
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all
@@ -296,6 +323,18 @@ def _codec(stream: VideoStream) -> CodecContext | None:
     return stream.codec_context
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise TooLargeError(f"{path}: {width} x {height} pixels are too many; scale it down")
+def _set_threads(codec: VideoCodecContext) -> None:
+    codec.thread_count = threads(codec.width, codec.height, bits=_bits(codec))
+    codec.thread_type = ThreadType.AUTO
+    codec.options = {"max_pixels": str(most_pixels(codec.thread_count))}
+
+
+def _bits(picture: VideoFrame | VideoCodecContext) -> int:
+    """Of memory that a pixel takes: 16 at least, 64 where the layout is not known yet."""
+    layout: VideoFormat | None = picture.format
+    return max(16, layout.padded_bits_per_pixel) if layout else 64
+
+
+def _exact(rational: Fraction | AVRational | None) -> Fraction | None:
+    """What PyAV 18 calls Fraction and 19 AVRational."""
+    return Fraction(rational.numerator, rational.denominator) if rational else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -37,10 +38,11 @@ class Painter:
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
         self._toner = VideoReformatter()
+        self._turns: dict[int, tuple[bool, bool, bool]] = {}  # by rotation, in degrees
 
     def paint(self, picture: VideoFrame, short_side: int, aspect: Fraction) -> Images:
         """One frame to uint8 (H, W, 3)."""
-        turned, mirrored, flipped = _orientation(picture)
+        turned, mirrored, flipped = self._turned(picture)
         width, height = _fitted(picture.width * aspect, picture.height, short_side)
         if picture.color_trc in _HDR:  # tone mapping is slow: after scaling
             picture = self._scaler.reformat(
@@ -57,6 +59,12 @@ class Painter:
         if flipped:
             image = image[::-1]
         return np.ascontiguousarray(image)
+
+    def _turned(self, picture: VideoFrame) -> tuple[bool, bool, bool]:
+        """As `_orientation`, which makes PyAV 18 keep a picture until garbage is collected."""
+        if picture.rotation not in self._turns:
+            self._turns[picture.rotation] = _orientation(picture)
+        return self._turns[picture.rotation]
 
     def _tone_mapped(self, picture: VideoFrame) -> Images:
         try:
@@ -111,12 +119,21 @@ def from_rgb(image: Images) -> VideoFrame:
 
 def _orientation(picture: VideoFrame) -> tuple[bool, bool, bool]:
     """What the display matrix asks for: transpose, then mirror left-right, then top-bottom."""
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, SideData):
-        return False, False, False
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    a, b, c, d = _display_matrix(picture)
     turned = abs(b) + abs(c) > abs(a) + abs(d)
     return (True, c < 0, b < 0) if turned else (False, a < 0, d < 0)
+
+
+def _display_matrix(picture: VideoFrame) -> tuple[float, float, float, float]:
+    try:
+        matrix = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV 18 stumbles over EXIF beside it, as in the frames of some cameras
+        angle = math.radians(-picture.rotation)
+        return math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)
+    if not isinstance(matrix, SideData):
+        return 1, 0, 0, 1
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return a, b, c, d
 
 
 def _fitted(width: Fraction, height: int, short_side: int) -> tuple[int, int]:

@@ -45,10 +45,16 @@ def read_picture(path: Path) -> Images:
 
     Of an animation, the first frame.
     """
-    with _explained(path), Image.open(path, formats=_FORMATS) as picture:
+    with _explained(path), _opened(path) as picture:
         if picture.width * picture.height > _MAX_PIXELS:
             raise TooLargeError(_too_large(path))
         return np.array(_on_white(ImageOps.exif_transpose(picture)))
+
+
+def _opened(path: Path) -> Image.Image:
+    if path.exists() and not path.is_file():  # a pipe or device would be read for ever
+        raise UnreadableError(f"{path}: is not a file; name a picture")
+    return Image.open(path, formats=_FORMATS)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -17,8 +17,9 @@ import numpy as np
 from av.error import FFmpegError
 
 from vsearch.errors import NoPictureError, TooLargeError, UnreadableError
-from vsearch.media.film import TICK, ContainerFilm, clock
+from vsearch.media.film import ContainerFilm, clock
 from vsearch.media.painter import Painter, TinyPictures, shown_size
+from vsearch.media.timestamps import TICK
 from vsearch.media.webp import WebPFilm
 from vsearch.types import FrameBatch, Images, Span
 
@@ -78,48 +79,58 @@ class Sampler:
         self._short_side = short_side
         self._batch_size = batch_size
         self._span = span
+        self._painter = Painter()
         self._tiny = TinyPictures(detector) if detector else None
+        self._stopped = False
         self.note: str | None = None  # what was wrong, once iterated
         self.end = 0.0  # seconds: when the last decoded frame ceases to be shown
 
+    def stop(self) -> None:
+        """End the iteration at the next decoded frame; any thread may ask for it."""
+        self._stopped = True
+
     def __iter__(self) -> Iterator[FrameBatch]:
-        painter = Painter()
         images: list[Images] = []  # each (H, W, 3)
         times: list[float] = []
-        for shown in self._wanted():
-            image = self._painted(painter, shown)
+        for image, time in map(self._painted, self._wanted()):  # frames are let go at once
             if images and (len(images) == self._batch_size or image.shape != images[0].shape):
                 yield FrameBatch(np.stack(images), np.array(times))
                 images, times = [], []
             images.append(image)
-            times.append(float(shown.time))
-        yield FrameBatch(np.stack(images), np.array(times))
+            times.append(time)
+        if images:  # none were wanted before it was stopped
+            yield FrameBatch(np.stack(images), np.array(times))
 
-    def _painted(self, painter: Painter, shown: _Shown) -> Images:
+    def _painted(self, shown: _Shown) -> tuple[Images, float]:
+        """The image of a frame, (H, W, 3), and its time in seconds."""
         try:
-            return painter.paint(shown.picture, self._short_side, shown.aspect)
+            image = self._painter.paint(shown.picture, self._short_side, shown.aspect)
         except FFmpegError as error:
             raise NoPictureError(
                 f"{self._path}: has pixels of an unknown kind ({shown.picture.format.name}); "
                 "re-encode it, as H.264 say"
             ) from error
+        return image, float(shown.time)
 
     def _wanted(self) -> Iterator[_Shown]:
         """The frames that are to come out; the first of a span is dated to its start."""
         start = Fraction(self._span.start) if self._span else Fraction(0)
         last: _Shown | None = None
-        first = True
+        due: int | None = None  # the next instant k / fps to be shown; None before the first frame
         with _opened(self._path) as film:
             for shown in self._intervals(film, start):
+                if self._stopped:
+                    return
                 last = shown
-                begin = max(shown.time, start)
-                if shown.until > start and (first or self._due(begin, shown.until)):
-                    first = False
+                reached = math.ceil(shown.gone * self._fps)
+                if shown.gone > start and (due is None or reached > due):
+                    due = reached
+                    begin = max(shown.time, start)
                     yield _Shown(shown.picture, shown.aspect, begin, shown.until)
             if last is None:
                 raise film.reason()
             self.note = film.note(self.end, whole=self._span is None)
-            if first:
+            if due is None:
                 self.note = f"ends at {clock(self.end)}, before the part that was asked for"
                 yield last
         if self._tiny:
@@ -132,7 +143,7 @@ class Sampler:
         for frame in film.frames(start):
             if held:
                 yield _Shown(held.picture, held.aspect, held.time, frame.time)
-            if end is not None and frame.time >= max(end, start + TICK):
+            if end is not None and frame.time >= max(end - TICK, start + TICK):
                 self.end = float(frame.time)
                 return
             if self._tiny and frame.time >= start:
@@ -141,11 +152,6 @@ class Sampler:
             self.end = float(frame.time + frame.length)
         if held:
             yield _Shown(held.picture, held.aspect, held.time, held.time + held.length)
-
-    def _due(self, begin: Fraction, until: Fraction) -> bool:
-        """Whether an instant k / fps lies in the interval."""
-        instant = math.ceil((begin - TICK) * self._fps) / self._fps
-        return instant < until - TICK
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,11 @@ class _Shown:
     aspect: Fraction
     time: Fraction  # seconds
     until: Fraction
+
+    @property
+    def gone(self) -> Fraction:
+        """Seconds from which on it counts as replaced: times may be rounded, by a tick at most."""
+        return self.until - min(TICK, (self.until - self.time) / 2)
 
 
 @contextmanager

@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image
 
 from vsearch.errors import MediaError, NoPictureError, TooLargeError, UnreadableError
-from vsearch.media.film import TICK, Claims, Frame, clock
+from vsearch.media.film import Claims, Frame, clock
+from vsearch.media.limits import check_size
 from vsearch.media.painter import from_rgb
+from vsearch.media.timestamps import TICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,11 @@ class WebPFilm:
             self._image = Image.open(path, formats=["WEBP"])
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise TooLargeError(f"{path}: has more pixels than can be handled") from error
+        try:
+            check_size(path, *self._image.size, bits=64)  # Pillow makes several copies
+        except TooLargeError:
+            self.close()
+            raise
         self._count: int = getattr(self._image, "n_frames", 1)
         self._length = Fraction(0)
         self._broken = False

@@ -131,4 +131,4 @@ def test_hdr_is_brought_to_the_range_of_a_screen(broken_media: Path) -> None:
 
 def test_damage_is_noted(broken_media: Path) -> None:
     sampler, _ = sample(broken_media / "corrupted_midstream.mp4")
-    assert sampler.note == "a part could not be decoded, first at 0:02"
+    assert sampler.note == "2 parts could not be decoded, first at 0:02"

@@ -45,6 +45,25 @@ def test_globs_are_expanded(tree: Path) -> None:
     assert names([f"{tree}/s*"], tree) == ["sub/c.webm", "sub/deep/d.mov"]
 
 
+def test_brackets_in_the_current_folder_are_no_part_of_a_glob(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = tmp_path / "Show [1080p]"
+    (show / "s [01]").mkdir(parents=True)
+    for name in ("a.mp4", "s [01]/b.mp4"):
+        (show / name).write_text(name)
+    monkeypatch.chdir(show)
+    assert names(["*.mp4"], show) == ["a.mp4"]
+    assert names(["**/*.mp4"], show) == ["a.mp4", "s [01]/b.mp4"]
+    assert names(["./s*/../*.mp4"], show) == ["a.mp4"]
+    (found,) = find_videos(["none.mp4"])
+    assert found.error
+    assert "no such file" in found.error
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(show))
+    assert names(["~/*.mp4"], show) == ["a.mp4"]
+
+
 def test_a_name_with_brackets_is_a_name_first(tree: Path) -> None:
     assert names([tree / "odd [1].mp4"], tree) == ["odd [1].mp4"]
 
@@ -81,6 +100,33 @@ def test_a_folder_that_may_not_be_read_is_told(tree: Path) -> None:
     errors = [found.error for found in find_videos([tree]) if found.error]
     (tree / "sub").chmod(0o700)
     assert len(errors) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter everything")
+def test_a_folder_that_may_be_listed_but_not_entered_hides_no_other(tree: Path) -> None:
+    (tree / "sub").chmod(0o444)
+    found = {
+        pattern: [each.path.relative_to(tree) for each in find_videos([pattern])]
+        for pattern in (str(tree), f"{tree}/*/*", f"{tree}/*")
+    }
+    (tree / "sub").chmod(0o700)
+    for paths in found.values():
+        assert tree not in [tree / path for path in paths]
+    assert len(found[str(tree)]) == 5  # of sub/deep nothing but that it may not be entered
+    assert len(found[f"{tree}/*"]) == 5
+
+
+def test_an_entry_that_cannot_be_looked_at_is_told_and_the_others_are_found(tree: Path) -> None:
+    (tree / "a link.mp4").symlink_to("x" * 300)  # longer than any name
+    found = {each.path.name: each.error for each in find_videos([tree])}
+    assert len(found) == 6
+    assert [name for name, error in found.items() if error] == ["a link.mp4"]
+    assert str(tree / "a link.mp4") in (found["a link.mp4"] or "")
+
+
+def test_a_pipe_is_neither_found_nor_waited_for(tree: Path) -> None:
+    os.mkfifo(tree / "pipe.webp")
+    assert "pipe.webp" not in names([tree], tree)
 
 
 def test_webp_pictures_are_no_videos_but_animations_are(tmp_path: Path) -> None:
@@ -122,3 +168,11 @@ def test_a_file_that_cannot_be_read_has_no_fingerprint(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):
         with pytest.raises(UnreadableError, match="cannot be read"):
             fingerprint(path)
+
+
+def test_of_two_ways_to_a_video_the_one_without_links_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "b.mp4").write_bytes(b"video")
+    (tmp_path / "a").symlink_to(tmp_path / "z")
+    (tmp_path / "z" / "a.mp4").symlink_to(tmp_path / "z" / "b.mp4")
+    assert [found.path for found in find_videos([tmp_path])] == [tmp_path / "z" / "b.mp4"]

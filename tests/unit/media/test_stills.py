@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,6 +94,14 @@ def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
         with pytest.raises(UnreadableError) as caught:
             read_picture(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+def test_what_is_no_file_is_refused_instead_of_read_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "link.png", "."):
+        with pytest.raises(UnreadableError, match="not a file"):
+            read_picture(tmp_path / name)
 
 
 def test_a_picture_that_would_start_another_program_is_refused(tmp_path: Path) -> None:
