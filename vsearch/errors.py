@@ -17,6 +17,7 @@ VSearchError
 │   ├── DamagedLibraryError the catalogue is not readable
 │   ├── LockedError         another process is writing; the message names it
 │   └── SpaceMismatchError  vectors of two different models would meet
+├── DatasetError            a file of captions is not as it should be
 └── SettingsError           a flag, variable or vsearch.toml holds a value that makes no sense
 
 A message says what is wrong, with which file, and what to do.
@@ -89,6 +90,10 @@ class LockedError(LibraryError):
 
 class SpaceMismatchError(LibraryError):
     """Vectors of two different embedding spaces would meet."""
+
+
+class DatasetError(VSearchError):
+    """A file of captioned clips is not as it should be."""
 
 
 class SettingsError(VSearchError):

@@ -10,6 +10,8 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
 from vsearch.errors import (
@@ -35,7 +37,18 @@ if TYPE_CHECKING:
     from vsearch.catalog.repository import Catalog
     from vsearch.ingest import Parts
     from vsearch.protocols import Encoder
-    from vsearch.types import Features, Ids, Matrix, Moment, Progress, Space, Span, Vector, Video
+    from vsearch.types import (
+        Features,
+        Ids,
+        Matrix,
+        Moment,
+        Progress,
+        Segment,
+        Space,
+        Span,
+        Vector,
+        Video,
+    )
 
     Name = str | os.PathLike[str]
 
@@ -243,6 +256,17 @@ class Library:
         from vsearch.ingest import gone  # deferred: a query needs no decoder
 
         return [video for video in self._catalog.videos() if gone(video.path)]
+
+    def segments(self, video: Video) -> tuple[list[Segment], Matrix]:
+        """The segments of a video as they follow each other, and their vectors, float32 (S, D)."""
+        space = self._catalog.space()
+        segments = self._catalog.segments_of(video.id)
+        if space is None or not segments:
+            return [], np.empty((0, space.dim if space else 0), np.float32)
+        ids = np.array([segment.id for segment in segments], np.int64)
+        found, vectors = self._catalog.vectors(ids, space)
+        have = set(found.tolist())
+        return [segment for segment in segments if segment.id in have], vectors
 
     @property
     def space(self) -> Space | None:

@@ -44,8 +44,10 @@ def all_well(results: list[Ingested]) -> bool:
     return bool(results) and all(one.outcome != "failed" for one in results)
 
 
-def run_index(library: Library, paths: tuple[str, ...], *, again: bool = False) -> list[Ingested]:
-    """Index with progress on stderr, tell of each failure, and sum up on stdout."""
+def run_index(
+    library: Library, paths: tuple[str, ...], *, again: bool = False, quiet: bool = False
+) -> list[Ingested]:
+    """Index with progress on stderr, tell of each failure and, unless `quiet`, sum up on stdout."""
     from vsearch.cli.progress import ProgressLine  # deferred: brings rich
 
     began = time.monotonic()
@@ -63,7 +65,8 @@ def run_index(library: Library, paths: tuple[str, ...], *, again: bool = False) 
             "Stopped. What was indexed is kept; run the same command again to go on.", err=True
         )
         sys.exit(130)
-    _sum_up(results, time.monotonic() - began)
+    if not quiet:
+        _sum_up(results, time.monotonic() - began)
     return results
 
 

@@ -309,3 +309,20 @@ def test_an_empty_library_says_that_it_is_empty(vsearch: Vsearch, videos: Path) 
     assert "Nothing found" in vsearch("search", "red").stderr
     vsearch("--library", "new", "index", videos / "none.mp4", code=1)
     assert "is empty" in vsearch("--library", "new", "search", "red").stderr
+
+
+def test_evaluate_prints_figures_and_leaves_the_library_alone(
+    vsearch: Vsearch, videos: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"path": "videos/green.mp4", "caption": "green"},
+        {"path": "videos/red then blue.mp4", "caption": "blue", "start": 4, "end": 8},
+    ]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    shown = vsearch("evaluate", "set.jsonl").stdout
+    assert re.search(r"text → video   2 among 2\n +R@1.*\n +100\.0", shown)
+    assert "text → moment in its video   1 among 1" in shown
+    found = json.loads(vsearch("evaluate", "set.jsonl", "--json").stdout)
+    assert found["tasks"][0]["measures"][0] == {"name": "R@1", "value": 1, "low": 1, "high": 1}
+    assert not (tmp_path / "indexes" / "default").exists()
+    assert "cannot be read" in vsearch("evaluate", videos / "green.mp4", code=1).stderr

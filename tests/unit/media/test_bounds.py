@@ -163,7 +163,7 @@ def test_a_painted_picture_is_let_go(tmp_path: Path) -> None:
     try:
         for frame in opened.frames():
             painter.paint(frame.picture, 16, frame.aspect)
-        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
     finally:
         gc.enable()
     opened.close()

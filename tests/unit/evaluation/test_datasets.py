@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vsearch.errors import DatasetError
+from vsearch.evaluation.datasets import Item, read
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = '{"path": "clips/a.mp4", "caption": "x"}'
+
+
+@pytest.fixture(autouse=True)
+def _videos(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "clips" / name).write_bytes(b"video")
+
+
+def test_json_lines_and_csv_say_the_same(tmp_path: Path) -> None:
+    rows = [
+        {"path": "clips/a.mp4", "caption": "a dog, a cat", "start": 1, "end": 2.5, "group": "pets"},
+        {"path": "clips/b.mp4", "caption": "rain"},
+        {"path": "clips/gone.mp4", "caption": "snow"},
+    ]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (tmp_path / "set.csv").write_text(
+        "path,caption,start,end,group\n"
+        'clips/a.mp4,"a dog, a cat",1,2.5,pets\n'
+        "clips/b.mp4,rain,,,\nclips/gone.mp4,snow,,,\n"
+    )
+    found = read(tmp_path / "set.jsonl")
+    assert found == read(tmp_path / "set.csv")
+    assert found.items == (
+        Item(tmp_path / "clips" / "a.mp4", "a dog, a cat", Span(1, 2.5), "pets"),
+        Item(tmp_path / "clips" / "b.mp4", "rain"),
+    )
+    assert found.missing == (tmp_path / "clips" / "gone.mp4",)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("no json", "JSON"),
+        ("[" * 100_000, "JSON"),
+        ("[1]", "needs path and caption"),
+        ('{"path": "clips/a.mp4"}', "needs path and caption"),
+        ('{"path": "clips/a.mp4", "caption": 3}', "words"),
+        ('{"path": "clips/a.mp4", "caption": "x", "start": 3}', "both or none"),
+        ('{"path": "clips/a.mp4", "caption": "x", "start": 3, "end": 3}', "after start"),
+        ('{"path": "clips/a.mp4", "caption": "x", "start": NaN, "end": 3}', "both or none"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "set.jsonl"
+    file.write_text(f"{GOOD}\n{line}")
+    with pytest.raises(DatasetError, match=rf"set\.jsonl:2: .*{told}"):
+        read(file)
+
+
+def test_a_set_without_videos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text('{"path": "gone.mp4", "caption": "x"}')
+    with pytest.raises(DatasetError, match="none of the videos"):
+        read(tmp_path / "set.jsonl")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read(tmp_path / "nowhere.jsonl")
