@@ -6,7 +6,6 @@ import math
 import os
 import threading
 from contextlib import contextmanager
-from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
+from vsearch.catalog.named import named
 from vsearch.errors import (
     DamagedLibraryError,
     LibraryError,
@@ -162,17 +162,8 @@ class Library:
 
     def remove(self, paths: Iterable[Name]) -> list[Video]:
         """Take videos out of the library (see `videos`); the files themselves stay."""
-        named = list(paths)
-        return self._remove(self.videos(named) if named else [])
-
-    def _named(self, name: str) -> list[Video]:
-        path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - as discovery does
-        if (found := self._catalog.find(path)) is not None:
-            return [found]
-        below = [video for video in self._catalog.videos() if video.path.is_relative_to(path)]
-        if below or (path.exists() and not has_magic(name)):
-            return below
-        return self._catalog.videos([name])
+        asked = list(paths)
+        return self._remove(self.videos(asked) if asked else [])
 
     def _remove(self, videos: list[Video]) -> list[Video]:
         with self._writing():
@@ -246,10 +237,7 @@ class Library:
         A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
         name of which there is no file here, is a glob over the whole library.
         """
-        if not paths:
-            return self._catalog.videos()
-        found = {video.id: video for path in paths for video in self._named(str(path))}
-        return sorted(found.values(), key=lambda video: str(video.path))
+        return named(self._catalog, list(map(str, paths))) if paths else self._catalog.videos()
 
     def missing(self) -> list[Video]:
         """Videos in the library whose files are gone."""

@@ -1,4 +1,4 @@
-"""Which videos a glob means: `*.mp4`, `holiday/*`, `/home/me/holiday/*.mp4`."""
+"""Which videos a glob means: `*.mp4`, `holiday/*`, `/films/holiday/*.mp4`."""
 
 from __future__ import annotations
 
