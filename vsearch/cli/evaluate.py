@@ -15,6 +15,7 @@ from vsearch.cli.render import plural, print_json, printable, table
 if TYPE_CHECKING:
     from vsearch.cli.options import Options
     from vsearch.evaluation.benchmark import Report, Task
+    from vsearch.evaluation.datasets import Dataset
     from vsearch.evaluation.metrics import Measure
 
 COUNTED = ("MdR",)  # in places; all other measures are shares
@@ -22,11 +23,29 @@ COUNTED = ("MdR",)  # in places; all other measures are shares
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "published",
+    metavar="NAME",
+    help="FILE is as a published set ships it: msrvtt-1ka, msvd, didemo, activitynet, …",
+)
+@click.option(
+    "--videos",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --format: the folder of its videos.",
+)
 @click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared
 @click.pass_obj
-def evaluate(options: Options, file: Path, fps: float | None, as_json: bool) -> None:
+def evaluate(
+    options: Options,
+    file: Path,
+    published: str | None,
+    videos: Path | None,
+    fps: float | None,
+    as_json: bool,
+) -> None:
     """Measure the search on captioned clips.
 
     FILE is .jsonl or .csv with path and caption, and where they are known start, end (seconds) and
@@ -34,9 +53,9 @@ def evaluate(options: Options, file: Path, fps: float | None, as_json: bool) -> 
     otherwise.
     """
     from vsearch.evaluation.benchmark import evaluate as measure  # deferred: --help needs no numpy
-    from vsearch.evaluation.datasets import paths, read
+    from vsearch.evaluation.datasets import paths
 
-    dataset = read(file)
+    dataset = _dataset(file, published, videos)
     if options.library is None:
         options = replace(options, library=str(Path("indexes", "evaluation", dataset.name)))
     with options.open(create=True, fps=fps) as library:
@@ -46,6 +65,16 @@ def evaluate(options: Options, file: Path, fps: float | None, as_json: bool) -> 
         print_json(asdict(report))
     else:
         _show(report)
+
+
+def _dataset(file: Path, name: str | None, videos: Path | None) -> Dataset:
+    from vsearch.evaluation import datasets, published  # deferred: --help needs no numpy
+
+    if (name is None) != (videos is None):
+        raise click.UsageError("--format and --videos go together")
+    if name is None or videos is None:
+        return datasets.read(file)
+    return published.read(name, file, videos)
 
 
 def _show(report: Report) -> None:

@@ -59,16 +59,17 @@ def evaluate(library: Library, dataset: Dataset) -> Report:
         raise DatasetError(f"{dataset.name}: none of its videos is in the library")
     videos = [known[path] for path in paths(items)]
     segments = [library.segments(video)[1] for video in videos]
-    texts = library.encoder.encode_texts([item.caption for item in items])
+    asked = _queries(items)
+    texts = library.encoder.encode_texts([item.caption for item in asked])
     scores = best_segments(texts, segments)
-    relevant = _relevance(items, [video.path for video in videos])
+    relevant = _relevance(asked, [video.path for video in videos])
     tasks = [_task("text → video", scores, relevant), _task("video → text", scores.T, relevant.T)]
     tasks += _clips(items, videos, segments)
     tasks += _moments(library, items, known)
     info = library.info()
     return Report(
         dataset.name,
-        len(items),
+        len(asked),
         len(videos),
         len(dataset.missing),
         len(paths(dataset.items)) - len(videos),
@@ -85,13 +86,24 @@ def best_segments(queries: Matrix, segments: Sequence[Matrix]) -> Scores:
     return np.stack([(queries @ rows.T).max(axis=1) for rows in segments], axis=1)
 
 
+def _queries(items: Sequence[Item]) -> list[Item]:
+    """Each caption once, however many moments of its video are right for it."""
+    timed = {(item.path, item.caption, item.group): item for item in items if item.span}
+    return [item for item in items if not item.span] + list(timed.values())
+
+
 def _relevance(items: Sequence[Item], videos: Sequence[Path]) -> Relevant:
     """Which video is right for which caption: bool (captions, videos)."""
     labels = [_labels(item) for item in items]
-    of: dict[Path, set[str]] = {path: set() for path in videos}
+    column = {path: index for index, path in enumerate(videos)}
+    columns: dict[str, set[int]] = {}  # the videos that a label is right for
     for item, names in zip(items, labels, strict=True):
-        of[item.path] |= names
-    return np.array([[bool(names & of[path]) for path in videos] for names in labels])
+        for name in names:
+            columns.setdefault(name, set()).add(column[item.path])
+    relevant = np.zeros((len(items), len(videos)), np.bool_)
+    for row, names in zip(relevant, labels, strict=True):
+        row[list(set().union(*(columns[name] for name in names)))] = True
+    return relevant
 
 
 def _labels(item: Item) -> set[str]:

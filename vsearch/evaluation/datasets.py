@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -58,11 +59,13 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from error
-    lines = text.splitlines()
     if path.suffix.lower() == ".csv":
-        yield from enumerate(csv.DictReader(lines), 2)
+        try:
+            yield from enumerate(csv.DictReader(io.StringIO(text, newline="")), 2)
+        except csv.Error as error:
+            raise DatasetError(f"{path}: is no CSV ({error})") from error
         return
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

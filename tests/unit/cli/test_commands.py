@@ -326,3 +326,17 @@ def test_evaluate_prints_figures_and_leaves_the_library_alone(
     assert found["tasks"][0]["measures"][0] == {"name": "R@1", "value": 1, "low": 1, "high": 1}
     assert not (tmp_path / "indexes" / "default").exists()
     assert "cannot be read" in vsearch("evaluate", videos / "green.mp4", code=1).stderr
+
+
+def test_a_published_set_is_evaluated_as_its_authors_ship_it(
+    vsearch: Vsearch, videos: Path, tmp_path: Path
+) -> None:
+    (videos / "red then blue.mp4").rename(videos / "video7.mp4")
+    (tmp_path / "test.csv").write_text(
+        "key,vid_key,video_id,sentence\nret0,msr7,video7,blue\nret1,msr8,video8,gone\n"
+    )
+    asked = ("evaluate", "test.csv", "--format", "msrvtt-1ka", "--videos")
+    shown = vsearch(*asked, videos).stdout
+    assert "1 missing" in shown
+    assert "text → video   1 among 1" in shown
+    assert "go together" in vsearch(*asked[:-1], code=2).stderr

@@ -80,3 +80,12 @@ def test_the_protocol_and_what_was_left_out_are_told(tmp_path: Path) -> None:
     )
     assert (report.videos, report.missing, report.unusable) == (1, 1, 1)
     assert (report.space, report.fps, report.pooler) == ("fake", 1.0, "mean")
+
+
+def test_a_caption_of_several_moments_is_one_query(tmp_path: Path) -> None:
+    row = {"path": "both.mp4", "caption": "blue"}
+    moments = ({"start": 0, "end": 1}, {"start": 4, "end": 8})
+    report = measured(tmp_path, *(row | moment for moment in moments))
+    assert report.captions == 1
+    assert {task.name: task.queries for task in report.tasks}["text → video"] == 1
+    assert figures(report)["text → moment in its video"]["R1@0.7"] == 1

@@ -69,3 +69,16 @@ def test_a_set_without_videos_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "set.jsonl")
     with pytest.raises(DatasetError, match="cannot be read"):
         read(tmp_path / "nowhere.jsonl")
+
+
+def test_odd_line_ends_within_a_caption_are_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text(
+        json.dumps({"path": "clips/a.mp4", "caption": "one\u2028two"}, ensure_ascii=False), "utf-8"
+    )
+    assert read(tmp_path / "set.jsonl").items[0].caption == "one\u2028two"
+
+
+def test_a_csv_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set.csv").write_text("path,caption\nclips/a.mp4," + "x" * 200_000)
+    with pytest.raises(DatasetError, match="is no CSV"):
+        read(tmp_path / "set.csv")
