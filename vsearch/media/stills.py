@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_MAX_PIXELS = 2**27  # of a query picture
+_MAX_PIXELS = 2**25  # of a query picture as it is decoded: over 33 million
+_ENOUGH = (1024, 1024)  # a JPEG is decoded no larger than it need be for this
 # what people have; left out is what makes Pillow start another program, as EPS does
 _FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _QUALITY = 82  # of JPEG: no artefacts to be seen at a thumbnail's size
@@ -46,6 +47,7 @@ def read_picture(path: Path) -> Images:
     Of an animation, the first frame.
     """
     with _explained(path), _opened(path) as picture:
+        picture.draft("RGB", _ENOUGH)
         if picture.width * picture.height > _MAX_PIXELS:
             raise TooLargeError(_too_large(path))
         return np.array(_on_white(ImageOps.exif_transpose(picture)))

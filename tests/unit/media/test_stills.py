@@ -86,6 +86,15 @@ def test_too_many_pixels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_picture(tmp_path / "a.png")
 
 
+def test_a_large_photo_is_decoded_no_larger_than_need_be(tmp_path: Path) -> None:
+    photo = Image.new("RGB", (8400, 6200), RED)
+    photo.save(tmp_path / "a.jpg", exif=Image.Exif())
+    assert read_picture(tmp_path / "a.jpg").shape == (1550, 2100, 3)
+    photo.save(tmp_path / "a.png", compress_level=1)
+    with pytest.raises(TooLargeError, match="33 million"):
+        read_picture(tmp_path / "a.png")
+
+
 def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("words")
     Image.effect_noise((64, 64), 50).save(tmp_path / "whole.png")
