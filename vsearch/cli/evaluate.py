@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsearch.cli.manage import run_index
-from vsearch.cli.options import shared
+from vsearch.cli.options import SheetPath, shared
 from vsearch.cli.render import plural, print_json, printable, table
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from vsearch.evaluation.benchmark import Report, Task
     from vsearch.evaluation.datasets import Dataset
     from vsearch.evaluation.metrics import Measure
+    from vsearch.library import Library
 
+SHOWN = 50  # failures on the page
 COUNTED = ("MdR",)  # in places; all other measures are shares
 
 
@@ -35,6 +37,9 @@ COUNTED = ("MdR",)  # in places; all other measures are shares
     help="With --format: the folder of its videos.",
 )
 @click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
+@click.option(
+    "--sheet", type=SheetPath(), metavar="FILE", help="Also write the failures to this HTML page."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared
 @click.pass_obj
@@ -44,6 +49,7 @@ def evaluate(
     published: str | None,
     videos: Path | None,
     fps: float | None,
+    sheet: Path | None,
     as_json: bool,
 ) -> None:
     """Measure the search on captioned clips.
@@ -61,8 +67,10 @@ def evaluate(
     with options.open(create=True, fps=fps) as library:
         run_index(library, tuple(map(str, paths(dataset.items))), quiet=True)
         report = measure(library, dataset)
+        if sheet is not None:
+            _write_failures(sheet, library, report)
     if as_json:
-        print_json(asdict(report))
+        print_json(_plain(report))
     else:
         _show(report)
 
@@ -75,6 +83,25 @@ def _dataset(file: Path, name: str | None, videos: Path | None) -> Dataset:
     if name is None or videos is None:
         return datasets.read(file)
     return published.read(name, file, videos)
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    failures = [{**asdict(failure), "path": str(failure.path)} for failure in report.failures]
+    return {**asdict(report), "failures": failures}
+
+
+def _write_failures(sheet: Path, library: Library, report: Report) -> None:
+    """A page that shows for each failure the right video, and what came before it."""
+    from vsearch.cli.sheet import Section, write_sheet
+
+    sections = []
+    for failure in report.failures[:SHOWN]:
+        right = library.search(failure.caption, k=1, videos=[str(failure.path)])
+        before = library.search(failure.caption, k=min(failure.rank, 4), per_video=1)
+        others = [moment for moment in before if moment.video.path != failure.path]
+        title = f"{failure.caption} (right: the first picture, found at place {failure.rank})"
+        sections.append(Section(title, [*right, *others]))
+    write_sheet(sheet, library, sections)
 
 
 def _show(report: Report) -> None:

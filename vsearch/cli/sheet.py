@@ -60,7 +60,7 @@ class Section:
 def write_sheet(path: Path, library: Library, sections: Sequence[Section]) -> None:
     """Write the page, with a thumbnail of each moment's best frame. Raises OSError."""
     body = "\n".join(_section(library, section) for section in sections)
-    title = _safe(", ".join(section.query for section in sections) or "vsearch")
+    title = _safe(", ".join(section.query for section in sections[:3]) or "vsearch")
     page = PAGE.format(begin=PAGE_BEGINS.decode(), title=title, sections=body)
     path.write_text(page, encoding="utf-8")
 

@@ -32,6 +32,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A caption whose video did not come first."""
+
+    caption: str
+    path: Path
+    rank: int  # of the best right answer, from 1
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was measured, on what, and how."""
 
@@ -45,6 +54,7 @@ class Report:
     fps: float
     pooler: str
     tasks: tuple[Task, ...]
+    failures: tuple[Failure, ...]  # of text → video, the worst first
 
 
 def evaluate(library: Library, dataset: Dataset) -> Report:
@@ -78,7 +88,17 @@ def evaluate(library: Library, dataset: Dataset) -> Report:
         library.settings.fps,
         info.pooler or "",
         tuple(tasks),
+        _failures(asked, scores, relevant),
     )
+
+
+def _failures(items: Sequence[Item], scores: Scores, relevant: Relevant) -> tuple[Failure, ...]:
+    found = [
+        Failure(item.caption, item.path, int(metrics.ranks(*row)[0]))
+        for item, *row in zip(items, scores, relevant, strict=True)
+    ]
+    wrong = (failure for failure in found if failure.rank > 1)
+    return tuple(sorted(wrong, key=lambda failure: -failure.rank))
 
 
 def best_segments(queries: Matrix, segments: Sequence[Matrix]) -> Scores:

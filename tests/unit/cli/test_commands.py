@@ -314,7 +314,7 @@ def test_an_empty_library_says_that_it_is_empty(vsearch: Vsearch, videos: Path) 
 def test_evaluate_prints_figures_and_leaves_the_library_alone(
     vsearch: Vsearch, videos: Path, tmp_path: Path
 ) -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"path": "videos/green.mp4", "caption": "green"},
         {"path": "videos/red then blue.mp4", "caption": "blue", "start": 4, "end": 8},
     ]
@@ -324,7 +324,15 @@ def test_evaluate_prints_figures_and_leaves_the_library_alone(
     assert "text → moment in its video   1 among 1" in shown
     found = json.loads(vsearch("evaluate", "set.jsonl", "--json").stdout)
     assert found["tasks"][0]["measures"][0] == {"name": "R@1", "value": 1, "low": 1, "high": 1}
+    assert found["failures"] == []
     assert not (tmp_path / "indexes" / "default").exists()
+    rows[0]["caption"] = "blue <b>"
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = json.loads(vsearch("evaluate", "set.jsonl", "--json", "--sheet", "wrong.html").stdout)
+    assert found["failures"][0]["path"] == str(videos / "green.mp4")
+    page = (tmp_path / "wrong.html").read_text()
+    assert "blue &lt;b&gt; (right: the first picture, found at place 2)" in page
+    assert page.count("<img") == 2
     assert "cannot be read" in vsearch("evaluate", videos / "green.mp4", code=1).stderr
 
 

@@ -42,7 +42,9 @@ def test_what_a_model_knows_counts_and_what_it_mistakes_does_not(tmp_path: Path)
     blue = {"path": "both.mp4", "caption": "blue"}
     assert figures(measured(tmp_path, green, blue))["text → video"]["R@1"] == 1
     wrong = {"path": "green.mp4", "caption": "purple"}
-    assert figures(measured(tmp_path, wrong, blue))["text → video"]["R@1"] == 0.5
+    report = measured(tmp_path, wrong, blue)
+    assert figures(report)["text → video"]["R@1"] == 0.5
+    assert [(one.caption, one.rank) for one in report.failures] == [("purple", 2)]
 
 
 def test_equal_captions_and_one_group_are_right_answers(tmp_path: Path) -> None:
