@@ -23,6 +23,7 @@ class Settings:
     """How a library is made and searched."""
 
     model: str = "builtin"  # name or name:argument
+    text_model: str = ""  # whose words to search with; none: the model's own
     device: str = "auto"  # auto, cpu, cuda or mps
     fps: float = 1.0  # frames sampled a second
     pooler: str = "mean"
@@ -34,6 +35,8 @@ class Settings:
             value: object = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise SettingsError(f"{name} must be a name, not {value!r}")
+        if not isinstance(self.text_model, str):
+            raise SettingsError(f"text_model must be a name, not {self.text_model!r}")
         rate: object = self.fps
         if not isinstance(rate, int | float) or not 0.01 <= self.fps <= 60:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
@@ -44,6 +47,14 @@ class Settings:
 def library_path(flag: str | os.PathLike[str] | None = None) -> Path:
     """The library's folder: the flag, else VSEARCH_LIBRARY, else indexes/default here."""
     return Path(flag or os.environ.get("VSEARCH_LIBRARY") or DEFAULT_LIBRARY).expanduser()
+
+
+def cache_folder() -> Path:
+    """Where this user's programs keep what can be made anew; $VSEARCH_CACHE beats the custom."""
+    if named := os.environ.get("VSEARCH_CACHE"):
+        return Path(named).expanduser()
+    custom = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(custom or "~/.cache").expanduser() / "vsearch"
 
 
 def load(library: Path, flags: Mapping[str, Any]) -> Settings:
@@ -73,7 +84,12 @@ def save(library: Path, settings: Settings) -> None:
     Not the device, which is this machine's, and files of a model by their whole path. Raises
     SettingsError for a name that no text file can hold.
     """
-    settings = replace(settings, model=_absolute(settings.model), device=Settings().device)
+    settings = replace(
+        settings,
+        model=_absolute(settings.model),
+        text_model=_absolute(settings.text_model),
+        device=Settings().device,
+    )
     if (library / FILE).exists() and replace(load_file(library), device="auto") == settings:
         return  # whoever wrote it may have left comments
     lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.named import named
+from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import (
     DamagedLibraryError,
     LibraryError,
@@ -21,6 +23,7 @@ from vsearch.errors import (
     QueryError,
     SpaceMismatchError,
 )
+from vsearch.plugins import encoder as make_encoder
 from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import Engine
@@ -71,6 +74,7 @@ class Library:
         """Use `Library.open`. `resample` indexes anew what was sampled at another rate."""
         self.path, self.settings = path, settings
         self._encoder, self._resample = encoder, resample
+        self._words: Encoder | None = None
         self._lock = threading.RLock()  # makes the parts
         self._catalog = catalog
         self._features = FeatureStore(path / "features")
@@ -83,6 +87,7 @@ class Library:
         *,
         create: bool = True,
         model: str | None = None,
+        text_model: str | None = None,
         device: str | None = None,
         fps: float | None = None,
         pooler: str | None = None,
@@ -91,7 +96,8 @@ class Library:
     ) -> Self:
         """Open the library in a folder, made if need be, or the default one.
 
-        `encoder` stands in for the model that the settings name. Settings that are None come from
+        `encoder` stands in for the model that the settings name; `text_model` names another one
+        whose words fit its pictures ("" for none). Settings that are None come from
         VSEARCH_* variables, the library's vsearch.toml or the defaults. Raises NoLibraryError
         (when it may not be created), NewerLibraryError, DamagedLibraryError and SettingsError.
         """
@@ -106,6 +112,7 @@ class Library:
                 "index FOLDER`"
             )
         flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
+        flags["text_model"] = text_model
         settings = config.load(folder, flags)
         catalog = Catalog.open(folder / CATALOG, create=create)
         return cls(folder, catalog, settings, encoder, resample=fps is not None)
@@ -308,12 +315,25 @@ class Library:
 
     @property
     def encoder(self) -> Encoder:
-        """The model that the settings name. Raises ModelError."""
+        """The model of pictures, and of words where no other is named for them.
+
+        Raises ModelError; what the other model raises is raised when words are encoded.
+        """
+        settings = self.settings
+        if not settings.text_model:
+            return self._pictures
+        with self._lock:
+            if self._words is None:
+                load = partial(make_encoder, settings.text_model, settings.device)
+                self._words = TextTower(self._pictures, settings.text_model, load)
+            return self._words
+
+    @property
+    def _pictures(self) -> Encoder:
+        """The model that the settings name: what indexes. Raises ModelError."""
         with self._lock:
             if self._encoder is None:
-                name, _, argument = self.settings.model.partition(":")
-                made = resolve("encoders", name)(argument, device=self.settings.device)
-                self._encoder = made
+                self._encoder = make_encoder(self.settings.model, self.settings.device)
             return self._encoder
 
     def _parts(self) -> Parts:
@@ -322,7 +342,7 @@ class Library:
         with self._lock:
             pooler = resolve("poolers", self.settings.pooler)()
             detector = resolve("shots", self.settings.shots)
-            return Parts(self.encoder, pooler, detector, self.settings.fps)
+            return Parts(self._pictures, pooler, detector, self.settings.fps)
 
     def _parts_to_index(self) -> Parts:
         """Those that fit what the library holds; what an empty one is given becomes its own."""
@@ -339,10 +359,10 @@ class Library:
         return parts
 
     def _same_space(self, space: Space) -> None:
-        if self.encoder.space != space:
+        if self._pictures.space != space:
             raise SpaceMismatchError(
                 f"{self.path} was indexed with {space.name}, but the model {self.settings.model} "
-                f"is {self.encoder.space.name}: name the one that the library was made with by "
+                f"is {self._pictures.space.name}: name the one that the library was made with by "
                 "--model, or use another --library"
             )
 

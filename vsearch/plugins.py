@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vsearch.errors import MissingExtraError, UnknownPluginError
+
+if TYPE_CHECKING:
+    from vsearch.protocols import Encoder
 
 Group: TypeAlias = Literal["encoders", "poolers", "indexes", "shots"]
 NOUNS = {"encoders": "model", "poolers": "pooler", "indexes": "index", "shots": "shot detector"}
@@ -39,3 +42,10 @@ def resolve(group: Group, name: str) -> type[Any]:
             "pip install 'vsearch[models]'"
         ) from error
     return loaded
+
+
+def encoder(model: str, device: str) -> Encoder:
+    """The model that `name` or `name:argument` means. Raises ModelError."""
+    name, _, argument = model.partition(":")
+    made: Encoder = resolve("encoders", name)(argument, device=device)
+    return made

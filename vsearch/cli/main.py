@@ -32,7 +32,8 @@ def cli(verbose: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "vsearch.encoders.text_tower"):  # of these what is odd, and no more
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 for command in (*manage.COMMANDS, search.search, evaluate.evaluate, demo.demo):

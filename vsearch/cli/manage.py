@@ -164,6 +164,7 @@ def info(options: Options, as_json: bool) -> None:
             {
                 "library": str(found.path),
                 "model": settings.model,
+                "text_model": settings.text_model or None,
                 "space": space,
                 "dim": found.space.dim if found.space else None,
                 "speaks_text": found.space.speaks_text if found.space else None,
@@ -177,10 +178,12 @@ def info(options: Options, as_json: bool) -> None:
             }
         )
         return
+    words = [(f"words     {printable(settings.text_model)}",)] if settings.text_model else []
     table(
         [
             (f"library   {printable(str(found.path))}",),
             (f"model     {printable(settings.model)} ({space or 'nothing indexed yet'})",),
+            *words,
             (f"videos    {found.videos}, {length(found.seconds)} in all",),
             (f"segments  {found.segments}, pooled by {found.pooler or '–'}",),
             (f"frames    {found.frames}, {settings.fps:g} a second",),

@@ -24,6 +24,7 @@ class Options:
 
     library: str | None = None
     model: str | None = None
+    text_model: str | None = None
     device: str | None = None
 
     def open(self, *, create: bool = False, fps: float | None = None) -> Library:
@@ -31,12 +32,17 @@ class Options:
         from vsearch.library import Library  # deferred: --help needs no library
 
         return Library.open(
-            self.library, create=create, model=self.model, device=self.device, fps=fps
+            self.library,
+            create=create,
+            model=self.model,
+            text_model=self.text_model,
+            device=self.device,
+            fps=fps,
         )
 
 
 def shared(command: F) -> F:
-    """Give a command --library, --model and --device; what stands before it holds as well."""
+    """Give a command --library, --model and so on; what stands before it holds as well."""
     for option in reversed(SHARED):
         command = option(command)
     return command
@@ -65,6 +71,12 @@ SHARED: tuple[Callable[[Any], Any], ...] = (
         metavar="NAME",
         help="builtin, openclip:ARCH/TAG or cnn:NAME; see `vsearch models`.  "
         "[default: the library's]",
+    ),
+    _option(
+        "--text-model",
+        metavar="NAME",
+        help="Take words as this model does, pictures as --model does: openclip:ViT-B-16/openai "
+        "goes with builtin.  [default: the library's, or none]",
     ),
     _option(
         "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where the model runs."

@@ -71,7 +71,7 @@ def search(
     with options.open() as library:
         found = library.search(query, k=k, per_video=per_video)
         took = time.perf_counter() - began
-        space = library.space
+        space, text_model = library.space, library.settings.text_model
         if sheet is not None:
             from vsearch.cli.sheet import Section, write_sheet
 
@@ -81,6 +81,7 @@ def search(
             {
                 "query": str(query),
                 "space": space.name if space else None,
+                **({"text_model": text_model} if text_model else {}),
                 "took_ms": round(took * 1000, 1),
                 "results": [moment_json(rank, moment) for rank, moment in enumerate(found, 1)],
             }

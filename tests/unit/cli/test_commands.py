@@ -7,51 +7,22 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
 from fakes import FakeEncoder
-from synth import BLUE, GREEN, RED, Scene, make_video
-from vsearch.cli.main import main
+from synth import GREEN, RED, Scene, make_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from running import Vsearch
 
     from vsearch.types import Images, Matrix
 
-    Vsearch = Callable[..., "Done"]
-
 pytestmark = pytest.mark.usefixtures("fake_model")
-
-
-@dataclass
-class Done:
-    """What a command printed."""
-
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def vsearch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Vsearch:
-    """Runs the command, in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str | Path, code: int = 0) -> Done:
-        monkeypatch.setattr(sys, "argv", ["vsearch", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        done = Done(*capsys.readouterr())
-        assert end.value.code == code, done.stderr
-        return done
-
-    return run
 
 
 def test_the_command_is_a_process_like_any_other(tmp_path: Path, videos: Path) -> None:
@@ -64,15 +35,6 @@ def test_the_command_is_a_process_like_any_other(tmp_path: Path, videos: Path) -
     found = run("search", "green", "-k", "1")
     assert found.stdout.endswith("green.mp4\n")
     assert found.stderr == ""
-
-
-@pytest.fixture
-def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    make_video(folder / "red then blue.mp4", [Scene(RED, 4), Scene(BLUE, 4)])
-    make_video(folder / "green.mp4", [Scene(GREEN, 3)])
-    return folder
 
 
 def test_index_then_search_as_a_person_sees_it(vsearch: Vsearch, videos: Path) -> None:
