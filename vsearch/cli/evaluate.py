@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.figures import show_comparison, show_report, show_robustness
 from vsearch.cli.manage import run_index
 from vsearch.cli.options import SheetPath, shared
-from vsearch.cli.render import plural, print_json, printable, table
+from vsearch.cli.render import print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vsearch.cli.options import Options
-    from vsearch.evaluation.benchmark import Report, Task
+    from vsearch.evaluation.benchmark import Report
     from vsearch.evaluation.datasets import Dataset
-    from vsearch.evaluation.metrics import Measure
     from vsearch.library import Library
 
 SHOWN = 50  # failures on the page
-COUNTED = ("MdR",)  # in places; all other measures are shares
+SCRATCH = Path("indexes", "evaluation")
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--format",
     "published",
@@ -36,7 +41,21 @@ COUNTED = ("MdR",)  # in places; all other measures are shares
     type=click.Path(path_type=Path, file_okay=False),
     help="With --format: the folder of its videos.",
 )
-@click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
+@click.option("--robust", is_flag=True, help="Also: what is lost when people type otherwise.")
+@click.option(
+    "--own",
+    is_flag=True,
+    help="Instead of FILE: what subtitles and file names say of the library's videos, to compare "
+    "poolers, frame rates and models on.",
+)
+@click.option(
+    "--models", metavar="NAME,…", help="With --own: index with these as well, beside the library."
+)
+@click.option(
+    "--fps",
+    type=float,
+    help="Frames sampled a second; with --own a further rate.  [default: the library's, or 1]",
+)
 @click.option(
     "--sheet", type=SheetPath(), metavar="FILE", help="Also write the failures to this HTML page."
 )
@@ -45,34 +64,30 @@ COUNTED = ("MdR",)  # in places; all other measures are shares
 @click.pass_obj
 def evaluate(
     options: Options,
-    file: Path,
+    file: Path | None,
     published: str | None,
     videos: Path | None,
+    robust: bool,
+    own: bool,
+    models: str | None,
     fps: float | None,
     sheet: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure the search on captioned clips.
+    """Measure the search on captioned clips, or choices on your own videos.
 
     FILE is .jsonl or .csv with path and caption, and where they are known start, end (seconds) and
     group. The clips go into a library of their own, indexes/evaluation/NAME, unless --library says
     otherwise.
     """
-    from vsearch.evaluation.benchmark import evaluate as measure  # deferred: --help needs no numpy
-    from vsearch.evaluation.datasets import paths
-
-    dataset = _dataset(file, published, videos)
-    if options.library is None:
-        options = replace(options, library=str(Path("indexes", "evaluation", dataset.name)))
-    with options.open(create=True, fps=fps) as library:
-        run_index(library, tuple(map(str, paths(dataset.items))), quiet=True)
-        report = measure(library, dataset)
-        if sheet is not None:
-            _write_failures(sheet, library, report)
-    if as_json:
-        print_json(_plain(report))
+    if own:
+        if file or published or videos or robust or sheet:
+            raise click.UsageError("--own goes with --models, --fps and --json only")
+        _compare(options, (models or "").split(","), fps, as_json)
+    elif file is None or models:
+        raise click.UsageError("name a FILE of captions, or --own (with --models if you like)")
     else:
-        _show(report)
+        _measure(options, _dataset(file, published, videos), fps, robust, sheet, as_json)
 
 
 def _dataset(file: Path, name: str | None, videos: Path | None) -> Dataset:
@@ -83,6 +98,80 @@ def _dataset(file: Path, name: str | None, videos: Path | None) -> Dataset:
     if name is None or videos is None:
         return datasets.read(file)
     return published.read(name, file, videos)
+
+
+def _measure(
+    options: Options,
+    dataset: Dataset,
+    fps: float | None,
+    robust: bool,
+    sheet: Path | None,
+    as_json: bool,
+) -> None:
+    """Index what the set names, ask for all of it, and tell."""
+    from vsearch.evaluation.benchmark import evaluate as measure  # deferred: brings numpy
+    from vsearch.evaluation.datasets import paths
+    from vsearch.evaluation.robustness import robustness
+
+    if options.library is None:
+        options = replace(options, library=str(SCRATCH / dataset.name))
+    with options.open(create=True, fps=fps) as library:
+        run_index(library, tuple(map(str, paths(dataset.items))), quiet=True)
+        report = measure(library, dataset)
+        variants = robustness(library, dataset) if robust else []
+        if sheet is not None:
+            _write_failures(sheet, library, report)
+    if as_json:
+        print_json(_plain(report) | {"robustness": [asdict(one) for one in variants]})
+        return
+    show_report(report)
+    if variants:
+        show_robustness(variants)
+
+
+def _compare(options: Options, models: list[str], fps: float | None, as_json: bool) -> None:
+    """Make a set of what is known of the library's videos, and compare on it."""
+    from vsearch.evaluation.comparison import check, compare  # deferred: brings numpy
+    from vsearch.evaluation.own import own_set
+    from vsearch.evaluation.protocol import protocol
+
+    with ExitStack() as stack:
+        library = stack.enter_context(options.open())
+        videos = library.videos()
+        own = own_set(library.path.name, [video.path for video in videos])
+        beside = [stack.enter_context(one) for one in _scratch(options, library, models, fps)]
+        for one in (library, *beside):
+            check(one)
+        for one in beside:
+            run_index(one, tuple(str(video.path) for video in videos), quiet=True)
+        comparison = compare([library, *beside], own.dataset)
+        made = protocol(library, videos, "own")
+    if as_json:
+        sources = {"sources": [asdict(source) for source in own.sources], "unread": own.unread}
+        about = {"library": str(library.path), "protocol": asdict(made)}
+        print_json(about | sources | asdict(comparison))
+    else:
+        show_comparison(own, made, comparison)
+
+
+def _scratch(
+    options: Options, library: Library, models: list[str], fps: float | None
+) -> Iterator[Library]:
+    """Libraries for what this one does not hold; one of an earlier run is used again."""
+    settings = library.settings
+    asked = [(model.strip(), settings.fps) for model in models if model.strip()]
+    asked += [(settings.model, fps)] if fps is not None else []
+    for model, rate in dict.fromkeys(asked):
+        if (model, rate) != (settings.model, settings.fps):
+            folder = SCRATCH / _folder_name(library.path, model, rate)
+            yield replace(options, library=str(folder), model=model).open(create=True, fps=rate)
+
+
+def _folder_name(library: Path, model: str, rate: float) -> str:
+    """For a person to recognise, and different for every library, model and rate."""
+    digest = hashlib.sha256(f"{library.absolute()}\n{model}\n{rate}".encode()).hexdigest()[:8]
+    words = re.sub(r"[^A-Za-z0-9]+", "-", f"{library.name} {model} {rate:g}").strip("-")
+    return f"own-{words[:60]}-{digest}"
 
 
 def _plain(report: Report) -> dict[str, Any]:
@@ -102,30 +191,3 @@ def _write_failures(sheet: Path, library: Library, report: Report) -> None:
         title = f"{failure.caption} (right: the first picture, found at place {failure.rank})"
         sections.append(Section(title, [*right, *others]))
     write_sheet(sheet, library, sections)
-
-
-def _show(report: Report) -> None:
-    rows = [
-        ("captions", f"{report.captions} of {plural(report.videos, 'video')} ({report.dataset})"),
-        ("model", f"{printable(report.model)} ({report.space})"),
-        ("frames", f"{report.fps:g} a second, segments pooled by {report.pooler}"),
-        ("score", "a video's best segment; 95 % bootstrap intervals over the queries"),
-    ]
-    if report.missing or report.unusable:
-        rows.insert(1, ("left out", f"{report.missing} missing, {report.unusable} unusable"))
-    for name, value in rows:
-        click.echo(f"{name:<9} {value}")
-    for task in report.tasks:
-        _show_task(task)
-
-
-def _show_task(task: Task) -> None:
-    click.echo(f"\n{click.style(task.name, bold=True)}   {task.queries} among {task.answers}")
-    rows = [("", *(each.name for each in task.measures))]
-    rows.append(("", *(_figure(each, each.value) for each in task.measures)))
-    rows.append(("95 %", *(f"{_figure(m, m.low)}–{_figure(m, m.high)}" for m in task.measures)))
-    table(rows, right="l" + "r" * len(task.measures))
-
-
-def _figure(measure: Measure, value: float) -> str:
-    return f"{value:g}" if measure.name in COUNTED else f"{100 * value:.1f}"

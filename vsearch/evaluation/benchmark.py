@@ -10,6 +10,8 @@ import numpy as np
 from vsearch.errors import DatasetError
 from vsearch.evaluation import metrics
 from vsearch.evaluation.datasets import paths
+from vsearch.evaluation.protocol import protocol
+from vsearch.evaluation.trial import best_segments, first_ranks, scores, trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from vsearch.evaluation.datasets import Dataset, Item
     from vsearch.evaluation.metrics import Measure, Relevant, Scores
+    from vsearch.evaluation.protocol import Protocol
+    from vsearch.evaluation.trial import Trial
     from vsearch.library import Library
     from vsearch.types import Matrix, Span, Video
 
@@ -49,10 +53,7 @@ class Report:
     videos: int
     missing: int
     unusable: int  # files that could not be indexed
-    model: str
-    space: str  # model and digest of its weights
-    fps: float
-    pooler: str
+    protocol: Protocol
     tasks: tuple[Task, ...]
     failures: tuple[Failure, ...]  # of text → video, the worst first
 
@@ -63,73 +64,40 @@ def evaluate(library: Library, dataset: Dataset) -> Report:
     Captions that are equal, and videos of one group, are right answers to each other. Raises
     DatasetError if no video is in the library and NoTextError if its model knows no words.
     """
+    items, case = prepared(library, dataset)
+    segments = [library.segments(video)[1] for video in case.videos]
+    found = scores(case.captions, library.encoder, segments)
+    tasks = [
+        _task("text → video", found, case.relevant),
+        _task("video → text", found.T, case.relevant.T),
+    ]
+    tasks += _clips(items, case.videos, segments)
+    tasks += _moments(library, items)
+    return Report(
+        dataset.name,
+        len(case.asked),
+        len(case.videos),
+        len(dataset.missing),
+        len(paths(dataset.items)) - len(case.videos),
+        protocol(library, case.videos, dataset.split),
+        tuple(tasks),
+        _failures(case, found),
+    )
+
+
+def prepared(library: Library, dataset: Dataset) -> tuple[list[Item], Trial]:
+    """The items whose videos are in the library, and what is asked. Raises DatasetError."""
     known = {video.path: video for video in library.videos()}
     items = [item for item in dataset.items if item.path in known]
     if not items:
         raise DatasetError(f"{dataset.name}: none of its videos is in the library")
-    videos = [known[path] for path in paths(items)]
-    segments = [library.segments(video)[1] for video in videos]
-    asked = _queries(items)
-    texts = library.encoder.encode_texts([item.caption for item in asked])
-    scores = best_segments(texts, segments)
-    relevant = _relevance(asked, [video.path for video in videos])
-    tasks = [_task("text → video", scores, relevant), _task("video → text", scores.T, relevant.T)]
-    tasks += _clips(items, videos, segments)
-    tasks += _moments(library, items, known)
-    info = library.info()
-    return Report(
-        dataset.name,
-        len(asked),
-        len(videos),
-        len(dataset.missing),
-        len(paths(dataset.items)) - len(videos),
-        library.settings.model,
-        info.space.name if info.space else "",
-        library.settings.fps,
-        info.pooler or "",
-        tuple(tasks),
-        _failures(asked, scores, relevant),
-    )
+    return items, trial(items, [known[path] for path in paths(items)])
 
 
-def _failures(items: Sequence[Item], scores: Scores, relevant: Relevant) -> tuple[Failure, ...]:
-    found = [
-        Failure(item.caption, item.path, int(metrics.ranks(*row)[0]))
-        for item, *row in zip(items, scores, relevant, strict=True)
-    ]
-    wrong = (failure for failure in found if failure.rank > 1)
+def _failures(case: Trial, found: Scores) -> tuple[Failure, ...]:
+    pairs = zip(case.asked, first_ranks(found, case.relevant).tolist(), strict=True)
+    wrong = [Failure(item.caption, item.path, rank) for item, rank in pairs if rank > 1]
     return tuple(sorted(wrong, key=lambda failure: -failure.rank))
-
-
-def best_segments(queries: Matrix, segments: Sequence[Matrix]) -> Scores:
-    """A video scores as its best segment: (Q, D) and V times (S, D) -> (Q, V)."""
-    return np.stack([(queries @ rows.T).max(axis=1) for rows in segments], axis=1)
-
-
-def _queries(items: Sequence[Item]) -> list[Item]:
-    """Each caption once, however many moments of its video are right for it."""
-    timed = {(item.path, item.caption, item.group): item for item in items if item.span}
-    return [item for item in items if not item.span] + list(timed.values())
-
-
-def _relevance(items: Sequence[Item], videos: Sequence[Path]) -> Relevant:
-    """Which video is right for which caption: bool (captions, videos)."""
-    labels = [_labels(item) for item in items]
-    column = {path: index for index, path in enumerate(videos)}
-    columns: dict[str, set[int]] = {}  # the videos that a label is right for
-    for item, names in zip(items, labels, strict=True):
-        for name in names:
-            columns.setdefault(name, set()).add(column[item.path])
-    relevant = np.zeros((len(items), len(videos)), np.bool_)
-    for row, names in zip(relevant, labels, strict=True):
-        row[list(set().union(*(columns[name] for name in names)))] = True
-    return relevant
-
-
-def _labels(item: Item) -> set[str]:
-    """What makes another item as right as this one."""
-    words = {f"words {' '.join(item.caption.casefold().split())}", f"path {item.path}"}
-    return words if item.group is None else words | {f"group {item.group}"}
 
 
 def _clips(
@@ -145,12 +113,12 @@ def _clips(
     if not len(asking):
         return []
     means = np.stack([rows.mean(axis=0) for rows in segments])
-    scores = best_segments(means[asking], segments)
-    scores[np.arange(len(asking)), asking] = -np.inf  # not itself
-    return [_task("clip → clip", scores, same[asking])]
+    found = best_segments(means[asking], segments)
+    found[np.arange(len(asking)), asking] = -np.inf  # not itself
+    return [_task("clip → clip", found, same[asking])]
 
 
-def _moments(library: Library, items: Sequence[Item], known: dict[Path, Video]) -> list[Task]:
+def _moments(library: Library, items: Sequence[Item]) -> list[Task]:
     """The first moment for each caption that has a time: in its video, and in all of them."""
     timed = [item for item in items if item.span is not None]
     truth: dict[tuple[Path, str], list[Span]] = {}
@@ -167,7 +135,7 @@ def _moments(library: Library, items: Sequence[Item], known: dict[Path, Video]) 
         Task(
             "text → moment in all videos",
             len(truth),
-            len(known),
+            library.info().videos,
             tuple(metrics.moments(anywhere, right)),
         ),
     ]
@@ -179,6 +147,6 @@ def _first(library: Library, caption: str, path: Path, where: Sequence[str]) -> 
     return best.span if best is not None and best.video.path == path else None
 
 
-def _task(name: str, scores: Scores, relevant: Relevant) -> Task:
-    queries, answers = scores.shape
-    return Task(name, queries, answers, tuple(metrics.retrieval(scores, relevant)))
+def _task(name: str, found: Scores, relevant: Relevant) -> Task:
+    queries, answers = found.shape
+    return Task(name, queries, answers, tuple(metrics.retrieval(found, relevant)))

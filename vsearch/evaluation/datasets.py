@@ -36,6 +36,7 @@ class Dataset:
     name: str
     items: tuple[Item, ...]
     missing: tuple[Path, ...]
+    split: str = "all"  # of a published set
 
 
 def read(path: Path) -> Dataset:

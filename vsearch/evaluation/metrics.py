@@ -65,6 +65,15 @@ def moments(found: Sequence[Span | None], truth: Sequence[Sequence[Span]]) -> li
     return [*measures, measure("mIoU", overlap)]
 
 
+def shares(first: Ranks) -> dict[str, Values]:
+    """What R@1, R@5 and MRR are the means of, from the rank of each first right answer.
+
+    `first` is (T, Q): each query tried T times, which are averaged.
+    """
+    values = {"R@1": first <= 1, "R@5": first <= 5, "MRR": 1 / first}
+    return {name: each.mean(axis=0, dtype=np.float64) for name, each in values.items()}
+
+
 def ranks(scores: npt.NDArray[np.float32], relevant: npt.NDArray[np.bool_]) -> Ranks:
     """The ranks of the relevant ones among scores (N,), ascending."""
     order = np.lexsort((relevant, -scores))

@@ -18,9 +18,12 @@ didemo        test_data.json: [{video, description, times, num_segments}]. Hendr
               annotators; usual is Rank@1 and mIoU over the best three of four of them, where here
               the one that fits best counts.
 didemo-paragraphs
-              The same file; all sentences of a video are one query. The usual retrieval.
+              The same file; all sentences of a video are one query. The usual retrieval: those
+              1,004 of the 1,037 videos that test_list.txt names, an id a line, where it lies beside
+              the file (github.com/albanie/collaborative-experts, misc/datasets/didemo).
 activitynet   val_1.json: {id: {duration, timestamps, sentences}}. Krishna et al., ICCV 2017,
-              cs.stanford.edu/people/ranjaykrishna/densevid. Usual: R1@tIoU of moments in the video.
+              cs.stanford.edu/people/ranjaykrishna/densevid. Usual: R1@tIoU of moments in the video;
+              val_2.json is other sentences on the same videos. Ids are v_…, file names often not.
 activitynet-paragraphs
               The same file; all sentences of a video are one query (Zhang et al., ECCV 2018). The
               usual retrieval: 4,917 videos.
@@ -95,7 +98,7 @@ def read(name: str, annotations: Path, videos: Path) -> Dataset:
     if not items:
         raise DatasetError(f"{annotations}: none of the videos that it names is in {videos}")
     missing = tuple(videos.absolute() / video for video, path in paths.items() if path is None)
-    return Dataset(name, items, missing)
+    return Dataset(name, items, missing, SPLITS.get(name, annotations.name))
 
 
 def _by_stem(videos: Path) -> dict[str, Path]:
@@ -105,9 +108,15 @@ def _by_stem(videos: Path) -> dict[str, Path]:
 
 
 def _path(video: str, index: Mapping[str, Path]) -> Path | None:
-    """The file of an id. DiDeMo's ids have a suffix, which need not be that of the file."""
+    """The file of an id, under one of the names that are usual for it.
+
+    DiDeMo's ids have a suffix, which need not be that of the file; ActivityNet's begin with v_,
+    which many of those who hand the videos on leave out.
+    """
     bare = PurePath(video)
-    return index.get(video) or (index.get(bare.stem) if bare.suffix.lower() in SUFFIXES else None)
+    names = [video, video.removeprefix("v_")]
+    names += [bare.stem] if bare.suffix.lower() in SUFFIXES else []
+    return next((index[name] for name in names if name in index), None)
 
 
 def _items(caption: Caption, path: Path | None) -> Iterator[Item]:
@@ -165,6 +174,14 @@ def _didemo(path: Path) -> Iterator[Caption]:
         yield _caption(where, row["video"], row["description"], windows, length)
 
 
+def _didemo_retrieval(path: Path) -> Iterator[Caption]:
+    captions, split = _didemo(path), path.with_name("test_list.txt")
+    if not split.exists():
+        return captions
+    test = {line for _, line in _lines(split)}
+    return (caption for caption in captions if caption.video in test)
+
+
 def _activitynet(path: Path) -> Iterator[Caption]:
     data = _json(path)
     for video, (where, row) in _keyed(path, data, "duration", "timestamps", "sentences"):
@@ -216,13 +233,15 @@ FORMATS: dict[str, Reader] = {
     "msrvtt": _msrvtt,
     "msvd": _msvd,
     "didemo": _didemo,
-    "didemo-paragraphs": lambda path: _paragraphs(_didemo(path)),
+    "didemo-paragraphs": lambda path: _paragraphs(_didemo_retrieval(path)),
     "activitynet": _activitynet,
     "activitynet-paragraphs": lambda path: _paragraphs(_activitynet(path)),
     "charades-sta": _charades,
     "qvhighlights": _qvhighlights,
     "youcook2": _youcook2,
 }
+# What is measured; in the other formats the file itself is the split.
+SPLITS = {"msrvtt-1ka": "1k-A test", "msrvtt": "test", "msvd": "test", "youcook2": "validation"}
 
 
 # Files and what they hold, checked.

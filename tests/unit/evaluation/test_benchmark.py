@@ -7,7 +7,7 @@ import pytest
 
 from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, Scene, make_video
-from vsearch import Library
+from vsearch import Library, __version__
 from vsearch.evaluation.benchmark import evaluate
 from vsearch.evaluation.datasets import read
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from vsearch.evaluation.benchmark import Report
 
 
-def measured(folder: Path, *rows: dict[str, Any]) -> Report:
+def measured(folder: Path, *rows: dict[str, Any], encoder: FakeEncoder | None = None) -> Report:
     (folder / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
     dataset = read(folder / "set.jsonl")
-    with Library.open(folder / "library", encoder=FakeEncoder()) as library:
+    with Library.open(folder / "library", encoder=encoder or FakeEncoder()) as library:
         for _ in library.index([item.path for item in dataset.items]):
             pass
         return evaluate(library, dataset)
@@ -72,7 +72,7 @@ def test_moments_are_measured_where_times_are_known(tmp_path: Path) -> None:
     assert inside["mIoU"] == pytest.approx(2 / 3, abs=0.02)
 
 
-def test_the_protocol_and_what_was_left_out_are_told(tmp_path: Path) -> None:
+def test_what_was_left_out_is_told(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"junk")
     report = measured(
         tmp_path,
@@ -81,7 +81,30 @@ def test_the_protocol_and_what_was_left_out_are_told(tmp_path: Path) -> None:
         {"path": "gone.mp4", "caption": "nothing"},
     )
     assert (report.videos, report.missing, report.unusable) == (1, 1, 1)
-    assert (report.space, report.fps, report.pooler) == ("fake", 1.0, "mean")
+
+
+def test_the_protocol_says_how_to_measure_again(tmp_path: Path) -> None:
+    told = measured(tmp_path, {"path": "red.mp4", "caption": "red"}).protocol
+    assert (told.model, told.space, told.precision, told.prompt) == (
+        "builtin",  # which FakeEncoder stands in for
+        "fake",
+        "float32",
+        "as written",
+    )
+    assert (told.fps, told.frames, told.pooling, told.split) == (1.0, 3, "mean", "all")
+    assert (told.text_model, told.text_digest, told.version) == (None, None, __version__)
+
+
+def test_the_protocol_tells_what_a_model_says_of_its_words(tmp_path: Path) -> None:
+    class Prompted(FakeEncoder):
+        prompt, precision, text_digest = "a video of {}", "bfloat16", "1a2b3c4d"
+
+    told = measured(tmp_path, {"path": "red.mp4", "caption": "red"}, encoder=Prompted()).protocol
+    assert (told.prompt, told.precision, told.text_digest) == (
+        "a video of {}",
+        "bfloat16",
+        "1a2b3c4d",
+    )
 
 
 def test_a_caption_of_several_moments_is_one_query(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_msrvtt_1ka_is_one_sentence_a_video(tmp_path: Path, videos: Path) -> Non
         "msrvtt-1ka",
         (Item(videos / "a.mp4", "a dog"), Item(videos / "below" / "c.mkv", "a cat, asleep")),
         (videos / "gone",),
+        "1k-A test",
     )
 
 
@@ -106,6 +107,25 @@ def test_didemo_paragraphs_join_what_is_said_of_a_video(tmp_path: Path, videos: 
     rows.append(didemo("a", " it runs.", [2, 3]))
     dataset = read("didemo-paragraphs", write(tmp_path / "test_data.json", rows), videos)
     assert said(dataset) == [("a.mp4", "a dog. it runs.", None), ("b.webm", "rain.", None)]
+
+
+def test_didemo_paragraphs_are_of_the_videos_that_the_split_beside_names(
+    tmp_path: Path, videos: Path
+) -> None:
+    rows = [didemo("a.mov", "a dog.", [0, 0]), didemo("b", "rain.", [1, 1])]
+    file = write(tmp_path / "test_data.json", rows)
+    write(tmp_path / "test_list.txt", "a.mov\n")
+    assert said(read("didemo-paragraphs", file, videos)) == [("a.mp4", "a dog.", None)]
+    assert len(said(read("didemo", file, videos))) == 2
+
+
+def test_a_file_of_activitynet_may_be_named_without_the_beginning_of_its_id(
+    tmp_path: Path, videos: Path
+) -> None:
+    content = {"v_a": {"duration": 9, "timestamps": [[0, 3]], "sentences": ["Snow."]}}
+    dataset = read("activitynet", write(tmp_path / "val_2.json", content), videos)
+    assert said(dataset) == [("a.mp4", "Snow.", Span(0, 3))]
+    assert dataset.split == "val_2.json"
 
 
 ACTIVITYNET = {
