@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from running import Done, Vsearch
+from synth import BLUE, GREEN, RED, Scene, make_video
+from vsearch.cli.main import main
 
 TESTS = Path(__file__).resolve().parent
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -60,3 +65,31 @@ def fake_model(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(fake_plugin))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(TESTS)]))
     monkeypatch.setenv("VSEARCH_MODEL", "fake")
+
+
+@pytest.fixture
+def vsearch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Vsearch:
+    """Runs the command, in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str | Path, code: int = 0) -> Done:
+        monkeypatch.setattr(sys, "argv", ["vsearch", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        done = Done(*capsys.readouterr())
+        assert end.value.code == code, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A folder of two videos: red, then blue; and green."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make_video(folder / "red then blue.mp4", [Scene(RED, 4), Scene(BLUE, 4)])
+    make_video(folder / "green.mp4", [Scene(GREEN, 3)])
+    return folder

@@ -1,4 +1,4 @@
-"""The commands that keep a library: index, list, info, remove, rebuild, doctor, models."""
+"""The commands that keep a library: index, list, info, remove, rebuild, doctor."""
 
 from __future__ import annotations
 
@@ -240,29 +240,4 @@ def doctor(options: Options) -> None:
     click.echo("The library is sound.")
 
 
-@click.command()
-@click.option("--all", "every", is_flag=True, help="Name every pretrained open_clip model.")
-def models(every: bool) -> None:
-    """Name the models that --model takes."""
-    from importlib.util import find_spec
-
-    from vsearch.plugins import names
-
-    if every:
-        from vsearch.encoders.openclip import pretrained  # deferred: brings torch
-
-        for name in pretrained():
-            click.echo(f"openclip:{name}")
-        return
-    extra = "ready" if find_spec("open_clip") else "needs: pip install 'vsearch[models]'"
-    known = {
-        "builtin": ("words, pictures, clips", "in the package, offline"),
-        "openclip": ("words, pictures, clips", f"openclip:ARCH/TAG or openclip:ARCH@FILE; {extra}"),
-        "cnn": ("pictures, clips", f"cnn:resnet50 or cnn:NAME@FILE, torchvision's; {extra}"),
-    }
-    rows = [("model", "understands", "")]
-    rows += [(name, *known.get(name, ("", "a plugin"))) for name in names("encoders")]
-    table(rows)
-
-
-COMMANDS = (index, list_, info, remove, rebuild, doctor, models)
+COMMANDS = (index, list_, info, remove, rebuild, doctor)

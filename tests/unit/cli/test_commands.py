@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from running import Vsearch
-
     from vsearch.types import Images, Matrix
 
 pytestmark = pytest.mark.usefixtures("fake_model")
@@ -162,12 +161,6 @@ def test_the_demo_runs_on_ones_own_folder(vsearch: Vsearch, videos: Path, tmp_pa
     assert "Searching 'blue'" in done.stdout
     assert "by example clip" in done.stdout
     assert (tmp_path / "contact-sheet.html").read_text("utf-8").count("<section>") == 2
-
-
-def test_models_are_named(vsearch: Vsearch) -> None:
-    shown = vsearch("models").stdout
-    for name in ("builtin", "openclip", "cnn", "fake"):
-        assert re.search(rf"^{name} ", shown, re.MULTILINE)
 
 
 def test_a_page_that_cannot_be_written_is_told_before_the_work(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
 from synth import make_video
+from vsearch.encoders import speed
+from vsearch.encoders.notes import Notes
+from vsearch.encoders.speed import Speed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +44,12 @@ def test_help_loads_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
 
 def test_the_library_class_alone_brings_no_database(tmp_path: Path) -> None:
     assert not loaded("from vsearch import Library", tmp_path) & (HEAVY - {"numpy"})
+
+
+def test_the_listing_of_models_runs_none_that_is_known(tmp_path: Path) -> None:
+    known = Speed("builtin", "auto", 9.0, 512, speaks_text=True)
+    Notes().put(speed.TOPIC, speed._key(known.name, known.device), asdict(known))
+    assert not loaded(run("models"), tmp_path) & (HEAVY - {"numpy"})
 
 
 def test_a_text_query_loads_neither_torch_nor_a_decoder(tmp_path: Path) -> None:
