@@ -164,7 +164,9 @@ def _scratch(
     for model, rate in dict.fromkeys(asked):
         if (model, rate) != (settings.model, settings.fps):
             folder = SCRATCH / _folder_name(library.path, model, rate)
-            yield replace(options, library=str(folder), model=model).open(create=True, fps=rate)
+            words = settings.text_model if model == settings.model else ""
+            named = replace(options, library=str(folder), model=model, text_model=words)
+            yield named.open(create=True, fps=rate)
 
 
 def _folder_name(library: Path, model: str, rate: float) -> str:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEAST = 2  # words that carry meaning
-COMMON = 0.1  # what a larger share of all names says tells none of them apart
-_FEW = 5  # names, below which a word is not common
 
 # Cameras, telephones, screens, messengers, codecs, resolutions, releases, copies.
 _NOISE = words_in(
@@ -38,23 +36,22 @@ _VOWEL = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûü]
 
 def words(path: Path) -> list[str]:
     """The words of a name in their order; numbers, cameras, codecs and codes left out."""
-    text = _CAMEL.sub(" ", _RELEASE.sub("", _BRACKETS.sub(" ", path.stem)))
-    found = [piece.lower() for piece in _PIECE.findall(text)]
+    text = _RELEASE.sub("", _BRACKETS.sub(" ", path.stem))
+    pieces = [piece for piece in _PIECE.findall(text) if piece.lower() not in _NOISE]
+    found = [part.lower() for piece in pieces for part in _CAMEL.split(piece)]
     return [word for word in found if word in FUNCTION_WORDS or _is_word(word)]
 
 
 def captions(paths: Iterable[Path]) -> dict[Path, str]:
-    """Those names that say what no other name says, each as a query."""
+    """Those names that say something, and not what another one says too, each as a query."""
     said = {path: words(path) for path in paths}
-    names = Counter(word for found in said.values() for word in set(found))
-    common = {word for word, count in names.items() if count > max(COMMON * len(said), _FEW)}
-    kept = {
-        path: " ".join(word for word in found if word not in common)
+    texts = {
+        path: " ".join(found)
         for path, found in said.items()
-        if len({word for word in found if _is_word(word)} - common) >= LEAST
+        if len({word for word in found if _is_word(word)}) >= LEAST
     }
-    times = Counter(kept.values())
-    return {path: text for path, text in kept.items() if times[text] == 1}
+    times = Counter(texts.values())
+    return {path: text for path, text in texts.items() if times[text] == 1}
 
 
 def _is_word(word: str) -> bool:

@@ -133,9 +133,9 @@ def _decoded(content: bytes) -> str:
 def _timed(lines: Sequence[str]) -> Iterator[tuple[Span, list[str]]]:
     """SubRip and WebVTT: a line of times, and text below it."""
     timings = [(i, match) for i, line in enumerate(lines) if (match := _TIMING.match(line))]
-    ends = [i for i, _ in timings[1:]]
+    begins = [i for i, _ in timings]
     web = bool(lines) and lines[0].startswith("WEBVTT")
-    for (begin, match), end in zip(timings, [*ends, None], strict=True):
+    for (begin, match), end in zip(timings, [*begins[1:], None], strict=False):
         texts = list(lines[begin + 1 : end])
         if web:  # up to an empty line: what follows are notes and the next cue's name
             blank = next((i for i, text in enumerate(texts) if not text.strip()), None)
