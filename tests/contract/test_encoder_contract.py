@@ -10,6 +10,7 @@ import pytest
 
 from fakes import FakeEncoder
 from vsearch.encoders.builtin import BuiltinEncoder
+from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import NoTextError
 from vsearch.protocols import Encoder
 
@@ -39,6 +40,7 @@ def _cnn(folder: Path) -> Encoder:
 MAKERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder("", device="cpu"),
     "builtin": lambda _: BuiltinEncoder("", device="cpu"),
+    "text_tower": lambda _: TextTower(FakeEncoder(), "fake:other", lambda: FakeEncoder("other")),
     "openclip": _openclip,
     "cnn": _cnn,
 }

@@ -65,7 +65,7 @@ def models(
     rows = [row for row in _rows(device) if not names or row.name in names]
     if as_json:
         print_json({"models": [_row_json(row) for row in rows], "takes": _takes()})
-    else:
+    elif rows:
         _show(rows, whole=not names)
     unknown = set(names) - {row.name for row in rows}
     for name in sorted(unknown) if not measure else ():
@@ -110,7 +110,7 @@ def _rows(device: str) -> Iterator[Row]:
     """The embedded tiers, then what can be recommended, then plugins and what was measured here."""
     from vsearch.encoders.known import EMBEDDED, PUBLISHED
     from vsearch.encoders.shipped import FOLDER, digests
-    from vsearch.encoders.speed import noted
+    from vsearch.encoders.speed import noted, size_of
 
     speeds = noted(device)
     for name, files in embedded().items():
@@ -121,7 +121,7 @@ def _rows(device: str) -> Iterator[Row]:
         rate = speed.rate if speed else None
         yield Row(known.name, known.speaks_text, known.dim, known.size, rate, known.quality)
     for name in dict.fromkeys([*_plugins(), *speeds]):
-        yield _row(name, speeds.get(name), None, {})
+        yield _row(name, speeds.get(name), size_of(name), {})
 
 
 def _row(name: str, speed: Speed | None, total: int | None, quality: Quality) -> Row:

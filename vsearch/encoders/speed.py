@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -81,11 +82,21 @@ def _weights(name: str) -> str:
     kind, _, argument = name.partition(":")
     if kind == "builtin":
         return hashlib.sha256(repr(sorted(digests().items())).encode()).hexdigest()[:8]
+    state = _checkpoint(argument)
+    return f"{state.st_size} {state.st_mtime:.0f}" if state else ""
+
+
+def size_of(name: str) -> int | None:
+    """Bytes of the checkpoint that a name ends in; None for other models."""
+    state = _checkpoint(name.partition(":")[2])
+    return state.st_size if state and stat.S_ISREG(state.st_mode) else None
+
+
+def _checkpoint(argument: str) -> os.stat_result | None:
     try:
-        state = Path(argument.rpartition("@")[2]).expanduser().stat()
+        return Path(argument.rpartition("@")[2]).expanduser().stat()
     except (OSError, ValueError):  # a published model: its name says which
-        return ""
-    return f"{state.st_size} {state.st_mtime:.0f}"
+        return None
 
 
 def _processor() -> str:

@@ -89,6 +89,7 @@ def test_a_model_that_is_named_is_measured_and_listed_from_then_on(
     rows = listed(vsearch)
     assert measured == [mine, "fake", "builtin"], "and nothing twice"
     assert (rows[mine]["dim"], rows[mine]["understands"]) == (512, ["pictures", "clips"])
+    assert rows[mine]["bytes"] == (tmp_path / "resnet18.pth").stat().st_size
     assert (rows["fake"]["dim"], rows["fake"]["pictures_per_second"]) == (16, 12.5)
     listed(vsearch, "--measure")
     assert measured[3:] == ["builtin"], "again, on request"
