@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.encoders import speed
 from vsearch.errors import DatasetError, NoTextError, SpaceMismatchError, VSearchError
 from vsearch.evaluation.metrics import measure, shares
 from vsearch.evaluation.trial import first_ranks, trial
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
     from vsearch.evaluation.metrics import Measure
     from vsearch.evaluation.trial import Trial
     from vsearch.library import Library
-    from vsearch.protocols import Encoder, Pooler
+    from vsearch.protocols import Pooler
     from vsearch.types import Features, Matrix, Span, Vector
 
 THINNED = (1, 2, 4)  # every frame that is stored, every second, every fourth
-PROBE = 8  # frames encoded at once to measure a model's time
 HALF, FLOAT = 2, 8  # bytes of a number in a vector or a feature, and of a time
 
 
@@ -38,6 +38,7 @@ class Configuration:
     fps: float
     pooler: str
     measures: tuple[Measure, ...]  # R@1, R@5, MRR of text → video
+    thinned: bool  # a lower rate than was decoded, made by leaving frames out
     frames: int
     encode: float  # seconds of encoding and pooling for an hour of video, on this machine now
     size: float  # bytes of features and vectors for an hour of video
@@ -89,7 +90,11 @@ def compare(libraries: Sequence[Library], dataset: Dataset) -> Comparison:
     everywhere = set[object]().union(*known)
     left_out = len(everywhere) - len(common)
     return Comparison(
-        len(case.asked), len(common), left_out, tuple(marked(rows)), tuple(dict.fromkeys(skipped))
+        len(case.asked),
+        len(common),
+        left_out,
+        tuple(marked(_once(rows))),
+        tuple(dict.fromkeys(skipped)),
     )
 
 
@@ -119,6 +124,15 @@ def marked(rows: Sequence[Configuration]) -> Iterator[Configuration]:
             for other in costs
         )
         yield replace(row, best=not beaten)
+
+
+def _once(rows: Sequence[Configuration]) -> list[Configuration]:
+    """Each rate once: as it was decoded, where it was."""
+    chosen: dict[tuple[str, float, str], Configuration] = {}
+    for row in sorted(rows, key=lambda row: row.thinned):
+        chosen.setdefault((row.space, row.fps, row.pooler), row)
+    kept = set(map(id, chosen.values()))
+    return [row for row in rows if id(row) in kept]
 
 
 def _poolers() -> tuple[dict[str, Pooler], list[str]]:
@@ -151,7 +165,8 @@ def _configurations(
             except VSearchError as error:
                 skipped.append(f"pooler {tally.pooler.name} on {space.name}: {error}")
                 tallies.remove(tally)
-    pace = _pace(library.encoder)
+    settings = library.settings
+    pace = 1 / speed.measure(settings.model, settings.device, library.encoder).rate
     for tally in tallies:
         yield _summed(library, case, tally, pace)
 
@@ -177,19 +192,6 @@ def thinned(features: Features, span: Span, every: int) -> Features:
     return replace(inside, matrix=inside.matrix[seen], times=inside.times[seen])
 
 
-def _pace(encoder: Encoder) -> float:
-    """Seconds that a frame takes to encode, on pictures of noise: what they show is no matter."""
-    height = encoder.image_size
-    shape = (PROBE, height, height * 16 // 9, 3)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    taken = []
-    for _ in range(3):  # the first is slow: weights are loaded
-        began = time.perf_counter()
-        encoder.encode_images(images)
-        taken.append(time.perf_counter() - began)
-    return min(taken) / PROBE
-
-
 def _summed(library: Library, case: Trial, tally: _Tally, pace: float) -> Configuration:
     first = first_ranks(np.stack(tally.columns, axis=1), case.relevant)
     hours = sum(video.duration for video in case.videos) / 3600
@@ -201,6 +203,7 @@ def _summed(library: Library, case: Trial, tally: _Tally, pace: float) -> Config
         tally.fps,
         tally.pooler.name,
         tuple(measure(name, values) for name, values in shares(first[None]).items()),
+        tally.every > 1,
         tally.frames,
         float(f"{(tally.frames * pace + tally.pooling) / hours:.3g}"),
         float(round(size / hours)),

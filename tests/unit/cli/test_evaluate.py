@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from synth import YELLOW, Scene, make_video
+from vsearch.encoders import speed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("fake_model")
 
 CUE = "{n}\n00:00:0{n},000 --> 00:00:0{n},900\n{text}\n\n"
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "SECONDS", 0.01)
 
 
 @pytest.fixture

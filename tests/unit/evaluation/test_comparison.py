@@ -9,6 +9,7 @@ import pytest
 from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch import Library
+from vsearch.encoders import speed
 from vsearch.errors import DatasetError, NoTextError, SpaceMismatchError, VSearchError
 from vsearch.evaluation import comparison
 from vsearch.evaluation.comparison import Configuration, check, compare, marked, thinned
@@ -50,8 +51,9 @@ def library(tmp_path: Path) -> Library:
 
 
 @pytest.fixture(autouse=True)
-def _videos(tmp_path: Path) -> None:
+def _prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "videos").mkdir()
+    monkeypatch.setattr(speed, "SECONDS", 0.01)
 
 
 def indexed(folder: Path, videos: Path, encoder: FakeEncoder | None = None) -> Library:
@@ -67,7 +69,7 @@ def asked(library: Library) -> Dataset:
 
 def row(mrr: float, seconds: float, size: float) -> Configuration:
     measures = tuple(Measure(name, mrr, mrr, mrr) for name in ("R@1", "R@5", "MRR"))
-    return Configuration("m", "s", 1.0, "mean", measures, 1, seconds, size)
+    return Configuration("m", "s", 1.0, "mean", measures, False, 1, seconds, size)
 
 
 def test_lower_rates_are_measured_from_what_is_stored(library: Library) -> None:
@@ -103,6 +105,18 @@ def test_libraries_are_compared_on_the_videos_that_all_have(
     other.remove([tmp_path / "videos"])
     with pytest.raises(DatasetError, match="none of its videos is in every library"):
         compare([library, other], asked(library))
+
+
+def test_a_rate_that_was_decoded_stands_for_itself(library: Library, tmp_path: Path) -> None:
+    slow = Library.open(tmp_path / "slow", encoder=FakeEncoder(), fps=0.5)
+    assert all(one.error is None for one in slow.index([tmp_path / "videos"]))
+    found = compare([library, slow], asked(library)).configurations
+    assert [(one.fps, one.thinned) for one in found] == [
+        (1, False),
+        (0.25, True),
+        (0.5, False),
+        (0.125, True),
+    ]
 
 
 def test_a_library_that_cannot_be_asked_is_refused_before_it_is_indexed(library: Library) -> None:
