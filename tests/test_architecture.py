@@ -12,11 +12,12 @@ LADDER = [
     {"cli", "web"},
     {"evaluation"},
     {"library"},
-    {"ingest", "search", "analysis"},
+    {"reembed", "doctor"},
+    {"ingest", "search", "analysis", "model"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},
     {"protocols"},
-    {"config", "types"},
+    {"config", "types", "files"},
     {"errors"},  # below config, which says with a SettingsError what is wrong with a setting
 ]
 HOMES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "vsearch.toml"
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DEFAULT_LIBRARY = Path("indexes") / "default"
 
 
@@ -29,6 +31,7 @@ class Settings:
     pooler: str = "mean"
     index: str = "auto"  # auto, exact, faiss or a plugin's
     shots: str = "content"
+    keep_frames: bool = False  # so that another model need not decode the videos again
 
     def __post_init__(self) -> None:
         for name in ("model", "device", "pooler", "index", "shots"):
@@ -37,6 +40,9 @@ class Settings:
                 raise SettingsError(f"{name} must be a name, not {value!r}")
         if not isinstance(self.text_model, str):
             raise SettingsError(f"text_model must be a name, not {self.text_model!r}")
+        kept: object = self.keep_frames
+        if not isinstance(kept, bool):
+            raise SettingsError(f"keep_frames must be true or false, not {kept!r}")
         rate: object = self.fps
         if not isinstance(rate, int | float) or not 0.01 <= self.fps <= 60:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
@@ -66,16 +72,26 @@ def load(library: Path, flags: Mapping[str, Any]) -> Settings:
 
 def load_file(library: Path) -> Settings:
     """The settings of vsearch.toml over the defaults. Raises SettingsError."""
+    return replace(Settings(), **read(library))
+
+
+def read(library: Path) -> dict[str, Any]:
+    """What vsearch.toml itself says. Raises SettingsError where that is no setting."""
     path, known = library / FILE, {field.name for field in fields(Settings)}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Settings()
+        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
     if unknown := sorted(set(found) - known):
         raise SettingsError(f"{path}: unknown setting {unknown[0]!r}. Known: {sorted(known)}")
-    return replace(Settings(), **found)
+    return found
+
+
+def is_named(name: str, flag: object) -> bool:
+    """Whether a flag or a variable beats vsearch.toml in this setting."""
+    return flag is not None or bool(os.environ.get(f"VSEARCH_{name.upper()}"))
 
 
 def save(library: Path, settings: Settings) -> None:
@@ -86,8 +102,8 @@ def save(library: Path, settings: Settings) -> None:
     """
     settings = replace(
         settings,
-        model=_absolute(settings.model),
-        text_model=_absolute(settings.text_model),
+        model=absolute(settings.model),
+        text_model=absolute(settings.text_model),
         device=Settings().device,
     )
     if (library / FILE).exists() and replace(load_file(library), device="auto") == settings:
@@ -96,13 +112,40 @@ def save(library: Path, settings: Settings) -> None:
     for name, value in asdict(settings).items():
         if value != getattr(Settings(), name) or name in ("model", "fps"):
             lines.append(f"{name} = {_toml(value)}\n")
+    _write(library, "".join(lines), settings.model)
+
+
+def change(library: Path, named: Mapping[str, str]) -> None:
+    """Set names in vsearch.toml and leave the rest as it is, comments too. Raises SettingsError."""
+    before = load_file(library)
+    wanted = replace(before, **named)  # type: ignore[arg-type] # are names
+    if not (library / FILE).exists():
+        save(library, wanted)
+    elif before != wanted:
+        text = (library / FILE).read_text(encoding="utf-8")
+        for name, value in named.items():
+            if getattr(before, name) != value:
+                text = _changed(text, name, value)
+        _write(library, text, wanted.model)
+
+
+def _changed(text: str, name: str, value: str) -> str:
+    """The same file with another value; a line more where it does not say."""
+    line = re.compile(rf"""^({name}\s*=\s*)("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
+    if line.search(text):
+        return line.sub(lambda found: found[1] + _toml(value), text, count=1)
+    return f"{name} = {_toml(value)}\n{text}"
+
+
+def _write(library: Path, text: str, model: str) -> None:
+    """Replace vsearch.toml."""
     temporary = library / f"{FILE}.tmp"
     try:
-        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(library / FILE)
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"{settings.model!r}: such a name cannot be kept in {FILE}; rename the file"
+            f"{model!r}: such a name cannot be kept in {FILE}; rename the file"
         ) from error
     except OSError as error:
         raise SettingsError(
@@ -116,8 +159,18 @@ def _from_environment() -> dict[str, Any]:
     for name in (field.name for field in fields(Settings)):
         value = os.environ.get(f"VSEARCH_{name.upper()}")
         if value:
-            found[name] = _number(value) if name == "fps" else value
+            found[name] = _read_value(name, value)
     return found
+
+
+def _read_value(name: str, text: str) -> str | float | bool:
+    if name == "fps":
+        return _number(text)
+    if name != "keep_frames":
+        return text
+    if text.lower() not in (*_YES, *_NO):
+        raise SettingsError(f"VSEARCH_KEEP_FRAMES must be yes or no, not {text!r}")
+    return text.lower() in _YES
 
 
 def _number(text: str) -> float:
@@ -127,7 +180,7 @@ def _number(text: str) -> float:
         raise SettingsError(f"VSEARCH_FPS must be a number, not {text!r}") from error
 
 
-def _absolute(model: str) -> str:
+def absolute(model: str) -> str:
     """`name:argument@FILE` or `name:FILE` so that it means the same in every folder."""
     name, _, argument = model.partition(":")
     before, at, file = argument.rpartition("@")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -22,24 +20,25 @@ from vsearch.errors import (
     SettingsError,
     VSearchError,
 )
+from vsearch.media.ahead import ahead
 from vsearch.media.discovery import fingerprint
 from vsearch.media.sampling import segments
 from vsearch.media.video import Sampler, probe
 from vsearch.types import Features, Ingested, Outcome, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from vsearch.catalog.repository import Catalog
+    from vsearch.media.kept import FrameStore
     from vsearch.media.video import VideoInfo
     from vsearch.protocols import Encoder, Pooler, ShotDetector
-    from vsearch.types import FrameBatch, Span, Times, Vector, Video
+    from vsearch.types import FrameBatch, Images, Matrix, Span, Times, Video
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2  # batches decoded before they are encoded
 LAST = 1e-3  # seconds that the last frame is shown at least
 
 
@@ -62,6 +61,16 @@ class Parts:
     pooler: Pooler
     detector: type[ShotDetector]
     fps: float  # frames sampled a second
+    model: str  # by name, as it is noted
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where what is known of the videos is kept."""
+
+    catalog: Catalog
+    features: FeatureStore
+    frames: FrameStore
 
 
 class Run:
@@ -89,12 +98,12 @@ def _silent(seconds: float, duration: float) -> None:
 
 def ingest(
     path: Path,
-    catalog: Catalog,
-    store: FeatureStore,
+    stores: Stores,
     parts: Callable[[], Parts],
     *,
     fps: float | None = None,
     again: bool = False,
+    keep: bool = False,
     progress: Callable[[float, float], None] = _silent,
 ) -> Ingested:
     """Bring one file into the library, unless it is there as it is.
@@ -102,14 +111,22 @@ def ingest(
     What is wrong with the file becomes an outcome. What would stop every other file too is raised:
     LibraryError, ModelError and SettingsError. `parts` is called when there is something to
     encode, so that a run that finds nothing new loads no model. `fps` asks for that rate, so that
-    what was sampled at another is indexed anew; `again` indexes even what is known. `progress` is
-    told the seconds that are done and the duration, in seconds.
+    what was sampled at another is indexed anew; `again` indexes even what is known; `keep` keeps
+    the sampled frames. `progress` is told the seconds that are done and the duration, in seconds.
     """
+
+    def work() -> Ingested:
+        found = None if again else _known(path, stores, fps)
+        return found or _store(path, stores, parts(), keep, progress)
+
+    return attempted(path, work)
+
+
+def attempted(path: Path, work: Callable[[], Ingested]) -> Ingested:
+    """Do what there is to do with one file; what is wrong with that file becomes an outcome."""
     began = time.monotonic()
     try:
-        found = None if again else _known(path, catalog, store, fps)
-        if found is None:
-            found = _store(path, catalog, store, parts(), progress)
+        found = work()
     except (LibraryError, ModelError, SettingsError):
         raise
     except VSearchError as error:
@@ -125,13 +142,14 @@ def ingest(
     return Ingested(found.path, found.outcome, found.video, found.error, seconds, found.shots)
 
 
-def _known(path: Path, catalog: Catalog, store: FeatureStore, fps: float | None) -> Ingested | None:
+def _known(path: Path, stores: Stores, fps: float | None) -> Ingested | None:
     """What the catalogue knows of this file; None if it has to be decoded."""
-    stat = path.stat()
+    catalog, stat = stores.catalog, path.stat()
     video = catalog.find(path)
     if video is not None and fps not in (None, catalog.sampled_at(video.id)):
         return None
-    if video is not None and not store.has(video.id):
+    space = catalog.space()
+    if video is not None and (space is None or not stores.features.has(video.id, space)):
         return None
     if video is not None and (video.size, video.modified) == (stat.st_size, stat.st_mtime_ns):
         return Ingested(path, Outcome.UNCHANGED, video)
@@ -144,7 +162,7 @@ def _known(path: Path, catalog: Catalog, store: FeatureStore, fps: float | None)
         return Ingested(path, Outcome.UNCHANGED, video)
     twins = catalog.by_fingerprint(content)
     for twin in twins:
-        if _holds(twin, content):
+        if holds(twin, content):
             return Ingested(path, Outcome.DUPLICATE, twin)
     for twin in twins:
         if not gone(twin.path) or fps not in (None, catalog.sampled_at(twin.id)):
@@ -166,31 +184,32 @@ def gone(path: Path) -> bool:
     return False
 
 
-def _holds(twin: Video, content: str) -> bool:
+def holds(video: Video, content: str) -> bool:
     """Whether a file that the catalogue knows is there and still has that fingerprint."""
     try:
-        stat = twin.path.stat()
+        stat = video.path.stat()
     except OSError:
         return False
-    same = (twin.size, twin.modified) == (stat.st_size, stat.st_mtime_ns)
-    return same or fingerprint(twin.path) == content
+    same = (video.size, video.modified) == (stat.st_size, stat.st_mtime_ns)
+    return same or fingerprint(video.path) == content
 
 
 def _store(
     path: Path,
-    catalog: Catalog,
-    store: FeatureStore,
+    stores: Stores,
     parts: Parts,
+    keep: bool,
     progress: Callable[[float, float], None],
 ) -> Ingested:
     stat, content = path.stat(), fingerprint(path)
-    described = describe(path, parts, progress=progress)
+    with stores.frames.keeping() if keep else nullcontext() as keeper:
+        described = describe(path, parts, keep=keeper.add if keeper else None, progress=progress)
     info, features = described.info, described.features
     spans = segments(features.times, described.cuts, described.end)
-    vectors = np.stack([_pool(features, span, parts.pooler) for span in spans])
-    old = catalog.find(path)
-    with catalog.begin() as change:  # all of it or nothing
-        change.set_space(parts.encoder.space, parts.pooler.name)
+    vectors = pooled(features, spans, parts.pooler)
+    old = stores.catalog.find(path)
+    with stores.catalog.begin() as change:  # all of it or nothing
+        change.set_space(features.space, parts.pooler.name, parts.model)
         if old is not None:
             change.remove_videos([old.id])
         video = change.add_video(
@@ -207,12 +226,17 @@ def _store(
             note=described.note,
             sampled_at=parts.fps,
         )
-        change.add_segments(video.id, spans, vectors, parts.encoder.space)
-        store.save(video.id, features)
+        change.add_segments(video.id, spans, vectors, features.space)
+        change.add_features(video.id, features.space, parts.model)
+        stores.features.save(video.id, features)
+        if keep:
+            stores.frames.claim(video.id)
     if old is not None:
-        store.remove(old.id)
+        stores.features.remove(old.id)
+        stores.frames.remove(old.id)
     outcome = Outcome.UPDATED if old is not None else Outcome.INDEXED
-    return Ingested(path, outcome, video, shots=len(described.cuts) + 1)
+    made = replace(video, model=parts.model)
+    return Ingested(path, outcome, made, shots=len(described.cuts) + 1)
 
 
 def describe(
@@ -220,6 +244,7 @@ def describe(
     parts: Parts,
     *,
     span: Span | None = None,
+    keep: Callable[[Images, float], None] | None = None,
     progress: Callable[[float, float], None] = _silent,
 ) -> Described:
     """Decode and encode a video, or a span of it, in one pass. Raises MediaError."""
@@ -231,27 +256,41 @@ def describe(
         short_side=parts.encoder.image_size,
         span=span,
         detector=detector,
+        keep=keep,
     )
-    changed = ChangedFrames(parts.encoder)
-    matrices: list[npt.NDArray[np.float16]] = []  # (N, D) each
-    times: list[Times] = []
-    with _ahead(sampler) as batches:
-        for batch in batches:
-            matrices.append(changed.encode(batch.images).astype(np.float16))  # as it is stored
-            times.append(batch.times)
-            progress(float(batch.times[-1]), info.duration)
-    if not matrices:
+    with ahead(sampler) as batches:
+        features = encoded(batches, parts.encoder, lambda time: progress(time, info.duration))
+    if features is None:
         raise NoPictureError(
             f"{path}: no frame could be decoded; play it to see whether it is whole"
         )
-    matrix = np.concatenate(matrices, dtype=np.float32)
-    features = Features(parts.encoder.space, matrix, np.concatenate(times))
     end = max(sampler.end, float(features.times[-1]) + LAST)
     return Described(info, features, detector.cuts(), end, sampler.note)
 
 
+def encoded(
+    batches: Iterable[FrameBatch], encoder: Encoder, progress: Callable[[float], None]
+) -> Features | None:
+    """The features of frames, None if there are none; `progress` is told seconds."""
+    changed = ChangedFrames(encoder)
+    matrices: list[npt.NDArray[np.float16]] = []  # (N, D) each
+    times: list[Times] = []
+    for batch in batches:
+        matrices.append(changed.encode(batch.images).astype(np.float16))  # as it is stored
+        times.append(batch.times)
+        progress(float(batch.times[-1]))
+    if not matrices:
+        return None
+    matrix = np.concatenate(matrices, dtype=np.float32)
+    return Features(encoder.space, matrix, np.concatenate(times))
+
+
 def pool_again(catalog: Catalog, store: FeatureStore, pooler: Pooler) -> None:
-    """Give every segment a new vector from the stored features, all of them or none."""
+    """Give every segment a new vector from the stored features, all of them or none.
+
+    The segments get new ids, so their vectors in other spaces go; the features there stay, and
+    whoever goes back to such a space has them pooled anew.
+    """
     space = catalog.space()
     if space is None:
         return
@@ -261,52 +300,12 @@ def pool_again(catalog: Catalog, store: FeatureStore, pooler: Pooler) -> None:
             spans = [segment.span for segment in catalog.segments_of(video.id)]
             if not spans:
                 continue  # doctor tells
-            features = store.load(video.id, space)
-            vectors = np.stack([_pool(features, span, pooler) for span in spans])
+            vectors = pooled(store.load(video.id, space), spans, pooler)
             change.remove_segments(video.id)  # new ids, so that every index notices
             change.add_segments(video.id, spans, vectors, space)
 
 
-def _pool(features: Features, span: Span, pooler: Pooler) -> Vector:
-    frames = features.within(span)
-    return pooler.pool(frames.matrix, frames.times)
-
-
-@contextmanager
-def _ahead(batches: Sampler) -> Iterator[Iterator[FrameBatch]]:
-    """`batches`, decoded by another thread while the caller is busy with the one before."""
-    waiting: queue.Queue[FrameBatch | BaseException | None] = queue.Queue(AHEAD)
-    stop = threading.Event()
-
-    def put(item: FrameBatch | BaseException | None) -> bool:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def decode() -> None:
-        try:
-            for batch in batches:
-                if not put(batch):
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    def take() -> Iterator[FrameBatch]:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    thread = threading.Thread(target=decode, name="decode", daemon=True)
-    thread.start()
-    try:
-        yield take()
-    finally:
-        stop.set()
-        batches.stop()
-        thread.join()
+def pooled(features: Features, spans: Sequence[Span], pooler: Pooler) -> Matrix:
+    """A vector for each span, float32 (N, D)."""
+    parts = map(features.within, spans)
+    return np.stack([pooler.pool(part.matrix, part.times) for part in parts])

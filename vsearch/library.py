@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import threading
+from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch import config
-from vsearch.catalog.lock import WriteLock
+from vsearch.catalog.lock import WriteLock, read_holder
 from vsearch.catalog.named import named
-from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import (
-    DamagedLibraryError,
     LibraryError,
     NoLibraryError,
     QueryError,
     SpaceMismatchError,
 )
-from vsearch.plugins import encoder as make_encoder
+from vsearch.model import Model, caught_up
 from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import Engine
@@ -38,17 +36,20 @@ if TYPE_CHECKING:
     from typing import Self
 
     from vsearch.catalog.repository import Catalog
-    from vsearch.ingest import Parts
+    from vsearch.ingest import Parts, Stores
+    from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder
     from vsearch.types import (
         Features,
         Ids,
+        KnownSpace,
         Matrix,
         Moment,
         Progress,
         Segment,
         Space,
         Span,
+        Switch,
         Vector,
         Video,
     )
@@ -66,19 +67,15 @@ class Library:
         self,
         path: Path,
         catalog: Catalog,
-        settings: config.Settings,
-        encoder: Encoder | None,
+        model: Model,
         *,
         resample: bool,
     ) -> None:
         """Use `Library.open`. `resample` indexes anew what was sampled at another rate."""
-        self.path, self.settings = path, settings
-        self._encoder, self._resample = encoder, resample
-        self._words: Encoder | None = None
-        self._lock = threading.RLock()  # makes the parts
-        self._catalog = catalog
+        self.path, self._catalog, self._resample = path, catalog, resample
+        self._model = model
         self._features = FeatureStore(path / "features")
-        self._current = CurrentIndex(catalog, path / "vectors", settings.index)
+        self._current = CurrentIndex(catalog, path / "vectors", self.settings.index)
 
     @classmethod
     def open(
@@ -92,6 +89,7 @@ class Library:
         fps: float | None = None,
         pooler: str | None = None,
         index: str | None = None,
+        keep_frames: bool | None = None,
         encoder: Encoder | None = None,
     ) -> Self:
         """Open the library in a folder, made if need be, or the default one.
@@ -112,10 +110,14 @@ class Library:
                 "index FOLDER`"
             )
         flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
-        flags["text_model"] = text_model
+        flags |= {"text_model": text_model, "keep_frames": keep_frames}
         settings = config.load(folder, flags)
         catalog = Catalog.open(folder / CATALOG, create=create)
-        return cls(folder, catalog, settings, encoder, resample=fps is not None)
+        pinned = encoder is not None or config.is_named("model", model)
+        if not pinned:
+            settings = caught_up(folder, settings, catalog.spaces())
+        made = Model(folder, settings, encoder, pinned=pinned)
+        return cls(folder, catalog, made, resample=fps is not None)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -159,11 +161,11 @@ class Library:
                     continue
                 yield ingest(
                     found.path,
-                    self._catalog,
-                    self._features,
+                    self._stores(),
                     self._parts_to_index,
                     fps=self.settings.fps if self._resample else None,
                     again=again,
+                    keep=self.settings.keep_frames,
                     progress=run.reporter(found.path, number),
                 )
 
@@ -178,6 +180,7 @@ class Library:
                 change.remove_videos([video.id for video in videos])
             for video in videos:
                 self._features.remove(video.id)
+                self._frames.remove(video.id)
         return videos
 
     def forget_missing(self) -> list[Video]:
@@ -195,6 +198,61 @@ class Library:
             self._current.forget()
             pool_again(self._catalog, self._features, self._parts().pooler)
         return self._catalog.counts().segments
+
+    # --- changing the model
+
+    def use_model(
+        self,
+        name: str | None,
+        *,
+        encoder: Encoder | None = None,
+        skip_missing: bool = False,
+        progress: Callable[[Progress], None] = lambda _: None,
+        each: Callable[[Ingested], None] = lambda _: None,
+    ) -> Switch:
+        """Bring every video into the space of another model, then answer by that one.
+
+        None is the model before. Until then the old one answers. What has to be embedded is seen
+        in its kept frames, or decoded again. May be stopped at any time and run again. A video
+        that fails prevents the change, unless `skip_missing`; `each` is told of every video that
+        was to be embedded, `encoder` stands in for the model. Raises LockedError,
+        SpaceMismatchError, LibraryError and ModelError.
+        """
+        from vsearch.reembed import Reembedding, goal_of, note_model  # deferred: brings a decoder
+
+        with self._writing():
+            note_model(self._catalog, self._model)
+            goal = goal_of(name, self._catalog, self.settings, encoder)
+            work = Reembedding(
+                self._stores(), goal, forget=self._current.forget, keep=self.settings.keep_frames
+            )
+            switch = work.run(skip_missing=skip_missing, progress=progress, each=each)
+            if switch.done:
+                config.change(self.path, goal.named(switch.before))
+                self._model.take(encoder or goal.made, goal.named(switch.before))
+        return switch
+
+    def drop_model(self, name: str) -> KnownSpace:
+        """Delete what a model or space that is not in use has on disk. Raises LibraryError."""
+        from vsearch.reembed import counted, drop, meant  # deferred: a query needs no decoder
+
+        with self._writing():
+            known = meant(self._catalog, config.absolute(name))
+            known = counted(self._stores(), self._current, known)
+            self._current.forget(known.space)
+            drop(self._stores(), known.space)
+        return known
+
+    def spaces(self) -> list[KnownSpace]:
+        """The spaces that the library has vectors in, the first one first; one is in use."""
+        from vsearch.reembed import counted  # deferred: a query needs no decoder
+
+        return [counted(self._stores(), self._current, one) for one in self._catalog.spaces()]
+
+    def writer(self) -> str | None:
+        """The process that is writing to the library, in words; None while there is none."""
+        holder = read_holder(self.path)
+        return str(holder) if holder is not None and WriteLock(self.path).is_held() else None
 
     # --- asking
 
@@ -227,9 +285,9 @@ class Library:
         current = self._current.get()
         if current is None:
             return []
-        self._same_space(current.space)
+        encoder = self._model.fitting(current.space, self._catalog)
         engine = Engine(self._catalog, self._features, current)
-        vector = self._vector(query, engine.sample)
+        vector = self._vector(query, encoder, engine.sample)
         return engine.search(vector, k, among=self._among(query), per_video=limit, fill=fill)
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
@@ -281,35 +339,14 @@ class Library:
             counts.seconds,
             counts.frames,
             size,
+            tuple(Counter(video.model for video in self._catalog.videos()).most_common()),
         )
 
     def doctor(self) -> list[str]:
         """What is wrong with the library, a line each; empty when it is sound."""
-        problems = self._catalog.check()
-        try:
-            videos = {video.id: video for video in self._catalog.videos()}
-            space = self._catalog.space()
-        except DamagedLibraryError:
-            return problems  # which say so
-        stored = self._features.ids()
-        for video_id in sorted(videos.keys() - stored):
-            problems.append(f"{videos[video_id].path}: frame features are missing; index it again")
-        problems += [
-            f"{videos[video_id].path}: its frame features are damaged; "
-            "index it with `vsearch index --again`"
-            for video_id in self._features.damaged(space)
-            if video_id in videos
-        ]
-        if orphans := stored - videos.keys():
-            problems.append(
-                f"{len(orphans)} feature files belong to no video; the next `vsearch index` "
-                "deletes them"
-            )
-        problems += [
-            f"{video.path}: the file is gone; `vsearch remove --missing` forgets it"
-            for video in self.missing()
-        ]
-        return problems
+        from vsearch.doctor import examine  # deferred: a query needs no decoder
+
+        return examine(self._stores())
 
     # --- the parts, made when they are needed
 
@@ -319,30 +356,31 @@ class Library:
 
         Raises ModelError; what the other model raises is raised when words are encoded.
         """
-        settings = self.settings
-        if not settings.text_model:
-            return self._pictures
-        with self._lock:
-            if self._words is None:
-                load = partial(make_encoder, settings.text_model, settings.device)
-                self._words = TextTower(self._pictures, settings.text_model, load)
-            return self._words
-
-    @property
-    def _pictures(self) -> Encoder:
-        """The model that the settings name: what indexes. Raises ModelError."""
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = make_encoder(self.settings.model, self.settings.device)
-            return self._encoder
+        return self._model.whole
 
     def _parts(self) -> Parts:
         from vsearch.ingest import Parts  # deferred: a query needs no decoder
 
-        with self._lock:
-            pooler = resolve("poolers", self.settings.pooler)()
-            detector = resolve("shots", self.settings.shots)
-            return Parts(self._pictures, pooler, detector, self.settings.fps)
+        pooler = resolve("poolers", self.settings.pooler)()
+        detector = resolve("shots", self.settings.shots)
+        name = config.absolute(self.settings.model)
+        return Parts(self._model.pictures, pooler, detector, self.settings.fps, name)
+
+    def _stores(self) -> Stores:
+        from vsearch.ingest import Stores  # deferred: a query needs no decoder
+
+        return Stores(self._catalog, self._features, self._frames)
+
+    @property
+    def settings(self) -> config.Settings:
+        """What flags, variables and vsearch.toml say, in that order."""
+        return self._model.settings
+
+    @property
+    def _frames(self) -> FrameStore:
+        from vsearch.media.kept import FrameStore  # deferred: brings Pillow
+
+        return FrameStore(self.path / "frames")
 
     def _parts_to_index(self) -> Parts:
         """Those that fit what the library holds; what an empty one is given becomes its own."""
@@ -350,7 +388,7 @@ class Library:
         if space is None or not self._catalog.counts().segments:
             config.save(self.path, self.settings)
             return parts
-        self._same_space(space)
+        self._model.check(space)
         if (known := self._catalog.pooler()) not in (None, parts.pooler.name):
             raise SpaceMismatchError(
                 f"{self.path} holds segments pooled by {known}, not {parts.pooler.name}: run "
@@ -358,20 +396,14 @@ class Library:
             )
         return parts
 
-    def _same_space(self, space: Space) -> None:
-        if self._pictures.space != space:
-            raise SpaceMismatchError(
-                f"{self.path} was indexed with {space.name}, but the model {self.settings.model} "
-                f"is {self._pictures.space.name}: name the one that the library was made with by "
-                "--model, or use another --library"
-            )
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Be the one writer: clean up after an interrupted one first, save the index at the end."""
         with WriteLock(self.path):
             before = self._catalog.revision()
-            self._features.sweep({video.id for video in self._catalog.videos()})
+            known = {video.id for video in self._catalog.videos()}
+            self._features.sweep(known, [one.space for one in self._catalog.spaces()])
+            self._frames.sweep(known)
             self._current.sweep()
             try:
                 yield
@@ -379,13 +411,13 @@ class Library:
                 if self._catalog.revision() != before:
                     self._current.save()
 
-    def _describe(self, path: Path, span: Span | None) -> Features:
+    def _describe(self, path: Path, span: Span | None, space: Space) -> Features:
         """Frame features of a clip: the stored ones if it is in the library, else decoded."""
         from vsearch.ingest import describe  # deferred: a text query needs no decoder
 
         known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
         if known is not None:
-            features, end = self._features.load(known.id, self._catalog.space()), known.duration
+            features, end = self._features.load(known.id, space), known.duration
             features = features.within(span) if span else features
         else:
             described = describe(path, self._parts(), span=span)
@@ -394,9 +426,10 @@ class Library:
             raise QueryError(f"{path} ends after {end:.1f} s, before the part that was asked for")
         return features
 
-    def _vector(self, query: Query, sample: Matrix) -> Vector:
+    def _vector(self, query: Query, encoder: Encoder, sample: Matrix) -> Vector:
         pooler = resolve("poolers", self.settings.pooler)()
-        vectors = [term_vector(term, self.encoder, pooler, self._describe) for term in query.terms]
+        describe = partial(self._describe, space=encoder.space)
+        vectors = [term_vector(term, encoder, pooler, describe) for term in query.terms]
         return combine(vectors, [term.weight for term in query.terms], sample)
 
     def _among(self, query: Query) -> Ids | None:

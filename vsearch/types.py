@@ -117,6 +117,7 @@ class Video:
     codec: str
     frames: int  # sampled
     note: str | None = None  # what was wrong with it, if anything
+    model: str | None = None  # that made its features; None where it was not noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,19 @@ class Counts:
     segments: int
     seconds: float  # of video
     frames: int  # sampled
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpace:
+    """A space that a library has vectors in, or is getting them."""
+
+    space: Space
+    model: str | None  # as settings name it; None where it was not noted
+    pooler: str | None
+    in_use: bool  # it answers queries
+    answered_until: int | None = None  # the catalogue's revision at which it ceased to
+    videos: int = 0  # that are wholly in it
+    size: int = 0  # bytes on disk
 
 
 TermKind: TypeAlias = Literal["text", "image", "clip"]
@@ -203,6 +217,7 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"  # known already
     MOVED = "moved"  # known under another path that is gone
     DUPLICATE = "duplicate"  # the same content is in the library under another path
+    EMBEDDED = "embedded"  # known, and now also in the space of another model
     FAILED = "failed"
 
 
@@ -216,6 +231,18 @@ class Ingested:
     error: str | None = None
     seconds: float = 0.0  # of work
     shots: int = field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What became of changing the model."""
+
+    model: str  # as settings name it
+    space: Space
+    before: Space | None  # the space that answered until now; None while nothing is indexed
+    done: bool  # the library answers by this model
+    embedded: int  # videos that this run brought into the space
+    failed: tuple[Ingested, ...]  # those that cannot be; where it is done, they were left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +278,4 @@ class Info:
     seconds: float  # of video
     frames: int  # sampled
     size: int  # bytes on disk
+    models: tuple[tuple[str | None, int], ...] = ()  # how many videos each made, most first

@@ -48,7 +48,7 @@ def searched(library: Library, text: str) -> list[Path]:
 def plain(library: Library, captions: list[str]) -> dict[str, list[list[Path]]]:
     """References: the mean of all frames of a video, and its best single frame."""
     store, videos = FeatureStore(library.path / "features"), library.videos()
-    frames = [store.load(video.id).matrix for video in videos]
+    frames = [store.load(video.id, library.encoder.space).matrix for video in videos]
     means = np.stack([matrix.mean(axis=0) for matrix in frames])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     queries = library.encoder.encode_texts(captions)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vsearch.errors import DamagedLibraryError
+from vsearch.files import usable
 from vsearch.protocols import VectorIndex
 from vsearch.vectors.exact import ExactIndex
 from vsearch.vectors.faiss_index import FaissIndex
-from vsearch.vectors.files import usable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -53,7 +53,7 @@ def check_whole(library: Path, videos: Path) -> None:
         found = opened.videos()
         assert sorted(video.path.stem for video in found) == sorted(COLOURS)
         assert opened.doctor() == []
-    features = {path.name for path in (library / "features").iterdir()}
+    features = {path.name for path in (library / "features" / "fake").iterdir()}
     assert features == {f"{video.id}.npz" for video in found}
     assert not list(library.rglob("*.part"))
     assert check_search(library) == len(COLOURS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.models import Base
 from vsearch.catalog.repository import Catalog
 from vsearch.errors import LockedError
-from vsearch.types import Counts, Space, Span
+from vsearch.types import Counts, KnownSpace, Space, Span
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = sorted(file.stem.removeprefix("v") for file in Path(__file__).parent.glob("v*.sql"))
@@ -102,6 +103,42 @@ def _holds_everything(catalog: Catalog) -> None:
     assert catalog.vectors(None, SPACE)[0].tolist() == [1, 2]
 
 
+def test_a_library_of_one_model_learns_that_there_may_be_several(tmp_path: Path) -> None:
+    with Catalog.open(frozen("0001", tmp_path / "catalog.sqlite3")) as catalog:
+        [known] = catalog.spaces()
+        assert known == KnownSpace(SPACE, model=None, pooler="mean", in_use=True)
+        assert [video.model for video in catalog.videos()] == [None, None]
+        assert catalog.described_in(SPACE) == {1, 2}
+        assert catalog.lacking(SPACE) == []
+        with catalog.begin() as addition:
+            addition.add_features(1, SPACE, "builtin:fast")
+            addition.name_model(SPACE, "builtin")
+        assert [video.model for video in catalog.videos()] == ["builtin:fast", None]
+
+
+def test_a_library_that_held_nothing_is_brought_up_to_date(tmp_path: Path) -> None:
+    file = frozen("0001", tmp_path / "catalog.sqlite3")
+    with closing(sqlite3.connect(file)) as raw, raw:
+        for table in ("vectors", "segments", "videos"):
+            raw.execute(f"DELETE FROM {table}")
+        raw.execute("UPDATE library SET space_id = NULL, pooler = NULL")
+    with Catalog.open(file) as catalog:
+        assert (catalog.space(), catalog.pooler(), catalog.videos()) == (None, None, [])
+        assert [known.in_use for known in catalog.spaces()] == [False]
+
+
+def test_a_library_of_two_models_keeps_both(tmp_path: Path) -> None:
+    """What v0002.sql holds beside what v0001.sql did: another space that answered before."""
+    with Catalog.open(frozen("0002", tmp_path / "catalog.sqlite3")) as catalog:
+        before, present = catalog.spaces()
+        assert present == KnownSpace(SPACE, model="openclip:tiny", pooler="mean", in_use=True)
+        other = Space("fast-8", 2, speaks_text=False)
+        assert before == KnownSpace(other, "builtin:fast", "mean", False, answered_until=2)
+        assert [video.model for video in catalog.videos()] == ["openclip:tiny", None]
+        assert [video.path.name for video in catalog.lacking(other)] == ["\udcff odd.mkv"]
+        assert catalog.described_in(other) == {1}
+
+
 def test_tables_that_are_built_anew_lose_nothing(tmp_path: Path) -> None:
     file = frozen("0001", tmp_path / "catalog.sqlite3")
     schema = future(tmp_path / "scripts")
@@ -119,11 +156,12 @@ def test_a_backup_is_made_before_an_upgrade(tmp_path: Path) -> None:
         open_engine(file, schema=future(tmp_path / "scripts")).dispose()
     backup = tmp_path / "catalog.sqlite3.0001.bak"
     assert revision_of(backup) == "0001"
-    with Catalog.open(backup) as catalog:
+    (tmp_path / "elsewhere").mkdir()
+    with Catalog.open(shutil.copy(backup, tmp_path / "elsewhere" / file.name)) as catalog:
         assert catalog.pooler() == "trained"
         assert catalog.counts().segments == 3
     left = {file.name for file in tmp_path.iterdir()}
-    assert left - {"writer.lock"} == {"catalog.sqlite3", backup.name, "scripts"}
+    assert left - {"writer.lock"} == {"catalog.sqlite3", backup.name, "scripts", "elsewhere"}
 
 
 def test_a_library_is_not_upgraded_while_another_process_writes_to_it(

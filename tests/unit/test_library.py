@@ -467,13 +467,13 @@ def test_both_indexes_give_the_same_results(tmp_path: Path, videos: Path, kind: 
 
 def test_lost_features_cost_the_explanation_not_the_result(library: Library, videos: Path) -> None:
     index(library, videos)
-    for file in (library.path / "features").iterdir():
+    for file in (library.path / "features").rglob("*.npz"):
         file.unlink()
     assert names(library.search("green"))[0] == "green.mp4"
     assert "index it again" in library.doctor()[0]
     assert set(outcomes(library, videos).values()) == {Outcome.UPDATED}
     assert library.doctor() == []
-    next((library.path / "features").iterdir()).write_bytes(b"junk")
+    next((library.path / "features").rglob("*.npz")).write_bytes(b"junk")
     assert "--again" in library.doctor()[0]
 
 
@@ -495,7 +495,7 @@ def test_several_threads_share_one_model(tmp_path: Path, monkeypatch: pytest.Mon
             time.sleep(0.05)
             super().__init__(argument, device=device)
 
-    monkeypatch.setattr("vsearch.library.resolve", lambda group, name: Slow)
+    monkeypatch.setattr("vsearch.plugins.resolve", lambda group, name: Slow)
     with Library.open(tmp_path / "library") as library, ThreadPoolExecutor(4) as pool:
         assert len({id(made) for made in pool.map(lambda _: library.encoder, range(4))}) == 1
 

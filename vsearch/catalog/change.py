@@ -11,7 +11,14 @@ from sqlalchemy import delete, exists, func, insert, select, text, update
 
 from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
-from vsearch.catalog.models import LibraryRow, SegmentRow, SpaceRow, VideoRow
+from vsearch.catalog.models import (
+    FeaturesRow,
+    LibraryRow,
+    SegmentRow,
+    SpaceRow,
+    VectorRow,
+    VideoRow,
+)
 from vsearch.catalog.paths import stored
 from vsearch.errors import LibraryError, SpaceMismatchError
 from vsearch.types import Video
@@ -20,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, CursorResult, Executable
+    from sqlalchemy import Connection, CursorResult, Executable, Update
 
     from vsearch.types import Ids, Matrix, Space, Span
 
 _LAST_SEGMENT = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
-_INSERT_VECTOR = "INSERT INTO vectors (segment_id, space_id, data) VALUES (?, ?, ?)"
+_INSERT_VECTOR = "INSERT OR REPLACE INTO vectors (segment_id, space_id, data) VALUES (?, ?, ?)"
 
 
 class Change:
@@ -97,6 +104,24 @@ class Change:
             self._new_revision = True
         return np.array(ids, np.int64)
 
+    def add_vectors(self, ids: Ids, vectors: Matrix, space: Space) -> None:
+        """Give segments their vectors, float32 (N, D), in a space beside the library's or in it."""
+        if vectors.shape != (len(ids), space.dim):
+            raise ValueError(f"{len(ids)} ids but vectors of shape {vectors.shape} in {space}")
+        space_id = self._space_id(space)
+        rows = [(int(id_), space_id, blob) for id_, blob in zip(ids, pack(vectors), strict=True)]
+        if rows:
+            self._run_many(_INSERT_VECTOR, rows)
+            self._new_revision |= self._current_space() == space.name
+
+    def add_features(self, video_id: int, space: Space, model: str) -> None:
+        """Note that a video has frame features in a space, and which model made them."""
+        space_id, model = self._space_id(space), _storable(model)
+        those = (FeaturesRow.video_id == int(video_id)) & (FeaturesRow.space_id == space_id)
+        self._run(delete(FeaturesRow).where(those))
+        values = {"video_id": int(video_id), "space_id": space_id, "model": model}
+        self._run(insert(FeaturesRow).values(values))
+
     def move_video(self, video_id: int, path: Path, size: int, modified: int) -> None:
         """The file is now elsewhere; LibraryError if another video has that path."""
         self._update(video_id, path=stored(path), size=int(size), modified=int(modified))
@@ -122,13 +147,55 @@ class Change:
         self._new_revision |= bool(len(removed))
         return removed
 
-    def set_space(self, space: Space, pooler: str | None) -> None:
-        """Say what vectors are made with; SpaceMismatchError if there are some of another space."""
+    def set_space(self, space: Space, pooler: str | None, model: str | None = None) -> None:
+        """Say what vectors are made with; SpaceMismatchError if there are some of another space.
+
+        `model` is noted unless one is; `name_model` replaces it.
+        """
         known = self._current_space()
         if known not in (None, space.name) and self._run(select(exists(SegmentRow))).scalar():
             raise self._mismatch(known, space)
-        changed = update(LibraryRow).values(space_id=self._space_id(space), pooler=pooler)
-        self._run(changed)
+        space_id = self._space_id(space)
+        self._run(update(LibraryRow).values(space_id=space_id))
+        noted = func.coalesce(SpaceRow.model, model and _storable(model))
+        self._run(_space(space_id).values(pooler=pooler, model=noted))
+
+    def name_model(self, space: Space, model: str) -> None:
+        """Say which model is meant where this space is."""
+        self._run(_space(self._space_id(space)).values(model=_storable(model)))
+
+    def prepare_space(self, space: Space, model: str, pooler: str) -> None:
+        """Make ready to put vectors into a space; those pooled by another pooler are dropped."""
+        space_id = self._space_id(space)
+        row = self._run(select(SpaceRow.pooler).where(SpaceRow.id == space_id))
+        if row.scalar() != pooler:
+            self.remove_vectors(space)
+        self._run(_space(space_id).values(pooler=_storable(pooler), model=_storable(model)))
+
+    def switch_space(self, space: Space) -> None:
+        """From now on this space answers queries; the one before stays as it is."""
+        new, now = self._space_id(space), select(LibraryRow.revision).scalar_subquery()
+        old = select(LibraryRow.space_id).scalar_subquery()
+        left = update(SpaceRow).where(SpaceRow.id == old, SpaceRow.id != new)
+        self._run(left.values(answered_until=now))
+        self._run(update(LibraryRow).values(space_id=new))
+        self._new_revision = True
+
+    def remove_vectors(self, space: Space) -> None:
+        """Remove the vectors of a space that is not the library's."""
+        if self._current_space() == space.name:
+            raise LibraryError(f"{self._path}: {space.name} is in use; use another model first")
+        self._run(delete(VectorRow).where(VectorRow.space_id == self._space_id(space)))
+
+    def remove_features(self, space: Space) -> None:
+        """Forget that videos have frame features in a space."""
+        self._run(delete(FeaturesRow).where(FeaturesRow.space_id == self._space_id(space)))
+
+    def remove_space(self, space: Space) -> None:
+        """Forget a space, which is not the library's, and all that is in it."""
+        self.remove_vectors(space)
+        self.remove_features(space)
+        self._run(delete(SpaceRow).where(SpaceRow.name == space.name))
 
     def close(self) -> None:
         """Give a new revision if segments or vectors changed; called before the commit."""
@@ -185,6 +252,10 @@ class Change:
     def _run_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         with explained(self._path):
             self._connection.exec_driver_sql(statement, rows)
+
+
+def _space(space_id: int) -> Update:
+    return update(SpaceRow).where(SpaceRow.id == space_id)
 
 
 def clock() -> int:

@@ -74,6 +74,16 @@ class WriteLock:
                 (self._folder / _HOLDER).unlink(missing_ok=True)
             lock.release()
 
+    def is_held(self) -> bool:
+        """Whether somebody holds the lock now: it is taken for an instant to see."""
+        try:
+            self._take(0.0).release()
+        except LockedError:
+            return True
+        except LibraryError:  # a folder that is not to be written, by nobody
+            return False
+        return False
+
     def _take(self, timeout: float) -> BaseFileLock:
         from filelock import FileLock, Timeout  # slow to import: brings asyncio
 

@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class SpaceRow(Base):
-    """An embedding space that vectors of this library are in."""
+    """An embedding space that vectors of this library are in, or are being put in."""
 
     __tablename__ = "spaces"
 
@@ -32,6 +32,9 @@ class SpaceRow(Base):
     name: Mapped[str] = mapped_column(Text, unique=True)
     dim: Mapped[int]
     speaks_text: Mapped[bool]
+    model: Mapped[str | None] = mapped_column(Text)  # as settings name it; of old ones not known
+    pooler: Mapped[str | None] = mapped_column(Text)  # of its segments' vectors
+    answered_until: Mapped[int | None]  # the revision at which another space took over
 
 
 class LibraryRow(Base):
@@ -44,7 +47,6 @@ class LibraryRow(Base):
     revision: Mapped[int]  # grows with each transaction that changes segments or vectors
     created_with: Mapped[str] = mapped_column(Text)  # version of vsearch
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))  # answers queries
-    pooler: Mapped[str | None] = mapped_column(Text)
 
 
 class VideoRow(Base):
@@ -67,6 +69,18 @@ class VideoRow(Base):
     note: Mapped[str | None] = mapped_column(Text)
     sampled_at: Mapped[float]  # frames a second
     indexed_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class FeaturesRow(Base):
+    """That a video has frame features in a space: a file of that store."""
+
+    __tablename__ = "features"
+
+    video_id: Mapped[int] = mapped_column(
+        ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True
+    )
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    model: Mapped[str | None] = mapped_column(Text)  # that made them; of old ones not known
 
 
 class SegmentRow(Base):

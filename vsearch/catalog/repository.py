@@ -14,7 +14,14 @@ from vsearch.catalog.database import open_engine
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
 from vsearch.catalog.paths import stored
-from vsearch.catalog.rows import read_counts, read_number, read_segment, read_space, read_video
+from vsearch.catalog.rows import (
+    read_counts,
+    read_known_space,
+    read_number,
+    read_segment,
+    read_space,
+    read_video,
+)
 from vsearch.catalog.soundness import problems
 from vsearch.errors import DamagedLibraryError, LibraryError
 
@@ -25,12 +32,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from vsearch.catalog.change import Change
-    from vsearch.types import Counts, Ids, Matrix, Segment, Space, Video
+    from vsearch.types import Counts, Ids, KnownSpace, Matrix, Segment, Space, Video
 
 Noun = TypeVar("Noun")
 
 _VIDEO = """
-    SELECT id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note
+    SELECT id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
+        (SELECT model FROM features WHERE video_id = videos.id
+            AND space_id = (SELECT space_id FROM library))
     FROM videos
 """
 _SEGMENTS_OF = """
@@ -43,7 +52,8 @@ _WHOLE_VIDEOS = f"""
     WHERE video_id IN (SELECT video_id FROM segments WHERE id {_AMONG})
     ORDER BY video_id, start, "end", segments.id
 """  # noqa: S608
-_IN_SPACE = "FROM vectors WHERE space_id = (SELECT id FROM spaces WHERE name = ?)"
+_OF_SPACE = "space_id = (SELECT id FROM spaces WHERE name = ?)"
+_IN_SPACE = f"FROM vectors WHERE {_OF_SPACE}"
 _COUNTS = """
     SELECT count(*), (SELECT count(*) FROM segments), total(duration), coalesce(sum(frames), 0)
     FROM videos
@@ -51,6 +61,17 @@ _COUNTS = """
 _SPACE = """
     SELECT name, dim, speaks_text FROM spaces WHERE id = (SELECT space_id FROM library)
 """
+_SPACES = """
+    SELECT name, dim, speaks_text, model, pooler, answered_until,
+        id IS (SELECT space_id FROM library)
+    FROM spaces ORDER BY id
+"""
+_LACKING = f"""
+    {_VIDEO} WHERE id IN (
+        SELECT video_id FROM segments WHERE NOT EXISTS (
+            SELECT 1 FROM vectors WHERE segment_id = segments.id
+            AND space_id = (SELECT id FROM spaces WHERE name = ?)))
+"""  # noqa: S608
 
 
 class Catalog:
@@ -100,9 +121,27 @@ class Catalog:
         return next(iter(self._read(read_space, _SPACE)), None)
 
     def pooler(self) -> str | None:
-        """What segment vectors were made with."""
-        name: str | None = self._value("SELECT pooler FROM library")
-        return name
+        """What the vectors of the library's space were pooled by; None before there are any."""
+        return next((known.pooler for known in self.spaces() if known.in_use), None)
+
+    def spaces(self) -> list[KnownSpace]:
+        """Every space there are or were to be vectors in, the first one first; nothing counted."""
+        return self._read(read_known_space, _SPACES)
+
+    def lacking(self, space: Space) -> list[Video]:
+        """The videos that have a segment without a vector in a space, sorted by path."""
+        found = self._read(read_video, _LACKING, space.name)
+        return sorted(found, key=lambda video: str(video.path))
+
+    def described_in(self, space: Space) -> set[int]:
+        """The ids of the videos that have frame features in a space."""
+        query = f"SELECT video_id FROM features WHERE {_OF_SPACE}"  # noqa: S608
+        return {int(row[0]) for row in self._rows(query, space.name)}
+
+    def vector_bytes(self, space: Space) -> int:
+        """How much room the vectors of a space take."""
+        query = f"SELECT total(length(data)) FROM vectors WHERE {_OF_SPACE}"  # noqa: S608
+        return int(self._rows(query, space.name)[0][0])
 
     def videos(self, globs: Sequence[str] = ()) -> list[Video]:
         """All videos, or those that fit a glob (see `globs.matcher`), sorted by path."""

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from vsearch.catalog.paths import restored
-from vsearch.types import Counts, Segment, Space, Span, Video
+from vsearch.types import Counts, KnownSpace, Segment, Space, Span, Video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,24 @@ def read_space(row: Row) -> Space:
     return Space(str(name), dim, bool(speaks_text))
 
 
+def read_known_space(row: Row) -> KnownSpace:
+    """name, dim, speaks_text, model, pooler, answered_until, in_use."""
+    model, pooler, until, in_use = row[3:]
+    return KnownSpace(
+        space=read_space(row[:3]),
+        model=_text(model),
+        pooler=_text(pooler),
+        answered_until=None if until is None else int(until),
+        in_use=bool(in_use),
+    )
+
+
 def read_video(row: Row) -> Video:
-    """id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note."""
-    id_, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note = row
+    """id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
+    model.
+    """
+    id_, path, fingerprint, size, modified, duration, fps, width, height, codec, *more = row
+    frames, note, model = more
     return Video(
         id=int(id_),
         path=restored(path),
@@ -42,7 +57,8 @@ def read_video(row: Row) -> Video:
         height=int(height),
         codec=str(codec),
         frames=int(frames),
-        note=None if note is None else str(note),
+        note=_text(note),
+        model=_text(model),
     )
 
 
@@ -56,6 +72,10 @@ def read_counts(row: Row) -> Counts:
     """videos, segments, seconds, frames."""
     videos, segments, seconds, frames = row
     return Counts(int(videos), int(segments), read_number(seconds), int(frames))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def read_number(value: float) -> float:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from vsearch import __version__
-from vsearch.cli import demo, evaluate, manage, models, search
+from vsearch.cli import demo, evaluate, manage, model, models, search
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
@@ -36,7 +36,9 @@ def cli(verbose: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-for command in (*manage.COMMANDS, models.models, search.search, evaluate.evaluate, demo.demo):
+for command in (
+    *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, demo.demo
+):  # fmt: skip
     cli.add_command(command)
 
 

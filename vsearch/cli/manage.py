@@ -13,7 +13,7 @@ from vsearch.cli.options import shared
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from vsearch.cli.options import Options
     from vsearch.library import Library
@@ -24,15 +24,27 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
 @click.option("--again", is_flag=True, help="Index even what is known and unchanged.")
+@click.option(
+    "--keep-frames/--no-keep-frames",
+    default=None,
+    help="Keep the sampled frames, small, so that another model need not decode the videos.  "
+    "[default: the library's, or not]",
+)
 @shared
 @click.pass_obj
-def index(options: Options, paths: tuple[str, ...], fps: float | None, again: bool) -> None:
+def index(
+    options: Options,
+    paths: tuple[str, ...],
+    fps: float | None,
+    again: bool,
+    keep_frames: bool | None,
+) -> None:
     """Bring videos into the library: files, folders and globs.
 
     What is known is passed over, so a second run is quick, and an interrupted one goes on where
     it stopped.
     """
-    with options.open(create=True, fps=fps) as library:
+    with options.open(create=True, fps=fps, keep_frames=keep_frames) as library:
         results = run_index(library, paths, again=again)
         _report_missing(library)
     if not all_well(results):
@@ -147,6 +159,7 @@ def _video_json(video: Video) -> dict[str, object]:
         "frames": video.frames,
         "fingerprint": video.fingerprint,
         "note": video.note,
+        "model": video.model,
     }
 
 
@@ -165,6 +178,7 @@ def info(options: Options, as_json: bool) -> None:
                 "library": str(found.path),
                 "model": settings.model,
                 "text_model": settings.text_model or None,
+                "models": [{"model": name, "videos": count} for name, count in found.models],
                 "space": space,
                 "dim": found.space.dim if found.space else None,
                 "speaks_text": found.space.speaks_text if found.space else None,
@@ -182,7 +196,7 @@ def info(options: Options, as_json: bool) -> None:
     table(
         [
             (f"library   {printable(str(found.path))}",),
-            (f"model     {printable(settings.model)} ({space or 'nothing indexed yet'})",),
+            (f"model     {_models(settings.model, space, found.models)}",),
             *words,
             (f"videos    {found.videos}, {length(found.seconds)} in all",),
             (f"segments  {found.segments}, pooled by {found.pooler or '–'}",),
@@ -190,6 +204,17 @@ def info(options: Options, as_json: bool) -> None:
             (f"on disk   {size(found.size)}",),
         ]
     )
+
+
+def _models(present: str, space: str | None, made: Sequence[tuple[str | None, int]]) -> str:
+    """The model and its space; where several made the videos, how many each."""
+    known = f"{printable(present)} ({space or 'nothing indexed yet'})"
+    if {name for name, _ in made} <= {present, None}:
+        return known
+    counts = dict(made)
+    shares = [f"{known} – {plural(counts.pop(present, 0), 'video')}"]
+    shares += [f"{printable(name or 'not noted')} – {count}" for name, count in counts.items()]
+    return "; ".join(shares)
 
 
 @click.command()

@@ -27,7 +27,9 @@ class Options:
     text_model: str | None = None
     device: str | None = None
 
-    def open(self, *, create: bool = False, fps: float | None = None) -> Library:
+    def open(
+        self, *, create: bool = False, fps: float | None = None, keep_frames: bool | None = None
+    ) -> Library:
         """The library that the options mean."""
         from vsearch.library import Library  # deferred: --help needs no library
 
@@ -38,6 +40,7 @@ class Options:
             text_model=self.text_model,
             device=self.device,
             fps=fps,
+            keep_frames=keep_frames,
         )
 
 

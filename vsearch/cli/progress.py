@@ -69,7 +69,7 @@ class ProgressLine:
 
     def finished(self, one: Ingested) -> None:
         """Count a file that is done."""
-        if one.video is not None and one.outcome in ("indexed", "updated"):
+        if one.video is not None and one.outcome in ("indexed", "updated", "embedded"):
             self._seconds += one.video.duration
             self._size += one.video.size
 

@@ -13,24 +13,25 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
 from av.error import FFmpegError
 
 from vsearch.errors import NoPictureError, TooLargeError, UnreadableError
+from vsearch.media.batches import batched
 from vsearch.media.film import ContainerFilm, clock
+from vsearch.media.kept import SHORT_SIDE
 from vsearch.media.painter import Painter, TinyPictures, shown_size
 from vsearch.media.timestamps import TICK
 from vsearch.media.webp import WebPFilm
-from vsearch.types import FrameBatch, Images, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from av.video.frame import VideoFrame
 
     from vsearch.media.film import Film, Frame
     from vsearch.protocols import ShotDetector
+    from vsearch.types import FrameBatch, Images, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ class Sampler:
         batch_size: int = 16,
         span: Span | None = None,
         detector: ShotDetector | None = None,
+        keep: Callable[[Images, float], None] | None = None,
     ) -> None:
+        """`keep` is given each frame as it is to be kept (see `media/kept.py`) and its time."""
         if not (math.isfinite(fps) and fps > 0) or short_side < 1 or batch_size < 1:
             raise ValueError("fps, short_side and batch_size must be above 0")
         self._path = path
@@ -79,7 +82,8 @@ class Sampler:
         self._short_side = short_side
         self._batch_size = batch_size
         self._span = span
-        self._painter = Painter()
+        self._painter, self._small = Painter(), Painter()
+        self._keep = keep
         self._tiny = TinyPictures(detector) if detector else None
         self._stopped = False
         self.note: str | None = None  # what was wrong, once iterated
@@ -90,20 +94,15 @@ class Sampler:
         self._stopped = True
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        images: list[Images] = []  # each (H, W, 3)
-        times: list[float] = []
-        for image, time in map(self._painted, self._wanted()):  # frames are let go at once
-            if images and (len(images) == self._batch_size or image.shape != images[0].shape):
-                yield FrameBatch(np.stack(images), np.array(times))
-                images, times = [], []
-            images.append(image)
-            times.append(time)
-        if images:  # none were wanted before it was stopped
-            yield FrameBatch(np.stack(images), np.array(times))
+        frames = map(self._painted, self._wanted())  # each is let go at once
+        yield from batched(frames, self._batch_size)
 
     def _painted(self, shown: _Shown) -> tuple[Images, float]:
         """The image of a frame, (H, W, 3), and its time in seconds."""
         try:
+            if self._keep:
+                small = self._small.paint(shown.picture, _kept_side(shown), shown.aspect)
+                self._keep(small, float(shown.time))
             image = self._painter.paint(shown.picture, self._short_side, shown.aspect)
         except FFmpegError as error:
             raise NoPictureError(
@@ -167,6 +166,12 @@ class _Shown:
     def gone(self) -> Fraction:
         """Seconds from which on it counts as replaced: times may be rounded, by a tick at most."""
         return self.until - min(TICK, (self.until - self.time) / 2)
+
+
+def _kept_side(shown: _Shown) -> int:
+    """The short side of the frame that is kept: a small one is not made larger."""
+    shortest = min(shown.picture.width * shown.aspect, Fraction(shown.picture.height))
+    return min(SHORT_SIDE, max(1, round(shortest)))
 
 
 @contextmanager

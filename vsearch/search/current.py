@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vsearch.errors import LibraryError
+from vsearch.files import sweep
 from vsearch.plugins import resolve
-from vsearch.vectors.cache import Cached, IndexCache, forget
-from vsearch.vectors.files import sweep
+from vsearch.vectors.cache import Cached, IndexCache, forget, saved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,7 @@ class _Held:
     """What is in memory, and where its kind is saved."""
 
     space: Space
+    pooler: str | None  # of what is in it: another one makes other vectors of the same segments
     cache: IndexCache
     cached: Cached
 
@@ -65,13 +66,14 @@ class CurrentIndex:
         if held is not None:
             held.cache.store(held.space, held.cached)
 
-    def forget(self) -> None:
-        """Drop the index, here and on disk: the next one is made from the catalogue alone.
+    def forget(self, space: Space | None = None) -> None:
+        """Drop the index of the library's or of another space, here and on disk.
 
-        Only the holder of the lock may. Raises LibraryError if a file cannot be deleted.
+        The next one is made from the catalogue alone. Only the holder of the lock may. Raises
+        LibraryError if a file cannot be deleted.
         """
         with self._lock:
-            self._held, space = None, self._catalog.space()
+            self._held, space = None, space or self._catalog.space()
         try:
             if space is not None:
                 forget(self._folder, space)
@@ -80,6 +82,10 @@ class CurrentIndex:
                 f"{error.filename} cannot be deleted ({error.strerror}). Make its folder writable "
                 "for you, and run the command again."
             ) from error
+
+    def size(self, space: Space) -> int:
+        """The bytes that the saved indexes of a space take."""
+        return sum(path.stat().st_size for path in saved(self._folder, space))
 
     def sweep(self) -> None:
         """Delete the unfinished files of an interrupted run. Only the holder of the lock may."""
@@ -90,22 +96,24 @@ class CurrentIndex:
         space, revision = self._catalog.space(), self._catalog.revision()
         if space is None:
             return None
-        held = self._held
-        if held is None or held.space != space or held.cached.revision != revision:
+        held, pooler = self._held, self._catalog.pooler()
+        if held is not None and (held.space, held.pooler) != (space, pooler):
+            held = None
+        if held is None or held.cached.revision != revision:
             kind = self._chosen()
-            if held is None or held.space != space or held.cache.kind != kind:
-                held = self._loaded(space, kind)
+            if held is None or held.cache.kind != kind:
+                held = self._loaded(space, pooler, kind)
             if held.cached.revision != revision:
-                held = _Held(space, held.cache, self._caught_up(held.cached, space, revision))
+                held = replace(held, cached=self._caught_up(held.cached, space, revision))
             self._held = held
         return held
 
-    def _loaded(self, space: Space, kind: str) -> _Held:
+    def _loaded(self, space: Space, pooler: str | None, kind: str) -> _Held:
         """The saved index of that kind, or an empty one."""
         cls: Any = resolve("indexes", kind)
         cache = IndexCache(self._folder, kind, cls)
         empty = Cached(cls(space.dim), -1, np.empty(0, np.int64))
-        return _Held(space, cache, cache.load(space) or empty)
+        return _Held(space, pooler, cache, cache.load(space) or empty)
 
     def _caught_up(self, cached: Cached, space: Space, revision: int) -> Cached:
         ids = self._catalog.segment_ids()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vsearch.vectors.files import replaced
+from vsearch.files import replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,8 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
-def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """What `save_arrays` wrote; read a file from elsewhere inside `files.usable`."""
+def load_arrays(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
+    """What `save_arrays` wrote, or some of it; read a file from elsewhere inside `files.usable`."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -33,7 +33,7 @@ def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if sum(member.file_size for member in members) > path.stat().st_size:
         raise ValueError(f"{path}: promises more than it holds")
     with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {name: arrays[name] for name in names or arrays.files}
 
 
 def save_rows(path: Path, ids: Ids, vectors: Matrix) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import re
 from contextlib import suppress
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError
+from vsearch.files import usable
 from vsearch.vectors.arrays import load_arrays, save_arrays
-from vsearch.vectors.files import usable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,13 +92,19 @@ def forget(folder: Path, space: Space) -> None:
 
     Raises OSError if a stamp stays. An index that Windows keeps, as somebody searches it, may.
     """
-    saved = set(folder.glob(f"{_stem(space)}.*"))
-    stamps = {path for path in saved if path.suffix == _STAMP}
+    files = saved(folder, space)
+    stamps = {path for path in files if path.suffix == _STAMP}
     for stamp in stamps:
         stamp.unlink(missing_ok=True)
-    for path in saved - stamps:
+    for path in files - stamps:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def saved(folder: Path, space: Space) -> set[Path]:
+    """The files of the saved indexes of a space, of every kind, and their stamps."""
+    stem = glob.escape(_stem(space))
+    return set(folder.glob(f"{stem}.*"))
 
 
 def _stem(space: Space) -> str:

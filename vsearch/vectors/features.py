@@ -1,18 +1,20 @@
-"""Frame features on disk, one file a video, so that nothing is decoded twice."""
+"""Frame features on disk, one file a video and space, so that nothing is decoded twice."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError, LibraryError
+from vsearch.files import file_name, sweep, usable
 from vsearch.types import Features, Space
 from vsearch.vectors.arrays import load_arrays, save_arrays
-from vsearch.vectors.files import sweep, usable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -21,13 +23,17 @@ _REMEDY = "the frame features of this video are lost: index it again with --agai
 
 
 class FeatureStore:
-    """`<folder>/<video id>.npz`: matrix float16 (T, D), times float64 (T,), the space as JSON."""
+    """`<folder>/<space>/<video id>.npz`: matrix float16 (T, D), times float64 (T,), space as JSON.
+
+    The files of an older vsearch, which knew one space only, lie in `<folder>` itself; they are
+    read where they are.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, video_id: int, features: Features) -> None:
-        """Write or replace the features of a video; durable when this returns.
+        """Write or replace the features of a video in their space; durable when this returns.
 
         Raises LibraryError when they cannot be written: the next video's could not be either.
         """
@@ -38,7 +44,7 @@ class FeatureStore:
             "space": json.dumps([space.name, space.dim, space.speaks_text]),
         }
         try:
-            save_arrays(self._path(video_id), arrays)
+            save_arrays(self._within(space) / f"{video_id}.npz", arrays)
         except OSError as error:
             raise LibraryError(
                 f"{self.folder}: frame features cannot be written ({error.strerror or error}). "
@@ -46,55 +52,102 @@ class FeatureStore:
                 "what is indexed already is safe."
             ) from error
 
-    def load(self, video_id: int, space: Space | None = None) -> Features:
-        """The features of a video.
+    def load(self, video_id: int, space: Space) -> Features:
+        """The features of a video in a space.
 
-        Raises DamagedLibraryError when they are missing, not readable or, where `space` is given,
-        of another space.
+        Raises DamagedLibraryError when they are missing, not readable or of another space.
         """
-        path = self._path(video_id)
+        path = self.path(video_id, space)
         with usable(path, _REMEDY):
             features = _features(load_arrays(path))
         found = features.space
-        if space is not None and (found.name, found.dim) != (space.name, space.dim):
+        if (found.name, found.dim) != (space.name, space.dim):
             raise DamagedLibraryError(
-                f"{path} holds features of {found.name}, the library is of {space.name}; {_REMEDY}"
+                f"{path} holds features of {found.name} in place of {space.name}; {_REMEDY}"
             )
         return features
 
-    def has(self, video_id: int) -> bool:
-        """Whether there are features of a video, whatever they are worth."""
-        return self._path(video_id).exists()
+    def has(self, video_id: int, space: Space) -> bool:
+        """Whether there are features of a video in a space, whatever they are worth."""
+        return self.path(video_id, space).exists()
 
     def remove(self, video_id: int) -> None:
-        """Delete the features of a video, if there are any."""
-        self._path(video_id).unlink(missing_ok=True)
+        """Delete the features of a video in every space."""
+        for folder in self._folders():
+            (folder / f"{video_id}.npz").unlink(missing_ok=True)
 
-    def ids(self) -> set[int]:
-        """The videos that have features."""
-        names = (path.stem for path in self.folder.glob("*.npz"))
-        return {int(name) for name in names if name.isascii() and name.isdigit()}
+    def drop(self, space: Space) -> None:
+        """Delete all features of a space."""
+        for path in self._paths(space):
+            path.unlink(missing_ok=True)
+        sweep(self._within(space))
+        with suppress(OSError):  # not there, or something of somebody else's is in it
+            self._within(space).rmdir()
 
-    def damaged(self, space: Space | None = None) -> list[int]:
+    def ids(self, space: Space | None = None) -> set[int]:
+        """The videos that have features, in a space or at all."""
+        if space is not None:
+            return {int(path.stem) for path in self._paths(space)}
+        return set().union(*map(_ids, self._folders()))
+
+    def size(self, space: Space) -> int:
+        """The bytes that the features of a space take."""
+        return sum(path.stat().st_size for path in self._paths(space))
+
+    def damaged(self, space: Space) -> list[int]:
         """The videos whose features are there but do not load, see `load`; ascending."""
-        return [video_id for video_id in sorted(self.ids()) if not self._loads(video_id, space)]
+        return [
+            video_id for video_id in sorted(self.ids(space)) if not self._loads(video_id, space)
+        ]
 
-    def sweep(self, known: set[int]) -> int:
-        """Delete what an interrupted run left: unfinished files and features of no video."""
-        stale = self.ids() - known
-        for video_id in stale:
-            self.remove(video_id)
-        return len(stale) + sweep(self.folder)
+    def sweep(self, known: set[int], spaces: Iterable[Space]) -> int:
+        """Delete what an interrupted run left: unfinished files, features of no video or space."""
+        kept, count = {self.folder, *map(self._within, spaces)}, 0
+        for folder in self._folders():
+            stale = _ids(folder) - known if folder in kept else _ids(folder)
+            for video_id in stale:
+                (folder / f"{video_id}.npz").unlink(missing_ok=True)
+            count += len(stale) + sweep(folder)
+        return count
 
-    def _loads(self, video_id: int, space: Space | None) -> bool:
+    def path(self, video_id: int, space: Space) -> Path:
+        """Where the features of a video in a space are, or would be."""
+        path, old = self._within(space) / f"{video_id}.npz", self.folder / f"{video_id}.npz"
+        return old if not path.exists() and old.exists() and _may_be_of(old, space) else path
+
+    def _paths(self, space: Space) -> list[Path]:
+        """The files of a space."""
+        ids = _ids(self._within(space)) | _ids(self.folder)
+        return [path for path in (self.path(id_, space) for id_ in ids) if path.exists()]
+
+    def _within(self, space: Space) -> Path:
+        return self.folder / file_name(space.name)
+
+    def _folders(self) -> list[Path]:
+        """All that may hold files, that of an older vsearch first."""
+        inside = self.folder.iterdir() if self.folder.is_dir() else ()
+        return [self.folder, *sorted(path for path in inside if path.is_dir())]
+
+    def _loads(self, video_id: int, space: Space) -> bool:
         try:
             self.load(video_id, space)
         except DamagedLibraryError:
             return False
         return True
 
-    def _path(self, video_id: int) -> Path:
-        return self.folder / f"{video_id}.npz"
+
+def _ids(folder: Path) -> set[int]:
+    names = (path.stem for path in folder.glob("*.npz"))
+    return {int(name) for name in names if name.isascii() and name.isdigit()}
+
+
+def _may_be_of(path: Path, space: Space) -> bool:
+    """Whether a file of an older vsearch is of a space: what cannot be read may be of any."""
+    try:
+        name, *_ = json.loads(str(load_arrays(path, "space")["space"]))
+    except Exception:  # anything may be in it
+        return True
+    return bool(name == space.name)
 
 
 def _features(arrays: dict[str, npt.NDArray[Any]]) -> Features:

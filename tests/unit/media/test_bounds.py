@@ -17,8 +17,8 @@ from PIL import Image
 
 from synth import RED, Scene, make_video
 from vsearch.errors import NoPictureError, TooLargeError
-from vsearch.ingest import _ahead
 from vsearch.media import film, limits
+from vsearch.media.ahead import ahead
 from vsearch.media.film import ContainerFilm
 from vsearch.media.painter import Painter
 from vsearch.media.video import Sampler, probe
@@ -228,6 +228,6 @@ def test_a_sampler_that_is_stopped_ends_at_the_next_frame(tmp_path: Path) -> Non
 def test_decoding_ahead_ends_with_the_block_not_with_the_batch(tmp_path: Path) -> None:
     counter = Counter()
     path = make_video(tmp_path / "a.mp4", [Scene(RED, 30)], fps=50)
-    with _ahead(Sampler(path, fps=0.01, short_side=16, detector=counter)):
+    with ahead(Sampler(path, fps=0.01, short_side=16, detector=counter)):
         pass
     assert counter.frames < 1500

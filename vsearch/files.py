@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -27,9 +29,17 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-        _keep_names(path.parent)
+        keep_names(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def file_name(name: str) -> str:
+    """A name that any disk takes for `name`, and for no other one."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{,99}", name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{re.sub(r'[^a-zA-Z0-9_-]', '_', name)[:90]}-{digest}"
 
 
 def sweep(folder: Path) -> int:
@@ -56,7 +66,7 @@ def usable(path: Path, remedy: str) -> Iterator[None]:
         raise DamagedLibraryError(f"{path} {what}; {remedy}") from error
 
 
-def _keep_names(folder: Path) -> None:
+def keep_names(folder: Path) -> None:
     """Make a folder's new names durable; Windows does so by itself, some network disks never."""
     if os.name == "nt":
         return

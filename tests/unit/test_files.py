@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.errors import DamagedLibraryError
-from vsearch.vectors.files import replaced, sweep, usable
+from vsearch.files import replaced, sweep, usable
 
 if TYPE_CHECKING:
     from pathlib import Path
