@@ -44,7 +44,8 @@ class FakeEncoder:
         self.argument = argument
         self.device = device
         self.seen = 0  # images encoded so far
-        suffix = f"-{argument}" if argument else ""  # FakeEncoder("other") is another space
+        named = argument and argument != "fast"  # FakeEncoder("fast") is of FakeEncoder()'s space
+        suffix = f"-{argument}" if named else ""  # FakeEncoder("other") is another one
         self._space = Space(f"fake{suffix}", 16, speaks_text=True)
 
     @property

@@ -21,7 +21,7 @@ from vsearch.errors import (
     QueryError,
     SpaceMismatchError,
 )
-from vsearch.model import Model, caught_up
+from vsearch.model import Model
 from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import Engine
@@ -113,10 +113,8 @@ class Library:
         flags |= {"text_model": text_model, "keep_frames": keep_frames}
         settings = config.load(folder, flags)
         catalog = Catalog.open(folder / CATALOG, create=create)
-        pinned = encoder is not None or config.is_named("model", model)
-        if not pinned:
-            settings = caught_up(folder, settings, catalog.spaces())
-        made = Model(folder, settings, encoder, pinned=pinned)
+        named = encoder is not None or config.is_named("model", model)
+        made = Model.of(folder, settings, catalog.spaces(), encoder, named=named)
         return cls(folder, catalog, made, resample=fps is not None)
 
     def close(self) -> None:
@@ -378,7 +376,7 @@ class Library:
 
     @property
     def _frames(self) -> FrameStore:
-        from vsearch.media.kept import FrameStore  # deferred: brings Pillow
+        from vsearch.media.kept import FrameStore  # deferred: a query needs none
 
         return FrameStore(self.path / "frames")
 

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from vsearch import config
 from vsearch.encoders.text_tower import TextTower
@@ -36,6 +36,31 @@ class Model:
         self._encoder = encoder
         self._words: Encoder | None = None
         self._lock = threading.RLock()  # makes them
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        settings: config.Settings,
+        spaces: Sequence[KnownSpace],
+        encoder: Encoder | None,
+        *,
+        named: bool,
+    ) -> Self:
+        """The model that the library answers by, unless another one is `named` or written by hand.
+
+        What vsearch.toml says counts for written by hand if no space of the library is of it.
+        """
+        present = next((known for known in spaces if known.in_use and known.model), None)
+        written = config.read(folder).get("model")
+        by_hand = written is not None and written not in {known.model for known in spaces}
+        if present is None or named or by_hand:
+            return cls(folder, settings, encoder, pinned=named or present is not None)
+        if written is None:
+            settings = replace(settings, model=present.model or settings.model)
+        elif written != present.model:
+            settings = _caught_up(folder, settings, present)
+        return cls(folder, settings, encoder, pinned=False)
 
     @property
     def pictures(self) -> Encoder:
@@ -88,22 +113,11 @@ class Model:
             self._encoder, self._words, self._pinned = encoder, None, False
 
 
-def caught_up(
-    folder: Path, settings: config.Settings, spaces: Sequence[KnownSpace]
-) -> config.Settings:
-    """The settings with the model that the library answers by, where vsearch.toml is behind.
+def _caught_up(folder: Path, settings: config.Settings, present: KnownSpace) -> config.Settings:
+    """The settings with the model that the library answers by, in vsearch.toml as well.
 
-    It is written after the catalogue was switched, so a process killed between the two leaves the
-    model of another space in it. What a person wrote there is not touched.
+    That is written after the catalogue was switched: a process killed between leaves it behind.
     """
-    present = next((known for known in spaces if known.in_use and known.model), None)
-    written = config.read(folder).get("model")
-    if present is None or present.model == written:
-        return settings
-    if written is None:
-        return replace(settings, model=str(present.model))
-    if written not in {known.model for known in spaces}:
-        return settings
     named = _named(present, settings)
     with suppress(SettingsError):  # who may only read gets the right model all the same
         config.change(folder, named)

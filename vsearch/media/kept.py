@@ -1,39 +1,36 @@
 """Sampled frames kept as small pictures: another model can see them without the video.
 
-A file is `vsframe1` and how many there are (u64), then for each its time in seconds (f64), its
-length and its CRC-32 (u32 each), all little-endian, and a WebP of that length.
+A file is `vsframe1` and how many there are (u64), then for each its time in seconds (f64), the
+length of its packet and its CRC-32 (u32 each), all little-endian, and a packet of that length.
 """
 
 from __future__ import annotations
 
-import io
+import math
 import struct
 import zlib
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import numpy as np
-from PIL import Image
 
 from vsearch.errors import LibraryError
 from vsearch.files import keep_names, replaced, sweep, usable
 from vsearch.media.batches import batched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
+    from vsearch.media.codec import Coder
     from vsearch.types import FrameBatch, Images
 
 SHORT_SIDE = 256  # pixels; a smaller video is kept as it is
 BATCH = 16
-_LONGEST = 4 * SHORT_SIDE  # pixels: no sampled frame is longer
-_QUALITY = 60
 _MAGIC = b"vsframe1"
 _HEAD = struct.Struct("<8sQ")
 _RECORD = struct.Struct("<dII")
-_LARGEST = 2**20  # bytes of one picture: many times what one needs
+_LARGEST = 2**20  # bytes of one packet: many times what one needs
 _UNCLAIMED = "next"  # a whole file whose video has no id yet
 _REMEDY = "it is not used: the video is decoded again where that is needed"
 
@@ -67,10 +64,14 @@ class FrameStore:
 
         Raises DamagedLibraryError, at any batch, where the file is missing or not as it was.
         """
-        path = self._path(video_id)
+        from vsearch.media.codec import decoded  # deferred: brings av
+
+        path, times = self._path(video_id), deque[float]()
         with usable(path, _REMEDY), path.open("rb") as file:
-            frames = ((_picture(data), time) for time, data in _records(file, path))
-            yield from batched(frames, BATCH)
+            images = decoded(_taken(_records(file, path), times))
+            yield from batched(((image, times.popleft()) for image in images), BATCH)
+            if times:
+                raise ValueError(f"{path}: {len(times)} packets without a picture")
 
     def has(self, video_id: int) -> bool:
         """Whether frames of a video were kept, whatever they are worth."""
@@ -116,25 +117,41 @@ class Keeper:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._count = file, 0
+        self._coder: Coder | None = None
+        self._shape: tuple[int, ...] = ()
+        self._times: deque[float] = deque()  # of the pictures whose packets are to come
         file.write(_HEAD.pack(_MAGIC, 0))
 
     def add(self, image: Images, time: float) -> None:
         """Take the next frame, uint8 (H, W, 3) RGB, shown at `time` seconds."""
-        out = io.BytesIO()
-        Image.fromarray(image).save(out, "WEBP", quality=_QUALITY, method=2)
-        data = out.getvalue()
-        self._file.write(_RECORD.pack(time, len(data), zlib.crc32(data)))
-        self._file.write(data)
-        self._count += 1
+        from vsearch.media.codec import Coder  # deferred: brings av
+
+        if self._coder is None or image.shape != self._shape:
+            self._flush()
+            self._coder, self._shape = Coder(image.shape), image.shape
+        self._times.append(time)
+        self._write(self._coder.encode(image))
 
     def finish(self) -> None:
         """Say how many there were: a file without that is not whole."""
+        self._flush()
         self._file.seek(0)
         self._file.write(_HEAD.pack(_MAGIC, self._count))
 
+    def _flush(self) -> None:
+        if self._coder is not None:
+            self._write(self._coder.flush())
+
+    def _write(self, packets: Iterable[bytes]) -> None:
+        for data in packets:
+            time = self._times.popleft()
+            self._file.write(_RECORD.pack(time, len(data), zlib.crc32(data)))
+            self._file.write(data)
+            self._count += 1
+
 
 def _records(file: BinaryIO, path: Path) -> Iterator[tuple[float, bytes]]:
-    """Time and WebP of each frame; ValueError or struct.error for what `Keeper` did not write."""
+    """Time and packet of each frame; ValueError or struct.error for what `Keeper` did not write."""
     magic, count = _HEAD.unpack(file.read(_HEAD.size))
     if magic != _MAGIC or not 0 < count <= path.stat().st_size // _RECORD.size:
         raise ValueError(f"{path}: {count} frames")
@@ -142,7 +159,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[tuple[float, bytes]]:
     for _ in range(count):
         time, length, checksum = _RECORD.unpack(file.read(_RECORD.size))
         data = file.read(min(length, _LARGEST))
-        if len(data) != length or zlib.crc32(data) != checksum or not last < time < np.inf:
+        if len(data) != length or zlib.crc32(data) != checksum or not last < time < math.inf:
             raise ValueError(f"{path}: a frame of {length} bytes at {time}")
         last = time
         yield time, data
@@ -150,12 +167,11 @@ def _records(file: BinaryIO, path: Path) -> Iterator[tuple[float, bytes]]:
         raise ValueError(f"{path}: goes on after its end")
 
 
-def _picture(data: bytes) -> Images:
-    """uint8 (H, W, 3) RGB."""
-    with Image.open(io.BytesIO(data), formats=["WEBP"]) as picture:
-        if max(picture.size) > _LONGEST:
-            raise ValueError(f"a frame of {picture.size} pixels")
-        return np.asarray(picture.convert("RGB"))
+def _taken(records: Iterable[tuple[float, bytes]], times: deque[float]) -> Iterator[bytes]:
+    """The packets, whose times are put aside until their pictures come."""
+    for time, data in records:
+        times.append(time)
+        yield data
 
 
 @contextmanager
