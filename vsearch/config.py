@@ -126,7 +126,10 @@ def change(library: Path, named: Mapping[str, str]) -> None:
         for name, value in named.items():
             if getattr(before, name) != value:
                 text = _changed(text, name, value)
-        _write(library, text, wanted.model)
+        if _says(text, wanted):
+            _write(library, text, wanted.model)
+        else:  # spelled in an odd way
+            save(library, wanted)
 
 
 def _changed(text: str, name: str, value: str) -> str:
@@ -135,6 +138,13 @@ def _changed(text: str, name: str, value: str) -> str:
     if line.search(text):
         return line.sub(lambda found: found[1] + _toml(value), text, count=1)
     return f"{name} = {_toml(value)}\n{text}"
+
+
+def _says(text: str, settings: Settings) -> bool:
+    try:
+        return replace(Settings(), **tomllib.loads(text)) == settings
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _write(library: Path, text: str, model: str) -> None:

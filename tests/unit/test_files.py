@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.errors import DamagedLibraryError
-from vsearch.files import replaced, sweep, usable
+from vsearch.files import file_name, replaced, sweep, usable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +81,31 @@ def test_whatever_a_file_raises_is_damage_with_a_remedy(
         raise error
     assert str(caught.value) == f"{tmp_path / 'file'} {told}; mend it"
     assert caught.value.__cause__ is error
+
+
+def test_a_plain_name_names_its_file() -> None:
+    assert file_name("clip-vit-b-16-94ec72b1") == "clip-vit-b-16-94ec72b1"
+
+
+def test_no_two_names_share_a_file_and_none_leads_elsewhere() -> None:
+    names = [
+        "a/b",
+        "a_b",
+        "A_b",
+        "a\\b",
+        "..",
+        ".",
+        "",
+        "/",
+        "CON",
+        "x" * 300,
+        "x" * 301,
+        "é",
+        "\udcff",
+    ]
+    files = [file_name(name) for name in names]
+    assert len({file.lower() for file in files}) == len(names)
+    for file in files:
+        assert len(file) <= 100
+        assert file.isascii()
+        assert not set(file) & set("/\\. ")

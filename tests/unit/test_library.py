@@ -381,6 +381,7 @@ def test_an_emptied_library_takes_another_model(
     with Library.open(tmp_path / "library", encoder=FakeEncoder("other")) as other:
         index(other, videos)
         assert names(other.search("green"))[0] == "green.mp4"
+        assert [known.space.name for known in other.spaces()] == ["fake-other"]
 
 
 # --- keeping

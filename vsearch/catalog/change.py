@@ -157,6 +157,10 @@ class Change:
             raise self._mismatch(known, space)
         space_id = self._space_id(space)
         self._run(update(LibraryRow).values(space_id=space_id))
+        if known not in (None, space.name):  # of those before there is nothing left
+            described = select(FeaturesRow.space_id)
+            left = SpaceRow.id.not_in(described) & (SpaceRow.id != space_id)
+            self._run(delete(SpaceRow).where(left))
         noted = func.coalesce(SpaceRow.model, model and _storable(model))
         self._run(_space(space_id).values(pooler=pooler, model=noted))
 

@@ -63,7 +63,8 @@ def status(options: Options, as_json: bool = False) -> None:
 
 
 def _row(known: KnownSpace, videos: int) -> Sequence[str]:
-    state = "answers" if known.in_use else "unfinished" if known.videos < videos else "ready"
+    lacks = f"lacks {plural(videos - known.videos, 'video')}"
+    state = "answers" if known.in_use else lacks if known.videos < videos else "ready"
     return (
         "*" if known.in_use else "",
         printable(known.model or "?"),

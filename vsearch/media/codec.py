@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 av.logging.set_level(None)  # see media/film.py
 
-_QUALITY = "24"  # x264's rate factor: about 8 kB a picture of 256 pixels, see `media/kept.py`
+_QUALITY = "26"  # x264's rate factor: about 8 kB a picture of 256 pixels, see `media/kept.py`
 _MAX_PIXELS = 2**19  # twice the most that one has
 
 

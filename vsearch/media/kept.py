@@ -1,7 +1,7 @@
 """Sampled frames kept as small pictures: another model can see them without the video.
 
 A file is `vsframe1` and how many there are (u64), then for each its time in seconds (f64), the
-length of its packet and its CRC-32 (u32 each), all little-endian, and a packet of that length.
+length of its packet and the CRC-32 of both (u32 each), all little-endian, and that packet.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Keeper:
     def _write(self, packets: Iterable[bytes]) -> None:
         for data in packets:
             time = self._times.popleft()
-            self._file.write(_RECORD.pack(time, len(data), zlib.crc32(data)))
+            self._file.write(_RECORD.pack(time, len(data), _checksum(time, data)))
             self._file.write(data)
             self._count += 1
 
@@ -159,12 +159,16 @@ def _records(file: BinaryIO, path: Path) -> Iterator[tuple[float, bytes]]:
     for _ in range(count):
         time, length, checksum = _RECORD.unpack(file.read(_RECORD.size))
         data = file.read(min(length, _LARGEST))
-        if len(data) != length or zlib.crc32(data) != checksum or not last < time < math.inf:
+        if len(data) != length or _checksum(time, data) != checksum or not last < time < math.inf:
             raise ValueError(f"{path}: a frame of {length} bytes at {time}")
         last = time
         yield time, data
     if file.read(1):
         raise ValueError(f"{path}: goes on after its end")
+
+
+def _checksum(time: float, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(struct.pack("<d", time)))
 
 
 def _taken(records: Iterable[tuple[float, bytes]], times: deque[float]) -> Iterator[bytes]:

@@ -79,7 +79,7 @@ def test_what_failed_is_a_line_and_exit_1_unless_skipped(vsearch: Vsearch, video
     assert first.startswith("failed ")
     assert "green.mp4: the file is gone" in first
     assert " ".join(rest).startswith("1 video failed, so the library answers as before.")
-    assert vsearch("model").stdout.splitlines()[2].endswith("unfinished")
+    assert vsearch("model").stdout.splitlines()[2].endswith("lacks 1 video")
     done = vsearch("model", "use", "fake:other", "--skip-missing")
     assert "1 video will not be found by the new model" in done.stderr
     assert "answers by fake:other" in done.stdout

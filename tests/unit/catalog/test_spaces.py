@@ -1,0 +1,151 @@
+"""Several spaces in one catalogue: one answers, the others are kept or being filled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from rows import OTHER, SPACE, index, unit
+
+from vsearch.catalog.repository import Catalog
+from vsearch.errors import LibraryError, SpaceMismatchError
+from vsearch.types import KnownSpace, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """Two videos in SPACE, of which the first is also in OTHER."""
+    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
+        with opened.begin() as change:
+            change.set_space(SPACE, "mean", "fake")
+        a, ids = index(opened, "/a.mp4", 3)
+        b, _ = index(opened, "/b.mp4", 2)
+        with opened.begin() as change:
+            change.prepare_space(OTHER, "fake:other", "mean")
+            change.add_vectors(ids, unit(3, seed=1), OTHER)
+            for video in (a, b):
+                change.add_features(video.id, SPACE, "fake")
+            change.add_features(a.id, OTHER, "fake:other")
+        yield opened
+
+
+def names(catalog: Catalog) -> list[str]:
+    return [known.space.name for known in catalog.spaces()]
+
+
+def test_each_space_is_known_with_its_model(catalog: Catalog) -> None:
+    assert catalog.spaces() == [
+        KnownSpace(SPACE, "fake", "mean", in_use=True),
+        KnownSpace(OTHER, "fake:other", "mean", in_use=False),
+    ]
+    assert [video.path.name for video in catalog.lacking(OTHER)] == ["b.mp4"]
+    assert catalog.lacking(SPACE) == []
+    assert catalog.described_in(OTHER) == {1}
+    assert catalog.vector_bytes(OTHER) == 3 * 16 * 2
+    assert catalog.vector_bytes(Space("third", 4, speaks_text=False)) == 0
+    assert {video.model for video in catalog.videos()} == {"fake"}
+    assert catalog.check() == []
+
+
+def test_filling_another_space_is_no_new_revision(catalog: Catalog) -> None:
+    revision, before = catalog.revision(), catalog.vectors(None, SPACE)
+    with catalog.begin() as change:
+        ids = catalog.segment_ids([2])
+        change.add_vectors(ids, unit(2, seed=2), OTHER)
+    assert catalog.revision() == revision
+    assert catalog.lacking(OTHER) == []
+    for one, other in zip(before, catalog.vectors(None, SPACE), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_filling_a_gap_of_the_space_in_use_is_a_new_revision(catalog: Catalog) -> None:
+    revision = catalog.revision()
+    with catalog.begin() as change:
+        change.add_vectors(catalog.segment_ids([2]), unit(2), SPACE)
+    assert catalog.revision() > revision
+
+
+def test_a_switch_is_seen_as_a_whole_and_can_be_taken_back(catalog: Catalog) -> None:
+    revision = catalog.revision()
+    with catalog.begin() as change:
+        change.name_model(OTHER, "fake:best")
+        change.switch_space(OTHER)
+        assert catalog.space() == SPACE, "not before it is stored"
+    assert catalog.space() == OTHER
+    assert catalog.revision() > revision
+    old, new = catalog.spaces()
+    assert (old.in_use, old.answered_until) == (False, revision)
+    assert (new.in_use, new.model, new.answered_until) == (True, "fake:best", None)
+    assert [video.model for video in catalog.videos()] == ["fake:other", None]
+    with catalog.begin() as change:
+        change.switch_space(SPACE)
+    assert catalog.space() == SPACE
+    assert [known.answered_until is None for known in catalog.spaces()] == [False, False]
+    assert catalog.spaces()[1].answered_until > revision  # type: ignore[operator] # not None
+
+
+def test_another_pooler_empties_a_space_that_is_not_in_use(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        change.prepare_space(OTHER, "fake:other", "mean")
+    assert len(catalog.vectors(None, OTHER)[0]) == 3
+    with catalog.begin() as change:
+        change.prepare_space(OTHER, "fake:other", "trained")
+    assert len(catalog.vectors(None, OTHER)[0]) == 0
+    assert catalog.described_in(OTHER) == {1}
+    assert [known.pooler for known in catalog.spaces()] == ["mean", "trained"]
+    assert catalog.pooler() == "mean"
+
+
+def test_a_space_is_removed_with_all_it_has(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        change.remove_space(OTHER)
+    assert names(catalog) == ["fake"]
+    assert catalog.described_in(OTHER) == set()
+    assert len(catalog.segment_ids()) == 5
+    assert catalog.check() == []
+
+
+def test_the_space_in_use_cannot_be_removed(catalog: Catalog) -> None:
+    for remove in ("remove_space", "remove_vectors"):
+        with pytest.raises(LibraryError, match="is in use"), catalog.begin() as change:
+            getattr(change, remove)(SPACE)
+    assert len(catalog.vectors(None, SPACE)[0]) == 5
+
+
+def test_removed_videos_leave_every_space(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        change.remove_videos([1])
+    assert catalog.described_in(OTHER) == set()
+    assert len(catalog.vectors(None, OTHER)[0]) == 0
+    assert catalog.check() == []
+
+
+def test_vectors_must_fit_their_space_and_their_segments(catalog: Catalog) -> None:
+    ids = catalog.segment_ids([2])
+    with pytest.raises(ValueError, match="2 ids"), catalog.begin() as change:
+        change.add_vectors(ids, unit(3), OTHER)
+    with pytest.raises(SpaceMismatchError, match=r"16.*8"), catalog.begin() as change:
+        change.add_vectors(ids, unit(2, dim=8), Space(OTHER.name, 8, speaks_text=True))
+    with pytest.raises(LibraryError, match="FOREIGN KEY"), catalog.begin() as change:
+        change.add_vectors(np.array([999]), unit(1), OTHER)
+
+
+def test_an_emptied_library_forgets_the_spaces_before(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        change.remove_videos([1, 2])
+        change.set_space(Space("third", 4, speaks_text=False), "mean", "fake:third")
+    assert names(catalog) == ["third"]
+
+
+def test_the_first_model_that_is_noted_stays_until_another_is_named(catalog: Catalog) -> None:
+    with catalog.begin() as change:
+        change.set_space(SPACE, "mean", "fake:fast")
+    assert catalog.spaces()[0].model == "fake"
+    with catalog.begin() as change:
+        change.name_model(SPACE, "odd \udcff")
+    assert catalog.spaces()[0].model == "odd \\udcff"

@@ -1,0 +1,70 @@
+"""Settings in a file that people write, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vsearch import config
+from vsearch.config import Settings
+from vsearch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def changed(folder: Path, text: str | None, **named: str) -> str:
+    """What a file holds after a change; it says the new names and nothing else differs."""
+    file = folder / config.FILE
+    if text is not None:
+        file.write_text(text)
+    before = config.load_file(folder)
+    config.change(folder, named)
+    after = config.load_file(folder)
+    assert {name: getattr(after, name) for name in named} == named
+    for name in Settings.__slots__:
+        assert name in named or getattr(before, name) == getattr(after, name)
+    return file.read_text() if file.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('model = "a"\n', 'model = "b:\\"x\\""\n'),
+        (
+            "# mine\nmodel='a' # was it\nfps = 2.0\n",
+            '# mine\nmodel="b:\\"x\\"" # was it\nfps = 2.0\n',
+        ),
+        ("fps = 2.0\n", 'model = "b:\\"x\\""\nfps = 2.0\n'),
+        ('text_model = "a"\n', 'model = "b:\\"x\\""\ntext_model = "a"\n'),
+        ("", 'model = "b:\\"x\\""\n'),
+    ],
+)
+def test_one_name_changes_and_the_rest_stays(tmp_path: Path, text: str, expected: str) -> None:
+    assert changed(tmp_path, text, model='b:"x"') == expected
+
+
+def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
+    assert 'model = "b"' in changed(tmp_path, None, model="b", pooler="mean")
+
+
+def test_nothing_is_written_where_nothing_changes(tmp_path: Path) -> None:
+    assert changed(tmp_path, 'model    =  "b"', model="b", pooler="mean") == 'model    =  "b"'
+
+
+def test_several_names_change_at_once(tmp_path: Path) -> None:
+    text = changed(tmp_path, 'text_model = "w"\nmodel = "a"\n', model="b", text_model="")
+    assert text == 'text_model = ""\nmodel = "b"\n'
+
+
+@pytest.mark.parametrize("text", ['"model" = "a"\n', 'model = """a"""\n', "model = '''a'''\n"])
+def test_other_spellings_are_written_anew(tmp_path: Path, text: str) -> None:
+    changed(tmp_path, f"fps = 2.0\n{text}", model="b")
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / f"{config.FILE}.tmp").mkdir()
+    (tmp_path / config.FILE).write_text('model = "a"\n')
+    with pytest.raises(SettingsError, match="cannot be written"):
+        config.change(tmp_path, {"model": "b"})
