@@ -113,7 +113,10 @@ class WriteLock:
 
 def _own_command() -> str:
     """This process's command line, short and printable."""
-    words = [Path(sys.argv[0]).name or "python", *sys.argv[1:]]
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":  # python -m vsearch
+        program = program.parent
+    words = [program.name or "python", *sys.argv[1:]]
     return " ".join(words).encode("utf-8", "backslashreplace").decode()[:200]
 
 

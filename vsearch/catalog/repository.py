@@ -274,8 +274,8 @@ class Catalog:
         for video in self.videos():
             self.sampled_at(video.id)
             self.segments_of(video.id)
-        if space := self.space():
-            for _ in self.iter_vectors(space):
+        for known in self.spaces():
+            for _ in self.iter_vectors(known.space):
                 pass
 
     def _read(

@@ -42,7 +42,7 @@ class Coder:
         assert isinstance(context, VideoCodecContext)  # noqa: S101 - as the codec is
         context.height, context.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
         context.pix_fmt, context.time_base = "yuv420p", Fraction(1)
-        context.options = {"crf": _QUALITY, "preset": "medium", "bf": "0", "g": "250"}
+        context.options = {"crf": _QUALITY, "preset": "fast", "bf": "0", "g": "250"}
         context.thread_count = 1
         self._context, self._count = context, 0
 

@@ -77,3 +77,22 @@ def test_a_folder_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LibraryError, match="cannot be locked"):
         WriteLock(tmp_path / "file").acquire()
+
+
+def test_a_module_that_is_run_is_called_by_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/site-packages/vsearch/__main__.py", "model", "use", "x"])
+    with WriteLock(tmp_path):
+        holder = read_holder(tmp_path)
+    assert holder is not None
+    assert holder.command == "vsearch model use x"
+
+
+def test_a_lock_says_whether_it_is_held_without_leaving_a_trace(tmp_path: Path) -> None:
+    assert not WriteLock(tmp_path).is_held()
+    with WriteLock(tmp_path, command="vsearch index"):
+        assert WriteLock(tmp_path).is_held()
+        assert str(read_holder(tmp_path)).startswith("'vsearch index'")
+    assert not WriteLock(tmp_path).is_held()
+    assert not WriteLock(tmp_path / "nowhere" / "at all").is_held()

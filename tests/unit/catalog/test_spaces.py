@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,6 +101,12 @@ def test_another_pooler_empties_a_space_that_is_not_in_use(catalog: Catalog) -> 
     assert catalog.described_in(OTHER) == {1}
     assert [known.pooler for known in catalog.spaces()] == ["mean", "trained"]
     assert catalog.pooler() == "mean"
+
+
+def test_a_damaged_vector_of_any_space_is_told(catalog: Catalog, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
+        raw.execute("UPDATE vectors SET data = 'x' WHERE space_id = 2")
+    assert any("makes no sense" in told for told in catalog.check())
 
 
 def test_a_space_is_removed_with_all_it_has(catalog: Catalog) -> None:
