@@ -158,10 +158,9 @@ def test_changing_the_model_survives_being_killed(tmp_path: Path, frames: str) -
         library = tmp_path / f"library {kill}"
         shutil.copytree(start, library)
         process = begin(library, "model", "use", "fake:other")
-        while process.poll() is None and time.monotonic() - began < 900:
-            time.sleep(chance.uniform(0.3, 1.0) * whole)
-            search_all(library)  # by another process meanwhile
-            process.kill()
+        time.sleep(chance.uniform(0.3, 1.0) * whole)
+        search_all(library)  # by another process meanwhile
+        process.kill()
         process.wait()
         reached.append(search_all(library))
         with Library.open(library) as opened:
