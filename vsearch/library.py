@@ -15,6 +15,7 @@ import numpy as np
 from vsearch import config
 from vsearch.catalog.lock import WriteLock, read_holder
 from vsearch.catalog.named import named
+from vsearch.encoders.adapter import AdaptedEncoder
 from vsearch.errors import (
     LibraryError,
     NoLibraryError,
@@ -26,6 +27,7 @@ from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import Engine
 from vsearch.search.query import query_of
+from vsearch.search.querybank import Querybank
 from vsearch.search.terms import combine, term_vector
 from vsearch.types import Info, Ingested, Outcome, Query
 from vsearch.vectors.features import FeatureStore
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from vsearch.catalog.repository import Catalog
+    from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder
@@ -247,6 +250,34 @@ class Library:
 
         return [counted(self._stores(), self._current, one) for one in self._catalog.spaces()]
 
+    def adapt(self, adapter: Adapter | None) -> bool:
+        """Read words through an adapter from now on (see `evaluation.adapting`); None: as they are.
+
+        Whether that changes anything. Raises LockedError, LibraryError, and SpaceMismatchError for
+        an adapter of another space.
+        """
+        with self._writing():
+            if adapter is None:
+                return self.adapter_file.remove()
+            if (space := self._catalog.space()) is None or space.name != adapter.trained.space:
+                raise SpaceMismatchError(
+                    f"{self.path} is not indexed with {adapter.trained.space}, which the adapter "
+                    "was trained for: train it anew with `vsearch train align`"
+                )
+            self.adapter_file.write(adapter)
+            return True
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """What the words of a query pass through; None where they are taken as they are."""
+        encoder = self.encoder
+        return encoder.adapter if isinstance(encoder, AdaptedEncoder) else None
+
+    @property
+    def adapter_file(self) -> AdapterFile:
+        """What is installed, whether or not it is of use with the model that answers."""
+        return self._model.adapter
+
     def writer(self) -> str | None:
         """The process that is writing to the library, in words; None while there is none."""
         holder = read_holder(self.path)
@@ -284,7 +315,9 @@ class Library:
         if current is None:
             return []
         encoder = self._model.fitting(current.space, self._catalog)
-        engine = Engine(self._catalog, self._features, current)
+        words = all(term.kind == "text" for term in query.terms)
+        bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
+        engine = Engine(self._catalog, self._features, current, bank)
         vector = self._vector(query, encoder, engine.sample)
         return engine.search(vector, k, among=self._among(query), per_video=limit, fill=fill)
 
@@ -344,7 +377,7 @@ class Library:
         """What is wrong with the library, a line each; empty when it is sound."""
         from vsearch.doctor import examine  # deferred: a query needs no decoder
 
-        return examine(self._stores())
+        return [*examine(self._stores()), *self.adapter_file.problems()]
 
     # --- the parts, made when they are needed
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from vsearch import config
+from vsearch.encoders.adapter import AdapterFile
 from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import SettingsError, SpaceMismatchError
 from vsearch.plugins import encoder as make_encoder
@@ -33,6 +34,7 @@ class Model:
         """
         self.settings = settings
         self._folder, self._pinned = folder, pinned
+        self.adapter = AdapterFile(folder)
         self._encoder = encoder
         self._words: Encoder | None = None
         self._lock = threading.RLock()  # makes them
@@ -72,10 +74,15 @@ class Model:
 
     @property
     def whole(self) -> Encoder:
-        """The model of pictures, and of words where no other is named for them.
+        """The model of pictures, and of words where no other is named for them, adapted or not.
 
         Raises ModelError; what the other model raises is raised when words are encoded.
         """
+        with self._lock:
+            return self.adapter.over(self._plain)
+
+    @property
+    def _plain(self) -> Encoder:
         settings = self.settings
         if not settings.text_model:
             return self.pictures

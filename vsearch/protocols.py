@@ -16,7 +16,8 @@ class Encoder(Protocol):
     """Pixels and words to vectors of one space. Made as `cls(argument, *, device)`.
 
     `argument` is what follows the colon in `--model name:argument` ("" without one); `device` is
-    "auto", "cpu", "cuda" or "mps". Methods are safe to call from several threads.
+    "auto", "cpu", "cuda" or "mps". Methods are safe to call from several threads. One that knows
+    what is usually asked may say so as `querybank`, float32 (B, D); see `search.querybank`.
     """
 
     @property

@@ -40,6 +40,7 @@ def _cnn(folder: Path) -> Encoder:
 MAKERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder("", device="cpu"),
     "builtin": lambda _: BuiltinEncoder("", device="cpu"),
+    "builtin:fast": lambda _: BuiltinEncoder("fast", device="cpu"),
     "text_tower": lambda _: TextTower(FakeEncoder(), "fake:other", lambda: FakeEncoder("other")),
     "openclip": _openclip,
     "cnn": _cnn,

@@ -39,16 +39,18 @@ def show_robustness(variants: Sequence[Variant]) -> None:
         f"\n{click.style('typed otherwise', bold=True)}   text → video, on the captions that are "
         "changed; lost: points of R@1 and MRR, 95 %"
     )
-    rows = [("", "changed", "R@1", "R@5", "MRR", "lost R@1", "95 %", "lost MRR", "for example")]
+    rows: list[Sequence[str]] = [
+        ("", "changed", "R@1", "R@5", "MRR", "lost R@1", "95 %", "lost MRR", "for example")
+    ]
     for one in variants:
-        figures = [_share(each.value) for each in one.typed] or ["–"] * 3
+        figures = [share(each.value) for each in one.typed] or ["–"] * 3
         lost = {each.name: each for each in one.lost}
         losses = ["–"] * 3
         if lost:
             losses = [
-                _points(lost["R@1"].value),
-                _interval(lost["R@1"]),
-                _points(lost["MRR"].value),
+                points(lost["R@1"].value),
+                interval(lost["R@1"]),
+                points(lost["MRR"].value),
             ]
         changed = f"{one.changed} of {one.captions}"
         rows.append((one.kind, changed, *figures, *losses, _beginning(one.after)))
@@ -82,6 +84,8 @@ def _facts(protocol: Protocol) -> list[tuple[str, str]]:
         model += f", words by {printable(protocol.text_model)}"
     if protocol.text_digest:
         model += f", text weights {protocol.text_digest}"
+    if protocol.adapter:
+        model += f", words adapted to {printable(protocol.adapter)}"
     frames = (
         f"{protocol.frames} at {protocol.fps:g} a second, segments pooled by {protocol.pooling}"
     )
@@ -114,10 +118,10 @@ def _line(one: Configuration) -> tuple[str, ...]:
         printable(one.model),
         f"{one.fps:g}",
         one.pooler,
-        _share(first.value),
-        _interval(first),
-        _share(fifth.value),
-        _share(reciprocal.value),
+        share(first.value),
+        interval(first),
+        share(fifth.value),
+        share(reciprocal.value),
         length(one.encode),
         size(one.size),
     )
@@ -129,19 +133,21 @@ def _beginning(text: str) -> str:
 
 
 def _figure(measure: Measure, value: float) -> str:
-    return f"{value:g}" if measure.name in COUNTED else _share(value)
+    return f"{value:g}" if measure.name in COUNTED else share(value)
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
+    """In percent, without the sign."""
     return f"{100 * value:.1f}"
 
 
-def _points(value: float) -> str:
-    """A loss as such: a gain is negative."""
+def points(value: float) -> str:
+    """A difference of shares, with its sign."""
     return f"{100 * value:+.1f}" if value else "0"
 
 
-def _interval(measure: Measure) -> str:
+def interval(measure: Measure) -> str:
+    """From where to where, in percent."""
     return (
         f"{100 * measure.low:.0f}–{100 * measure.high:.0f}"
         if measure.low >= 0

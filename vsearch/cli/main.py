@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from vsearch import __version__
-from vsearch.cli import demo, evaluate, manage, model, models, search
+from vsearch.cli import demo, evaluate, manage, model, models, search, train
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
@@ -32,12 +32,14 @@ def cli(verbose: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
-    for name in ("alembic", "vsearch.encoders.text_tower"):  # of these what is odd, and no more
+    # of these what is odd, and no more
+    for name in ("alembic", "vsearch.encoders.text_tower", "vsearch.encoders.adapter"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 for command in (
-    *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, demo.demo
+    *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
+    demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

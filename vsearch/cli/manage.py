@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsearch.cli.options import shared
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
+from vsearch.errors import DamagedLibraryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -171,6 +173,7 @@ def info(options: Options, as_json: bool) -> None:
     """Say what the library holds and which model made it."""
     with options.open() as library:
         found, settings = library.info(), library.settings
+        adapter = _adapter(library)
     space = found.space.name if found.space else None
     if as_json:
         print_json(
@@ -189,6 +192,7 @@ def info(options: Options, as_json: bool) -> None:
                 "segments": found.segments,
                 "frames": found.frames,
                 "bytes": found.size,
+                **({"adapter": adapter} if adapter else {}),
             }
         )
         return
@@ -198,12 +202,40 @@ def info(options: Options, as_json: bool) -> None:
             (f"library   {printable(str(found.path))}",),
             (f"model     {_models(settings.model, space, found.models)}",),
             *words,
+            *([(f"adapter   {_adapter_line(adapter)}",)] if adapter else []),
             (f"videos    {found.videos}, {length(found.seconds)} in all",),
             (f"segments  {found.segments}, pooled by {found.pooler or '–'}",),
             (f"frames    {found.frames}, {settings.fps:g} a second",),
             (f"on disk   {size(found.size)}",),
         ]
     )
+
+
+def _adapter(library: Library) -> dict[str, Any] | None:
+    """What `vsearch train align` installed, and whether its space is the one that answers."""
+    try:
+        adapter = library.adapter_file.read()
+    except DamagedLibraryError as error:
+        return {"used": False, "error": str(error)}
+    if adapter is None:
+        return None
+    space = library.space
+    return {
+        "used": space is not None and space.name == adapter.trained.space,
+        **asdict(adapter.trained),
+        "digest": adapter.digest,
+    }
+
+
+def _adapter_line(told: dict[str, Any]) -> str:
+    if "error" in told:
+        return printable(told["error"])
+    gain = f"held-out MRR {100 * told['before']:.1f} → {100 * told['after']:.1f}"
+    line = f"{told['rows']} rows of {plural(told['videos'], 'video')} ({told['source']}), {gain}"
+    line += ", installed by force" if told["forced"] else ""
+    if not told["used"]:
+        line += f"; not used: it is kept for {told['space']} with the words of {told['words']}"
+    return printable(line)
 
 
 def _models(present: str, space: str | None, made: Sequence[tuple[str | None, int]]) -> str:

@@ -72,6 +72,7 @@ def search(
         found = library.search(query, k=k, per_video=per_video)
         took = time.perf_counter() - began
         space, text_model = library.space, library.settings.text_model
+        adapted = bool(found and words and library.adapter)
         if sheet is not None:
             from vsearch.cli.sheet import Section, write_sheet
 
@@ -82,6 +83,7 @@ def search(
                 "query": str(query),
                 "space": space.name if space else None,
                 **({"text_model": text_model} if text_model else {}),
+                **({"adapter": True} if adapted else {}),
                 "took_ms": round(took * 1000, 1),
                 "results": [moment_json(rank, moment) for rank, moment in enumerate(found, 1)],
             }

@@ -25,6 +25,7 @@ EPOCHS = 30
 BATCH = 1024
 RATE = 1e-3
 DECAY = 0.05
+BANK, ROUNDS = 1024, 10  # generic queries, and how often k-means goes round
 SHARPNESS = 20.0  # 1 / temperature, where learning starts
 
 
@@ -52,6 +53,12 @@ class LinearMap:
         return unit
 
 
+def ridge(pairs: Pairs) -> LinearMap:
+    """Where `fit` starts."""
+    start, mean = _ridge(pairs)
+    return LinearMap(start, (-mean @ start).astype(np.float32))
+
+
 def fit(pairs: Pairs, seeds: Sequence[int] = (0, 1, 2)) -> LinearMap:
     """The mean of the maps that the seeds lead to; they start at one point and stay close."""
     start, mean = _ridge(pairs)
@@ -60,6 +67,23 @@ def fit(pairs: Pairs, seeds: Sequence[int] = (0, 1, 2)) -> LinearMap:
         np.mean([m.matrix for m in maps], axis=0, dtype=np.float32),
         np.mean([m.bias for m in maps], axis=0, dtype=np.float32),
     )
+
+
+def querybank(queries: Matrix, count: int = BANK, seed: int = 0) -> Matrix:
+    """Generic queries: the centres of many real ones, (N, D) -> at most (count, D), unit length.
+
+    Spherical k-means (Dhillon & Modha 2001): few vectors that stand for all that might be asked.
+    """
+    random = torch.Generator().manual_seed(seed)
+    rows = torch.tensor(queries)
+    centres = rows[torch.randperm(len(rows), generator=random)[:count]]
+    for _ in range(ROUNDS):
+        nearest = (rows @ centres.T).argmax(dim=1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, rows)
+        filled = sums.norm(dim=1) > 0
+        centres = torch.where(filled[:, None], functional.normalize(sums, dim=1), centres)
+    found: Matrix = centres.numpy()
+    return found
 
 
 def _ridge(pairs: Pairs) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -102,7 +126,7 @@ def _contrastive(
             chosen = [random.choice(pairs.of[i]) for i in batch]
             texts = torch.tensor(pairs.texts[chosen]) @ weight + bias
             images = torch.tensor(pairs.images[batch])
-            loss = _info_nce(texts, images, sharpness, torch.tensor(pairs.groups[batch]))
+            loss = info_nce(texts, images, sharpness, torch.tensor(pairs.groups[batch]))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -110,7 +134,7 @@ def _contrastive(
     return LinearMap(weight.detach().numpy(), bias.detach().numpy())
 
 
-def _info_nce(
+def info_nce(
     texts: torch.Tensor, images: torch.Tensor, sharpness: torch.Tensor, groups: torch.Tensor
 ) -> torch.Tensor:
     """Symmetric cross-entropy over (B, B) similarities; others of one's group do not count."""

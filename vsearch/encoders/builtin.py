@@ -8,18 +8,21 @@ from __future__ import annotations
 import hashlib
 import io
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from vsearch.encoders.shipped import FOLDER, digests, read_verified
-from vsearch.encoders.towers import SIZE, ImageTower, SentenceTower, unit
+from vsearch.encoders.towers import TIERS, ImageTower, SentenceTower, unit
+from vsearch.encoders.wording import DESCRIPTION, readings
 from vsearch.errors import UnknownPluginError
 from vsearch.types import Space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from vsearch.types import Images, Matrix, Vector
 
@@ -31,28 +34,49 @@ class BuiltinEncoder:
     a similarity near 0, and the nearest neighbours are better (measured in MODEL_CARD.md).
     """
 
+    prompt = DESCRIPTION
+    precision = "float32; matrices stored as int8"
+    variants: ClassVar = {name: tier.files for name, tier in TIERS.items()}
+
     def __init__(self, argument: str = "", *, device: str = "auto", weights: Path = FOLDER) -> None:
         """Raises UnknownPluginError for an argument and WeightsError for missing weights."""
-        if argument:
+        if argument not in TIERS:
             raise UnknownPluginError(
-                f"the embedded model has no variant {argument!r}; use --model builtin"
+                f"the embedded model has no tier {argument!r}; use --model builtin or "
+                "--model builtin:fast"
             )
+        tier = TIERS[argument]
         self._weights = weights
-        self._see, self._read = ImageTower(weights, device), SentenceTower(weights)
+        self._see, self._read = ImageTower(weights, device, tier), SentenceTower(weights)
         self.space = Space(_space_name(weights), ImageTower.dim, speaks_text=True)
-        self.image_size = SIZE
+        self.image_size = tier.size
+        self.text_digest = _digest("text.onnx", "alignment.npz", weights=weights)
 
     def encode_images(self, images: Images) -> Matrix:
         """uint8 (N, H, W, 3) RGB -> float32 (N, 512), rows of unit length.
 
-        The short side is brought to 224 pixels and the centre square is seen, as in CLIP.
+        The short side is brought to 224 pixels, in the fast tier to 128, and the centre square is
+        seen, as in CLIP.
         """
         return unit(self._see(images) - self._centre)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
-        """N texts -> float32 (N, 512), rows of unit length."""
-        matrix, bias = self._map
-        return unit(self._read(texts) @ matrix + bias)
+        """N texts -> float32 (N, 512), rows of unit length.
+
+        Each is the mean of the ways it may have been meant, see `wording`.
+        """
+        found = [self._mapped(readings(text, self._read.rank)).mean(axis=0) for text in texts]
+        return unit(np.stack([np.zeros(self.space.dim, np.float32), *found])[1:])
+
+    def _mapped(self, texts: Sequence[str]) -> Matrix:
+        """N texts, each as it is -> float32 (N, 512), rows of unit length."""
+        text_side = self._text_side
+        return unit(self._read(texts) @ text_side["matrix"] + text_side["bias"])
+
+    @property
+    def querybank(self) -> Matrix:
+        """Generic queries, float32 (B, 512) of unit length; see `search.querybank`."""
+        return self._text_side["bank"].astype(np.float32)
 
     @cached_property
     def _centre(self) -> Vector:
@@ -62,15 +86,20 @@ class BuiltinEncoder:
         return centre
 
     @cached_property
-    def _map(self) -> tuple[Matrix, Vector]:
-        """From sentences to pictures: float32 (384, 512) and (512,)."""
+    def _text_side(self) -> dict[str, npt.NDArray[Any]]:
+        """From sentences to pictures: matrix (384, 512), bias (512,), and bank (B, 512)."""
         data = io.BytesIO(read_verified("alignment.npz", self._weights))
         with np.load(data, allow_pickle=False) as arrays:
-            return arrays["matrix"], arrays["bias"]
+            return dict(arrays)
 
 
 def _space_name(weights: Path) -> str:
     """Pictures alone make the space: a better text side needs no new index."""
+    return f"clip-vit-b-16-{_digest('image.onnx', 'centre.npy', weights=weights)}"
+
+
+def _digest(*names: str, weights: Path) -> str:
+    """One short digest of several weight files."""
     known = digests(weights)
-    both = known.get("image.onnx", "") + known.get("centre.npy", "")
-    return f"clip-vit-b-16-{hashlib.sha256(both.encode()).hexdigest()[:8]}"
+    joined = "".join(known.get(name, "") for name in names)
+    return hashlib.sha256(joined.encode()).hexdigest()[:8]

@@ -5,6 +5,7 @@ Part of rebuilding the embedded model; see `build_builtin.py`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+
+WORTH = 65_536  # bytes of an array from which on it is worth borrowing
 
 Array = npt.NDArray[Any]
 
@@ -123,11 +126,15 @@ def clip_weights(path: Path) -> dict[str, Any]:
 
 
 def image_tower(w: dict[str, Any]) -> onnx.ModelProto:
-    """CLIP ViT-B/16 (Radford et al. 2021): uint8 RGB (N, 224, 224, 3) -> float32 (N, 512).
+    """CLIP ViT-B/16 (Radford et al. 2021): uint8 RGB (N, S, S, 3) -> float32 (N, 512).
 
-    The mean and deviation of CLIP's preprocessing are folded into the patch convolution.
+    S is 16 pixels for each row of patches that there are positions for: 224 in CLIP's own. The
+    mean and deviation of CLIP's preprocessing are folded into the patch convolution.
     """
     g = Graph()
+    positions = w["embeddings.position_embedding.weight"]  # (1 + rows of patches squared, 768)
+    patches_seen = len(positions) - 1
+    side = 16 * math.isqrt(patches_seen)
     kernel = w["embeddings.patch_embedding.weight"]  # (768, 3, 16, 16)
     bias = -(kernel.sum(axis=(2, 3)) * (CLIP_MEAN / CLIP_STD)).sum(axis=1)
     kernel = kernel / (255.0 * CLIP_STD[None, :, None, None])
@@ -139,19 +146,19 @@ def image_tower(w: dict[str, Any]) -> onnx.ModelProto:
         g.constant(bias.astype(np.float32)),
         strides=[16, 16],
     )
-    x = g.add("Transpose", g.add("Reshape", patches, g.ints(0, 768, 196)), perm=[0, 2, 1])
+    x = g.add("Transpose", g.add("Reshape", patches, g.ints(0, 768, patches_seen)), perm=[0, 2, 1])
     count = g.add("Shape", "images", start=0, end=1)
     shape = g.add("Concat", count, g.ints(1, 768), axis=0)
     token = g.add("Expand", g.constant(w["embeddings.class_embedding"][None, None]), shape)
-    x = g.add("Concat", token, x, axis=1)  # (N, 197, 768)
-    x = g.add("Add", x, g.constant(w["embeddings.position_embedding.weight"]))
+    x = g.add("Concat", token, x, axis=1)  # (N, 1 + patches, 768)
+    x = g.add("Add", x, g.constant(positions))
     x = g.layer_norm(x, w["pre_layrnorm.weight"], w["pre_layrnorm.bias"], 1e-5)
     for i in range(12):
         x = _clip_block(g, x, w, f"encoder.layers.{i}")
     x = g.add("Gather", x, g.constant(np.array(0, np.int64)), axis=1)  # the class token
     x = g.layer_norm(x, w["post_layernorm.weight"], w["post_layernorm.bias"], 1e-5)
     x = g.linear(x, w["visual_projection"])
-    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 224, 224, 3])
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", side, side, 3])
     return g.model([images], x, ["n", 512])
 
 
@@ -169,6 +176,21 @@ def _clip_block(g: Graph, x: str, w: dict[str, Any], at: str) -> str:
     gate = g.add("Sigmoid", g.add("Mul", y, g.constant(np.array(1.702, np.float32))))
     y = g.linear(g.add("Mul", y, gate), w[f"{at}.mlp.fc2"], w[f"{at}.mlp.fc2.bias"])
     return g.add("Add", x, y)
+
+
+def borrow(model: onnx.ModelProto, name: str, data: bytes) -> None:
+    """Let `model` take the large arrays that it shares with the file `name` from there.
+
+    `data` is what is in that file, an ONNX graph; a place in it is ONNX's own external data.
+    """
+    for tensor in model.graph.initializer:
+        raw = tensor.raw_data
+        if len(raw) < WORTH or (at := data.find(raw)) < 0:
+            continue
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", name), ("offset", at), ("length", len(raw))):
+            tensor.external_data.add(key=key, value=str(value))
 
 
 def text_tower(w: dict[str, Array]) -> onnx.ModelProto:

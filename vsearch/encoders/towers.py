@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +21,28 @@ if TYPE_CHECKING:
 
     from vsearch.types import Images, Matrix
 
-SIZE = 224  # pixels
 BATCH = 8  # images at once: more is no faster on a CPU and takes more memory
 TOKENS = 256  # of a text; the rest is cut off, as in all-MiniLM-L6-v2's own pipeline
 
 
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """An image tower in the package."""
+
+    files: tuple[str, ...]  # its graph, then those that the graph borrows arrays from
+    size: int  # pixels: the side of the square that it sees
+
+
+TIERS = {"": Tier(("image.onnx",), 224), "fast": Tier(("fast.onnx", "image.onnx"), 128)}
+
+
 class ImageTower:
-    """CLIP ViT-B/16's image half."""
+    """CLIP ViT-B/16's image half, or its likeness that sees pictures smaller."""
 
     dim = 512
 
-    def __init__(self, folder: Path, device: str) -> None:
-        self._folder, self._device = folder, device
+    def __init__(self, folder: Path, device: str, tier: Tier = TIERS[""]) -> None:
+        self._folder, self._device, self._tier = folder, device, tier
         self._lock = threading.Lock()
 
     def __call__(self, images: Images) -> Matrix:
@@ -40,13 +51,13 @@ class ImageTower:
             session = self._session
         found = [np.empty((0, self.dim), np.float32)]
         for start in range(0, len(images), BATCH):
-            batch = crop_to_square(images[start : start + BATCH], SIZE)
+            batch = crop_to_square(images[start : start + BATCH], self._tier.size)
             found.append(session.run(None, {"images": batch})[0])
         return unit(np.concatenate(found))
 
     @cached_property
     def _session(self) -> Any:
-        return _session(self._folder, "image.onnx", self._device)
+        return _session(self._folder, self._tier.files, self._device)
 
 
 class SentenceTower:
@@ -68,9 +79,19 @@ class SentenceTower:
             found.append(session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0])
         return unit(np.concatenate(found))
 
+    def rank(self, word: str) -> int | None:
+        """How common a word is, 0 the most; None if it is not known as a whole.
+
+        BERT's WordPiece vocabulary lists words by how often they occur.
+        """
+        with self._lock:
+            tokenizer = self._tokenizer
+        known: int | None = tokenizer.token_to_id(word)
+        return known
+
     @cached_property
     def _session(self) -> Any:
-        return _session(self._folder, "text.onnx", "cpu")
+        return _session(self._folder, ("text.onnx",), "cpu")
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -89,8 +110,11 @@ def unit(rows: npt.NDArray[np.float32]) -> Matrix:
     return scaled
 
 
-def _session(folder: Path, name: str, device: str) -> Any:
-    """A network ready to run, on CUDA if ONNX Runtime was built for it and may use it."""
+def _session(folder: Path, files: Sequence[str], device: str) -> Any:
+    """A network ready to run, on CUDA if ONNX Runtime was built for it and may use it.
+
+    The first file is its graph, the others hold arrays that the graph borrows.
+    """
     import onnxruntime  # deferred: asking for the space must not cost 300 ms
 
     providers = ["CPUExecutionProvider"]
@@ -107,4 +131,8 @@ def _session(folder: Path, name: str, device: str) -> Any:
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     # idle threads sleep: the other core is decoding
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(read_verified(name, folder), options, providers=providers)
+    graph, *lenders = (read_verified(name, folder) for name in files)
+    if lenders:
+        sizes = [len(data) for data in lenders]
+        options.add_external_initializers_from_files_in_memory(list(files[1:]), lenders, sizes)
+    return onnxruntime.InferenceSession(graph, options, providers=providers)

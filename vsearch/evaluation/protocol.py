@@ -24,6 +24,7 @@ class Protocol:
     space: str  # model and digest of the weights that see
     text_model: str | None  # where another one than that reads
     text_digest: str | None  # of the weights that read, where the model tells it
+    adapter: str | None  # what the words were adapted to; on those rows figures are too good
     precision: str
     prompt: str  # what is put around the words of a query
     fps: float
@@ -36,12 +37,13 @@ class Protocol:
 
 def protocol(library: Library, videos: Sequence[Video], split: str) -> Protocol:
     """How these videos of a library are searched."""
-    encoder, info = library.encoder, library.info()
+    encoder, info, adapter = library.encoder, library.info(), library.adapter
     return Protocol(
         model=library.settings.model,
         space=encoder.space.name,
         text_model=getattr(library.settings, "text_model", None) or None,
         text_digest=getattr(encoder, "text_digest", None),
+        adapter=str(adapter) if adapter else None,
         precision=getattr(encoder, "precision", "float32"),
         prompt=getattr(encoder, "prompt", "as written"),
         fps=library.settings.fps,

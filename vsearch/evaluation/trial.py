@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.evaluation import metrics
+from vsearch.search.querybank import Querybank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,12 +45,20 @@ def trial(items: Sequence[Item], videos: Sequence[Video]) -> Trial:
 
 def scores(texts: Sequence[str], encoder: Encoder, segments: Sequence[Matrix]) -> Scores:
     """How well each text fits each video, (Q, V). Raises NoTextError."""
-    return best_segments(encoder.encode_texts(texts), segments)
+    return best_segments(encoder.encode_texts(texts), segments, Querybank.of(encoder))
 
 
-def best_segments(queries: Matrix, segments: Sequence[Matrix]) -> Scores:
-    """A video scores as its best segment: (Q, D) and V times (S, D) -> (Q, V)."""
-    return np.stack([(queries @ rows.T).max(axis=1) for rows in segments], axis=1)
+def best_segments(
+    queries: Matrix, segments: Sequence[Matrix], bank: Querybank | None = None
+) -> Scores:
+    """A video scores as its best segment: (Q, D) and V times (S, D) -> (Q, V).
+
+    With a `bank`, for queries in words, what fits every query is pushed back, as in a search.
+    """
+    found = [queries @ rows.T for rows in segments]  # (Q, S) each
+    if bank is not None:
+        found = [each - bank.excess(rows) for each, rows in zip(found, segments, strict=True)]
+    return np.stack([each.max(axis=1) for each in found], axis=1)
 
 
 def first_ranks(found: Scores, relevant: Relevant) -> Ranks:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
+    from vsearch.search.querybank import Querybank
     from vsearch.types import Features, Ids, Matrix, Vector
     from vsearch.vectors.features import FeatureStore
 
@@ -31,8 +32,12 @@ REACH = 8  # segments fetched for each moment asked for: a moment may hold sever
 class Engine:
     """Searches one state of a library: its catalogue, features and a caught-up index."""
 
-    def __init__(self, catalog: Catalog, features: FeatureStore, current: Current) -> None:
+    def __init__(
+        self, catalog: Catalog, features: FeatureStore, current: Current, bank: Querybank
+    ) -> None:
+        """`bank` for a query with words; pictures are compared as they are, with an empty one."""
         self._catalog, self._features, self._current = catalog, features, current
+        self._bank = bank
 
     @cached_property
     def sample(self) -> Matrix:
@@ -61,20 +66,25 @@ class Engine:
         """Stretches among which are the k to show.
 
         The videos of the nearest segments are looked at as a whole; then those of the nearest
-        segments of all other videos, until k stretches are at least as good as any that is left.
+        segments of all other videos, until k stretches are at least as good as any that is left
+        (with a querybank: as any like those of the sample that is left).
         """
+        usual = self._bank.excess(self.sample)
+        middle = float(usual.mean()) if len(usual) else 0.0  # scores stay on the scale of cosines
+        most = middle - float(usual.min(initial=middle))  # that a score can gain
         background = float((self.sample @ query).mean()) if len(self.sample) else 0.0
         found: list[Stretch] = []
         left = among  # None: all
         while left is None or len(left):
-            near, scores = self._current.index.search(query, max(k * REACH, LEAST), left)
+            near, nearest = self._current.index.search(query, max(k * REACH, LEAST), left)
             if not len(near):
                 break
             seen = near.tolist()
             for segments, vectors in self._catalog.whole_videos(near, self._current.space):
-                found += islice(stretches(segments, vectors @ query, background), k)
+                scores = vectors @ query - self._bank.excess(vectors) + middle
+                found += islice(stretches(segments, scores, background), k)
                 seen += [segment.id for segment in segments]
-            if settled(found, k, per_video, float(scores[-1])):
+            if settled(found, k, per_video, float(nearest[-1]) + most):
                 break
             left = np.setdiff1d(self._current.ids if left is None else left, seen)
         return found

@@ -102,6 +102,38 @@ def test_a_better_text_side_keeps_the_space(weights: Path) -> None:
     assert BuiltinEncoder(weights=weights).space != BuiltinEncoder().space
 
 
-def test_it_has_no_variants() -> None:
+def test_both_tiers_share_a_space_and_see_nearly_the_same() -> None:
+    default, fast = BuiltinEncoder(), BuiltinEncoder("fast")
+    assert default.space == fast.space
+    assert (default.image_size, fast.image_size) == (224, 128)
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    pictures = np.stack([disc(RED), disc(GREEN), noise])
+    near = fast.encode_images(pictures) @ default.encode_images(pictures).T
+    assert near.argmax(axis=1).tolist() == [0, 1, 2]
+    assert near.diagonal().min() > 0.6
+
+
+def test_words_find_the_picture_that_the_fast_tier_has_seen() -> None:
+    encoder = BuiltinEncoder("fast")
+    pictures = encoder.encode_images(np.stack([disc(RED), disc(GREEN), disc(BLUE)]))
+    words = encoder.encode_texts(["a red circle", "a green circle", "a blue circle"])
+    assert (words @ pictures.T).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_the_fast_tier_is_refused_with_damaged_matrices_of_the_other(weights: Path) -> None:
+    (weights / "image.onnx").unlink()
+    (weights / "image.onnx").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=r"image\.onnx.*SHA-256"):
+        BuiltinEncoder("fast", weights=weights).encode_images(disc(RED)[None])
+
+
+def test_the_generic_queries_are_unit_vectors_of_the_space() -> None:
+    bank = BuiltinEncoder().querybank
+    assert bank.dtype == np.float32
+    assert bank.shape[1] == 512
+    np.testing.assert_allclose(np.linalg.norm(bank, axis=1), 1, atol=1e-2)
+
+
+def test_it_has_no_other_tier() -> None:
     with pytest.raises(UnknownPluginError, match="large"):
         BuiltinEncoder("large")

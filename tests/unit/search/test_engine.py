@@ -12,6 +12,7 @@ from sqlalchemy import event
 from vsearch.catalog.repository import Catalog
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import LEAST, Engine
+from vsearch.search.querybank import Querybank
 from vsearch.types import Features, Space, Span
 from vsearch.vectors.features import FeatureStore
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
     from vsearch.types import Moment
 
+NO_BANK = Querybank.empty(SPACE.dim)
+
 
 class Counting(FeatureStore):
     """Remembers what was loaded."""
 
     loaded: list[int]
 
-    def load(self, video_id: int, space: Space | None = None) -> Features:
+    def load(self, video_id: int, space: Space) -> Features:
         self.loaded.append(video_id)
         return super().load(video_id, space)
 
@@ -57,7 +60,7 @@ def engine(catalog: Catalog, features: FeatureStore, index: CurrentIndex) -> Eng
         add(catalog, f"{number}.mp4", scoring(0.8 - number / 100, 0.0, seed=number), features)
     current = index.get()
     assert current is not None
-    return Engine(catalog, features, current)
+    return Engine(catalog, features, current, NO_BANK)
 
 
 def blinking(score: float, times: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -86,8 +89,24 @@ def test_the_rest_of_a_video_never_takes_the_place_of_a_better_moment_elsewhere(
         add(catalog, f"second {number}", scoring(0.5, seed=number))
     current = index.get()
     assert current is not None
-    found = Engine(catalog, features, current).search(QUERY, 8, among=None, per_video=3)
+    found = Engine(catalog, features, current, NO_BANK).search(QUERY, 8, among=None, per_video=3)
     assert [round(moment.score, 1) for moment in found] == [0.9] * 6 + [0.5] * 2
+
+
+def test_what_fits_every_query_comes_after_what_fits_this_one(
+    catalog: Catalog, features: FeatureStore, index: CurrentIndex
+) -> None:
+    for number in range(9):
+        add(catalog, f"other {number}", scoring(0.0, seed=number), features)
+    add(catalog, "hub", scoring(0.80, seed=70), features)
+    add(catalog, "own", scoring(0.78, seed=71), features)
+    current = index.get()
+    assert current is not None
+    hub = features.load(catalog.videos(["hub"])[0].id, SPACE).matrix  # (1, 8)
+    plain = Engine(catalog, features, current, NO_BANK)
+    assert names(plain.search(QUERY, 2, among=None, per_video=3)) == ["hub", "own"]
+    engine = Engine(catalog, features, current, Querybank(np.repeat(hub, 4, axis=0)))
+    assert names(engine.search(QUERY, 2, among=None, per_video=3)) == ["own", "hub"]
 
 
 def test_places_that_nobody_else_can_take_are_filled(engine: Engine, catalog: Catalog) -> None:

@@ -1,0 +1,101 @@
+"""The fast tier's training sees what its ONNX graph computes, and borrows what it shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from vsearch.encoders.distil import POSITIONS, Student, resized
+from vsearch.encoders.graphs import Quantised, borrow, image_tower
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def some_weights() -> Mapping[str, Any]:
+    """A tower of CLIP's shape that knows nothing."""
+    random = np.random.default_rng(0)
+
+    def floats(*shape: int, around: float = 0.0) -> Any:
+        return (around + 0.02 * random.normal(size=shape)).astype(np.float32)
+
+    def matrix(rows: int, columns: int) -> Quantised:
+        values = random.integers(-127, 128, (rows, columns), np.int8)
+        return Quantised(values, np.full(columns, 0.5 / 127 / rows**0.5, np.float32))
+
+    weights: dict[str, Any] = {
+        "embeddings.patch_embedding.weight": floats(768, 3, 16, 16),
+        "embeddings.class_embedding": floats(768),
+        POSITIONS: floats(197, 768),
+        "visual_projection": matrix(768, 512),
+    }
+    norms = ["pre_layrnorm", "post_layernorm"]
+    for at in (f"encoder.layers.{number}" for number in range(12)):
+        norms += [f"{at}.layer_norm1", f"{at}.layer_norm2"]
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            weights[f"{at}.self_attn.{name}"] = matrix(768, 768)
+            weights[f"{at}.self_attn.{name}.bias"] = floats(768)
+        weights[f"{at}.mlp.fc1"], weights[f"{at}.mlp.fc1.bias"] = matrix(768, 3072), floats(3072)
+        weights[f"{at}.mlp.fc2"], weights[f"{at}.mlp.fc2.bias"] = matrix(3072, 768), floats(768)
+    for norm in norms:
+        weights[f"{norm}.weight"], weights[f"{norm}.bias"] = floats(768, around=1.0), floats(768)
+    return weights
+
+
+@pytest.mark.slow
+def test_training_sees_what_the_graph_computes() -> None:
+    weights = some_weights()
+    student = Student(weights, 32)
+    with torch.no_grad():
+        for value in student.trained.values():
+            value += 0.01 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
+    pictures = np.random.default_rng(1).integers(0, 255, (2, 32, 32, 3), np.uint8)
+    graph = image_tower(student.changes(weights)).SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    (computed,) = session.run(None, {"images": pictures})
+    with torch.no_grad():
+        seen = student(pictures).numpy()
+    np.testing.assert_allclose(seen, computed, rtol=1e-3, atol=1e-3 * np.abs(computed).max())
+
+
+def test_positions_shrink_like_a_picture() -> None:
+    ramp = torch.linspace(0, 1, 14).repeat_interleave(14)[:, None]  # grows from row to row
+    small = resized(torch.cat([torch.tensor([[9.0]]), ramp]), 8)
+    assert small.shape == (65, 1)
+    assert small[0] == 9
+    rows = small[1:].reshape(8, 8)
+    assert torch.allclose(rows, rows[:, :1])
+    assert (rows[1:, 0] > rows[:-1, 0]).all()
+
+
+def test_a_graph_borrows_large_arrays_by_their_place_in_another_file() -> None:
+    random = np.random.default_rng(0)
+    large = random.normal(size=(256, 128)).astype(np.float32)
+    small = random.normal(size=128).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "large"], ["y"]),
+        helper.make_node("Add", ["y", "small"], ["z"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 256])
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 128])
+    arrays = [numpy_helper.from_array(large, "large"), numpy_helper.from_array(small, "small")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [z], arrays), opset_imports=[helper.make_opsetid("", 20)]
+    )
+    model.ir_version = 9
+    lender = b"something before" + large.tobytes() + b"something after"
+    borrow(model, "lender.bin", lender)
+    graph = model.SerializeToString()
+    assert len(graph) < large.nbytes
+    options = onnxruntime.SessionOptions()
+    options.add_external_initializers_from_files_in_memory(["lender.bin"], [lender], [len(lender)])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    given = random.normal(size=(3, 256)).astype(np.float32)
+    np.testing.assert_allclose(session.run(None, {"x": given})[0], given @ large + small, atol=1e-4)
