@@ -61,7 +61,8 @@ class Taught:
         ).normal(size=DIM)
         if number is None:
             return chance
-        return PICTURES[int(number[1])] @ MISREAD + 0.05 * chance
+        turned: npt.NDArray[np.float64] = PICTURES[int(number[1])] @ MISREAD + 0.05 * chance
+        return turned
 
 
 def library(folder: Path, argument: str = "", count: int = COUNT) -> Library:

@@ -157,7 +157,9 @@ def test_a_backup_is_made_before_an_upgrade(tmp_path: Path) -> None:
     backup = tmp_path / "catalog.sqlite3.0001.bak"
     assert revision_of(backup) == "0001"
     (tmp_path / "elsewhere").mkdir()
-    with Catalog.open(shutil.copy(backup, tmp_path / "elsewhere" / file.name)) as catalog:
+    restored = tmp_path / "elsewhere" / file.name
+    shutil.copy(backup, restored)
+    with Catalog.open(restored) as catalog:
         assert catalog.pooler() == "trained"
         assert catalog.counts().segments == 3
     left = {file.name for file in tmp_path.iterdir()}
