@@ -74,9 +74,9 @@ class Engine:
         most = middle - float(usual.min(initial=middle))  # that a score can gain
         background = float((self.sample @ query).mean()) if len(self.sample) else 0.0
         found: list[Stretch] = []
-        left = among  # None: all
+        left, fetched = among, max(k * REACH, LEAST)  # left None: all
         while left is None or len(left):
-            near, nearest = self._current.index.search(query, max(k * REACH, LEAST), left)
+            near, nearest = self._current.index.search(query, fetched, left)
             if not len(near):
                 break
             seen = near.tolist()
@@ -86,6 +86,7 @@ class Engine:
                 seen += [segment.id for segment in segments]
             if settled(found, k, per_video, float(nearest[-1]) + most):
                 break
+            fetched *= 2
             left = np.setdiff1d(self._current.ids if left is None else left, seen)
         return found
 
