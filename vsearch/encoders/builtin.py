@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from vsearch.types import Images, Matrix, Vector
 
+SHARED = ("centre.npy", "text.onnx", "tokenizer.json", "alignment.npz")  # by both tiers
+
 
 class BuiltinEncoder:
     """Images and texts in the 512-d space of CLIP ViT-B/16 (Radford et al. 2021), centred.
@@ -36,7 +38,7 @@ class BuiltinEncoder:
 
     prompt = DESCRIPTION
     precision = "float32; matrices stored as int8"
-    variants: ClassVar = {name: tier.files for name, tier in TIERS.items()}
+    variants: ClassVar = {name: (*tier.files, *SHARED) for name, tier in TIERS.items()}
 
     def __init__(self, argument: str = "", *, device: str = "auto", weights: Path = FOLDER) -> None:
         """Raises UnknownPluginError for an argument and WeightsError for missing weights."""

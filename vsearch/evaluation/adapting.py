@@ -2,7 +2,7 @@
 
 The words of held-out videos look for their moment among the moments of *all* rows, those that were
 learnt from as well: an adapter that draws every query to what it has learnt would pass among the
-held-out ones alone.
+held-out ones alone. Scores are those of a search, less what fits every query.
 
 Better means: the mean gain in MRR is above nothing, and so is the lower end of its 90 % interval –
 of resampled queries and of resampled videos, whichever is lower, since the rows of one video stand
@@ -24,6 +24,7 @@ from vsearch.evaluation.comparison import check
 from vsearch.evaluation.metrics import Measure, measure, shares
 from vsearch.evaluation.sample import sample
 from vsearch.evaluation.trial import first_ranks
+from vsearch.search.querybank import Querybank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from vsearch.evaluation.sample import Sample
     from vsearch.library import Library
     from vsearch.protocols import Encoder
-    from vsearch.types import Ids
+    from vsearch.types import Ids, Matrix
 
 LEVEL = (5.0, 95.0)  # the 90 % interval of the gain
 RESAMPLES = 2_000
@@ -101,7 +102,7 @@ def align(
     rows = sample(library, plain, dataset, seed)
     kept, held = rows.examples[~rows.held], rows.examples[rows.held]
     learnt = learn(kept, seed, progress)
-    verdict = judge(rows, learnt.map, library.adapter)
+    verdict = judge(rows, learnt.map, library.adapter, getattr(plain, "querybank", None))
     trained = Trained(
         space=plain.space.name,
         words=library.settings.text_model or library.settings.model,
@@ -134,17 +135,21 @@ def install(library: Library, alignment: Alignment, *, force: bool = False) -> b
     return better or force
 
 
-def judge(rows: Sample, found: Map, present: Adapter | None) -> Verdict:
-    """Ask for what the held-out rows describe, with and without a map."""
+def judge(
+    rows: Sample, found: Map, present: Adapter | None = None, bank: Matrix | None = None
+) -> Verdict:
+    """Ask for what the held-out rows describe, with and without a map.
+
+    `bank` are the generic queries of the model, float32 (B, D), if it brings some along.
+    """
     held, answers = rows.examples[rows.held], _moments(rows.examples)
-    plain = _ranks(held, answers, Map.nothing(held.texts.shape[1]))
-    moved = _ranks(held, answers, found)
-    of_present = None if present is None else _ranks(held, answers, present.map)
+    plain = _ranks(held, answers, Map.nothing(held.texts.shape[1]), bank)
+    moved = _ranks(held, answers, found, bank)
     return Verdict(
         len(answers),
         _measures(plain),
         _measures(moved),
-        None if of_present is None else _measures(of_present),
+        None if present is None else _measures(_ranks(held, answers, present.map, bank)),
         gain(1 / moved - 1 / plain, held.folds),
     )
 
@@ -180,12 +185,15 @@ def _moments(rows: Examples) -> Examples:
     return rows[np.unique(where, axis=0, return_index=True)[1]]
 
 
-def _ranks(asked: Examples, answers: Examples, found: Map) -> Ranks:
+def _ranks(asked: Examples, answers: Examples, found: Map, bank: Matrix | None) -> Ranks:
     """Where the first right moment for each of the words is, int64 (Q,), from 1."""
-    parts = [asked[np.arange(i, min(i + ASKED, len(asked)))] for i in range(0, len(asked), ASKED)]
-    return np.concatenate(
-        [first_ranks(found(part.texts) @ answers.pictures.T, part.alike(answers)) for part in parts]
-    )
+    known = Querybank.empty(len(found.bias)) if bank is None else Querybank(found(bank))
+    excess, ranks = known.excess(answers.pictures), []
+    for start in range(0, len(asked), ASKED):
+        part = asked[np.arange(start, min(start + ASKED, len(asked)))]
+        scores = found(part.texts) @ answers.pictures.T - excess
+        ranks.append(first_ranks(scores, part.alike(answers)))
+    return np.concatenate(ranks)
 
 
 def _measures(ranks: Ranks) -> tuple[Measure, ...]:

@@ -13,7 +13,7 @@ from taught import COUNT, MISREAD, PICTURES, Taught, captions, library, video
 from vsearch import Library
 from vsearch.encoders.adapter import Map
 from vsearch.errors import DatasetError, SpaceMismatchError
-from vsearch.evaluation.adapting import Verdict, align, gain, install
+from vsearch.evaluation.adapting import Verdict, align, gain, install, judge
 from vsearch.evaluation.datasets import Dataset, Item
 from vsearch.evaluation.metrics import Measure
 from vsearch.evaluation.sample import sample
@@ -59,6 +59,16 @@ def test_what_can_be_learnt_is_installed_and_finds_more(tmp_path: Path, taught: 
         assert right(again) == after
         assert again.adapter is not None
         assert again.adapter.digest == alignment.adapter.digest
+
+
+def test_what_fits_every_query_is_pushed_back_as_in_a_search(
+    tmp_path: Path, taught: Library
+) -> None:
+    rows, nothing = drawn(taught, captions(tmp_path)), Map.nothing(PICTURES.shape[1])
+    bank = Taught().encode_texts([f"scene {n}" for n in range(0, COUNT, 10)])
+    pushed = judge(rows, nothing, bank=bank)
+    assert pushed.before == pushed.after
+    assert pushed.before != judge(rows, nothing).before
 
 
 def test_noise_is_refused_and_nothing_is_written(tmp_path: Path, taught: Library) -> None:
