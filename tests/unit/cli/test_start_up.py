@@ -47,8 +47,9 @@ def test_the_library_class_alone_brings_no_database(tmp_path: Path) -> None:
 
 
 def test_the_listing_of_models_runs_none_that_is_known(tmp_path: Path) -> None:
-    known = Speed("builtin", "auto", 9.0, 512, speaks_text=True)
-    Notes().put(speed.TOPIC, speed._key(known.name, known.device), asdict(known))
+    for name in ("builtin", "builtin:fast"):
+        known = Speed(name, "auto", 9.0, 512, speaks_text=True)
+        Notes().put(speed.TOPIC, speed._key(known.name, known.device), asdict(known))
     assert not loaded(run("models"), tmp_path) & (HEAVY - {"numpy"})
 
 
