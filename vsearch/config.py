@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -148,10 +149,13 @@ def _says(text: str, settings: Settings) -> bool:
 
 
 def _write(library: Path, text: str, model: str) -> None:
-    """Replace vsearch.toml."""
-    temporary = library / f"{FILE}.tmp"
+    """Replace vsearch.toml, whoever else does the same."""
+    temporary = library / f"{FILE}.{os.getpid()}-{threading.get_ident()}.part"
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(library / FILE)
     except UnicodeEncodeError as error:
         raise SettingsError(
@@ -162,6 +166,8 @@ def _write(library: Path, text: str, model: str) -> None:
             f"{library / FILE}: cannot be written ({error.strerror}); check the disk and the "
             "permissions"
         ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _from_environment() -> dict[str, Any]:

@@ -294,11 +294,13 @@ def pool_again(catalog: Catalog, store: FeatureStore, pooler: Pooler) -> None:
     space = catalog.space()
     if space is None:
         return
+    described = catalog.described_in(space)
     with catalog.begin() as change:
         change.set_space(space, pooler.name)
         for video in catalog.videos():
             spans = [segment.span for segment in catalog.segments_of(video.id)]
-            if not spans:
+            left_out = video.id not in described and not store.has(video.id, space)
+            if not spans or left_out:
                 continue  # doctor tells
             vectors = pooled(store.load(video.id, space), spans, pooler)
             change.remove_segments(video.id)  # new ids, so that every index notices

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vsearch.ingest import Parts, Stores
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder
+    from vsearch.search.current import Current
     from vsearch.types import (
         Features,
         Ids,
@@ -311,15 +312,25 @@ class Library:
             raise QueryError("k and per_video must be at least 1")
         limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
         fill = per_video is None
-        current = self._current.get()
-        if current is None:
+        answering = self._answering()
+        if answering is None:
             return []
-        encoder = self._model.fitting(current.space, self._catalog)
+        current, encoder = answering
         words = all(term.kind == "text" for term in query.terms)
         bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
         engine = Engine(self._catalog, self._features, current, bank)
         vector = self._vector(query, encoder, engine.sample)
         return engine.search(vector, k, among=self._among(query), per_video=limit, fill=fill)
+
+    def _answering(self) -> tuple[Current, Encoder] | None:
+        """The present index and the model of its space; None while nothing is indexed."""
+        while (current := self._current.get()) is not None:
+            try:
+                return current, self._model.fitting(current.space, self._catalog)
+            except SpaceMismatchError:
+                if self._catalog.space() == current.space:
+                    raise  # else another space has just come to answer
+        return None
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
         """A JPEG of the frame shown at `time` seconds. Raises MediaError."""

@@ -96,8 +96,8 @@ class Model:
         """The model for a space of the library, which another process may have switched to."""
         with self._lock:
             if not self._pinned and self.pictures.space != space:
-                for known in catalog.spaces():
-                    if known.space == space and known.model is not None:
+                for known in catalog.spaces():  # not the one that it has just been switched from
+                    if known.space == space and known.model is not None and known.in_use:
                         self.take(None, _named(known, self.settings))
             self.check(space)
             return self.whole
@@ -133,5 +133,4 @@ def _caught_up(folder: Path, settings: config.Settings, present: KnownSpace) -> 
 
 def _named(known: KnownSpace, settings: config.Settings) -> dict[str, Any]:
     """The settings that go with a space."""
-    pooler = known.pooler or settings.pooler
-    return {"model": known.model, "pooler": pooler, "text_model": ""}
+    return {"model": known.model or settings.model, "text_model": ""}

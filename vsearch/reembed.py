@@ -57,7 +57,7 @@ class Goal:
 
     def named(self, before: Space | None) -> dict[str, str]:
         """The settings that go with it; the words of the model before are of no use to another."""
-        named = {"model": self.model, "pooler": self.pooler.name}
+        named = {"model": self.model}
         return named if before == self.space else {**named, "text_model": ""}
 
 

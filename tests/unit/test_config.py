@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from vsearch import config
 from vsearch.config import Settings
 from vsearch.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def changed(folder: Path, text: str | None, **named: str) -> str:
@@ -63,8 +63,27 @@ def test_other_spellings_are_written_anew(tmp_path: Path, text: str) -> None:
     changed(tmp_path, f"fps = 2.0\n{text}", model="b")
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / f"{config.FILE}.tmp").mkdir()
+def test_a_file_that_cannot_be_written_is_told_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     (tmp_path / config.FILE).write_text('model = "a"\n')
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(SettingsError, match="cannot be written"):
         config.change(tmp_path, {"model": "b"})
+    assert [path.name for path in tmp_path.iterdir()] == [config.FILE]
+    assert config.load_file(tmp_path).model == "a"
+
+
+def test_several_may_write_at_once(tmp_path: Path) -> None:
+    (tmp_path / config.FILE).write_text('model = "a"\n# a comment\n')
+
+    def write(number: int) -> None:
+        config.change(tmp_path, {"model": f"model {number % 7}"})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(200)))
+    assert config.load_file(tmp_path).model.startswith("model ")
+    assert [path.name for path in tmp_path.iterdir()] == [config.FILE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -408,6 +409,50 @@ def test_vectors_of_another_pooler_are_pooled_anew_on_the_way_back(
                 1, abs=1e-3
             )
             assert set(ids) <= set(found.ids.tolist())
+
+
+class Learned(MeanPooler):
+    """A trained one: its name tells the weights, and is not what it is registered as."""
+
+    name = "learned-ab12cd34"
+
+
+def test_a_pooler_is_kept_by_what_it_is_registered_as(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poolers = {"learned": Learned}
+    for module in ("library", "reembed"):
+        whole = getattr(import_module(f"vsearch.{module}"), "resolve")  # noqa: B009
+        monkeypatch.setattr(
+            f"vsearch.{module}.resolve",
+            lambda kind, name, whole=whole: poolers.get(name) or whole(kind, name),
+        )
+    with Library.open(tmp_path / "library", model="fake", pooler="learned") as library:
+        index(library, videos)
+        assert library.use_model("fake:other").done
+        assert finds(library)
+        with reopened(library) as again:
+            assert again.settings.pooler == "learned"
+            assert finds(again)
+
+
+def test_a_search_that_overlaps_a_switch_does_not_turn_it_back(library: Library) -> None:
+    old = library.space
+    library.use_model("fake:other")
+    assert old is not None
+    with pytest.raises(SpaceMismatchError):
+        library._model.fitting(old, library._catalog)
+    assert library.settings.model == "fake:other"
+    assert finds(library)
+
+
+def test_after_leaving_out_what_is_gone_the_rest_can_be_rebuilt(
+    library: Library, videos: Path
+) -> None:
+    (videos / "red.mp4").unlink()
+    assert library.use_model("fake:other", skip_missing=True).done
+    library.rebuild()
+    assert finds(library, "green", "blue")
 
 
 def test_one_writer_at_a_time(library: Library) -> None:

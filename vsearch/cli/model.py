@@ -212,7 +212,7 @@ def _detach(options: Options, name: str | None, skip_missing: bool) -> None:
     words += ["--device", options.device] if options.device else []
     with (folder / LOG).open("ab") as log:
         started = subprocess.Popen(  # noqa: S603 - this program, no shell
-            [sys.executable, "-m", "vsearch", *words],
+            [sys.executable, "-P", "-m", "vsearch", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -11,8 +11,9 @@ import numpy as np
 from vsearch.encoders import speed
 from vsearch.errors import DatasetError, NoTextError, SpaceMismatchError, VSearchError
 from vsearch.evaluation.metrics import measure, shares
-from vsearch.evaluation.trial import first_ranks, trial
+from vsearch.evaluation.trial import best_segments, first_ranks, trial
 from vsearch.plugins import names, resolve
+from vsearch.search.querybank import Querybank
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def _configurations(
     """One library at several rates with several poolers; those made for other spaces skipped."""
     space = library.encoder.space
     texts = library.encoder.encode_texts(case.captions)
+    bank = Querybank.of(library.encoder)
     rate = library.settings.fps
     tallies = [_Tally(rate / n, one, n) for n in THINNED for one in poolers.values()]
     store = FeatureStore(library.path / "features")
@@ -161,7 +163,7 @@ def _configurations(
         spans = [segment.span for segment in library.segments(video)[0]]
         for tally in list(tallies):
             try:
-                _add(tally, features, spans, texts)
+                _add(tally, features, spans, texts, bank)
             except VSearchError as error:
                 skipped.append(f"pooler {tally.pooler.name} on {space.name}: {error}")
                 tallies.remove(tally)
@@ -171,13 +173,15 @@ def _configurations(
         yield _summed(library, case, tally, pace)
 
 
-def _add(tally: _Tally, features: Features, spans: Sequence[Span], texts: Matrix) -> None:
+def _add(
+    tally: _Tally, features: Features, spans: Sequence[Span], texts: Matrix, bank: Querybank
+) -> None:
     """One video: its segments pooled anew, and how well each text fits the best of them."""
     kept = [thinned(features, span, tally.every) for span in spans]
     began = time.perf_counter()
     vectors = np.stack([tally.pooler.pool(each.matrix, each.times) for each in kept])
     tally.pooling += time.perf_counter() - began
-    tally.columns.append((texts @ vectors.T).max(axis=1))
+    tally.columns.append(best_segments(texts, [vectors], bank)[:, 0])
     tally.frames += sum(len(each.times) for each in kept)
     tally.vectors += len(vectors)
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.types import Video
 
-SCORES = "cosine; a video scores as its best segment; 95 % bootstrap intervals over the queries"
+SCORES = (
+    "cosine, less what fits every query where the model brings a querybank; a video scores as its "
+    "best segment; 95 % bootstrap intervals over the queries"
+)
 
 
 @dataclass(frozen=True, slots=True)

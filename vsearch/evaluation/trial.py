@@ -55,10 +55,12 @@ def best_segments(
 
     With a `bank`, for queries in words, what fits every query is pushed back, as in a search.
     """
-    found = [queries @ rows.T for rows in segments]  # (Q, S) each
-    if bank is not None:
-        found = [each - bank.excess(rows) for each, rows in zip(found, segments, strict=True)]
-    return np.stack([each.max(axis=1) for each in found], axis=1)
+    found = []
+    for rows in segments:
+        each = queries @ rows.T  # (Q, S)
+        best = each.max(axis=1)
+        found.append(best if bank is None else best - bank.excess(rows)[each.argmax(axis=1)])
+    return np.stack(found, axis=1)
 
 
 def first_ranks(found: Scores, relevant: Relevant) -> Ranks:

@@ -27,6 +27,7 @@ class Stretch:
     span: Span
     score: float  # of its best segment
     segments: int
+    peak: int  # the place of its best segment among those of the video
 
 
 def stretches(segments: Sequence[Segment], scores: Vector, background: float) -> Iterator[Stretch]:
@@ -64,6 +65,7 @@ def stretches(segments: Sequence[Segment], scores: Vector, background: float) ->
             Span(segments[first].span.start, segments[last].span.end),
             float(scores[peak]),
             last - first + 1,
+            peak,
         )
 
 

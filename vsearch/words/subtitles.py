@@ -95,14 +95,14 @@ def read(path: Path) -> list[Cue]:
     is_substation = any(line.strip().lower() == "[events]" for line in lines)
     found = _substation(lines) if is_substation else _timed(lines)
     cues: list[Cue] = []
-    before: list[str] = []
+    before: set[str] = set()
     for span, texts in sorted(found, key=lambda each: each[0]):
         said = [text for text in map(_plain, texts) if text]
         # captions that roll up say the line before again
         fresh = [text for text in said if text not in before]
         if fresh:
             cues.append(Cue(span, " ".join(fresh)[:LONGEST]))
-        before = said or before
+        before = set(said) or before
     return cues[:CUES]
 
 
@@ -184,4 +184,5 @@ def _span(start: float | None, end: float | None) -> Span | None:
 
 def _plain(text: str) -> str:
     """One line without markup."""
-    return " ".join(html.unescape(_MARKUP.sub("", text)).split())
+    bare = _MARKUP.sub("", text)[: 4 * LONGEST]  # unescape fails at numbers of 4,300 digits
+    return " ".join(html.unescape(bare).split())

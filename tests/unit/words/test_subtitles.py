@@ -143,6 +143,15 @@ def test_a_file_without_bounds_is_refused_and_a_cue_without_bounds_cut(
     assert len(cues(tmp_path, many)) == 3
 
 
+def test_a_number_without_bounds_is_no_character(tmp_path: Path) -> None:
+    assert len(cues(tmp_path, one("so &#" + "1" * 50_000 + ";"))[0].text) <= LONGEST
+
+
+def test_cues_of_many_lines_are_compared_in_time_that_grows_with_them(tmp_path: Path) -> None:
+    lines = "\n".join(f"line {number}" for number in range(60_000))
+    cues(tmp_path, one(lines) + one(lines.upper(), "00:02 --> 00:03"))  # hours, pair by pair
+
+
 @pytest.mark.parametrize("text", ["<a", "{\\", "\n", " ", "&", "1\n", "00:01 --> 00:02\n", "["])
 def test_time_grows_with_length_only(tmp_path: Path, text: str) -> None:
     # a reader that goes back over what it has read would take hours
