@@ -164,8 +164,7 @@ class Reembedding:
     def _from_video(self, video: Video, progress: Callable[[float], None]) -> Features:
         _check_unchanged(video)
         frames = self._stores.frames
-        keeping = self._keep and not frames.has(video.id)
-        with frames.keeping() if keeping else nullcontext() as keeper:
+        with frames.keeping() if self._keep else nullcontext() as keeper:
             sampler = Sampler(
                 video.path,
                 fps=self._stores.catalog.sampled_at(video.id),
@@ -176,7 +175,7 @@ class Reembedding:
                 features = self._encoded(batches, progress)
         if features is None:
             raise NoPictureError(f"{video.path}: no frame can be decoded any more; copy it again")
-        if keeping:
+        if self._keep:  # those that were there are damaged
             frames.claim(video.id)
         return features
 

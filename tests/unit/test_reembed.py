@@ -684,6 +684,16 @@ def test_damaged_frames_are_passed_over_for_the_video(
     assert "frames" in caplog.text
 
 
+def test_damaged_frames_are_kept_anew_where_they_are_wanted(kept: Library) -> None:
+    video = kept.videos()[0]
+    file = kept.path / "frames" / f"{video.id}.frames"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert any(str(video.path) in line for line in kept.doctor())
+    assert kept.use_model("fake:other").done
+    assert kept.doctor() == []
+
+
 def test_frames_are_kept_once_the_videos_are_decoded_anyway(library: Library, videos: Path) -> None:
     assert not (library.path / "frames").exists()
     with Library.open(library.path, keep_frames=True) as keeping:

@@ -22,6 +22,7 @@ from vsearch.errors import LibraryError, LockedError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+INSTANT = 0.2  # seconds that others who only look may have it
 _LOCK = "writer.lock"
 _HOLDER = "writer.json"
 
@@ -104,7 +105,7 @@ class WriteLock:
         return lock
 
     def __enter__(self) -> Self:
-        self.acquire()
+        self.acquire(timeout=INSTANT)
         return self
 
     def __exit__(self, *_: object) -> None:

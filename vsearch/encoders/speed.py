@@ -118,6 +118,8 @@ def _version(package: str) -> str:
 def _speed(value: Any) -> Speed | None:
     """A speed out of the notes; None for what another version noted or someone damaged."""
     try:
-        return Speed(**value)
+        found = Speed(**value)
     except TypeError:
         return None
+    kinds = {"name": str, "device": str, "rate": int | float, "dim": int, "speaks_text": bool}
+    return found if all(isinstance(getattr(found, n), k) for n, k in kinds.items()) else None
