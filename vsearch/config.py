@@ -197,11 +197,15 @@ def _number(text: str) -> float:
 
 
 def absolute(model: str) -> str:
-    """`name:argument@FILE` or `name:FILE` so that it means the same in every folder."""
+    """`name:argument@FILE`, or `name:FILE` with a suffix, so that it means the same everywhere.
+
+    A tier is no file, whatever lies in this folder: `builtin:fast` stays what it is.
+    """
     name, _, argument = model.partition(":")
     before, at, file = argument.rpartition("@")
     path = Path(file).expanduser()
-    return f"{name}:{before}{at}{path.absolute()}" if file and path.exists() else model
+    is_file = path.exists() if at else bool(path.suffix) and path.is_file()
+    return f"{name}:{before}{at}{path.absolute()}" if file and is_file else model
 
 
 def _toml(value: str | float) -> str:

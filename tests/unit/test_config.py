@@ -87,3 +87,18 @@ def test_several_may_write_at_once(tmp_path: Path) -> None:
         list(pool.map(write, range(200)))
     assert config.load_file(tmp_path).model.startswith("model ")
     assert [path.name for path in tmp_path.iterdir()] == [config.FILE]
+
+
+def test_a_tier_is_no_file_whatever_lies_in_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "resnet50").write_bytes(b"")
+    (tmp_path / "mine.pt").write_bytes(b"")
+    assert config.absolute("builtin:fast") == "builtin:fast"
+    assert config.absolute("cnn:resnet50") == "cnn:resnet50"
+    assert config.absolute("plugin:mine.pt") == f"plugin:{tmp_path / 'mine.pt'}"
+    assert (
+        config.absolute("openclip:ViT-B-32@mine.pt") == f"openclip:ViT-B-32@{tmp_path / 'mine.pt'}"
+    )

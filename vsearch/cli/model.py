@@ -196,7 +196,7 @@ def _tell_same_space(library: Library, switch: Switch) -> None:
     if others:
         click.echo(
             f"Nothing has to be embedded anew: the space is the same. "
-            f"{plural(others, 'video')} keep the features of another model; "
+            f"{plural(others, 'video')} still with the features of another model; "
             "`vsearch index --again` makes them by this one."
         )
 

@@ -47,8 +47,8 @@ def corrected(query: str, rank: Rank) -> str:
         if left == 0 or not LEAST <= len(word) <= LONGEST or _known(word, rank):
             return found[0]
         left -= 1
-        ranks = {edit: at for edit in set(_edits(word)) if (at := rank(edit)) is not None}
-        return min(ranks, key=lambda edit: (ranks[edit], edit)) if ranks else found[0]
+        likely = _ranked(_swaps(word), rank) or _ranked(_edits(word), rank)
+        return min(likely, key=lambda edit: (likely[edit], edit)) if likely else found[0]
 
     return re.sub(r"[A-Za-z]+", mend, query)
 
@@ -60,14 +60,29 @@ def _known(word: str, rank: Rank) -> bool:
     return any(len(form) > 2 and rank(form) is not None for form in forms)
 
 
-def _edits(word: str) -> Iterator[str]:
-    """All that is one slip away: a letter left out, added, mistaken or swapped, not the first."""
-    for at in range(1, len(word) + 1):
+def _ranked(edits: Iterator[str], rank: Rank) -> dict[str, int]:
+    """Those that are known, if only in the plural, and how common they are."""
+    found = {edit: rank(edit) for edit in edits}
+    plurals = {edit: rank(f"{edit}s") for edit, at in found.items() if at is None}
+    return {edit: at for edit, at in (found | plurals).items() if at is not None}
+
+
+def _swaps(word: str) -> Iterator[str]:
+    """The commonest slips: two letters swapped, not the first, or one typed twice."""
+    for at in range(1, len(word)):
         head, tail = word[:at], word[at:]
         if len(tail) > 1:
             yield head + tail[1] + tail[0] + tail[2:]
-        if len(word) == LEAST:
-            continue
+        if head[-1] == tail[0] and len(word) > LEAST:
+            yield head + tail[1:]
+
+
+def _edits(word: str) -> Iterator[str]:
+    """What else is one slip away: a letter left out, added or mistaken, not the first."""
+    if len(word) == LEAST:
+        return
+    for at in range(1, len(word) + 1):
+        head, tail = word[:at], word[at:]
         if tail:
             yield head + tail[1:]
         for letter in string.ascii_lowercase:

@@ -89,7 +89,7 @@ def test_what_failed_is_a_line_and_exit_1_unless_skipped(vsearch: Vsearch, video
 def test_models_of_one_space_are_told_apart(vsearch: Vsearch, videos: Path) -> None:
     told = vsearch("model", "use", "fake:fast").stdout
     assert "Nothing has to be embedded anew" in told
-    assert "2 videos keep the features of another model; `vsearch index --again`" in told
+    assert "2 videos still with the features of another model; `vsearch index --again`" in told
     assert vsearch("info").stdout.splitlines()[1] == (
         "model     fake:fast (fake) – 0 videos; fake – 2"
     )

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.wording import LONGEST, WORDS, corrected, readings
 
-COMMON = ["the", "dog", "jump", "dance", "beach", "bench", "story", "stork", "pool", "a"]
+COMMON = [
+    "the",
+    "dog",
+    "jump",
+    "dance",
+    "beach",
+    "bench",
+    "story",
+    "stork",
+    "pool",
+    "a",
+    "benches",
+    "bulldogs",
+]
 
 
 def rank(word: str) -> int | None:
@@ -38,6 +51,8 @@ def test_a_few_words_are_also_a_photo_and_a_video() -> None:
         ("beeach", "beach"),  # doubled
         ("bech", "beach"),  # left out; beach is commoner than bench
         ("The BEAHC!", "The beach!"),
+        ("dogg", "dog"),  # typed twice is likelier than anything else
+        ("buldog", "bulldog"),  # known in the plural only
         ("jumping dances", "jumping dances"),  # forms of what is known
         ("dgg", "dgg"),  # three letters could be anything
         ("xylophones", "xylophones"),  # nothing is near
