@@ -1,6 +1,6 @@
 """The fast tier: CLIP's image tower taught to see at 128 pixels what it sees at 224.
 
-A quarter of the patches is a quarter of the work. The matrices stay as they are, so both tiers
+A third of the patches is a third of the work. The matrices stay as they are, so both tiers
 share them; positions, norms, biases and one scale for each column of a matrix are trained until the
 embeddings of small pictures are those of large ones (distillation, Hinton et al. 2015; biases and
 scales as in BitFit, Ben Zaken et al. 2022, and (IA)³, Liu et al. 2022).
