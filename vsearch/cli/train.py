@@ -128,7 +128,7 @@ def _show(alignment: Alignment) -> None:
     table(rows, right="lrrrrrr")
     gain = verdict.gain
     click.echo(
-        f"MRR gained {points(gain.value)} points, 90 %: {points(gain.low)} to {points(gain.high)}"
+        f"MRR gained {points(gain.value)} points, 95 %: {points(gain.low)} to {points(gain.high)}"
     )
 
 

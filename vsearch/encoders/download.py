@@ -53,8 +53,8 @@ def refusal(model: str, error: BaseException, cache: str) -> WeightsError:
     return WeightsError(
         f"the weights of {model} are not on this machine and cannot be downloaded "
         f"({in_short(error)}). Without a network: "
-        f"name a checkpoint (--model {model}@FILE), copy {cache} from a machine that has them, "
-        "or use the embedded model (--model builtin)"
+        f"name a checkpoint instead ({model}@FILE), copy {cache} from a machine that has them, "
+        "or use the embedded model (--model builtin, and no --text-model)"
     )
 
 

@@ -4,10 +4,11 @@ The words of held-out videos look for their moment among the moments of *all* ro
 learnt from as well: an adapter that draws every query to what it has learnt would pass among the
 held-out ones alone. Scores are those of a search, less what fits every query.
 
-Better means: the mean gain in MRR is above nothing, and so is the lower end of its 90 % interval –
+Better means: the mean gain in MRR is above nothing, and so is the lower end of its 95 % interval –
 of resampled queries and of resampled videos, whichever is lower, since the rows of one video stand
-and fall together. That refuses a tie, and most of what is better by chance. What is in use already
-counts as well: the new one may not find less than it.
+and fall together. That refuses a tie and most of what is better by chance: of adapters learnt from
+shuffled captions 5 of 90 pass, with a 90 % interval 4 of 43. What is in use already counts as well:
+the new one may not find less than it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from vsearch.protocols import Encoder
     from vsearch.types import Ids, Matrix
 
-LEVEL = (5.0, 95.0)  # the 90 % interval of the gain
+LEVEL = (2.5, 97.5)  # the 95 % interval of the gain
 RESAMPLES = 2_000
 ASKED = 512  # queries at once
 
@@ -50,7 +51,7 @@ class Verdict:
     before: tuple[Measure, ...]  # R@1, R@5 and MRR of the model as it is
     after: tuple[Measure, ...]  # adapted
     present: tuple[Measure, ...] | None  # by the adapter that is in use, if one is
-    gain: Measure  # in MRR over the model as it is; the interval is the 90 % one
+    gain: Measure  # in MRR over the model as it is; with its 95 % interval
 
     @property
     def beaten(self) -> bool:
@@ -155,7 +156,7 @@ def judge(
 
 
 def gain(values: Values, folds: Ids) -> Measure:
-    """The mean gain of queries (Q,) and its 90 % interval, the more cautious one.
+    """The mean gain of queries (Q,) and its 95 % interval, the more cautious one.
 
     Queries are resampled one by one, and by the fold (Q,) that they belong to.
     """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=Hashable)
 
 LEAST_ROWS, LEAST_VIDEOS = 50, 10  # videos or groups
-HELD, HELD_LEAST = 0.22, 3  # of these
+HELD, HELD_LEAST = 0.22, 4  # of these
 TEXTS = 64  # encoded at once
 
 
@@ -62,7 +62,14 @@ def sample(library: Library, encoder: Encoder, dataset: Dataset | None, seed: in
     videos = {video.path: video for video in library.videos()}
     left_out: list[str] = []
     if dataset is None:
-        own = own_set(library.path.name, list(videos))
+        try:
+            own = own_set(library.path.name, list(videos))
+        except DatasetError as error:
+            raise DatasetError(
+                f"{library.path}: subtitles beside the videos and file names tell too little to "
+                f"learn from; {LEAST_ROWS} rows of {LEAST_VIDEOS} videos are the least. Name "
+                "captions of your own: `vsearch train align FILE`"
+            ) from error
         dataset, left_out = own.dataset, list(own.unread)
     absent = ({item.path for item in dataset.items} | set(dataset.missing)) - videos.keys()
     if absent:

@@ -88,7 +88,9 @@ def test_a_dry_run_installs_nothing(vsearch: Vsearch, place: Path, good: Path) -
 def test_too_few_rows_are_refused(vsearch: Vsearch, tmp_path: Path, place: Path) -> None:
     few = written(tmp_path, captions(tmp_path, count=20))
     assert "20 rows of 20 videos" in vsearch("train", "align", few, code=1).stderr
-    assert "subtitles and file names give 0 and 0" in vsearch("train", "align", code=1).stderr
+    without = vsearch("train", "align", code=1).stderr
+    assert "50 rows of 10 videos are the least" in without
+    assert "vsearch train align FILE" in without
     vsearch("train", "align", tmp_path / "nowhere.jsonl", code=1)
     assert not (place / "adapter.npz").exists()
 
