@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.types import Video
 
-SCORES = (
-    "cosine, less what fits every query where the model brings a querybank; a video scores as its "
-    "best segment; 95 % bootstrap intervals over the queries"
-)
+SCORES = "cosine, less the querybank's if there is one; best segment of a video; 95 % bootstrap"
 
 
 @dataclass(frozen=True, slots=True)

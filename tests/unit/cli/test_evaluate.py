@@ -47,8 +47,8 @@ def test_the_protocol_is_told_in_few_lines(vsearch: Vsearch, captions: Path) -> 
         "model     fake (fake), float32",
         "prompt    as written",
         "frames    3 at 1 a second, segments pooled by mean",
-        "score     cosine; a video scores as its best segment; 95 % bootstrap intervals over the "
-        "queries",
+        "score     cosine, less the querybank's if there is one; best segment of a video; 95 % "
+        "bootstrap",
         "made by   vsearch 0.1.0",
     ]
     found = json.loads(vsearch("evaluate", captions, "--json").stdout)
