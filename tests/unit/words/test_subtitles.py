@@ -149,7 +149,8 @@ def test_a_number_without_bounds_is_no_character(tmp_path: Path) -> None:
 
 def test_cues_of_many_lines_are_compared_in_time_that_grows_with_them(tmp_path: Path) -> None:
     lines = "\n".join(f"line {number}" for number in range(60_000))
-    cues(tmp_path, one(lines) + one(lines.upper(), "00:02 --> 00:03"))  # hours, pair by pair
+    found = cues(tmp_path, one(lines) + one(lines.upper(), "00:02 --> 00:03"))
+    assert [cue.text[:6] for cue in found] == ["line 0", "LINE 0"]  # hours, pair by pair
 
 
 @pytest.mark.parametrize("text", ["<a", "{\\", "\n", " ", "&", "1\n", "00:01 --> 00:02\n", "["])
