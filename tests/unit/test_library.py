@@ -35,15 +35,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    make_video(folder / "red then blue.mp4", [Scene(RED, 4), Scene(BLUE, 4)])
-    make_video(folder / "green.mp4", [Scene(GREEN, 3)])
-    return folder
-
-
-@pytest.fixture
 def encoder() -> FakeEncoder:
     return FakeEncoder()
 

@@ -53,16 +53,10 @@ class LinearMap:
         return unit
 
 
-def ridge(pairs: Pairs) -> LinearMap:
-    """Where `fit` starts."""
-    start, mean = _ridge(pairs)
-    return LinearMap(start, (-mean @ start).astype(np.float32))
-
-
 def fit(pairs: Pairs, seeds: Sequence[int] = (0, 1, 2)) -> LinearMap:
     """The mean of the maps that the seeds lead to; they start at one point and stay close."""
-    start, mean = _ridge(pairs)
-    maps = [_contrastive(pairs, start, mean, seed) for seed in seeds]
+    start = ridge(pairs)
+    maps = [_contrastive(pairs, start, seed) for seed in seeds]
     return LinearMap(
         np.mean([m.matrix for m in maps], axis=0, dtype=np.float32),
         np.mean([m.bias for m in maps], axis=0, dtype=np.float32),
@@ -86,8 +80,8 @@ def querybank(queries: Matrix, count: int = BANK, seed: int = 0) -> Matrix:
     return found
 
 
-def _ridge(pairs: Pairs) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The transposed map from pictures to centred sentences, (E, D), and their mean, (E,)."""
+def ridge(pairs: Pairs) -> LinearMap:
+    """Where `fit` starts: the map from pictures to centred sentences, transposed."""
     rows = np.concatenate(list(pairs.of))
     images = np.repeat(pairs.images, [len(texts) for texts in pairs.of], axis=0)
     weight = np.repeat([1 / len(texts) for texts in pairs.of], [len(texts) for texts in pairs.of])
@@ -95,19 +89,15 @@ def _ridge(pairs: Pairs) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float3
     weighted = images.T * weight
     inner = weighted @ images + RIDGE * np.eye(images.shape[1])
     solved = np.linalg.solve(inner, weighted @ (pairs.texts[rows] - mean))
-    return (solved.T / np.linalg.norm(solved) * 16).astype(np.float32), mean
+    matrix = (solved.T / np.linalg.norm(solved) * 16).astype(np.float32)
+    return LinearMap(matrix, -mean @ matrix)
 
 
-def _contrastive(
-    pairs: Pairs,
-    start: npt.NDArray[np.float32],
-    mean: npt.NDArray[np.float32],
-    seed: int,
-) -> LinearMap:
+def _contrastive(pairs: Pairs, start: LinearMap, seed: int) -> LinearMap:
     """Train from `start` on; every epoch shows each picture once with one of its texts."""
     random = np.random.default_rng(seed)
-    weight = torch.tensor(start, requires_grad=True)
-    bias = torch.tensor(-mean @ start, requires_grad=True)
+    weight = torch.tensor(start.matrix, requires_grad=True)
+    bias = torch.tensor(start.bias, requires_grad=True)
     sharpness = torch.tensor(np.log(SHARPNESS), dtype=torch.float32, requires_grad=True)
     groups: list[dict[str, Any]] = [
         {"params": [weight, bias]},
