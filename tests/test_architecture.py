@@ -12,7 +12,7 @@ LADDER = [
     {"cli", "web"},
     {"evaluation"},
     {"library"},
-    {"reembed", "doctor"},
+    {"asking", "reembed", "doctor"},
     {"ingest", "search", "analysis", "model"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections import Counter
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch import config
+from vsearch.asking import Asking
 from vsearch.catalog.lock import WriteLock, read_holder
 from vsearch.catalog.named import named
 from vsearch.encoders.adapter import AdaptedEncoder
@@ -25,14 +23,12 @@ from vsearch.errors import (
 from vsearch.model import Model
 from vsearch.plugins import resolve
 from vsearch.search.current import CurrentIndex
-from vsearch.search.engine import Engine
 from vsearch.search.query import query_of
-from vsearch.search.querybank import Querybank
-from vsearch.search.terms import combine, term_vector
 from vsearch.types import Info, Ingested, Outcome, Query
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
@@ -41,11 +37,8 @@ if TYPE_CHECKING:
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
     from vsearch.media.kept import FrameStore
-    from vsearch.protocols import Encoder
-    from vsearch.search.current import Current
+    from vsearch.protocols import Encoder, Pooler
     from vsearch.types import (
-        Features,
-        Ids,
         KnownSpace,
         Matrix,
         Moment,
@@ -54,14 +47,12 @@ if TYPE_CHECKING:
         Space,
         Span,
         Switch,
-        Vector,
         Video,
     )
 
     Name = str | os.PathLike[str]
 
 CATALOG = "catalog.sqlite3"
-PER_VIDEO = 3  # moments of one video among the results, while others fit
 
 
 class Library:
@@ -80,6 +71,9 @@ class Library:
         self._model = model
         self._features = FeatureStore(path / "features")
         self._current = CurrentIndex(catalog, path / "vectors", self.settings.index)
+        self._asking = Asking(
+            catalog, self._features, self._current, model, pooler=self._pooler, parts=self._parts
+        )
 
     @classmethod
     def open(
@@ -308,29 +302,7 @@ class Library:
             query = query_of(query, image, clip, span, videos)
         elif videos or (image, clip, span) != (None, None, None):
             raise QueryError("a Query holds its own pictures, clips and filters: give it alone")
-        if k < 1 or (per_video is not None and per_video < 1):
-            raise QueryError("k and per_video must be at least 1")
-        limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
-        fill = per_video is None
-        answering = self._answering()
-        if answering is None:
-            return []
-        current, encoder = answering
-        words = all(term.kind == "text" for term in query.terms)
-        bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
-        engine = Engine(self._catalog, self._features, current, bank)
-        vector = self._vector(query, encoder, engine.sample)
-        return engine.search(vector, k, among=self._among(query), per_video=limit, fill=fill)
-
-    def _answering(self) -> tuple[Current, Encoder] | None:
-        """The present index and the model of its space; None while nothing is indexed."""
-        while (current := self._current.get()) is not None:
-            try:
-                return current, self._model.fitting(current.space, self._catalog)
-            except SpaceMismatchError:
-                if self._catalog.space() == current.space:
-                    raise  # else another space has just come to answer
-        return None
+        return self._asking.search(query, k, per_video)
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
         """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
@@ -403,10 +375,13 @@ class Library:
     def _parts(self) -> Parts:
         from vsearch.ingest import Parts  # deferred: a query needs no decoder
 
-        pooler = resolve("poolers", self.settings.pooler)()
         detector = resolve("shots", self.settings.shots)
         name = config.absolute(self.settings.model)
-        return Parts(self._model.pictures, pooler, detector, self.settings.fps, name)
+        return Parts(self._model.pictures, self._pooler(), detector, self.settings.fps, name)
+
+    def _pooler(self) -> Pooler:
+        pooler: Pooler = resolve("poolers", self.settings.pooler)()
+        return pooler
 
     def _stores(self) -> Stores:
         from vsearch.ingest import Stores  # deferred: a query needs no decoder
@@ -452,32 +427,6 @@ class Library:
             finally:
                 if self._catalog.revision() != before:
                     self._current.save()
-
-    def _describe(self, path: Path, span: Span | None, space: Space) -> Features:
-        """Frame features of a clip: the stored ones if it is in the library, else decoded."""
-        from vsearch.ingest import describe  # deferred: a text query needs no decoder
-
-        known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
-        if known is not None:
-            features, end = self._features.load(known.id, space), known.duration
-            features = features.within(span) if span else features
-        else:
-            described = describe(path, self._parts(), span=span)
-            features, end = described.features, described.end
-        if span is not None and span.start >= end:
-            raise QueryError(f"{path} ends after {end:.1f} s, before the part that was asked for")
-        return features
-
-    def _vector(self, query: Query, encoder: Encoder, sample: Matrix) -> Vector:
-        pooler = resolve("poolers", self.settings.pooler)()
-        describe = partial(self._describe, space=encoder.space)
-        vectors = [term_vector(term, encoder, pooler, describe) for term in query.terms]
-        return combine(vectors, [term.weight for term in query.terms], sample)
-
-    def _among(self, query: Query) -> Ids | None:
-        if not query.videos:
-            return None
-        return self._catalog.segment_ids([video.id for video in self.videos(query.videos)])
 
 
 def _size(path: Path) -> int:

@@ -1,0 +1,100 @@
+"""What is asked of a library: terms to one vector, and its moments by the index as it is now."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsearch.catalog.named import named
+from vsearch.errors import QueryError, SpaceMismatchError
+from vsearch.search.engine import Engine
+from vsearch.search.querybank import Querybank
+from vsearch.search.terms import combine, term_vector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vsearch.catalog.repository import Catalog
+    from vsearch.ingest import Parts
+    from vsearch.model import Model
+    from vsearch.protocols import Encoder, Pooler
+    from vsearch.search.current import Current, CurrentIndex
+    from vsearch.types import Features, Ids, Matrix, Moment, Query, Space, Span, Vector
+    from vsearch.vectors.features import FeatureStore
+
+PER_VIDEO = 3  # moments of one video among the results, while others fit
+
+
+class Asking:
+    """Answers queries from the parts of one library. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        features: FeatureStore,
+        current: CurrentIndex,
+        model: Model,
+        *,
+        pooler: Callable[[], Pooler],
+        parts: Callable[[], Parts],
+    ) -> None:
+        """`pooler` and `parts`, which a clip passes through, are made when they are needed."""
+        self._catalog, self._features, self._current = catalog, features, current
+        self._model, self._pooler, self._parts = model, pooler, parts
+
+    def search(self, query: Query, k: int, per_video: int | None) -> list[Moment]:
+        """The k best moments, see `Library.search`."""
+        if k < 1 or (per_video is not None and per_video < 1):
+            raise QueryError("k and per_video must be at least 1")
+        limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
+        answering = self._answering()
+        if answering is None:
+            return []
+        current, encoder = answering
+        words = all(term.kind == "text" for term in query.terms)
+        bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
+        engine = Engine(self._catalog, self._features, current, bank)
+        vector = self._vector(query, encoder, engine.sample)
+        return engine.search(
+            vector, k, among=self._among(query), per_video=limit, fill=per_video is None
+        )
+
+    def _answering(self) -> tuple[Current, Encoder] | None:
+        """The present index and the model of its space; None while nothing is indexed."""
+        while (current := self._current.get()) is not None:
+            try:
+                return current, self._model.fitting(current.space, self._catalog)
+            except SpaceMismatchError:
+                if self._catalog.space() == current.space:
+                    raise  # else another space has just come to answer
+        return None
+
+    def _vector(self, query: Query, encoder: Encoder, sample: Matrix) -> Vector:
+        describe = partial(self._describe, space=encoder.space)
+        vectors = [term_vector(term, encoder, self._pooler(), describe) for term in query.terms]
+        return combine(vectors, [term.weight for term in query.terms], sample)
+
+    def _describe(self, path: Path, span: Span | None, space: Space) -> Features:
+        """Frame features of a clip: the stored ones if it is in the library, else decoded."""
+        from vsearch.ingest import describe  # deferred: a text query needs no decoder
+
+        known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
+        if known is not None:
+            features, end = self._features.load(known.id, space), known.duration
+            features = features.within(span) if span else features
+        else:
+            described = describe(path, self._parts(), span=span)
+            features, end = described.features, described.end
+        if span is not None and span.start >= end:
+            raise QueryError(f"{path} ends after {end:.1f} s, before the part that was asked for")
+        return features
+
+    def _among(self, query: Query) -> Ids | None:
+        """The segments that the filters of a query leave; None where there are none."""
+        if not query.videos:
+            return None
+        videos = named(self._catalog, list(query.videos))
+        return self._catalog.segment_ids([video.id for video in videos])
