@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "vsearch"
 LADDER = [
     {"cli", "web"},
+    {"training"},
     {"evaluation"},
     {"library"},
     {"asking", "reembed", "doctor"},
@@ -17,6 +18,7 @@ LADDER = [
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},
     {"protocols"},
+    {"arrays"},
     {"config", "types", "files"},
     {"errors"},  # below config, which says with a SettingsError what is wrong with a setting
 ]

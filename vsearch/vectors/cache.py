@@ -13,7 +13,7 @@ import numpy as np
 
 from vsearch.errors import DamagedLibraryError
 from vsearch.files import usable
-from vsearch.vectors.arrays import load_arrays, save_arrays
+from vsearch.arrays import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path

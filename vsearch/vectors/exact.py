@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.vectors.arrays import load_rows, save_rows
+from vsearch.arrays import load_rows, save_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

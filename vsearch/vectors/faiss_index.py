@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from vsearch.vectors.arrays import load_rows, save_rows
+from vsearch.arrays import load_rows, save_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

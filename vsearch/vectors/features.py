@@ -11,7 +11,7 @@ import numpy as np
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.files import file_name, sweep, usable
 from vsearch.types import Features, Space
-from vsearch.vectors.arrays import load_arrays, save_arrays
+from vsearch.arrays import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
