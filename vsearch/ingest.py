@@ -208,6 +208,8 @@ def _store(
     spans = segments(features.times, described.cuts, described.end)
     vectors = pooled(features, spans, parts.pooler)
     old = stores.catalog.find(path)
+    kept = old is not None and old.fingerprint == content  # what it shows is still true
+    tags = stores.catalog.tags([old.id]) if old is not None and kept else []
     with stores.catalog.begin() as change:  # all of it or nothing
         change.set_space(features.space, parts.pooler.name, parts.model)
         if old is not None:
@@ -228,6 +230,7 @@ def _store(
         )
         change.add_segments(video.id, spans, vectors, features.space)
         change.add_features(video.id, features.space, parts.model)
+        change.add_tags([replace(tag, video_id=video.id) for tag in tags])
         stores.features.save(video.id, features)
         if keep:
             stores.frames.claim(video.id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,17 @@ if TYPE_CHECKING:
     from typing import Self
 
     from vsearch.catalog.repository import Catalog
+    from vsearch.analysis.labels import Label
+    from vsearch.analysis.length import Length
+    from vsearch.analysis.summarise import Material, Summary
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
     from vsearch.types import (
+    from vsearch.temporal.weights import Weights
         KnownSpace,
+        Classified,
         Matrix,
         Moment,
         Progress,
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
         Span,
         Switch,
         Video,
+        Tag,
     )
 
     Name = str | os.PathLike[str]
@@ -323,6 +330,91 @@ class Library:
         from vsearch.ingest import gone  # deferred: a query needs no decoder
 
         return [video for video in self._catalog.videos() if gone(video.path)]
+    # --- what videos show
+
+    def classify(
+        self,
+        labels: Sequence[str | Label],
+        paths: Sequence[Name] = (),
+        *,
+        name: str = "labels",
+        threshold: float = 0.5,
+        store: bool = True,
+    ) -> Iterator[Classified]:
+        """Judge which label fits the videos (see `videos`) and their segments, or none of them.
+
+        One Classified for each. What is at least as likely as `threshold` is stored as tags, which
+        replace those that labels of this `name` gave it before; a video is stored as soon as it is
+        judged. Raises DatasetError, NoTextError, LockedError and ModelError.
+        """
+        from vsearch.analysis.classify import ZeroShot  # deferred: a query needs no labels
+        from vsearch.analysis.labels import named as as_labels
+        from vsearch.analysis.tagging import classify
+
+        chosen = as_labels(labels)
+        if (space := self._catalog.space()) is None:
+            return
+        encoder = self._model.fitting(space, self._catalog)
+        with self._writing() if store else nullcontext():
+            labeller = ZeroShot.of(chosen, encoder, self._catalog.sample(space), name)
+            videos = self.videos(paths)
+            yield from classify(
+                self._catalog, videos, labeller, space, threshold=threshold, store=store
+            )
+
+    def tags(self, paths: Sequence[Name] = ()) -> list[Tag]:
+        """What the videos (see `videos`), or spans of them, were said to show."""
+        videos = [video.id for video in self.videos(paths)] if paths else None
+        return self._catalog.tags(videos)
+
+    def tag(self, path: Name, label: str, span: Span | None = None) -> Tag:
+        """Say by hand that a video, or a span of it, shows something.
+
+        Raises DatasetError for what is no label, LibraryError for what is no video of the library.
+        """
+        from vsearch.analysis.tagging import by_hand  # deferred: a query needs no labels
+
+        with self._writing():
+            return by_hand(self._catalog, self.videos([path]), str(path), label, span)
+
+    def untag(
+        self,
+        paths: Sequence[Name] = (),
+        *,
+        label: str | None = None,
+        source: str | None = None,
+    ) -> int:
+        """Remove tags of videos, all or those of a label or a source; how many there were.
+
+        Raises LibraryError for a label that no tag has.
+        """
+        from vsearch.analysis.tagging import remove  # deferred: a query needs no labels
+
+        with self._writing():
+            return remove(self._catalog, self.videos(paths), label, source)
+
+    def summarize(
+        self,
+        video: Name,
+        *,
+        length: Length | str | float = 30.0,
+        query: str | Query | None = None,
+    ) -> Summary:
+        """The spans of one video that show most of it, or of what a query asks for in it.
+
+        `video` means one of the library (see `videos`) or a file, which is then looked at now.
+        `length` is seconds, or text such as "1m30s" or "10%". Raises QueryError and MediaError.
+        """
+        from vsearch.analysis.length import Length  # deferred: a search needs neither
+        from vsearch.analysis.summarise import summarise
+
+        wanted, material, vector = Length.of(length), self._material(video), None
+        if query is not None:
+            asked = query if isinstance(query, Query) else query_of(query, None, None, None, ())
+            encoder = self._model.fitting(material.features.space, self._catalog)
+            vector = self._vector(asked, encoder, material.features.matrix)
+        return summarise(material, wanted, vector)
+
 
     def segments(self, video: Video) -> tuple[list[Segment], Matrix]:
         """The segments of a video as they follow each other, and their vectors, float32 (S, D)."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 Vector: TypeAlias = npt.NDArray[np.float32]  # (D,) unit length
@@ -127,6 +128,36 @@ class Segment:
     id: int
     video_id: int
     span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """What a video, or a span of it, was said to show."""
+
+    video_id: int
+    label: str
+    probability: float
+    span: Span | None  # None: the whole video
+    source: str  # who said so
+    model: str | None  # the space it was seen in
+    made_at: datetime  # UTC
+
+    def __post_init__(self) -> None:
+        if not self.label or not 0 <= self.probability <= 1:
+            raise ValueError(f"no tag: {self.label!r} with probability {self.probability}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """What a video was found to show."""
+
+    video: Video
+    labels: tuple[str, ...]  # K; "none of these" is the last one where nothing may fit
+    whole: Vector  # float32 (K,) probabilities of the video
+    segments: tuple[Segment, ...]
+    probabilities: Matrix  # float32 (S, K), of each segment
+    tags: tuple[Tag, ...]
+    error: str | None = None  # why it could not be judged
 
 
 @dataclass(frozen=True, slots=True)

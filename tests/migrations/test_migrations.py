@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.models import Base
 from vsearch.catalog.repository import Catalog
 from vsearch.errors import LockedError
-from vsearch.types import Counts, KnownSpace, Space, Span
+from vsearch.types import Counts, KnownSpace, Space, Span, Tag
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = sorted(file.stem.removeprefix("v") for file in Path(__file__).parent.glob("v*.sql"))
@@ -137,6 +138,30 @@ def test_a_library_of_two_models_keeps_both(tmp_path: Path) -> None:
         assert [video.model for video in catalog.videos()] == ["openclip:tiny", None]
         assert [video.path.name for video in catalog.lacking(other)] == ["\udcff odd.mkv"]
         assert catalog.described_in(other) == {1}
+
+
+def test_a_library_without_tags_can_be_given_some(tmp_path: Path) -> None:
+    with Catalog.open(frozen("0002", tmp_path / "catalog.sqlite3")) as catalog:
+        assert catalog.tags() == []
+        made = datetime(2026, 11, 1)  # noqa: DTZ001 - UTC, as the catalogue has it
+        tag = Tag(2, "surf", 0.5, Span(0, 2), "by hand", None, made)
+        with catalog.begin() as addition:
+            addition.add_tags([tag])
+        assert catalog.tags() == [tag]
+        assert catalog.tagged(["surf"]).tolist() == [3]
+
+
+def test_a_library_with_tags_keeps_them(tmp_path: Path) -> None:
+    """What v0003.sql holds beside what v0002.sql did."""
+    with Catalog.open(frozen("0003", tmp_path / "catalog.sqlite3")) as catalog:
+        whole, part, given = catalog.tags()
+        assert (whole.video_id, whole.label, whole.span) == (1, "beach", None)
+        assert (part.span, part.probability, part.model) == (Span(0, 2.5), 0.9375, SPACE.name)
+        assert (given.video_id, given.source, given.model) == (2, "by hand", None)
+        assert given.made_at == datetime(2026, 11, 2, 12)  # noqa: DTZ001
+        with catalog.begin() as addition:
+            addition.remove_videos([1])
+        assert catalog.tags() == [given]
 
 
 def test_tables_that_are_built_anew_lose_nothing(tmp_path: Path) -> None:

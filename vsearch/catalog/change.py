@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import delete, exists, func, insert, select, text, update
 
+from vsearch.catalog import tags as tagging
 from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
 from vsearch.catalog.models import (
@@ -16,6 +17,7 @@ from vsearch.catalog.models import (
     LibraryRow,
     SegmentRow,
     SpaceRow,
+    TagRow,
     VectorRow,
     VideoRow,
 )
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, CursorResult, Executable, Update
 
-    from vsearch.types import Ids, Matrix, Space, Span
+    from vsearch.types import Ids, Matrix, Space, Span, Tag
 
 _LAST_SEGMENT = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
@@ -147,6 +149,27 @@ class Change:
         self._new_revision |= bool(len(removed))
         return removed
 
+    def add_tags(self, tags: Iterable[Tag]) -> None:
+        """Add what videos were said to show."""
+        self._run_many(tagging.INSERT, tagging.rows(tags))
+
+    def replace_tags(self, video_id: int, source: str, tags: Iterable[Tag]) -> None:
+        """What a source says of a video from now on, in place of what it said before."""
+        self.remove_tags([video_id], source=source)
+        self.add_tags(tags)
+
+    def remove_tags(
+        self, video_ids: Iterable[int], *, label: str | None = None, source: str | None = None
+    ) -> int:
+        """Remove tags of videos, all or those of a label or a source; return how many."""
+        removed = 0
+        for id_ in video_ids:
+            query = delete(TagRow).where(TagRow.video_id == int(id_))
+            query = query if label is None else query.where(TagRow.label == label)
+            query = query if source is None else query.where(TagRow.source == source)
+            removed += self._run(query).rowcount
+        return removed
+
     def set_space(self, space: Space, pooler: str | None, model: str | None = None) -> None:
         """Say what vectors are made with; SpaceMismatchError if there are some of another space.
 
@@ -254,8 +277,9 @@ class Change:
             return self._connection.execute(statement)
 
     def _run_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        with explained(self._path):
-            self._connection.exec_driver_sql(statement, rows)
+        if rows:
+            with explained(self._path):
+                self._connection.exec_driver_sql(statement, rows)
 
 
 def _space(space_id: int) -> Update:

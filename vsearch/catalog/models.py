@@ -108,3 +108,23 @@ class VectorRow(Base):
     )
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)  # float16 (D,) little-endian, unit length
+
+
+class TagRow(Base):
+    """What a video, or a span of it, was said to show."""
+
+    __tablename__ = "tags"
+    __table_args__ = (
+        CheckConstraint('(start IS NULL) = ("end" IS NULL) AND "end" >= start', name="span"),
+        CheckConstraint("probability BETWEEN 0 AND 1", name="probability"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    start: Mapped[float | None]  # seconds; NULL: the whole video
+    end: Mapped[float | None]
+    label: Mapped[str] = mapped_column(Text, index=True)
+    probability: Mapped[float]
+    source: Mapped[str] = mapped_column(Text)  # who said so; by it tags are replaced
+    model: Mapped[str | None] = mapped_column(Text)  # the space it saw them in
+    made_at: Mapped[datetime] = mapped_column(DateTime)  # UTC

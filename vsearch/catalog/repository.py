@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
+from vsearch.catalog import tags as tagging
 from vsearch.catalog.blobs import unpack
 from vsearch.catalog.database import open_engine
 from vsearch.catalog.failures import explained, sensible
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from vsearch.catalog.change import Change
-    from vsearch.types import Counts, Ids, KnownSpace, Matrix, Segment, Space, Video
+    from vsearch.types import Counts, Ids, KnownSpace, Matrix, Segment, Space, Tag, Video
 
 Noun = TypeVar("Noun")
 
@@ -213,12 +214,33 @@ class Catalog:
         inside[inside] = found[places[inside]] == ids[inside]
         return found[places[inside]], vectors[places[inside]]
 
+    def sample(self, space: Space, most: int = 1_000) -> Matrix:
+        """Vectors of segments drawn evenly from the library, float32 (M, D)."""
+        ids = self.segment_ids()
+        return self.vectors(ids[:: max(1, -(-len(ids) // most))], space)[1]
+
     def iter_vectors(
         self, space: Space, ids: Ids | None = None, batch: int = 10_000
     ) -> Iterator[tuple[Ids, Matrix]]:
         """Like `vectors`, but ascending by id, in batches, all of one state of the library."""
         with self._reading() as connection:
             yield from self._batches(connection, space, ids, batch)
+
+    def tags(self, video_ids: Iterable[int] | None = None) -> list[Tag]:
+        """All tags, or those of some videos: by video, those of a whole one before its spans."""
+        if video_ids is None:
+            return self._read(tagging.read_tag, tagging.ALL + tagging.ORDER)
+        query = f"{tagging.ALL} WHERE video_id {_AMONG} {tagging.ORDER}"
+        return self._read(tagging.read_tag, query, _listed(video_ids))
+
+    def labels(self) -> list[str]:
+        """Every label that any tag has, sorted."""
+        return [str(row[0]) for row in self._rows(tagging.LABELS)]
+
+    def tagged(self, labels: Iterable[str]) -> Ids:
+        """Ids of the segments that a tag with one of these labels overlaps, int64 (N,)."""
+        rows = self._rows(tagging.SEGMENTS, json.dumps(list(labels)))
+        return np.array([row[0] for row in rows], np.int64)
 
     def counts(self) -> Counts:
         """How much the library holds."""
@@ -274,6 +296,7 @@ class Catalog:
         for video in self.videos():
             self.sampled_at(video.id)
             self.segments_of(video.id)
+        self.tags()
         for known in self.spaces():
             for _ in self.iter_vectors(known.space):
                 pass

@@ -1,0 +1,132 @@
+"""Tags in the catalogue."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from rows import index
+
+from vsearch.catalog.repository import Catalog
+from vsearch.catalog.tags import meant
+from vsearch.errors import DamagedLibraryError, LibraryError
+from vsearch.types import Span, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MADE = datetime(2026, 11, 1, 12)  # noqa: DTZ001 - UTC, as the catalogue has it
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as made:
+        yield made
+
+
+def tag(video_id: int, label: str, span: Span | None = None, source: str = "a") -> Tag:
+    return Tag(video_id, label, 0.75, span, source, "space", MADE)
+
+
+def test_tags_come_back_as_they_were_and_a_whole_video_before_its_parts(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    whole, part = tag(video.id, "dog"), tag(video.id, "cat", Span(2, 4))
+    revision = catalog.revision()
+    with catalog.begin() as change:
+        change.add_tags([part, whole])
+    assert catalog.tags() == [whole, part]
+    assert catalog.tags([video.id + 1]) == []
+    assert catalog.labels() == ["cat", "dog"]
+    assert catalog.revision() == revision, "tags are no reason to look at an index again"
+
+
+def test_a_source_replaces_what_it_said_itself(catalog: Catalog) -> None:
+    one, _ = index(catalog, "/a.mp4")
+    two, _ = index(catalog, "/b.mp4")
+    with catalog.begin() as change:
+        change.add_tags([tag(one.id, "dog"), tag(two.id, "dog"), tag(one.id, "cat", source="b")])
+    with catalog.begin() as change:
+        change.replace_tags(one.id, "a", [tag(one.id, "fox")])
+    assert [(t.video_id, t.label) for t in catalog.tags()] == [
+        (one.id, "cat"), (one.id, "fox"), (two.id, "dog"),
+    ]  # fmt: skip
+
+
+def test_a_change_that_fails_leaves_the_tags_as_they_were(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with catalog.begin() as change:
+        change.add_tags([tag(video.id, "dog")])
+    nobody = tag(video.id + 1, "cat")
+    with pytest.raises(LibraryError), catalog.begin() as change:
+        change.replace_tags(video.id, "a", [tag(video.id, "fox"), nobody])
+    assert catalog.labels() == ["dog"]
+
+
+def test_tags_go_with_their_video_and_stay_when_segments_are_made_anew(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with catalog.begin() as change:
+        change.add_tags([tag(video.id, "dog", Span(0, 2))])
+        change.remove_segments(video.id)
+    assert catalog.labels() == ["dog"]
+    with catalog.begin() as change:
+        change.remove_videos([video.id])
+    assert catalog.tags() == []
+
+
+def test_segments_are_found_by_the_tags_that_overlap_them(catalog: Catalog) -> None:
+    video, ids = index(catalog, "/a.mp4", 4)  # two seconds each
+    other, others = index(catalog, "/b.mp4", 2)
+    with catalog.begin() as change:
+        change.add_tags(
+            [tag(video.id, "dog", Span(3, 4)), tag(other.id, "dog"), tag(video.id, "cat")]
+        )
+    assert catalog.tagged(["dog"]).tolist() == [ids[1], *others]
+    assert catalog.tagged(["cat"]).tolist() == ids.tolist()
+    assert catalog.tagged(["dog", "cat"]).tolist() == [*ids, *others]
+    assert catalog.tagged(["fox"]).tolist() == []
+
+
+def test_tags_are_removed_by_label_source_and_video(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    tags = [tag(video.id, "dog"), tag(video.id, "cat"), tag(video.id, "dog", source="b")]
+    with catalog.begin() as change:
+        change.add_tags(tags)
+        assert change.remove_tags([video.id + 1]) == 0
+        assert change.remove_tags([video.id], label="dog", source="b") == 1
+        assert change.remove_tags([video.id], label="cat") == 1
+    assert catalog.tags() == tags[:1]
+
+
+@pytest.mark.parametrize("edit", ["probability = 'much'", "made_at = 'yesterday'", "label = ''"])
+def test_a_tag_that_makes_no_sense_is_damage(catalog: Catalog, tmp_path: Path, edit: str) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with catalog.begin() as change:
+        change.add_tags([tag(video.id, "dog")])
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        raw.execute(f"UPDATE tags SET {edit}")
+    with pytest.raises(DamagedLibraryError):
+        catalog.tags()
+    assert catalog.check()
+
+
+def test_a_span_has_both_ends_and_a_probability_is_one(catalog: Catalog) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    with pytest.raises(ValueError, match="no tag"):
+        replace(tag(video.id, "dog"), probability=1.5)
+
+
+def test_a_label_is_meant_in_any_case_and_a_slip_is_told_what_is_near() -> None:
+    known = ["Dog", "dog", "cartoon"]
+    assert meant("DOG", known) == ["Dog", "dog"]
+    with pytest.raises(LibraryError, match="did you mean 'cartoon'"):
+        meant("carton", known)
+    with pytest.raises(LibraryError, match="see `vsearch tags`"):
+        meant("xyz", known)
+    with pytest.raises(LibraryError, match="nothing is tagged yet"):
+        meant("dog", [])
