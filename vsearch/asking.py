@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.named import named
+from vsearch.catalog.tags import meant
 from vsearch.errors import QueryError, SpaceMismatchError
 from vsearch.search.engine import Engine
 from vsearch.search.querybank import Querybank
@@ -94,7 +95,11 @@ class Asking:
 
     def _among(self, query: Query) -> Ids | None:
         """The segments that the filters of a query leave; None where there are none."""
-        if not query.videos:
-            return None
-        videos = named(self._catalog, list(query.videos))
-        return self._catalog.segment_ids([video.id for video in videos])
+        left: Ids | None = None
+        if query.videos:
+            videos = named(self._catalog, list(query.videos))
+            left = self._catalog.segment_ids([video.id for video in videos])
+        known = self._catalog.labels() if query.tags else []
+        for tag in query.tags:
+            left = self._catalog.tagged(meant(tag, known), left)
+        return left

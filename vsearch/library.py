@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,18 +33,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from vsearch.catalog.repository import Catalog
     from vsearch.analysis.labels import Label
-    from vsearch.analysis.length import Length
-    from vsearch.analysis.summarise import Material, Summary
+    from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
     from vsearch.types import (
-    from vsearch.temporal.weights import Weights
-        KnownSpace,
         Classified,
+        KnownSpace,
         Matrix,
         Moment,
         Progress,
@@ -53,8 +49,8 @@ if TYPE_CHECKING:
         Space,
         Span,
         Switch,
-        Video,
         Tag,
+        Video,
     )
 
     Name = str | os.PathLike[str]
@@ -296,40 +292,24 @@ class Library:
         span: Span | tuple[float, float] | None = None,
         k: int = 10,
         videos: Sequence[str] = (),
+        tags: Sequence[str] = (),
         per_video: int | None = None,
     ) -> list[Moment]:
         """The k moments that fit best, best first.
 
         `query` is text or a Query; `image` a picture file; `clip` a video file and `span` the
-        part of it that counts, in seconds. `videos` narrows the search, see `Library.videos`.
+        part of it that counts, in seconds. `videos` narrows the search, see `Library.videos`, and
+        so does every one of `tags`: to segments that overlap what has it.
         No more than `per_video` moments of one video are given; where that is None, no more than 3,
-        or half of k, while other videos fit. Raises QueryError, NoTextError and MediaError.
+        or half of k, while other videos fit. Raises QueryError, NoTextError, MediaError, and
+        LibraryError for a tag that nothing has.
         """
         if not isinstance(query, Query):
-            query = query_of(query, image, clip, span, videos)
-        elif videos or (image, clip, span) != (None, None, None):
+            query = query_of(query, image, clip, span, videos, tags)
+        elif videos or tags or (image, clip, span) != (None, None, None):
             raise QueryError("a Query holds its own pictures, clips and filters: give it alone")
         return self._asking.search(query, k, per_video)
 
-    def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
-        """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
-        from vsearch.media.stills import still  # deferred: only who wants pictures pays for av
-
-        return still(video.path, time, width=width)
-
-    def videos(self, paths: Sequence[Name] = ()) -> list[Video]:
-        """The videos in the library, sorted by path; if paths are given, those that they mean.
-
-        A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
-        name of which there is no file here, is a glob over the whole library.
-        """
-        return named(self._catalog, list(map(str, paths))) if paths else self._catalog.videos()
-
-    def missing(self) -> list[Video]:
-        """Videos in the library whose files are gone."""
-        from vsearch.ingest import gone  # deferred: a query needs no decoder
-
-        return [video for video in self._catalog.videos() if gone(video.path)]
     # --- what videos show
 
     def classify(
@@ -393,28 +373,25 @@ class Library:
         with self._writing():
             return remove(self._catalog, self.videos(paths), label, source)
 
-    def summarize(
-        self,
-        video: Name,
-        *,
-        length: Length | str | float = 30.0,
-        query: str | Query | None = None,
-    ) -> Summary:
-        """The spans of one video that show most of it, or of what a query asks for in it.
+    def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
+        """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
+        from vsearch.media.stills import still  # deferred: only who wants pictures pays for av
 
-        `video` means one of the library (see `videos`) or a file, which is then looked at now.
-        `length` is seconds, or text such as "1m30s" or "10%". Raises QueryError and MediaError.
+        return still(video.path, time, width=width)
+
+    def videos(self, paths: Sequence[Name] = ()) -> list[Video]:
+        """The videos in the library, sorted by path; if paths are given, those that they mean.
+
+        A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
+        name of which there is no file here, is a glob over the whole library.
         """
-        from vsearch.analysis.length import Length  # deferred: a search needs neither
-        from vsearch.analysis.summarise import summarise
+        return named(self._catalog, list(map(str, paths))) if paths else self._catalog.videos()
 
-        wanted, material, vector = Length.of(length), self._material(video), None
-        if query is not None:
-            asked = query if isinstance(query, Query) else query_of(query, None, None, None, ())
-            encoder = self._model.fitting(material.features.space, self._catalog)
-            vector = self._vector(asked, encoder, material.features.matrix)
-        return summarise(material, wanted, vector)
+    def missing(self) -> list[Video]:
+        """Videos in the library whose files are gone."""
+        from vsearch.ingest import gone  # deferred: a query needs no decoder
 
+        return [video for video in self._catalog.videos() if gone(video.path)]
 
     def segments(self, video: Video) -> tuple[list[Segment], Matrix]:
         """The segments of a video as they follow each other, and their vectors, float32 (S, D)."""

@@ -208,6 +208,7 @@ class Query:
 
     terms: tuple[Term, ...]
     videos: tuple[str, ...] = ()  # globs on path or file name; none means all
+    tags: tuple[str, ...] = ()  # labels: only what has each of them
 
     def __post_init__(self) -> None:
         if not self.terms:

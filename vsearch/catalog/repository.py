@@ -237,10 +237,11 @@ class Catalog:
         """Every label that any tag has, sorted."""
         return [str(row[0]) for row in self._rows(tagging.LABELS)]
 
-    def tagged(self, labels: Iterable[str]) -> Ids:
-        """Ids of the segments that a tag with one of these labels overlaps, int64 (N,)."""
+    def tagged(self, labels: Iterable[str], among: Ids | None = None) -> Ids:
+        """Ids of the segments (`among` some) that a tag with one of these labels overlaps."""
         rows = self._rows(tagging.SEGMENTS, json.dumps(list(labels)))
-        return np.array([row[0] for row in rows], np.int64)
+        found = np.array([row[0] for row in rows], np.int64)
+        return found if among is None else np.intersect1d(found, among)
 
     def counts(self) -> Counts:
         """How much the library holds."""

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     "--video", "videos", multiple=True, metavar="PATH|GLOB", help="Only in such a video or folder."
 )
 @click.option(
+    "--tag", "tags", multiple=True, metavar="LABEL", help="Only what is tagged so; see `tags`."
+)
+@click.option(
     "--per-video",
     type=click.IntRange(1),
     metavar="N",
@@ -49,6 +52,7 @@ def search(
     images: tuple[str, ...],
     clips: tuple[str, ...],
     videos: tuple[str, ...],
+    tags: tuple[str, ...],
     per_video: int | None,
     as_json: bool,
     sheet: Path | None,
@@ -66,7 +70,11 @@ def search(
 
     began = time.perf_counter()
     query = parse(
-        " ".join(words), images=images, clips=[parse_clip(clip) for clip in clips], videos=videos
+        " ".join(words),
+        images=images,
+        clips=[parse_clip(clip) for clip in clips],
+        videos=videos,
+        tags=tags,
     )
     with options.open() as library:
         found = library.search(query, k=k, per_video=per_video)
@@ -94,6 +102,7 @@ def search(
         click.echo("The library is empty: index some videos first.", err=True)
     else:
         where = f" in {' or '.join(map(printable, videos))}" if videos else ""
-        click.echo(f"Nothing found{where}.", err=True)
+        what = f" tagged {' and '.join(map(printable, tags))}" if tags else ""
+        click.echo(f"Nothing found{what}{where}.", err=True)
     if sheet is not None:
         click.echo(f"Thumbnails: {sheet}", err=True)

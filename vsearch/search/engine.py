@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
     from vsearch.search.querybank import Querybank
-    from vsearch.types import Features, Ids, Matrix, Vector
+    from vsearch.types import Features, Ids, Matrix, Segment, Vector
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ class Engine:
                 break
             seen = near.tolist()
             for segments, vectors in self._catalog.whole_videos(near, self._current.space):
-                own = list(islice(stretches(segments, vectors @ query, background), k))
+                allowed = _allowed(segments, among)
+                own = list(islice(stretches(segments, vectors @ query, background, allowed), k))
                 taken = self._bank.excess(vectors[[stretch.peak for stretch in own]]) - middle
                 found += [
                     replace(stretch, score=stretch.score - float(less))
@@ -112,6 +113,13 @@ class Engine:
         except DamagedLibraryError as error:
             log.warning("%s", error)
             return None
+
+
+def _allowed(segments: Sequence[Segment], among: Ids | None) -> list[bool] | None:
+    """Which segments of a video a search may give; None: all."""
+    if among is None:
+        return None
+    return list(map(bool, np.isin([segment.id for segment in segments], among)))
 
 
 def _why(stretch: Stretch, features: Features | None, query: Vector) -> Why:

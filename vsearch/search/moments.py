@@ -30,15 +30,21 @@ class Stretch:
     peak: int  # the place of its best segment among those of the video
 
 
-def stretches(segments: Sequence[Segment], scores: Vector, background: float) -> Iterator[Stretch]:
+def stretches(
+    segments: Sequence[Segment],
+    scores: Vector,
+    background: float,
+    allowed: Sequence[bool] | None = None,
+) -> Iterator[Stretch]:
     """The events of one video, best first.
 
     `segments` in the order of time, `scores` float32 (N,), `background` the score of a segment
     that has nothing to do with the query. A stretch grows from its best segment to both sides
     while neighbours score nearly as well as that peak, never as the last one added, so that it
-    cannot creep away through a video. A segment belongs to one stretch at most.
+    cannot creep away through a video. A segment belongs to one stretch at most, and to none if it
+    is not allowed to.
     """
-    free = [True] * len(segments)
+    free = [True] * len(segments) if allowed is None else list(allowed)
     for peak in map(int, np.argsort(-scores, kind="stable")):
         if not free[peak]:
             continue

@@ -26,10 +26,11 @@ def parse(
     images: Iterable[str] = (),
     clips: Iterable[Term] = (),
     videos: Iterable[str] = (),
+    tags: Iterable[str] = (),
 ) -> Query:
     """A query from words, picture files and clips, of videos whose path matches a glob.
 
-    Raises QueryError for an empty or oversized query.
+    Only what has every one of the tags counts. Raises QueryError for an empty or oversized query.
     """
     words = " ".join(text.split())
     if not _is_text(words):
@@ -43,7 +44,7 @@ def parse(
         raise QueryError("nothing to search for: give some words, --image FILE or --clip FILE")
     if len(terms) > MOST:
         raise QueryError(f"a query may have {MOST} parts, this one has {len(terms)}")
-    return Query(tuple(terms), tuple(videos))
+    return Query(tuple(terms), tuple(videos), tuple(tags))
 
 
 def query_of(
@@ -52,6 +53,7 @@ def query_of(
     clip: str | os.PathLike[str] | None,
     span: Span | tuple[float, float] | None,
     videos: Iterable[str],
+    tags: Iterable[str] = (),
 ) -> Query:
     """The query that `Library.search`'s plain arguments mean. Raises QueryError."""
     if span is not None and clip is None:
@@ -62,7 +64,7 @@ def query_of(
         raise QueryError(f"{span} is no part of a clip: {error}") from error
     clips = [] if clip is None else [Term("clip", _named(str(clip)), span=part)]
     images = [] if image is None else [str(image)]
-    return parse(text, images=images, clips=clips, videos=videos)
+    return parse(text, images=images, clips=clips, videos=videos, tags=tags)
 
 
 def parse_clip(clip: str) -> Term:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from test_start_up import loaded, run
 
-from vsearch import Library
+from vsearch import Library, Query, Span, Term
 from vsearch.catalog.repository import Catalog
-from vsearch.errors import LibraryError
+from vsearch.errors import LibraryError, QueryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,3 +182,36 @@ def test_neither_help_nor_labels_load_torch_or_a_decoder(
     assert "fakes" in modules
     assert not modules & {"torch", "open_clip", "av"}
     assert "numpy" not in loaded(run("classify", "--help"), tmp_path)
+
+
+def test_a_search_is_narrowed_to_what_has_every_tag(vsearch: Vsearch, labels: Path) -> None:
+    vsearch("classify", "--all", "--labels", labels)
+    vsearch("tags", "videos/green.mp4", "--add", "grass")
+
+    def found(*words: str) -> list[tuple[str, float]]:
+        results = json.loads(vsearch("search", "--json", *words).stdout)["results"]
+        return [(one["video"].rpartition("/")[2], one["start"]) for one in results]
+
+    both = "red then blue.mp4"
+    assert {name for name, _ in found("red")} == {both, "green.mp4"}
+    [(name, start)] = found("red", "--tag", "blue")
+    assert name == both
+    assert start == pytest.approx(4, abs=0.2), "the red half of that video is not tagged so"
+    assert {name for name, _ in found("red", "--tag", "green", "--tag", "Grass")} == {"green.mp4"}
+    assert found("red", "--tag", "grass", "--tag", "red") == []
+    assert found("red", "--tag", "grass", "--video", "red*") == []
+    assert "tagged red and grass" in vsearch("search", "x", "--tag", "red", "--tag", "grass").stderr
+    done = vsearch("search", "red", "--tag", "gras", code=1)
+    assert "there is no tag 'gras'; did you mean 'grass'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_tags_narrow_a_search_from_python(vsearch: Vsearch, labels: Path, tmp_path: Path) -> None:
+    with Library.open(tmp_path / "indexes/default") as library:
+        library.tag(tmp_path / "videos/red then blue.mp4", "mine", Span(0, 1))
+        [moment] = library.search("blue", tags=["mine"])
+        assert moment.span.end <= 4.2
+        with pytest.raises(QueryError):
+            library.search(Query((Term("text", "blue"),)), tags=["mine"])
+        query = Query((Term("text", "blue"),), tags=("mine",))
+        assert [one.span for one in library.search(query)] == [moment.span]
