@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.rational import AVRational
+    from av.stream import Stream
     from av.video.codeccontext import VideoCodecContext
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
@@ -98,7 +99,7 @@ class ContainerFilm:
         self._now = Fraction(0)
         self._seen = False
         self._encrypted = False
-        self._container: InputContainer = _open(path)
+        self._container: InputContainer = open_file(path)
         try:
             self._stream = _video_stream(path, self._container)
         except BaseException:
@@ -140,7 +141,7 @@ class ContainerFilm:
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
         """Frames from the last one at or before `start` or earlier, in the order they are shown."""
         if start > 0 and self._stream.start_time is not None:
-            for margin in (0, 2, 10, 60) if self._runs_through() else ():
+            for margin in (0, 2, 10, 60) if self.runs_through() else ():
                 if start <= margin:
                     break
                 found = self._sought(start - margin)
@@ -150,11 +151,11 @@ class ContainerFilm:
                     yield from found
                     return
             self._container.close()  # this file can't be sought in: from the beginning
-            self._container = _open(self._path)
+            self._container = open_file(self._path)
             self._stream = _video_stream(self._path, self._container)
         yield from self._decoded(sought=False)
 
-    def _runs_through(self) -> bool:
+    def runs_through(self) -> bool:
         """Whether timestamps rise from the beginning of the file to its end.
 
         Only then does seeking find what a full pass shows at that time. In most containers they
@@ -245,21 +246,17 @@ class ContainerFilm:
             self._damaged_at = self._now
 
     def _time_base(self) -> Fraction:
-        return _exact(self._stream.time_base) or Fraction(1, av.time_base)
+        return exact(self._stream.time_base) or Fraction(1, av.time_base)
 
     def _origin(self) -> Fraction:
-        """What a player shows as 0:00, in the container's own seconds."""
-        start = self._container.start_time
-        if start is not None:
-            return Fraction(start, av.time_base)
-        return (self._stream.start_time or 0) * self._time_base()
+        return origin(self._container, self._stream)
 
     def _aspect(self) -> Fraction:
-        aspect = _exact(self._stream.sample_aspect_ratio)
+        aspect = exact(self._stream.sample_aspect_ratio)
         return aspect if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
 
     def _rate(self) -> Fraction | None:
-        for rate in map(_exact, (self._stream.average_rate, self._stream.guessed_rate)):
+        for rate in map(exact, (self._stream.average_rate, self._stream.guessed_rate)):
             if rate and 0 < rate < 1000:  # Matroska's milliseconds are no rate
                 return rate
         return None
@@ -275,6 +272,13 @@ class ContainerFilm:
         return next((float(d) for d in (own, whole, counted) if 0 < d < _LONGEST), 0.0)
 
 
+def origin(container: InputContainer, stream: Stream) -> Fraction:
+    """What a player shows as 0:00, in the container's own seconds."""
+    if container.start_time is not None:
+        return Fraction(container.start_time, av.time_base)
+    return (stream.start_time or 0) * (exact(stream.time_base) or Fraction(1, av.time_base))
+
+
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     minutes, second = divmod(int(seconds), 60)
@@ -282,7 +286,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def _open(path: Path) -> InputContainer:
+def open_file(path: Path) -> InputContainer:
     """Open as a local file, whatever its name looks like or its content refers to."""
     container: InputContainer = av.open(
         f"file:{path.absolute()}",
@@ -304,7 +308,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     ]
     if not streams:
         raise NoPictureError(f"{path}: has sound but no moving pictures; nothing to index")
-    known = [stream for stream in streams if _codec(stream)]
+    known = [stream for stream in streams if codec_of(stream)]
     if not known:
         raise NoPictureError(f"{path}: its video codec is unknown; re-encode it, as H.264 say")
     best = container.streams.best("video")
@@ -318,7 +322,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _codec(stream: VideoStream) -> CodecContext | None:
+def codec_of(stream: Stream) -> CodecContext | None:
     """What decodes the stream; PyAV's stubs hold that there always is something."""
     return stream.codec_context
 
@@ -335,6 +339,6 @@ def _bits(picture: VideoFrame | VideoCodecContext) -> int:
     return max(16, layout.padded_bits_per_pixel) if layout else 64
 
 
-def _exact(rational: Fraction | AVRational | None) -> Fraction | None:
+def exact(rational: Fraction | AVRational | None) -> Fraction | None:
     """What PyAV 18 calls Fraction and 19 AVRational."""
     return Fraction(rational.numerator, rational.denominator) if rational else None

@@ -47,7 +47,7 @@ class VideoInfo:
 
 def probe(path: Path) -> VideoInfo:
     """Open `path` and decode one frame. Raises MediaError where there is none."""
-    with _opened(path) as film:
+    with opened(path) as film:
         for frame in film.frames():
             width, height = shown_size(frame.picture, frame.aspect)
             claims = film.claims()
@@ -116,7 +116,7 @@ class Sampler:
         start = Fraction(self._span.start) if self._span else Fraction(0)
         last: _Shown | None = None
         due: int | None = None  # the next instant k / fps to be shown; None before the first frame
-        with _opened(self._path) as film:
+        with opened(self._path) as film:
             for shown in self._intervals(film, start):
                 if self._stopped:
                     return
@@ -175,7 +175,7 @@ def _kept_side(shown: _Shown) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Film]:
+def opened(path: Path) -> Iterator[Film]:
     """Open `path` with what can read it; nothing but MediaError leaves the block."""
     try:
         with closing(_film(path)) as film:
