@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vsearch.catalog.named import named
 from vsearch.catalog.tags import meant
 from vsearch.errors import QueryError, SpaceMismatchError
+from vsearch.search.clip import Clip
+from vsearch.search.copies import Copies, first
 from vsearch.search.engine import Engine
 from vsearch.search.querybank import Querybank
 from vsearch.search.terms import combine, term_vector
+from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from vsearch.model import Model
     from vsearch.protocols import Encoder, Pooler
     from vsearch.search.current import Current, CurrentIndex
-    from vsearch.types import Features, Ids, Matrix, Moment, Query, Space, Span, Vector
+    from vsearch.types import Ids, Moment, Query, Space, Times
     from vsearch.vectors.features import FeatureStore
 
 PER_VIDEO = 3  # moments of one video among the results, while others fit
@@ -58,10 +62,23 @@ class Asking:
         words = all(term.kind == "text" for term in query.terms)
         bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
         engine = Engine(self._catalog, self._features, current, bank)
-        vector = self._vector(query, encoder, engine.sample)
-        return engine.search(
-            vector, k, among=self._among(query), per_video=limit, fill=per_video is None
-        )
+        among = self._among(query)
+        clips = {
+            term: self._clip(Path(term.value), term.span, encoder.space)
+            for term in query.terms
+            if term.kind == "clip"
+        }
+        vectors = [
+            clips[term].vector if term in clips else term_vector(term, encoder)
+            for term in query.terms
+        ]
+        vector = combine(vectors, [term.weight for term in query.terms], engine.sample)
+        found = engine.search(vector, k, among=among, per_video=limit, fill=per_video is None)
+        alone = clips.get(query.terms[0]) if len(query.terms) == 1 else None
+        if alone is None or alone.video is not None:  # what is in the library finds itself
+            return found
+        finder = Copies(self._catalog, self._features, current, engine.sample, among)
+        return first(finder.of(alone), found, k, per_video)
 
     def _answering(self) -> tuple[Current, Encoder] | None:
         """The present index and the model of its space; None while nothing is indexed."""
@@ -73,25 +90,27 @@ class Asking:
                     raise  # else another space has just come to answer
         return None
 
-    def _vector(self, query: Query, encoder: Encoder, sample: Matrix) -> Vector:
-        describe = partial(self._describe, space=encoder.space)
-        vectors = [term_vector(term, encoder, self._pooler(), describe) for term in query.terms]
-        return combine(vectors, [term.weight for term in query.terms], sample)
+    def _clip(self, named: Path, span: Span | None, space: Space) -> Clip:
+        """A part of a video as it went in, where it is in the library, else decoded the same way.
 
-    def _describe(self, path: Path, span: Span | None, space: Space) -> Features:
-        """Frame features of a clip: the stored ones if it is in the library, else decoded."""
-        from vsearch.ingest import describe  # deferred: a text query needs no decoder
+        Raises MediaError, and QueryError where the video ends before the part.
+        """
+        from vsearch.ingest import describe, pooled  # deferred: a text query needs no decoder
 
+        path = named.expanduser()
         known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
         if known is not None:
             features, end = self._features.load(known.id, space), known.duration
-            features = features.within(span) if span else features
+            cuts = np.array([one.span.start for one in self._catalog.segments_of(known.id)])
         else:
             described = describe(path, self._parts(), span=span)
-            features, end = described.features, described.end
+            features, end, cuts = described.features, described.end, described.cuts
         if span is not None and span.start >= end:
             raise QueryError(f"{path} ends after {end:.1f} s, before the part that was asked for")
-        return features
+        span = Span(span.start, min(span.end, end)) if span else Span(0.0, end)
+        features = features.within(span)
+        spans = _segments(features.times, cuts, span)
+        return Clip(path, span, features, spans, pooled(features, spans, self._pooler()), known)
 
     def _among(self, query: Query) -> Ids | None:
         """The segments that the filters of a query leave; None where there are none."""
@@ -103,3 +122,12 @@ class Asking:
         for tag in query.tags:
             left = self._catalog.tagged(meant(tag, known), left)
         return left
+
+
+def _segments(times: Times, cuts: Times, span: Span) -> tuple[Span, ...]:
+    """The segments of a part of a video, as if it were a whole one."""
+    from vsearch.media.sampling import segments
+
+    found = segments(times - span.start, cuts - span.start, span.duration)
+    moved = (Span(one.start + span.start, one.end + span.start) for one in found)
+    return tuple(moved) or (span,)

@@ -228,6 +228,7 @@ class Why:
     peak: float  # seconds: the frame that fits best
     peak_score: float  # its similarity
     segments: int  # how many neighbouring segments were joined
+    copy: bool = False  # the clip that was asked for is a copy of this moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,7 @@ def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
             "peak": round(moment.why.peak, 3),
             "peak_score": round(moment.why.peak_score, 6),
             "segments": moment.why.segments,
+            **({"copy": True} if moment.why.copy else {}),
         },
     }
 

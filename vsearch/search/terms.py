@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch.errors import NoTextError, QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from vsearch.protocols import Encoder, Pooler
-    from vsearch.types import Features, Matrix, Span, Term, Vector
-
-    Describe: TypeAlias = Callable[[Path, Span | None], Features]
+    from vsearch.protocols import Encoder
+    from vsearch.types import Matrix, Term, Vector
 
 
-def term_vector(term: Term, encoder: Encoder, pooler: Pooler, describe: Describe) -> Vector:
-    """One term in the encoder's space, float32 (D,) of unit length.
+def term_vector(term: Term, encoder: Encoder) -> Vector:
+    """Words or a picture in the encoder's space, float32 (D,) of unit length.
 
-    `describe` gives the frame features of a clip, stored or decoded. Raises NoTextError when
-    words meet a model that knows pictures only, and MediaError when a file is no use.
+    Raises NoTextError when words meet a model that knows pictures only, and MediaError when a
+    file is no use.
     """
     if term.kind == "text":
         if not encoder.space.speaks_text:
@@ -33,14 +31,11 @@ def term_vector(term: Term, encoder: Encoder, pooler: Pooler, describe: Describe
             )
         words: Vector = encoder.encode_texts([term.value])[0]
         return words
-    path = Path(term.value).expanduser()
-    if term.kind == "image":
-        from vsearch.media.stills import read_picture  # deferred: words need no decoder
+    from vsearch.media.stills import read_picture  # deferred: words need no decoder
 
-        picture: Vector = encoder.encode_images(read_picture(path)[None])[0]
-        return picture
-    features = describe(path, term.span)
-    return pooler.pool(features.matrix, features.times)
+    path = Path(term.value).expanduser()
+    picture: Vector = encoder.encode_images(read_picture(path)[None])[0]
+    return picture
 
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float], sample: Matrix) -> Vector:
