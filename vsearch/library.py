@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from vsearch.analysis.labels import Label
+    from vsearch.analysis.length import Length
+    from vsearch.analysis.summarise import Summary
     from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
@@ -372,6 +374,21 @@ class Library:
 
         with self._writing():
             return remove(self._catalog, self.videos(paths), label, source)
+
+    def summarize(
+        self, video: Name, *, length: Length | str | float = 30.0, query: str | None = None
+    ) -> Summary:
+        """The spans of one video that show most of it, or of what a query asks for in it.
+
+        `video` means one of the library (see `videos`) or a file, which is then looked at now.
+        `length` is seconds, or text such as "1m30s" or "10%". Raises QueryError, NoTextError and
+        MediaError.
+        """
+        from vsearch.abridging import abridged  # deferred: brings a decoder
+
+        return abridged(
+            video, length, query, self._catalog, self._features, self._model, self._parts
+        )
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
         """A JPEG of the frame shown at `time` seconds. Raises MediaError."""

@@ -10,7 +10,18 @@ from typing import NoReturn
 import click
 
 from vsearch import __version__
-from vsearch.cli import classify, demo, evaluate, manage, model, models, search, tags, train
+from vsearch.cli import (
+    classify,
+    demo,
+    evaluate,
+    manage,
+    model,
+    models,
+    search,
+    summarize,
+    tags,
+    train,
+)
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
@@ -39,7 +50,7 @@ def cli(verbose: bool) -> None:
 
 for command in (
     *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
-    classify.classify, tags.tags, demo.demo,
+    classify.classify, tags.tags, summarize.summarize, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 
