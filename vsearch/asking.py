@@ -20,8 +20,9 @@ from vsearch.search.terms import combine, term_vector
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from vsearch.analysis.duplicates import Shared
     from vsearch.catalog.repository import Catalog
     from vsearch.ingest import Parts
     from vsearch.model import Model
@@ -61,7 +62,8 @@ class Asking:
         current, encoder = answering
         words = all(term.kind == "text" for term in query.terms)
         bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
-        engine = Engine(self._catalog, self._features, current, bank)
+        weigh = getattr(self._pooler(), "weigh", None)
+        engine = Engine(self._catalog, self._features, current, bank, weigh)
         among = self._among(query)
         clips = {
             term: self._clip(Path(term.value), term.span, encoder.space)
@@ -79,6 +81,66 @@ class Asking:
             return found
         finder = Copies(self._catalog, self._features, current, engine.sample, among)
         return first(finder.of(alone), found, k, per_video)
+
+    def similar(self, path: Path, span: Span | None, k: int, *, same_video: bool) -> list[Moment]:
+        """The k moments most like a video or a span of it, see `Library.similar`."""
+        if k < 1:
+            raise QueryError("k must be at least 1")
+        answering = self._answering()
+        if answering is None:
+            return []
+        current, encoder = answering
+        clip = self._clip(self._meant(path), span, encoder.space)
+        engine = Engine(self._catalog, self._features, current, Querybank.empty(encoder.space.dim))
+        among = self._others(clip, current.ids, same_video=same_video)
+        limit = min(PER_VIDEO, math.ceil(k / 2))
+        return engine.search(clip.vector, k, among=among, per_video=limit)
+
+    def duplicates(self, paths: Sequence[str]) -> Iterator[Shared]:
+        """What videos share with others, see `Library.duplicates`."""
+        from vsearch.analysis.duplicates import duplicates, exact  # deferred: brings a decoder
+        from vsearch.media.discovery import find_videos, fingerprint
+
+        space = self._catalog.space()
+        asked = named(self._catalog, paths) if paths else self._catalog.videos()
+        known = {video.path for video in asked}
+        files = [one.path for one in find_videos(paths) if one.error is None] if paths else []
+        if not asked and not files:
+            raise QueryError(f"{', '.join(paths)}: no such video, in the library or on disk")
+        for path in files:
+            twins = self._catalog.by_fingerprint(fingerprint(path)) if path not in known else []
+            yield from (exact(path, twin) for twin in twins)
+        if space is not None:
+            yield from duplicates(self._catalog, self._features, space, asked)
+
+    def _meant(self, path: Path) -> Path:
+        """The file that a path is; a name that no file has is that of a video in the library.
+
+        The same content elsewhere in the library is taken in its stead: that is not decoded.
+        """
+        from vsearch.media.discovery import fingerprint  # deferred: a text query needs none
+
+        file = path.expanduser()
+        if not file.is_file():
+            found = named(self._catalog, [str(path)])
+            if len(found) > 1:
+                raise QueryError(f"{path}: {len(found)} videos are called that; name one by path")
+            return found[0].path if found else file
+        if self._catalog.find(Path(os.path.abspath(file))):  # noqa: PTH100 - as discovery does
+            return file
+        return next((one.path for one in self._catalog.by_fingerprint(fingerprint(file))), file)
+
+    def _others(self, clip: Clip, ids: Ids, *, same_video: bool) -> Ids | None:
+        """The segments that are not of the clip's video; with `same_video`, not of the clip."""
+        if clip.video is None:
+            return None
+        own = [
+            segment.id
+            for segment in self._catalog.segments_of(clip.video.id)
+            if not same_video
+            or (segment.span.start < clip.span.end and clip.span.start < segment.span.end)
+        ]
+        return np.setdiff1d(ids, own)
 
     def _answering(self) -> tuple[Current, Encoder] | None:
         """The present index and the model of its space; None while nothing is indexed."""

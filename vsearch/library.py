@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from vsearch.analysis.duplicates import Shared
     from vsearch.analysis.labels import Label
     from vsearch.analysis.length import Length
     from vsearch.analysis.summarise import Summary
@@ -389,6 +390,30 @@ class Library:
         return abridged(
             video, length, query, self._catalog, self._features, self._model, self._parts
         )
+
+    def similar(
+        self,
+        path: Name,
+        span: Span | tuple[float, float] | None = None,
+        *,
+        k: int = 10,
+        same_video: bool = False,
+    ) -> list[Moment]:
+        """The k moments most like a video, or a span of it, itself left out.
+
+        Of the library, which decodes nothing, or any file. With `same_video` the rest of that
+        video counts, too. Raises QueryError and MediaError.
+        """
+        query = query_of("", None, path, span, ())
+        term = query.terms[0]
+        return self._asking.similar(Path(term.value), term.span, k, same_video=same_video)
+
+    def duplicates(self, paths: Sequence[Name] = ()) -> Iterator[Shared]:
+        """What videos (see `videos`) share with others: all of it, or a part.
+
+        Of files that are not in the library, which video has the same content. Raises QueryError.
+        """
+        return self._asking.duplicates(list(map(str, paths)))
 
     def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
         """A JPEG of the frame shown at `time` seconds. Raises MediaError."""

@@ -11,6 +11,7 @@ import click
 
 from vsearch import __version__
 from vsearch.cli import (
+    alike,
     classify,
     demo,
     evaluate,
@@ -50,7 +51,7 @@ def cli(verbose: bool) -> None:
 
 for command in (
     *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
-    classify.classify, tags.tags, summarize.summarize, demo.demo,
+    classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -109,7 +109,7 @@ def moments(found: Sequence[Moment]) -> None:
                 str(rank),
                 period(moment.span),
                 f"{moment.score:.3f}",
-                clock(moment.why.peak),
+                "copy" if moment.why.copy else clock(moment.why.peak),
                 short(moment.video.path),
             )
         )

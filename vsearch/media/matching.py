@@ -76,6 +76,16 @@ def match(clip: Lumas, part: Span, source: Lumas, window: Span) -> Match | None:
 
     None where the window is shorter than the part. Both are in seconds of their own videos.
     """
+    found = _matched(clip, part, source, window)
+    bare, bare_source = clip.trimmed(), source.trimmed()
+    if bare is clip and bare_source is source:
+        return found
+    tried = [found, _matched(bare, part, bare_source, window)]
+    return max((one for one in tried if one), key=lambda m: m.likeness + m.motion, default=None)
+
+
+def _matched(clip: Lumas, part: Span, source: Lumas, window: Span) -> Match | None:
+    """As the pictures are, black bars and all."""
     count = max(2, round(part.duration * RATE))
     times = np.arange(window.start, window.end + 1e-6, 1 / RATE)
     places = len(times) - count + 1

@@ -109,3 +109,22 @@ def test_pictures_are_read_upright_and_at_their_times(tmp_path: Path) -> None:
     )
     assert found is not None
     assert found.start == pytest.approx(1, abs=0.2)
+
+
+def test_black_bars_at_the_sides_are_no_difference() -> None:
+    film = drifting(20, 7)
+    part = cut(film, Span(6, 11))
+    framed = np.zeros((len(part.times), 32, 57), np.float32)
+    rows, columns = np.linspace(0, 23, 32).astype(int), np.linspace(0, 31, 43).astype(int)
+    framed[:, :, 7:50] = part.pictures[:, rows][:, :, columns]
+    found = match(Lumas(framed, part.times), Span(0, 5), film, Span(0, 20))
+    assert found is not None
+    assert found.is_copy
+    assert found.start == pytest.approx(6, abs=0.26)
+
+
+def test_pictures_without_bars_are_left_as_they_are() -> None:
+    film = drifting(5, 8)
+    assert film.trimmed() is film
+    dark = lumas([3] * 10)
+    assert dark.trimmed() is dark
