@@ -12,6 +12,7 @@ import click
 from vsearch.cli.figures import interval, points, share
 from vsearch.cli.options import shared
 from vsearch.cli.render import plural, print_json, printable, table
+from vsearch.cli.train_pretrain import pretrain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,9 @@ def train() -> None:
     \b
     vsearch train align clips.jsonl
     """
+
+
+train.add_command(pretrain)
 
 
 @train.command()

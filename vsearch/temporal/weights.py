@@ -36,7 +36,7 @@ class TransformerConfig:
     mlp: int = 3072
     dropout: float = 0.1
     positions: Positions = "seconds"
-    num_classes: int = 0  # of `Classifier`
+    num_classes: int = 0  # of `Classifier`; visual words of `MaskedFrames`
 
     def __post_init__(self) -> None:
         sizes = (self.features, self.hidden, self.layers, self.heads, self.mlp)
@@ -122,8 +122,14 @@ def shapes(config: TransformerConfig, kind: str) -> dict[str, tuple[int, ...]]:
         modules |= {"query": (h, h), "key": (h, h), "project": (d, h)}
     elif kind == "classifier":
         modules |= {"head": (config.num_classes, h)}
+    elif kind == "pretrained":
+        modules |= {"predict": (d, h), "match": (1, h)}
     found: dict[str, tuple[int, ...]] = {"transformer.cls": (h,)}
     found |= {"transformer.modality.weight": (2, h)} | ({"gate": ()} if kind == "pooler" else {})
+    if kind == "pretrained":
+        found |= {"mask": (d,), "sharpness": ()}
+        words = config.num_classes
+        found |= {"vocabulary": (words, d), "bias": (words,)} if words else {}
     for name, shape in modules.items():
         found |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     return found
