@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from vsearch.temporal.weights import Weights
     from vsearch.types import Matrix, Video
 
-FRAMES, FIRST, LEAST = 3, 0.6, 10  # of a window; share that is learnt from; of a video
-PAIRS, LEARNT, JUDGED, TRIPLES = 40, 16, 6, 150
+FRAMES, FIRST, LEAST = 3, 0.6, 8  # of a window; share that is learnt from; of a video
+PAIRS, LEARNT, JUDGED = 40, 16, 6  # pairs of videos, windows of each
+TRIPLES = {"learnt": 600, "judged": 200}
 SEEDS = (0, 1, 2)  # of the untrained networks
 
 
@@ -76,10 +77,10 @@ class Bench:
         start = self.random.integers(0, len(half) - FRAMES + 1)
         return half[start : start + FRAMES]
 
-    def shuffled(self, videos: Sequence[Matrix]) -> list[list[Shown]]:
+    def shuffled(self, videos: Sequence[Matrix], which: str) -> list[list[Shown]]:
         """Three scenes, and the same frames shuffled; each a group."""
         found = []
-        for _ in range(TRIPLES):
+        for _ in range(TRIPLES[which]):
             chosen = self.random.choice(len(videos), 3, replace=False)
             parts = [videos[number] for number in chosen]
             starts = [self.random.integers(0, len(part) - FRAMES + 1) for part in parts]
@@ -90,8 +91,9 @@ class Bench:
             found.append(both(frames, np.arange(float(len(frames))), order))
         return found
 
-    def reversed(self, videos: Sequence[Matrix]) -> list[list[Shown]]:
-        """Clips of ten frames, and the same backwards; a group is a video."""
+    def reversed(self, videos: Sequence[Matrix], which: str) -> list[list[Shown]]:
+        """Short clips, and the same backwards; a group is a video."""
+        del which  # every clip there is
         found = []
         for frames in videos:
             group: list[Shown] = []
@@ -107,8 +109,8 @@ def rows(bench: Bench, represents: Sequence[Represent]) -> Iterator[tuple[str, R
     pairs = list(bench.scenes())
     yield "scenes", _means([[accuracy(*pair, each) for pair in pairs] for each in represents])
     for name, task in (("shuffled", bench.shuffled), ("reversed", bench.reversed)):
-        learnt = [one for group in task(bench.learnt) for one in group]
-        groups = task(bench.held)
+        learnt = [one for group in task(bench.learnt, "learnt") for one in group]
+        groups = task(bench.held, "judged")
         judged = [one for group in groups for one in group]
         ends = np.cumsum([len(group) for group in groups])[:-1]
         found = [accuracy(learnt, judged, each) for each in represents]
@@ -139,7 +141,7 @@ def main() -> None:
     parser.add_argument("library", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--form", default="contrastive", choices=["contrastive", "words"])
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
     with Library.open(given.library, create=False) as library:
         space = library.space
