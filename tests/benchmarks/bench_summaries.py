@@ -25,7 +25,7 @@ from vsearch.types import Features, Span
 from vsearch.vectors.features import FeatureStore
 
 SEEN = 1.0  # seconds of a clip that count as having seen it
-FILMS, FILES, DRAWS = 60, 4, 20  # joined from features, as real files; random samples of each
+FILMS, FILES, DRAWS = 60, 3, 20  # joined from features, as real files; random samples of each
 BUDGETS = (0.1, 0.2, 0.3)  # of the film
 
 Spans = Sequence[Span]
