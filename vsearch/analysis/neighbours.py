@@ -83,17 +83,15 @@ def pairs(segments: Sequence[Segment], vectors: Matrix, asked: Collection[int]) 
 def _alike(vectors: Matrix, owners: Ids, rows: Ids) -> Iterator[tuple[int, Ids, Matrix]]:
     """For each row the segments of other videos that are alike, and how much, above 0."""
     floor = floor_of(vectors)
+    least = floor + ALIKE * (1 - floor)
     for start in range(0, len(rows), ROWS):
         block = rows[start : start + ROWS]
         scores = vectors[block] @ vectors.T  # (B, N)
         scores[owners[block][:, None] == owners] = -1.0
-        most = min(NEAREST, scores.shape[1])
-        near = np.argpartition(-scores, most - 1, axis=1)[:, :most]
-        shares = (np.take_along_axis(scores, near, axis=1) - floor) / max(1 - floor, 1e-6)
-        for row, places, share in zip(block.tolist(), near, shares, strict=True):
-            enough = share >= ALIKE
-            if enough.any():
-                yield row, places[enough], share[enough]
+        for place in np.flatnonzero((scores >= least).any(axis=1)).tolist():
+            near = np.flatnonzero(scores[place] >= least)
+            near = near[np.argsort(-scores[place][near])[:NEAREST]]
+            yield int(block[place]), near, (scores[place][near] - floor) / max(1 - floor, 1e-6)
 
 
 def _strongest(found: list[Pair]) -> list[Pair]:

@@ -7,7 +7,7 @@ both files, where they are at hand, whether it is true and when exactly.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vsearch.catalog.repository import Catalog
+    from vsearch.media.lumas import Lumas
     from vsearch.media.matching import Match
     from vsearch.search.clip import Clip
     from vsearch.search.current import Current
@@ -38,7 +39,9 @@ OVERLAP = 0.9  # of the shorter one of clip and video, that is to lie on the oth
 SLACK = 4.0  # seconds around the place that the frames name
 WIDE = 30.0  # seconds, where it is not to be seen there: a camera that stands still, say
 WIDELY = 2  # videos that are looked at so
-LOOK = 24.0  # seconds of a clip that are looked at
+ALIKE = 0.8  # mean correlation of pictures of one scene
+AS_LIKELY = 0.1  # of that way: so much less, and a second copy is still looked for
+LOOK = 16.0  # seconds of a clip that are looked at
 EDGE = 0.15  # seconds at its end that are not: the source may end a little earlier
 
 
@@ -58,7 +61,12 @@ class _Place:
 
     video: Video
     offset: Offset
-    certain: bool  # by the frames alone
+    share: float  # of the way from what any frame scores to 1
+
+    @property
+    def certain(self) -> bool:
+        """By the frames alone."""
+        return self.share >= CERTAIN
 
 
 class Copies:
@@ -79,10 +87,12 @@ class Copies:
     def of(self, clip: Clip) -> list[Copy]:
         """The stretches that the clip shows, the surest first; mostly none or one."""
         places = self._places(clip)
-        found = [self._looked(clip, place, SLACK) for place in places[:LOOKED_AT]]
-        if not any(found):
-            found = [self._looked(clip, place, WIDE) for place in places[:WIDELY]]
-        return sorted((one for one in found if one), key=lambda copy: -copy.certainty)
+        look = _Look(clip, SLACK)
+        found = look.through(places[:LOOKED_AT])
+        if not found:  # a camera that stands still, say: the frames do not tell the time
+            likely = [place for place in places if place.certain or place in look.alike]
+            found = replace(look, slack=WIDE).through(likely[:WIDELY])
+        return sorted(found, key=lambda copy: -copy.certainty)
 
     def _places(self, clip: Clip) -> list[_Place]:
         """Where the clip may be from, the likeliest first; at most one place in a video."""
@@ -92,7 +102,7 @@ class Copies:
             offset = self._offset(clip, video)
             share = (offset.likeness - floor) / max(1 - floor, 1e-6) if offset else 0.0
             if offset and share >= PROMISING:
-                found.append(_Place(video, offset, certain=share >= CERTAIN))
+                found.append(_Place(video, offset, share))
         return sorted(found, key=lambda place: -place.offset.score)
 
     def _candidates(self, clip: Clip) -> list[Video]:
@@ -119,21 +129,58 @@ class Copies:
         found = offsets(clip.features, clip.span, frames, video.duration, overlap=overlap, most=1)
         return found[0] if found else None
 
-    def _looked(self, clip: Clip, place: _Place, slack: float) -> Copy | None:
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Compares the pictures of a clip with those of videos."""
+
+    clip: Clip
+    slack: float  # seconds around a place that are searched
+    seen: dict[Span, Lumas] = field(default_factory=dict)  # parts of the clip
+    alike: list[_Place] = field(default_factory=list)  # the same scene, perhaps at another time
+
+    def through(self, places: Sequence[_Place]) -> list[Copy]:
+        """The copies among these; after the first one only what is as likely to be another."""
+        found: list[Copy] = []
+        least = -1.0
+        for place in places:
+            if place.share < least:
+                continue
+            copy = self._at(place)
+            if copy is not None:
+                found.append(copy)
+                least = max(least, place.share - AS_LIKELY)
+        return found
+
+    def _at(self, place: _Place) -> Copy | None:
         """The copy, if it is one: the pictures decide, or the frames where there are none."""
-        video, offset = place.video, place.offset
-        part = _part(clip, place)
+        part = _part(self.clip, place)
         try:
-            match = _matched(clip, part, place, slack)
+            match = self._match(part, place)
         except MediaError as error:
             log.info("%s", error)
-            if not place.certain:
-                return None
-            return _copy(clip, video, offset.start, offset.likeness, certainty=0.0)
+            return _copy(self.clip, place, place.offset.start, 0.0) if place.certain else None
         if match is None or not match.is_copy:
+            if match is not None and match.likeness >= ALIKE:
+                self.alike.append(place)
             return None
-        start = match.start - (part.start - clip.span.start)
-        return _copy(clip, video, start, offset.likeness, certainty=match.likeness + match.motion)
+        start = match.start - (part.start - self.clip.span.start)
+        return _copy(self.clip, place, start, match.likeness + match.motion)
+
+    def _match(self, part: Span, place: _Place) -> Match | None:
+        """Where the part is in the pictures around its place. Raises MediaError."""
+        from vsearch.media.lumas import read_lumas  # deferred: a text query needs no decoder
+        from vsearch.media.matching import match
+
+        end = place.video.duration
+        begin = place.offset.start + part.start - self.clip.span.start
+        window = Span(
+            min(max(0.0, begin - self.slack), end), min(begin + part.duration + self.slack, end)
+        )
+        if part not in self.seen:
+            self.seen[part] = read_lumas(self.clip.path, part)
+        shorter = Span(part.start, part.start + min(part.duration, window.duration))
+        return match(self.seen[part], shorter, read_lumas(place.video.path, window), window)
 
 
 def first(
@@ -177,19 +224,8 @@ def _part(clip: Clip, place: _Place) -> Span:
     return Span(start + more, max(start + more, end - more - EDGE))
 
 
-def _matched(clip: Clip, part: Span, place: _Place, slack: float) -> Match | None:
-    """The part in the pictures around its place. Raises MediaError."""
-    from vsearch.media.lumas import read_lumas  # deferred: a text query needs no decoder
-    from vsearch.media.matching import match
-
-    begin = place.offset.start + part.start - clip.span.start
-    window = Span(max(0.0, begin - slack), min(place.video.duration, begin + part.duration + slack))
-    part = Span(part.start, part.start + min(part.duration, window.duration))
-    return match(read_lumas(clip.path, part), part, read_lumas(place.video.path, window), window)
-
-
-def _copy(clip: Clip, video: Video, start: float, likeness: float, *, certainty: float) -> Copy:
+def _copy(clip: Clip, place: _Place, start: float, certainty: float) -> Copy:
     """As far as the clip lies on the video."""
-    begin = min(max(0.0, start), video.duration)
-    end = min(max(begin, start + clip.span.duration), video.duration)
-    return Copy(video, Span(begin, end), likeness, certainty)
+    begin = min(max(0.0, start), place.video.duration)
+    end = min(max(begin, start + clip.span.duration), place.video.duration)
+    return Copy(place.video, Span(begin, end), place.offset.likeness, certainty)
