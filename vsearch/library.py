@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vsearch.analysis.labels import Label
     from vsearch.analysis.length import Length
     from vsearch.analysis.summarise import Summary
+    from vsearch.analysis.tagging import Labeller
     from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
@@ -317,32 +318,44 @@ class Library:
 
     def classify(
         self,
-        labels: Sequence[str | Label],
+        labels: Sequence[str | Label] = (),
         paths: Sequence[Name] = (),
         *,
+        checkpoint: Name | None = None,
         name: str = "labels",
         threshold: float = 0.5,
         store: bool = True,
     ) -> Iterator[Classified]:
         """Judge which label fits the videos (see `videos`) and their segments, or none of them.
 
-        One Classified for each. What is at least as likely as `threshold` is stored as tags, which
-        replace those that labels of this `name` gave it before; a video is stored as soon as it is
-        judged. Raises DatasetError, NoTextError, LockedError and ModelError.
+        By what the labels mean, or by the labels of a trained classifier, a file. One Classified
+        for each video. What is at least as likely as `threshold` is stored as tags, which replace
+        those that labels of this `name`, or that classifier, gave it before; a video is stored as
+        soon as it is judged. Raises DatasetError, NoTextError, LockedError, ModelError, and
+        DamagedLibraryError and SpaceMismatchError for a classifier that is no use here.
         """
         from vsearch.analysis.classify import ZeroShot  # deferred: a query needs no labels
         from vsearch.analysis.labels import named as as_labels
         from vsearch.analysis.tagging import classify
+        from vsearch.analysis.trained import Trained
 
-        chosen = as_labels(labels)
+        chosen = as_labels(labels) if checkpoint is None else []
         if (space := self._catalog.space()) is None:
             return
-        encoder = self._model.fitting(space, self._catalog)
         with self._writing() if store else nullcontext():
-            labeller = ZeroShot.of(chosen, encoder, self._catalog.sample(space), name)
-            videos = self.videos(paths)
+            labeller: Labeller
+            if checkpoint is not None:
+                labeller = Trained.load(Path(checkpoint), self._features, space)
+            else:
+                encoder = self._model.fitting(space, self._catalog)
+                labeller = ZeroShot.of(chosen, encoder, self._catalog.sample(space), name)
             yield from classify(
-                self._catalog, videos, labeller, space, threshold=threshold, store=store
+                self._catalog,
+                self.videos(paths),
+                labeller,
+                space,
+                threshold=threshold,
+                store=store,
             )
 
     def tags(self, paths: Sequence[Name] = ()) -> list[Tag]:

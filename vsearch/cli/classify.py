@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     "--labels",
     "file",
     type=click.Path(path_type=Path),
-    required=True,
     help="A text file: one label a line, or `label: what it looks like; or so`.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A classifier.npz of `vsearch train classifier`, in place of labels.",
 )
 @click.option(
     "--threshold",
@@ -43,7 +48,8 @@ def classify(
     options: Options,
     paths: tuple[str, ...],
     all_: bool,
-    file: Path,
+    file: Path | None,
+    checkpoint: Path | None,
     threshold: float,
     no_store: bool,
     as_json: bool,
@@ -56,17 +62,21 @@ def classify(
 
     \b
     vsearch classify --all --labels labels.txt
+    vsearch classify holiday.mp4 --checkpoint classifier.npz
     """
     if bool(paths) == all_:
         raise click.UsageError("name videos, or say --all")
+    if (file is None) == (checkpoint is None):
+        raise click.UsageError("give --labels FILE or --checkpoint FILE")
     from vsearch.analysis.labels import read  # deferred: --help needs no numpy
 
-    labels, name = read(file), printable(file.stem)
+    labels, name = ([], "") if file is None else (read(file), printable(file.stem))
     with options.open() as library:
         found = _judged(
             library.classify(
                 labels,
                 [] if all_ else paths,
+                checkpoint=checkpoint,
                 name=name,
                 threshold=threshold,
                 store=not no_store,
@@ -85,8 +95,9 @@ def classify(
     if any(one.error for one in found) or not (found or all_):
         sys.exit(1)
     if not no_store:
-        tags = sum(len(one.tags) for one in found)
-        click.echo(f"{plural(tags, 'tag')} stored as “zero-shot {name}”.", err=True)
+        tags = [tag for one in found for tag in one.tags]
+        source = f" by “{printable(tags[0].source)}”" if tags else ""
+        click.echo(f"{plural(len(tags), 'tag')} stored{source}.", err=True)
 
 
 def _judged(results: Any, count: int) -> list[Classified]:

@@ -12,6 +12,7 @@ import click
 from vsearch.cli.figures import interval, points, share
 from vsearch.cli.options import shared
 from vsearch.cli.render import plural, print_json, printable, table
+from vsearch.cli.train_classifier import classifier
 from vsearch.cli.train_pretrain import pretrain
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def train() -> None:
     """
 
 
+train.add_command(classifier)
 train.add_command(pretrain)
 
 

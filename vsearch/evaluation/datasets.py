@@ -44,7 +44,7 @@ def read(path: Path) -> Dataset:
 
     Raises DatasetError, with the line, for what is not as it should be.
     """
-    found = [_item(path, number, row) for number, row in _rows(path)]
+    found = [_item(path, number, row) for number, row in rows(path)]
     there = {item.path: item.path.is_file() for item in found}
     items = tuple(item for item in found if there[item.path])
     if not items:
@@ -54,7 +54,7 @@ def read(path: Path) -> Dataset:
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+def rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Line numbers, from 1, and what is in the lines."""
     try:
         text = path.read_text("utf-8-sig")

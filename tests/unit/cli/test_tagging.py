@@ -41,7 +41,7 @@ def test_videos_are_judged_and_their_tags_kept(vsearch: Vsearch, labels: Path) -
     assert heading.split() == ["label", "p", "next", "p", "tags", "video"]
     assert green.split()[0] == "green"
     assert both.endswith("videos/red then blue.mp4")
-    assert "stored as “zero-shot colours”" in done.stderr
+    assert "stored by “zero-shot colours”" in done.stderr
     found = {(tag["label"], tag["start"] is None) for tag in tagged(vsearch)}
     assert found >= {("green", True), ("green", False), ("red", False), ("blue", False)}
     parts = tagged(vsearch, "videos/red then blue.mp4")
@@ -123,7 +123,7 @@ def test_tags_are_given_listed_and_removed_by_hand(vsearch: Vsearch, labels: Pat
     [
         (["classify", "--labels", "colours.txt"], 2, "--all"),
         (["classify", "a.mp4", "--all", "--labels", "colours.txt"], 2, "--all"),
-        (["classify", "--all"], 2, "--labels"),
+        (["classify", "--all"], 2, "--labels FILE or --checkpoint"),
         (["classify", "--all", "--labels", "nowhere.txt"], 1, "nowhere.txt"),
         (["classify", "nowhere.mp4", "--labels", "colours.txt"], 1, "No video matches"),
         (["classify", "--all", "--labels", "videos/green.mp4"], 1, "green.mp4"),
