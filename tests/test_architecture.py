@@ -14,7 +14,7 @@ LADDER = [
     {"evaluation"},
     {"library"},
     {"abridging", "asking", "reembed", "doctor"},
-    {"ingest", "search", "analysis", "model"},
+    {"ingest", "search", "analysis", "model", "pooler"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},
     {"protocols"},

@@ -62,7 +62,8 @@ class Asking:
         current, encoder = answering
         words = all(term.kind == "text" for term in query.terms)
         bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
-        engine = Engine(self._catalog, self._features, current, bank)
+        weigh = getattr(self._pooler(), "weigh", None)
+        engine = Engine(self._catalog, self._features, current, bank, weigh)
         among = self._among(query)
         clips = {
             term: self._clip(Path(term.value), term.span, encoder.space)

@@ -29,7 +29,7 @@ class Settings:
     text_model: str = ""  # whose words to search with; none: the model's own
     device: str = "auto"  # auto, cpu, cuda or mps
     fps: float = 1.0  # frames sampled a second
-    pooler: str = "mean"
+    pooler: str = "auto"  # auto, mean, transformer:FILE or a plugin's
     index: str = "auto"  # auto, exact, faiss or a plugin's
     shots: str = "content"
     keep_frames: bool = False  # so that another model need not decode the videos again
@@ -105,6 +105,7 @@ def save(library: Path, settings: Settings) -> None:
         settings,
         model=absolute(settings.model),
         text_model=absolute(settings.text_model),
+        pooler=absolute(settings.pooler),
         device=Settings().device,
     )
     if (library / FILE).exists() and replace(load_file(library), device="auto") == settings:

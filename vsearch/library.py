@@ -19,9 +19,12 @@ from vsearch.errors import (
     NoLibraryError,
     QueryError,
     SpaceMismatchError,
+    VSearchError,
 )
 from vsearch.model import Model
 from vsearch.plugins import resolve
+from vsearch.pooler import AUTO, made, pooler_for
+from vsearch.pooler import FILE as OWN_POOLER
 from vsearch.search.current import CurrentIndex
 from vsearch.search.query import query_of
 from vsearch.types import Info, Ingested, Outcome, Query
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from vsearch.ingest import Parts, Stores
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
+    from vsearch.temporal.weights import Weights
     from vsearch.types import (
         Classified,
         KnownSpace,
@@ -199,8 +203,32 @@ class Library:
 
         with self._writing():
             self._current.forget()
-            pool_again(self._catalog, self._features, self._parts().pooler)
+            pool_again(self._catalog, self._features, self._pooler(anew=True))
         return self._catalog.counts().segments
+
+    def use_pooler(self, weights: Weights | None) -> str:
+        """Pool every segment anew by a pooler of the library's own; None: by what is there without.
+
+        Returns the name of what pools now. Nothing is decoded. Raises LockedError, and
+        SpaceMismatchError for a pooler of another space.
+        """
+        from vsearch.ingest import pool_again  # deferred: a query needs no decoder
+        from vsearch.pooler import install
+
+        with self._writing():
+            install(self.path, self._catalog.space(), weights)
+            config.change(self.path, {"pooler": AUTO})
+            self._model.rename(pooler=AUTO)
+            chosen = self._pooler(anew=True)
+            self._current.forget()
+            pool_again(self._catalog, self._features, chosen)
+        return chosen.name
+
+    @property
+    def own_pooler(self) -> Pooler | None:
+        """The pooler that was trained for it and installed, if one was. DamagedLibraryError."""
+        path = self.path / OWN_POOLER
+        return made(f"transformer:{path}") if path.exists() else None
 
     # --- changing the model
 
@@ -225,7 +253,7 @@ class Library:
 
         with self._writing():
             note_model(self._catalog, self._model)
-            goal = goal_of(name, self._catalog, self.settings, encoder)
+            goal = goal_of(name, self.path, self._catalog, self.settings, encoder)
             work = Reembedding(
                 self._stores(), goal, forget=self._current.forget, keep=self.settings.keep_frames
             )
@@ -484,7 +512,13 @@ class Library:
         """What is wrong with the library, a line each; empty when it is sound."""
         from vsearch.doctor import examine  # deferred: a query needs no decoder
 
-        return [*examine(self._stores()), *self.adapter_file.problems()]
+        problems = [*examine(self._stores()), *self.adapter_file.problems()]
+        try:
+            if self._catalog.space() is not None:
+                self._pooler()
+        except VSearchError as error:
+            problems.append(str(error))
+        return problems
 
     # --- the parts, made when they are needed
 
@@ -503,9 +537,11 @@ class Library:
         name = config.absolute(self.settings.model)
         return Parts(self._model.pictures, self._pooler(), detector, self.settings.fps, name)
 
-    def _pooler(self) -> Pooler:
-        pooler: Pooler = resolve("poolers", self.settings.pooler)()
-        return pooler
+    def _pooler(self, *, anew: bool = False) -> Pooler:
+        """What pooled the segments that are there, or what is to pool them `anew`."""
+        noted = None if anew or not self._catalog.counts().segments else self._catalog.pooler()
+        space = self._catalog.space() or self._model.pictures.space
+        return pooler_for(self.settings.pooler, self.path, space, noted)
 
     def _stores(self) -> Stores:
         from vsearch.ingest import Stores  # deferred: a query needs no decoder

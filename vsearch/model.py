@@ -113,6 +113,11 @@ class Model:
                 "--library"
             )
 
+    def rename(self, **named: str) -> None:
+        """Go on with other names of settings, and with the model as it is."""
+        with self._lock:
+            self.settings = replace(self.settings, **named)  # type: ignore[arg-type] # are names
+
     def take(self, encoder: Encoder | None, named: dict[str, Any]) -> None:
         """Go on with other names of settings, and with their model if it is made already."""
         with self._lock:

@@ -28,11 +28,12 @@ from vsearch.ingest import Run, attempted, encoded, gone, holds, pooled
 from vsearch.media.ahead import ahead
 from vsearch.media.video import Sampler
 from vsearch.plugins import encoder as make_encoder
-from vsearch.plugins import resolve
+from vsearch.pooler import pooler_for
 from vsearch.types import Ingested, Outcome, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from vsearch.catalog.repository import Catalog
     from vsearch.config import Settings
@@ -192,7 +193,11 @@ class Reembedding:
 
 
 def goal_of(
-    name: str | None, catalog: Catalog, settings: Settings, encoder: Encoder | None
+    name: str | None,
+    folder: Path,
+    catalog: Catalog,
+    settings: Settings,
+    encoder: Encoder | None,
 ) -> Goal:
     """The space of a model by its name, or that which answered before; `encoder` stands in for it.
 
@@ -200,11 +205,13 @@ def goal_of(
     """
     known = previous(catalog) if name is None else None
     model = absolute(name or (known and known.model) or "")
-    pooler = resolve("poolers", settings.pooler)()
     lend = cache(lambda: encoder or make_encoder(model, settings.device))
-    if known is not None:
-        return Goal(known.space, model, pooler, lend, None)
-    return Goal(lend().space, model, pooler, lend, lend())
+    made = lend() if known is None else None
+    space = known.space if known is not None else lend().space
+    noted = next((one.pooler for one in catalog.spaces() if one.space == space), None)
+    here = space == catalog.space()
+    pooler = pooler_for(settings.pooler, folder, space, noted, or_best=not here)
+    return Goal(space, model, pooler, lend, made)
 
 
 def note_model(catalog: Catalog, model: Model) -> None:

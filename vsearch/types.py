@@ -222,6 +222,14 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Heeded:
+    """A frame, and its share of the vector of its segment."""
+
+    time: float  # seconds
+    share: float  # in [0, 1]; those of all frames add up to 1
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """What a moment was found by."""
 
@@ -229,6 +237,7 @@ class Why:
     peak_score: float  # its similarity
     segments: int  # how many neighbouring segments were joined
     copy: bool = False  # the clip that was asked for is a copy of this moment
+    heeded: tuple[Heeded, ...] = ()  # by a trained pooler in the best segment, most first
 
 
 @dataclass(frozen=True, slots=True)

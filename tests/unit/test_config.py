@@ -46,11 +46,11 @@ def test_one_name_changes_and_the_rest_stays(tmp_path: Path, text: str, expected
 
 
 def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
-    assert 'model = "b"' in changed(tmp_path, None, model="b", pooler="mean")
+    assert 'model = "b"' in changed(tmp_path, None, model="b", pooler="auto")
 
 
 def test_nothing_is_written_where_nothing_changes(tmp_path: Path) -> None:
-    assert changed(tmp_path, 'model    =  "b"', model="b", pooler="mean") == 'model    =  "b"'
+    assert changed(tmp_path, 'model    =  "b"', model="b", pooler="auto") == 'model    =  "b"'
 
 
 def test_several_names_change_at_once(tmp_path: Path) -> None:

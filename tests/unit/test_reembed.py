@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pytest
 
 from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, Scene, make_video
-from vsearch import Library, Outcome
+from vsearch import Library, Outcome, plugins
 from vsearch.catalog.lock import WriteLock
 from vsearch.errors import LibraryError, LockedError, ModelError, SpaceMismatchError
 from vsearch.temporal.pooling import MeanPooler
@@ -421,12 +420,10 @@ def test_a_pooler_is_kept_by_what_it_is_registered_as(
     tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poolers = {"learned": Learned}
-    for module in ("library", "reembed"):
-        whole = getattr(import_module(f"vsearch.{module}"), "resolve")  # noqa: B009
-        monkeypatch.setattr(
-            f"vsearch.{module}.resolve",
-            lambda kind, name, whole=whole: poolers.get(name) or whole(kind, name),
-        )
+    whole = plugins.resolve
+    monkeypatch.setattr(
+        "vsearch.pooler.resolve", lambda kind, name: poolers.get(name) or whole(kind, name)
+    )
     with Library.open(tmp_path / "library", model="fake", pooler="learned") as library:
         index(library, videos)
         assert library.use_model("fake:other").done

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.figures import show_comparison, show_report, show_robustness
+from vsearch.cli.figures import (
+    plain_gate,
+    show_comparison,
+    show_gate,
+    show_report,
+    show_robustness,
+)
 from vsearch.cli.manage import run_index
 from vsearch.cli.options import SheetPath, shared
 from vsearch.cli.render import print_json
@@ -43,6 +49,9 @@ SCRATCH = Path("indexes", "evaluation")
 )
 @click.option("--robust", is_flag=True, help="Also: what is lost when people type otherwise.")
 @click.option(
+    "--pooling", is_flag=True, help="Also: whether the trained pooler may take the mean's place."
+)
+@click.option(
     "--own",
     is_flag=True,
     help="Instead of FILE: what subtitles and file names say of the library's videos, to compare "
@@ -68,6 +77,7 @@ def evaluate(
     published: str | None,
     videos: Path | None,
     robust: bool,
+    pooling: bool,
     own: bool,
     models: str | None,
     fps: float | None,
@@ -81,13 +91,14 @@ def evaluate(
     otherwise.
     """
     if own:
-        if file or published or videos or robust or sheet:
+        if file or published or videos or robust or pooling or sheet:
             raise click.UsageError("--own goes with --models, --fps and --json only")
         _compare(options, (models or "").split(","), fps, as_json)
     elif file is None or models:
         raise click.UsageError("name a FILE of captions, or --own (with --models if you like)")
     else:
-        _measure(options, _dataset(file, published, videos), fps, robust, sheet, as_json)
+        dataset = _dataset(file, published, videos)
+        _measure(options, dataset, fps, robust, pooling, sheet, as_json)
 
 
 def _dataset(file: Path, name: str | None, videos: Path | None) -> Dataset:
@@ -105,12 +116,14 @@ def _measure(
     dataset: Dataset,
     fps: float | None,
     robust: bool,
+    pooling: bool,
     sheet: Path | None,
     as_json: bool,
 ) -> None:
     """Index what the set names, ask for all of it, and tell."""
     from vsearch.evaluation.benchmark import evaluate as measure  # deferred: brings numpy
     from vsearch.evaluation.datasets import paths
+    from vsearch.evaluation.gate import gate_of
     from vsearch.evaluation.robustness import robustness
 
     if options.library is None:
@@ -119,14 +132,20 @@ def _measure(
         run_index(library, tuple(map(str, paths(dataset.items))), quiet=True)
         report = measure(library, dataset)
         variants = robustness(library, dataset) if robust else []
+        gate = gate_of(library, dataset) if pooling else None
         if sheet is not None:
             _write_failures(sheet, library, report)
     if as_json:
-        print_json(_plain(report) | {"robustness": [asdict(one) for one in variants]})
+        more = {"robustness": [asdict(one) for one in variants]}
+        print_json(_plain(report) | more | {"pooling": plain_gate(gate) if gate else None})
         return
     show_report(report)
     if variants:
         show_robustness(variants)
+    if gate is not None:
+        show_gate(gate)
+    elif pooling:
+        click.echo("There is no trained pooler for this space: the mean pools.", err=True)
 
 
 def _compare(options: Options, models: list[str], fps: float | None, as_json: bool) -> None:

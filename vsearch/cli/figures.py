@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from vsearch.evaluation.benchmark import Report, Task
     from vsearch.evaluation.comparison import Comparison, Configuration
+    from vsearch.evaluation.gate import Gate
     from vsearch.evaluation.metrics import Measure
     from vsearch.evaluation.own import OwnSet
     from vsearch.evaluation.protocol import Protocol
@@ -55,6 +57,33 @@ def show_robustness(variants: Sequence[Variant]) -> None:
         changed = f"{one.changed} of {one.captions}"
         rows.append((one.kind, changed, *figures, *losses, _beginning(one.after)))
     table(rows, right="lrrrrrrrl", shrink=8)
+
+
+def show_gate(gate: Gate) -> None:
+    """How well a pooler does beside the mean."""
+    click.echo(
+        f"\n{click.style('pooling', bold=True)}   whole clips; junk: 30–50 % of the frames, "
+        f"{gate.seeds} mixtures"
+    )
+    rows: list[Sequence[str]] = [("", "R@1", "95 %", "R@5", "MRR")]
+    for name, found in (
+        ("mean, clean", gate.mean_clean),
+        (f"{gate.pooler}, clean", gate.clean),
+        ("mean, with junk", gate.mean_mixed),
+        (f"{gate.pooler}, with junk", gate.mixed),
+    ):
+        rank, *others = found
+        rows.append((name, share(rank.value), interval(rank), *(share(m.value) for m in others)))
+    table(rows, right="lrrrr")
+    click.echo(
+        f"R@1 {points(-gate.lost)} points on clean clips (-0.5 may be lost), {points(gate.gained)} "
+        f"on those with junk (+6 to be gained): {'passed' if gate.passed else 'not passed'}"
+    )
+
+
+def plain_gate(gate: Gate) -> dict[str, Any]:
+    """The same for another program."""
+    return {**asdict(gate), "lost": gate.lost, "gained": gate.gained, "passed": gate.passed}
 
 
 def show_comparison(own: OwnSet, protocol: Protocol, comparison: Comparison) -> None:

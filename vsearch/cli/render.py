@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.types import Moment, Span
+    from vsearch.types import Heeded, Moment, Span
 
 
 def clock(seconds: float) -> str:
@@ -130,8 +130,13 @@ def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
             "peak_score": round(moment.why.peak_score, 6),
             "segments": moment.why.segments,
             **({"copy": True} if moment.why.copy else {}),
+            **({"heeded": _heeded(moment.why.heeded)} if moment.why.heeded else {}),
         },
     }
+
+
+def _heeded(frames: Sequence[Heeded]) -> list[dict[str, float]]:
+    return [{"time": round(one.time, 3), "share": round(one.share, 3)} for one in frames]
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,7 @@ from vsearch.cli.figures import interval, points, share
 from vsearch.cli.options import shared
 from vsearch.cli.render import plural, print_json, printable, table
 from vsearch.cli.train_classifier import classifier
+from vsearch.cli.train_pooler import train_pooler
 from vsearch.cli.train_pretrain import pretrain
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ def train() -> None:
     """
 
 
-train.add_command(classifier)
 train.add_command(pretrain)
+train.add_command(train_pooler)
+
+
+train.add_command(classifier)
 
 
 @train.command()

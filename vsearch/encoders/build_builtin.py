@@ -135,7 +135,7 @@ def read_rows(pairs: Path, into: Path, cache: Path | None, open_licences: bool) 
     """Encode every picture and text of the pairs; pictures once, if there is a cache file."""
     rows = read_lines(pairs)
     images = picture_vectors(pairs, rows, into, cache)
-    kept = [i for i, row in enumerate(rows) if not open_licences or _is_open(row["license"])]
+    kept = [i for i, row in enumerate(rows) if not open_licences or is_open(row["license"])]
     rows = [rows[i] for i in kept]
     captions = [[row["text"], *row.get("alt_texts", [])] for row in rows]
     number = {text: i for i, text in enumerate(sorted({t for texts in captions for t in texts}))}
@@ -184,7 +184,7 @@ def read_pictures(pairs: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image
             yield np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))[None]
 
 
-def _is_open(licence: str) -> bool:
+def is_open(licence: str) -> bool:
     """Whether a licence is stated and allows any use of what is trained on the picture."""
     closed = ("none stated", "NC", "research", "OpenRAIL")
     return any(name in licence for name in OPEN) and not any(name in licence for name in closed)

@@ -60,7 +60,11 @@ class BuiltinEncoder:
         The short side is brought to 224 pixels, in the fast tier to 128, and the centre square is
         seen, as in CLIP.
         """
-        return unit(self._see(images) - self._centre)
+        return self.centred(self._see(images))
+
+    def centred(self, pictures: Matrix) -> Matrix:
+        """CLIP's own features, float32 (N, 512), in this space: less their mean, unit length."""
+        return unit(pictures - self._centre)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """N texts -> float32 (N, 512), rows of unit length.

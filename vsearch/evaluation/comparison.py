@@ -156,7 +156,8 @@ def _configurations(
     texts = library.encoder.encode_texts(case.captions)
     bank = Querybank.of(library.encoder)
     rate = library.settings.fps
-    tallies = [_Tally(rate / n, one, n) for n in THINNED for one in poolers.values()]
+    tried = [*poolers.values(), *([library.own_pooler] if library.own_pooler else [])]
+    tallies = [_Tally(rate / n, one, n) for n in THINNED for one in tried]
     store = FeatureStore(library.path / "features")
     for video in case.videos:
         features = store.load(video.id, space)

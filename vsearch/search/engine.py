@@ -12,22 +12,26 @@ import numpy as np
 
 from vsearch.errors import DamagedLibraryError
 from vsearch.search.moments import Stretch, choose, settled, stretches
-from vsearch.types import Moment, Why
+from vsearch.types import Heeded, Moment, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
     from vsearch.search.querybank import Querybank
-    from vsearch.types import Features, Ids, Matrix, Segment, Vector
+    from vsearch.types import Features, Ids, Matrix, Segment, Times, Vector
     from vsearch.vectors.features import FeatureStore
+
+    Weigh: TypeAlias = Callable[[Matrix, Times], Vector]
 
 log = logging.getLogger(__name__)
 
 SAMPLE = 1_000  # segments that stand for the library's background
 LEAST = 64  # segments fetched at once, however few moments are asked for
 USUAL = 5  # every fifth of those tells what fits every query
+HEEDED = 5  # frames of a segment that are told
 REACH = 8  # segments fetched for each moment asked for: a moment may hold several
 
 
@@ -35,11 +39,19 @@ class Engine:
     """Searches one state of a library: its catalogue, features and a caught-up index."""
 
     def __init__(
-        self, catalog: Catalog, features: FeatureStore, current: Current, bank: Querybank
+        self,
+        catalog: Catalog,
+        features: FeatureStore,
+        current: Current,
+        bank: Querybank,
+        weigh: Weigh | None = None,
     ) -> None:
-        """`bank` for a query with words; pictures are compared as they are, with an empty one."""
+        """`bank` for a query with words; pictures are compared as they are, with an empty one.
+
+        `weigh` tells how much each frame of a segment counted in its vector, where that is known.
+        """
         self._catalog, self._features, self._current = catalog, features, current
-        self._bank = bank
+        self._bank, self._weigh = bank, weigh
 
     @cached_property
     def sample(self) -> Matrix:
@@ -104,7 +116,7 @@ class Engine:
             features = self._features_of(video_id)
             for stretch in chosen:
                 if stretch.video_id == video_id:
-                    whys[stretch] = _why(stretch, features, query)
+                    whys[stretch] = _why(stretch, features, query, self._weigh)
         return whys
 
     def _features_of(self, video_id: int) -> Features | None:
@@ -122,7 +134,7 @@ def _allowed(segments: Sequence[Segment], among: Ids | None) -> list[bool] | Non
     return list(map(bool, np.isin([segment.id for segment in segments], among)))
 
 
-def _why(stretch: Stretch, features: Features | None, query: Vector) -> Why:
+def _why(stretch: Stretch, features: Features | None, query: Vector, weigh: Weigh | None) -> Why:
     """The frame that fits best; without stored features the middle stands for it."""
     if features is None:
         middle = (stretch.span.start + stretch.span.end) / 2
@@ -130,4 +142,12 @@ def _why(stretch: Stretch, features: Features | None, query: Vector) -> Why:
     frames = features.within(stretch.span)
     curve = frames.matrix @ query  # (T,)
     best = int(curve.argmax())
-    return Why(float(frames.times[best]), float(curve[best]), stretch.segments)
+    heeded = () if weigh is None else _heeded(features.within(stretch.best), weigh)
+    return Why(float(frames.times[best]), float(curve[best]), stretch.segments, heeded=heeded)
+
+
+def _heeded(frames: Features, weigh: Weigh) -> tuple[Heeded, ...]:
+    """The frames that count most in the vector of a segment."""
+    shares = weigh(frames.matrix, frames.times)
+    order = np.argsort(-shares, kind="stable")[:HEEDED]
+    return tuple(Heeded(float(frames.times[i]), float(shares[i])) for i in order)

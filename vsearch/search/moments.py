@@ -28,6 +28,7 @@ class Stretch:
     score: float  # of its best segment
     segments: int
     peak: int  # the place of its best segment among those of the video
+    best: Span  # of that segment
 
 
 def stretches(
@@ -72,6 +73,7 @@ def stretches(
             float(scores[peak]),
             last - first + 1,
             peak,
+            segments[peak].span,
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vsearch.temporal.weights import EPSILON, PER_SECOND
+from vsearch.temporal.weights import EPSILON, PER_SECOND, ROUNDS
 
 if TYPE_CHECKING:
     from vsearch.temporal.weights import Weights
@@ -50,11 +50,15 @@ class Forward:
         """A clip as a vector (D,) of any length, and how much each frame counts (T,), sum 1."""
         states = self.states(frames, times)
         query = self._linear(states[0], "query")  # (H,)
-        scores = self._linear(states[1:], "key") @ query / math.sqrt(self.config.hidden)
-        weights = _softmax(scores)  # (T,)
+        worth = self._linear(states[1:], "key") @ query / math.sqrt(self.config.hidden)
         mean, gate = frames.mean(axis=0), self._arrays["gate"]
-        correction = weights @ frames - mean + self._linear(states[0], "project")
-        even = np.float32(1 / len(frames))
+        even = np.full(len(frames), 1 / len(frames), np.float32)
+        weights, heeded = even, mean
+        for _ in range(ROUNDS):
+            agreement = frames @ heeded / max(float(np.linalg.norm(heeded)), 1e-12)
+            weights = _softmax(worth + self._arrays["agree"] * agreement)  # (T,)
+            heeded = weights @ frames
+        correction = heeded - mean + self._linear(states[0], "project")
         return mean + gate * correction, even + np.clip(gate, 0, 1) * (weights - even)
 
     def _positions(self, times: Times) -> Array:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vsearch.temporal.weights import EPSILON, PER_SECOND
+from vsearch.temporal.weights import EPSILON, PER_SECOND, ROUNDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,9 +172,10 @@ class Pooled:
 class TransformerPooling(nn.Module):
     """normalize(mean(x) + g · head(transformer(x))), in the space of the frames x.
 
-    The head is what the mean should be corrected by: the frames weighed by how [CLS] heeds them,
-    less their mean, and a projection of [CLS]. g begins at zero, so that an untrained pooling *is*
-    the mean (SkipInit, De & Smith 2020).
+    The head is what the mean should be corrected by: a weighted mean of the frames less the plain
+    one, and a projection of [CLS]. A frame weighs what [CLS] finds it worth, and the more the more
+    it agrees with the weighted mean (mean shift, Comaniciu & Meer 2002). g begins at zero, so that
+    an untrained pooling *is* the mean (SkipInit, De & Smith 2020).
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -184,9 +185,12 @@ class TransformerPooling(nn.Module):
         self.query = nn.Linear(config.hidden, config.hidden)
         self.key = nn.Linear(config.hidden, config.hidden)
         self.project = nn.Linear(config.hidden, config.features)
+        self.agree = nn.Parameter(torch.tensor(4.0))
         self.gate = nn.Parameter(torch.zeros(()))
-        for layer in (self.query, self.key, self.project):
+        for layer in (self.query, self.key):
             _initialise(layer)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
 
     def forward(self, frames: Tensor, times: Tensor, mask: Tensor | None = None) -> Pooled:
         """Frames float (B, T, D) of unit length, times (B, T) seconds and bool (B, T)."""
@@ -194,11 +198,15 @@ class TransformerPooling(nn.Module):
             mask = torch.ones_like(times, dtype=torch.bool)
         states = self.transformer(frames, times, mask)
         query = self.query(states.clip)[:, None]  # (B, 1, H)
-        scores = (query * self.key(states.frames)).sum(dim=-1) / math.sqrt(self.config.hidden)
-        weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)  # (B, T)
+        worth = (query * self.key(states.frames)).sum(dim=-1) / math.sqrt(self.config.hidden)
         even = mask / mask.sum(dim=1, keepdim=True)
         mean = torch.einsum("bt,btd->bd", even, frames)
-        heeded = torch.einsum("bt,btd->bd", weights, frames)
+        weights, heeded = even, mean
+        for _ in range(ROUNDS):
+            agreement = torch.einsum("btd,bd->bt", frames, functional.normalize(heeded, dim=-1))
+            scores = worth + self.agree * agreement
+            weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)  # (B, T)
+            heeded = torch.einsum("bt,btd->bd", weights, frames)
         correction = heeded - mean + self.project(states.clip)
         clips = functional.normalize(mean + self.gate * correction, dim=-1)
         return Pooled(clips, even + self.gate.clamp(0, 1) * (weights - even))

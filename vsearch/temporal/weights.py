@@ -23,6 +23,7 @@ Arrays: TypeAlias = dict[str, npt.NDArray[np.float32]]  # by the names that torc
 LIMIT = 1 << 30  # bytes of a file
 PER_SECOND = 4.0  # positions that a second is apart from the next: 0.25 s is a step
 EPSILON = 1e-5  # of layer norms
+ROUNDS = 2  # of weighing the frames of a clip, from their mean on
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,11 @@ class Weights:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the arrays and the shape, in hexadecimal."""
+        """SHA-256 of the arrays, as a file holds them, and the shape; in hexadecimal."""
         found = hashlib.sha256(json.dumps([self.kind, asdict(self.config)]).encode())
         for name in sorted(self.arrays):
             found.update(name.encode())
-            found.update(np.ascontiguousarray(self.arrays[name], "<f4").tobytes())
+            found.update(np.ascontiguousarray(self.arrays[name], "<f2").tobytes())
         return found.hexdigest()
 
     def save(self, path: Path) -> None:
@@ -125,7 +126,8 @@ def shapes(config: TransformerConfig, kind: str) -> dict[str, tuple[int, ...]]:
     elif kind == "pretrained":
         modules |= {"predict": (d, h), "match": (1, h)}
     found: dict[str, tuple[int, ...]] = {"transformer.cls": (h,)}
-    found |= {"transformer.modality.weight": (2, h)} | ({"gate": ()} if kind == "pooler" else {})
+    found |= {"transformer.modality.weight": (2, h)}
+    found |= {"gate": (), "agree": ()} if kind == "pooler" else {}
     if kind == "pretrained":
         found |= {"mask": (d,), "sharpness": ()}
         words = config.num_classes

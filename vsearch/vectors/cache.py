@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.arrays import load_arrays, save_arrays
 from vsearch.errors import DamagedLibraryError
 from vsearch.files import usable
-from vsearch.arrays import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.arrays import load_arrays, save_arrays
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.files import file_name, sweep, usable
 from vsearch.types import Features, Space
-from vsearch.arrays import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

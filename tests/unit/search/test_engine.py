@@ -13,14 +13,14 @@ from vsearch.catalog.repository import Catalog
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import LEAST, Engine
 from vsearch.search.querybank import Querybank
-from vsearch.types import Features, Space, Span
+from vsearch.types import Features, Heeded, Space, Span
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vsearch.types import Moment
+    from vsearch.types import Matrix, Moment, Times, Vector
 
 NO_BANK = Querybank.empty(SPACE.dim)
 
@@ -179,3 +179,22 @@ def test_features_that_are_of_no_use_cost_the_explanation_only(
     assert best.why.peak_score == best.score
     assert caplog.text.count("--again") == 1
     assert best.span == Span(best.span.start, best.span.start + 5)
+
+
+def test_a_moment_tells_which_frames_its_best_segment_is_made_of(
+    catalog: Catalog, features: FeatureStore, index: CurrentIndex
+) -> None:
+    add(catalog, "one", scoring(0.1, 0.9, 0.1), features)
+    current = index.get()
+    assert current is not None
+
+    def weigh(frames: Matrix, times: Times) -> Vector:
+        assert len(frames) == len(times)
+        shares: Vector = (times / times.sum()).astype(np.float32)  # the later, the more
+        return shares
+
+    engine = Engine(catalog, features, current, NO_BANK, weigh)
+    moment = engine.search(QUERY, 1, among=None, per_video=1)[0]
+    assert moment.why.heeded == (Heeded(7.5, 1.0),)  # the one frame of the second segment
+    plain = Engine(catalog, features, current, NO_BANK).search(QUERY, 1, among=None, per_video=1)
+    assert plain[0].why.heeded == ()

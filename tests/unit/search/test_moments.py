@@ -51,7 +51,7 @@ def test_every_segment_belongs_to_exactly_one_moment() -> None:
 
 
 def stretch(video: int, score: float) -> Stretch:
-    return Stretch(video, Span(0, 5), score, 1, 0)
+    return Stretch(video, Span(0, 5), score, 1, 0, Span(0, 5))
 
 
 def test_one_video_does_not_crowd_out_the_others() -> None:
