@@ -152,15 +152,17 @@ def from_features(clips: Sequence[Clip]) -> None:
         tell(f"features, {100 * share:.0f} % of the film", rows)
 
 
-def from_files(clips: Sequence[Clip], library: Path) -> None:
-    """Films written as files and summarised as any video."""
+def from_files(clips: Sequence[Clip]) -> None:
+    """Films written as files, indexed and summarised as any video."""
     rows: dict[float, list[list[float]]] = {share: [] for share in BUDGETS}
-    with tempfile.TemporaryDirectory() as folder, Library.open(library) as opened:
+    with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder, "library")) as library:
         for seed in range(FILES):
             rng = np.random.default_rng(1000 + seed)
             made = export(stretches(clips, rng), Path(folder, f"{seed}.mp4"))
+            failed = [one.error for one in library.index([made.path]) if one.error]
+            assert not failed, failed
             for share in BUDGETS:
-                found = opened.summarize(made.path, length=f"{100 * share}%")
+                found = library.summarize(made.path, length=f"{100 * share}%")
                 excerpts = [one.span for one in found.excerpts]
                 rows[share].append(compared(excerpts, made.places, rng))
     for share in BUDGETS:
@@ -173,7 +175,7 @@ def main(folder: str, library: str = "indexes/evaluation/summaries") -> None:
     print(f"{len(clips)} clips; clips seen, in %")
     print(f"{'':34} {'ours':>5} {'uniform':>8} {'random':>7}   {'ratio':>6} {'ratio':>8}   more")
     from_features(clips)
-    from_files(clips, Path(library))
+    from_files(clips)
 
 
 if __name__ == "__main__":
