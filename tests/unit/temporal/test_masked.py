@@ -28,6 +28,8 @@ from vsearch.types import Features, Space
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
     from vsearch.types import Matrix
 
 TINY = TransformerConfig(features=8, hidden=16, layers=2, heads=2, mlp=32, dropout=0.0)
@@ -187,22 +189,25 @@ def test_a_vocabulary_of_another_size_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_the_network_of_videobert_takes_a_few_steps_with_features_of_a_cnn() -> None:
-    config = PRESETS["videobert"]
+def test_the_network_of_videobert_fits_a_batch_of_features_of_a_cnn() -> None:
+    config = replace(PRESETS["videobert"], dropout=0.0)
     space = Space("cnn", config.features, speaks_text=False)
+    random = np.random.default_rng(0)
+    scenes = np.abs(random.normal(size=(4, 1, config.features)))
+    rows = scenes + np.abs(random.normal(size=(4, 8, config.features)))
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    features = [Features(space, row.astype(np.float32), np.arange(8.0)) for row in rows]
+    batch = Clips.of(features, np.arange(4))
 
-    def draw(step: int) -> Clips:
-        random = np.random.default_rng(step)
-        scenes = np.abs(random.normal(size=(4, 1, config.features)))
-        rows = scenes + 0.5 * np.abs(random.normal(size=(4, 8, config.features)))
-        rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-        features = [Features(space, row.astype(np.float32), np.arange(8.0)) for row in rows]
-        return Clips.of(features, np.arange(4))
+    class Same(Lesson):
+        """Asks the same at every step, so that the loss can but fall."""
+
+        def loss(self, step: int) -> Tensor:
+            return super().loss(0 * step)
 
     net = MaskedFrames.begun(config, None, 0)
-    lesson = Lesson(net, draw, lambda: [draw(100), draw(101)], digest="")
-    before = lesson.judged("cpu")
-    done = train(lesson, Recipe(steps=8, rate=1e-4, every=8))
+    done = train(Same(net, lambda _: batch, lambda: [batch], digest=""), Recipe(steps=6, rate=1e-4))
     assert sum(each.numel() for each in net.transformer.parameters()) > 85e6
-    assert np.isfinite([row["loss"] for row in done.history]).all()
-    assert done.figures["loss"] < before["loss"]
+    losses = [row["loss"] for row in done.history]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.9 * losses[0]
