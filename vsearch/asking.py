@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from vsearch.catalog.named import named
 from vsearch.catalog.tags import meant
-from vsearch.errors import QueryError, SpaceMismatchError
+from vsearch.errors import QueryError, SpaceMismatchError, VSearchError
 from vsearch.search.clip import Clip
 from vsearch.search.copies import Copies, first
 from vsearch.search.engine import Engine
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     from vsearch.model import Model
     from vsearch.protocols import Encoder, Pooler
     from vsearch.search.current import Current, CurrentIndex
+    from vsearch.search.engine import Weigh
     from vsearch.types import Ids, Moment, Query, Space, Times
     from vsearch.vectors.features import FeatureStore
+
+log = logging.getLogger(__name__)
 
 PER_VIDEO = 3  # moments of one video among the results, while others fit
 
@@ -62,8 +66,7 @@ class Asking:
         current, encoder = answering
         words = all(term.kind == "text" for term in query.terms)
         bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
-        weigh = getattr(self._pooler(), "weigh", None)
-        engine = Engine(self._catalog, self._features, current, bank, weigh)
+        engine = Engine(self._catalog, self._features, current, bank, self._weigh())
         among = self._among(query)
         clips = {
             term: self._clip(Path(term.value), term.span, encoder.space)
@@ -141,6 +144,15 @@ class Asking:
             or (segment.span.start < clip.span.end and clip.span.start < segment.span.end)
         ]
         return np.setdiff1d(ids, own)
+
+    def _weigh(self) -> Weigh | None:
+        """What tells the weight of frames; a pooler that is lost or damaged stops no search."""
+        try:
+            found: Weigh | None = getattr(self._pooler(), "weigh", None)
+        except VSearchError as error:
+            log.warning("%s", error)
+            return None
+        return found
 
     def _answering(self) -> tuple[Current, Encoder] | None:
         """The present index and the model of its space; None while nothing is indexed."""
