@@ -38,6 +38,7 @@ SEEDS = 3  # of a pair that are followed
 SHORTEST = 2.5  # seconds that are shared at least
 CERTAIN = 0.9  # likeness at which frames alone tell, where there are no pictures
 WHOLE = 0.85  # of both videos is shared: the one is the other
+ROUNDED = 0.5  # seconds by which the duration of a copy may differ
 LOOK = 8.0  # seconds that are looked at
 SLACK = 3.0  # seconds around the place that the frames name
 MOST = 2_000  # pairs that are looked at; after that the frames alone tell
@@ -156,8 +157,8 @@ class Finder:
                 return None
             shift = there.start - found.start
         exactly = self._overlap(both, shift)
-        if exactly is not None and found.still and exactly.one.duration < WHOLE * _shorter(both):
-            return None  # a still picture that both show, such as a title, is no copy
+        if exactly is not None and found.still and not _equally_long(both, exactly):
+            return None  # a title that both show, or a camera that stands there for days
         return exactly
 
 
@@ -179,6 +180,12 @@ def _told(both: Both, found: Overlap, seed: Seed, *, seen: bool) -> Shared | Non
 def _kind(both: Both, found: Overlap) -> Kind:
     longer = max(both.one.duration, both.other.duration)
     return "near" if found.one.duration >= WHOLE * longer else "part"
+
+
+def _equally_long(both: Both, found: Overlap) -> bool:
+    """Whether they share all there is, as far as that can be told."""
+    apart = abs(both.one.duration - both.other.duration)
+    return _kind(both, found) == "near" and apart <= ROUNDED
 
 
 def _shorter(both: Both) -> float:

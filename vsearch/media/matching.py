@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CELLS = 16  # each way, to which pictures are averaged
 FLAT = 2.0  # of 255: pictures that vary less than that are compared as if they were noise
 ALIKE = 0.8  # mean correlation of the pictures of a copy, at least
-MOVED = 0.5  # and of what changes in them
+MOVED = 0.6  # and of what changes in them
 STILL = 0.002  # share of the pictures that changes where nothing but noise does
 SAME = 0.97  # mean correlation of still pictures of a copy, at least
 EQUAL = 1e-3  # difference between places that tells nothing
