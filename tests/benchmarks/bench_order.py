@@ -17,17 +17,17 @@ Intervals are 95 %, by resampling pairs or clips. The control is the same networ
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ordering import Represent, Rows, Shown, accuracy, both, joined, mean, states
 from vsearch import Library
 from vsearch.evaluation.metrics import measure
-from vsearch.temporal.masked import initialise
+from vsearch.temporal.masked import MaskedFrames, initialise
 from vsearch.temporal.transformer import VideoTransformer
 from vsearch.training.pretraining import Plan, load, pretrain
 from vsearch.training.sequences import Sequences
@@ -124,8 +124,9 @@ def _means(groups: Sequence[Sequence[Rows]]) -> Rows:
 
 
 def untrained(weights: Weights, seed: int) -> VideoTransformer:
-    torch.manual_seed(seed)
-    return VideoTransformer(weights.config).eval()
+    """As pretraining begins."""
+    config = replace(weights.config, num_classes=0)
+    return MaskedFrames.begun(config, None, seed).transformer.eval()
 
 
 def pretrained(weights: Weights) -> VideoTransformer:
