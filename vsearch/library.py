@@ -23,8 +23,7 @@ from vsearch.errors import (
 )
 from vsearch.model import Model
 from vsearch.plugins import resolve
-from vsearch.pooler import AUTO, made, pooler_for
-from vsearch.pooler import FILE as OWN_POOLER
+from vsearch.pooler import AUTO, install, keep, made, own, pooler_for, shipped
 from vsearch.search.current import CurrentIndex
 from vsearch.search.query import query_of
 from vsearch.types import Info, Ingested, Outcome, Query
@@ -209,26 +208,28 @@ class Library:
     def use_pooler(self, weights: Weights | None) -> str:
         """Pool every segment anew by a pooler of the library's own; None: by what is there without.
 
-        Returns the name of what pools now. Nothing is decoded. Raises LockedError, and
-        SpaceMismatchError for a pooler of another space.
+        Returns the name of what pools now. All segments or none; nothing is decoded. Raises
+        LockedError, SpaceMismatchError for a pooler of another space, and DamagedLibraryError if
+        features are missing.
         """
         from vsearch.ingest import pool_again  # deferred: a query needs no decoder
-        from vsearch.pooler import install
 
         with self._writing():
-            install(self.path, self._catalog.space(), weights)
-            config.change(self.path, {"pooler": AUTO})
-            self._model.rename(pooler=AUTO)
-            chosen = self._pooler(anew=True)
+            space = self._catalog.space()
+            path = None if weights is None else install(self.path, space, weights)
+            chosen = made(f"transformer:{path}") if path else shipped(space)
             self._current.forget()
             pool_again(self._catalog, self._features, chosen)
+            config.change(self.path, {"pooler": AUTO})
+            self._model.rename(pooler=AUTO)
+            keep(self.path, path)
         return chosen.name
 
     @property
     def own_pooler(self) -> Pooler | None:
         """The pooler that was trained for it and installed, if one was. DamagedLibraryError."""
-        path = self.path / OWN_POOLER
-        return made(f"transformer:{path}") if path.exists() else None
+        files = own(self.path)
+        return made(f"transformer:{files[0]}") if files else None
 
     # --- changing the model
 
@@ -539,7 +540,7 @@ class Library:
 
     def _pooler(self, *, anew: bool = False) -> Pooler:
         """What pooled the segments that are there, or what is to pool them `anew`."""
-        noted = None if anew or not self._catalog.counts().segments else self._catalog.pooler()
+        noted = None if anew or self._catalog.is_empty() else self._catalog.pooler()
         space = self._catalog.space() or self._model.pictures.space
         return pooler_for(self.settings.pooler, self.path, space, noted)
 

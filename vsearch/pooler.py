@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import LibraryError, SpaceMismatchError
@@ -9,14 +11,13 @@ from vsearch.plugins import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vsearch.protocols import Pooler
     from vsearch.temporal.weights import Weights
     from vsearch.types import Space
 
 AUTO = "auto"
-FILE = "pooler.npz"  # in a library: one that was trained for it
+OWN = "pooler-*.npz"  # in a library: trained for it, named by its digest
 
 
 def pooler_for(
@@ -47,32 +48,51 @@ def pooler_for(
 
 
 def made(name: str) -> Pooler:
-    """`name` or `name:argument`."""
+    """`name` or `name:argument`; a file is read once, until another takes its place."""
     kind, _, argument = name.partition(":")
+    path = Path(argument).expanduser()
+    if not argument or not path.is_file():
+        return _made(kind, argument, None)
+    stat = path.stat()
+    return _made(kind, argument, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=8)
+def _made(kind: str, argument: str, _state: object) -> Pooler:
     cls: Any = resolve("poolers", kind)
     found: Pooler = cls(argument) if argument else cls()
     return found
 
 
 def _trained(folder: Path, space: Space) -> Iterator[Pooler]:
-    """Those that fit a space: the library's own, then the one that ships."""
-    cls: Any = resolve("poolers", "transformer")
-    own = folder / FILE
-    for argument in [str(own)] * own.exists() + [""]:
-        found = cls(argument)
+    """Those that fit a space: the library's own, the newest first, then the one that ships."""
+    for name in [*(f"transformer:{path}" for path in own(folder)), "transformer"]:
+        found: Any = made(name)
         if found.fits(space):
             yield found
 
 
-def install(folder: Path, space: Space | None, weights: Weights | None) -> None:
-    """Put a library's own pooler in place, or take it away. Its segments are still to be pooled.
+def shipped(space: Space | None) -> Pooler:
+    """What pools in a space where nothing was trained: what ships for it, or the mean."""
+    found: Any = made("transformer")
+    pooler: Pooler = found if space is not None and found.fits(space) else made("mean")
+    return pooler
+
+
+def own(folder: Path) -> list[Path]:
+    """The files of the poolers that were trained for a library, the newest first.
+
+    One, but for a moment while it is replaced: what the catalogue names is deleted last.
+    """
+    return sorted(folder.glob(OWN), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def install(folder: Path, space: Space | None, weights: Weights) -> Path:
+    """Put a pooler beside the one in use, which is not touched; its file.
 
     Raises SpaceMismatchError for one of another space, and LibraryError where it cannot be written.
     """
-    path = folder / FILE
-    if weights is None:
-        path.unlink(missing_ok=True)
-        return
+    path = folder / OWN.replace("*", weights.digest[:8])
     if space is None or weights.about.get("space") != space.name:
         raise SpaceMismatchError(
             f"{folder} is not indexed with {weights.about.get('space')}, which the pooler was "
@@ -85,3 +105,11 @@ def install(folder: Path, space: Space | None, weights: Weights | None) -> None:
             f"{path} cannot be written ({error.strerror or error}): check the disk and the "
             "permissions"
         ) from error
+    return path
+
+
+def keep(folder: Path, kept: Path | None) -> None:
+    """Delete a library's own poolers, all but one."""
+    for path in own(folder):
+        if path != kept:
+            path.unlink(missing_ok=True)

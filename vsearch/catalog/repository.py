@@ -243,6 +243,10 @@ class Catalog:
         found = np.array([row[0] for row in rows], np.int64)
         return found if among is None else np.intersect1d(found, among)
 
+    def is_empty(self) -> bool:
+        """Whether there is no segment."""
+        return not self._rows("SELECT EXISTS (SELECT 1 FROM segments)")[0][0]
+
     def counts(self) -> Counts:
         """How much the library holds."""
         return self._read(read_counts, _COUNTS)[0]

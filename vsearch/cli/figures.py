@@ -71,6 +71,7 @@ def show_gate(gate: Gate) -> None:
         (f"{gate.pooler}, clean", gate.clean),
         ("mean, with junk", gate.mean_mixed),
         (f"{gate.pooler}, with junk", gate.mixed),
+        *([(f"{gate.present} (in use), with junk", gate.present_mixed)] if gate.present else []),
     ):
         rank, *others = found
         rows.append((name, share(rank.value), interval(rank), *(share(m.value) for m in others)))
@@ -78,6 +79,7 @@ def show_gate(gate: Gate) -> None:
     click.echo(
         f"R@1 {points(-gate.lost)} points on clean clips (-0.5 may be lost), {points(gate.gained)} "
         f"on those with junk (+6 to be gained): {'passed' if gate.passed else 'not passed'}"
+        f"{', the one in use finds more' if gate.beaten else ''}"
     )
 
 

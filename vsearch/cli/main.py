@@ -28,6 +28,10 @@ from vsearch.cli.render import printable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
 
 INTERRUPTED = 130  # as shells have it
+WARNING = (
+    "alembic", "vsearch.encoders.text_tower", "vsearch.encoders.adapter", "vsearch.asking",
+    "vsearch.temporal.training",
+)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,7 +49,7 @@ def cli(verbose: bool) -> None:
     handler.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
     # of these what is odd, and no more
-    for name in ("alembic", "vsearch.encoders.text_tower", "vsearch.encoders.adapter"):
+    for name in WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -11,7 +11,7 @@ import click
 from vsearch.cli.figures import plain_gate, show_gate
 from vsearch.cli.options import shared
 from vsearch.cli.render import plural, print_json, printable
-from vsearch.pooler import FILE
+from vsearch.pooler import own
 
 if TYPE_CHECKING:
     from vsearch.cli.options import Options
@@ -57,8 +57,8 @@ def train_pooler(
     clips of the library, and the clean clip is the right answer. FILE holds captions to learn from
     as well, as `vsearch evaluate` reads them. Some videos are held out, and what does not find at
     least 6 points of R@1 more there on clips of which 30 to 50 % are junk, and as much as the mean
-    on clean ones, is not installed; exit 1. Stopped, it goes on when it is run again. No video is
-    decoded.
+    on clean ones, or what finds less than the pooler in use, is not installed; exit 1. Stopped, it
+    goes on when it is run again. No video is decoded.
     """
     if remove:
         if file or dry_run or force or as_json or start or out:
@@ -68,7 +68,7 @@ def train_pooler(
     if dry_run and force:
         raise click.UsageError("--dry-run and --force exclude each other")
     with options.open() as library:
-        training = _learn(library, file, start, out, steps, seed)
+        training = _learn(library, file, start, out, steps, seed, anyway=force or dry_run)
         installed = not dry_run and _install(library, training, force)
     if as_json:
         print_json(_plain(training, installed))
@@ -81,7 +81,7 @@ def train_pooler(
 
 def _remove(options: Options) -> None:
     with options.open() as library:
-        if not (library.path / FILE).exists():
+        if not own(library.path):
             click.echo("There is no pooler to remove.", err=True)
             sys.exit(1)
         name = library.use_pooler(None)
@@ -89,7 +89,14 @@ def _remove(options: Options) -> None:
 
 
 def _learn(
-    library: Library, file: Path | None, start: Path | None, out: Path | None, steps: int, seed: int
+    library: Library,
+    file: Path | None,
+    start: Path | None,
+    out: Path | None,
+    steps: int,
+    seed: int,
+    *,
+    anyway: bool,
 ) -> PoolerTraining:
     """Learn with progress on stderr, which is silent where that is no terminal."""
     from vsearch.evaluation import datasets  # deferred: brings numpy
@@ -110,6 +117,7 @@ def _learn(
             seed=seed,
             device=library.settings.device,
             start=weights,
+            anyway=anyway,
             progress=lambda done, _: bar.update(done - bar.pos),
         )
 

@@ -61,6 +61,8 @@ class Gate:
     clean: tuple[Measure, ...]
     mean_mixed: tuple[Measure, ...]
     mixed: tuple[Measure, ...]
+    present: str | None = None  # the trained pooler that is in use
+    present_mixed: tuple[Measure, ...] = ()
 
     @property
     def lost(self) -> float:
@@ -73,13 +75,28 @@ class Gate:
         return self.mixed[0].value - self.mean_mixed[0].value
 
     @property
+    def beaten(self) -> bool:
+        """Whether the trained pooler that is in use finds more in clips mixed with junk."""
+        return bool(self.present_mixed) and self.present_mixed[0].value > self.mixed[0].value
+
+    @property
     def passed(self) -> bool:
-        """Whether it may take the place of the mean."""
-        return self.lost <= LOST + 1e-9 and self.gained >= GAINED - 1e-9
+        """Whether it may take the place of the mean, and of what is in use."""
+        enough = self.lost <= LOST + 1e-9 and self.gained >= GAINED - 1e-9
+        return enough and not self.beaten
 
 
-def gate(case: Case, pooler: Pooler) -> Gate:
-    """Ask for every clip, as it is and mixed with junk by each of the seeds."""
+def hopeless(case: Case) -> float | None:
+    """R@1 of the mean with junk where that leaves no room to pass, else None."""
+    found = _measures(case, MeanPooler(), [_mixtures(case, seed) for seed in SEEDS])[0].value
+    return found if found > 1 - GAINED else None
+
+
+def gate(case: Case, pooler: Pooler, present: Pooler | None = None) -> Gate:
+    """Ask for every clip, as it is and mixed with junk by each of the seeds.
+
+    `present` is what is in use, if that is a trained one.
+    """
     mean = MeanPooler()
     mixtures = [_mixtures(case, seed) for seed in SEEDS]
     return Gate(
@@ -91,6 +108,8 @@ def gate(case: Case, pooler: Pooler) -> Gate:
         _measures(case, pooler, [case.clips]),
         _measures(case, mean, mixtures),
         _measures(case, pooler, mixtures),
+        None if present is None else present.name,
+        () if present is None else _measures(case, present, mixtures),
     )
 
 

@@ -75,7 +75,7 @@ class RobustPooling:
         if start is not None:
             initialise(self._module.transformer, start)
         torch.nn.init.constant_(self._module.gate, OPEN)
-        self._source, self._seed = source, seed
+        self._source, self._seed, self._start = source, seed, start
         self._checks = self._held()
 
     @property
@@ -86,7 +86,8 @@ class RobustPooling:
     @property
     def digest(self) -> str:
         """Names the data and the shape of the module."""
-        return f"pooler {self._module.config} {self._source.digest}"
+        start = self._start.digest if self._start is not None else None
+        return f"pooler {self._module.config} {self._source.digest} {start}"
 
     def loss(self, step: int) -> Tensor:
         """The loss of one batch of clips, most of them mixed with junk."""

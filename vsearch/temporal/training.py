@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from vsearch.errors import DamagedLibraryError, SettingsError
+from vsearch.errors import SettingsError
 from vsearch.files import replaced, usable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 COLUMNS = ("step", "loss", "rate", "norm", "validation", "figures")
@@ -66,7 +69,7 @@ class Lesson(Protocol):
 
     @property
     def digest(self) -> str:
-        """Names the data and the shape of the module: a checkpoint of another is not resumed."""
+        """Names the data and the shape of the module: a run of another one is begun anew."""
 
     def loss(self, step: int) -> Tensor:
         """The loss of one batch, which depends on `step` alone."""
@@ -101,8 +104,8 @@ def train(
     """Train, and leave the module with the weights of its best validation.
 
     With a `folder` there are a checkpoint and a CSV log in it every `recipe.every` steps, and a run
-    that was stopped goes on from there. `report` is told after every step. Raises
-    DamagedLibraryError for a checkpoint that does not load or is of something else.
+    that was stopped goes on from there; a checkpoint of something else is kept as `.old`. `report`
+    is told after every step. Raises DamagedLibraryError for a checkpoint that does not load.
     """
     module = lesson.module.to(recipe.device)
     optimiser = torch.optim.AdamW(_groups(module, recipe.decay), lr=recipe.rate)
@@ -189,10 +192,11 @@ class _Run:
             state = torch.load(path, map_location=self.recipe.device, weights_only=True)
             digest, now = str(state["digest"]), Progress(**json.loads(state["now"]))
         if digest != self._digest():
-            raise DamagedLibraryError(
-                f"{path} is of a run with other data or another recipe; {remedy}"
-            )
+            old = path.replace(path.with_suffix(".old"))
+            log.warning("%s was of a run with other data or another recipe: begun anew", old)
+            return Progress()
         with usable(path, remedy):
+            self.lesson.module.load_state_dict(state["best"])
             self.lesson.module.load_state_dict(state["module"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.best = state["best"]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsearch.arrays import load_arrays, save_arrays
+from vsearch.errors import DamagedLibraryError
 from vsearch.files import usable
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Weights:
             stored = load_arrays(path)
             told = json.loads(str(stored.pop("json")))
             if told["kind"] != kind:
-                raise ValueError(f"a {told['kind']}, not a {kind}")
+                raise DamagedLibraryError(f"{path} is a {told['kind']} one, no {kind}; {remedy}")
             config = TransformerConfig(**told["config"])
             arrays = {name.removeprefix("w."): _floats(each) for name, each in stored.items()}
             if (wanted := shapes(config, kind)) != {n: a.shape for n, a in arrays.items()}:

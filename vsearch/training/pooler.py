@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DatasetError, MissingExtraError
-from vsearch.evaluation.gate import Case, Gate, evenly, gate, junk_pictures
+from vsearch.evaluation.gate import Case, Gate, evenly, gate, hopeless, junk_pictures
 from vsearch.media.junk import drawn
+from vsearch.pooler import AUTO, pooler_for
 from vsearch.search.querybank import Querybank
 from vsearch.temporal.learned import TransformerPooler
 from vsearch.temporal.mixing import Clip
+from vsearch.temporal.pooling import MeanPooler
 from vsearch.temporal.robust import Example
 from vsearch.temporal.weights import PRESETS, Weights
 from vsearch.training.sequences import Sequences
@@ -27,17 +29,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vsearch.evaluation.datasets import Dataset, Item
+    from vsearch.evaluation.datasets import Dataset
     from vsearch.library import Library
-    from vsearch.protocols import Encoder
+    from vsearch.protocols import Encoder, Pooler
     from vsearch.temporal.mixing import Random
-    from vsearch.types import Features, Matrix, Video
+    from vsearch.types import Features, Matrix, Span, Vector, Video
 
-JUNK = 280  # pictures drawn to learn from
+JUNK = 140  # pictures drawn to learn from
 LONGEST = 48  # frames of a clip
 RATE = 4e-4
 SAID = 0.5  # share of the clips that have a caption, where there are captions
 HELD, LEAST = 256, 10  # clips to judge by, and how many are too few to
+MOST = 2_000  # captions to judge by
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +65,22 @@ class LibraryClips:
         pictures = drawn(JUNK, seed)
         parts = [encoder.encode_images(pictures[i : i + 8]) for i in range(0, JUNK, 8)]
         self.junk: Matrix = np.concatenate(parts)
-        rows = () if dataset is None else dataset.items
-        self._said = self._described(encoder, rows, self.sequences.train)
-        self.held_said = self._described(encoder, rows, self.sequences.held)
+        self._said = self._described(encoder, dataset, self.sequences.train)
+        self._held_said = self._described(encoder, dataset, self.sequences.held)[:MOST]
 
     @property
     def digest(self) -> str:
         """Names the data."""
-        texts = [each.text.tobytes() for each in self._said if each.text is not None]
-        told = hashlib.sha256(self.junk.tobytes() + b"".join(texts)).hexdigest()
+        texts = b"".join(each.text.tobytes() for each in self._said)
+        told = hashlib.sha256(self.junk.tobytes() + texts).hexdigest()
         return f"{self.sequences.digest} {told}"
 
     def draw(self, random: Random) -> Example:
         """A clip to learn from."""
         if self._said and random.random() < SAID:
-            return self._said[int(random.integers(0, len(self._said)))]
+            said = self._shown(self._said[int(random.integers(0, len(self._said)))])
+            if said is not None:
+                return said
         drawn = self.sequences.draw(int(random.integers(0, 1 << 62)), 1)[0]
         frames, times = drawn.features.matrix, drawn.features.times
         length = int(np.exp(random.uniform(np.log(2), np.log(len(times) + 1))))
@@ -91,19 +95,38 @@ class LibraryClips:
             for each in self.sequences.judged(HELD)
         ]
 
+    def held_said(self) -> Sequence[Example]:
+        """What is said of held-out videos, 2,000 rows at most."""
+        shown = map(self._shown, self._held_said)
+        return [each for each in shown if each is not None]
+
     def _described(
-        self, encoder: Encoder, items: Sequence[Item], videos: Sequence[Video]
-    ) -> list[Example]:
-        known, found = {video.path: video for video in videos}, []
-        asked = [item for item in items if item.path in known]
+        self, encoder: Encoder, dataset: Dataset | None, videos: Sequence[Video]
+    ) -> list[_Said]:
+        known = {video.path: video for video in videos}
+        asked = [item for item in dataset.items if item.path in known] if dataset else []
         texts = encoder.encode_texts([item.caption for item in asked])
-        for item, text in zip(asked, texts, strict=True):
-            video = known[item.path]
-            features = self.sequences.load(video)
-            if features is not None:
-                within = features.within(item.span) if item.span else features
-                found.append(Example(evenly(_clip(within)), text, video.id))
-        return found
+        return [
+            _Said(known[item.path], item.span, text)
+            for item, text in zip(asked, texts, strict=True)
+        ]
+
+    def _shown(self, said: _Said) -> Example | None:
+        """The frames, which are loaded only now, and the words; None where they do not load."""
+        features = self.sequences.load(said.video)
+        if features is None:
+            return None
+        within = features.within(said.span) if said.span else features
+        return Example(evenly(_clip(within)), said.text, said.video.id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """Words about a span of a video, or all of it."""
+
+    video: Video
+    span: Span | None
+    text: Vector  # float32 (D,)
 
 
 def train_pooler(
@@ -115,12 +138,14 @@ def train_pooler(
     seed: int = 0,
     device: str = "auto",
     start: Weights | None = None,
+    anyway: bool = False,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> PoolerTraining:
     """Learn a pooler; checkpoints and the log are in `folder`, where a killed run goes on.
 
     `start` are pretrained weights. Nothing is decoded or installed: see `install`. Raises
-    DatasetError for a library that is too small, and MissingExtraError without torch.
+    DatasetError for a library that is too small to judge by, unless it is to be trained `anyway`,
+    and MissingExtraError without torch.
     """
     try:
         from vsearch.encoders.device import Device  # deferred: bring torch
@@ -135,6 +160,12 @@ def train_pooler(
     encoder = library.encoder
     source = LibraryClips(library, encoder, dataset, seed)
     case = judged(source, encoder)
+    if not anyway and (share := hopeless(case)) is not None:
+        raise DatasetError(
+            f"{library.path}: among {len(case.clips)} clips of held-out videos the mean already "
+            f"finds {share:.0%} with junk, so nothing could gain six points there. Index more "
+            "videos, or name captions that are harder to tell apart"
+        )
     config = replace(PRESETS["small"], features=encoder.space.dim)
     lesson = RobustPooling(config, source, seed, start)
     where = Device.choose(device).kind
@@ -150,14 +181,22 @@ def train_pooler(
     videos = len(source.sequences.train)
     told = {"space": encoder.space.name, "videos": videos, "seed": seed, "steps": now.best_step}
     weights = lesson.weights(told).half
-    found = gate(case, TransformerPooler.of(weights))
+    found = gate(case, TransformerPooler.of(weights), _in_use(library))
     seconds, left_out = time.monotonic() - began, source.sequences.left_out
     return PoolerTraining(weights, found, now.step, seconds, videos, left_out)
 
 
+def _in_use(library: Library) -> Pooler | None:
+    """The trained pooler of the library's segments, if it is not the mean."""
+    found = pooler_for(
+        AUTO, library.path, library.encoder.space, library.info().pooler, or_best=True
+    )
+    return None if isinstance(found, MeanPooler) else found
+
+
 def judged(source: LibraryClips, encoder: Encoder) -> Case:
     """What the gate asks: captions of held-out videos, or the other half of each clip's frames."""
-    junk, said = junk_pictures(encoder), source.held_said
+    junk, said = junk_pictures(encoder), source.held_said()
     if len(said) >= LEAST:
         numbers = np.array([each.number for each in said])
         queries = np.stack([each.text for each in said if each.text is not None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from fakes import FakeEncoder
-from vsearch.evaluation.gate import SEEDS, Case, evenly, gate, junk_pictures
+from vsearch.evaluation.gate import SEEDS, Case, evenly, gate, hopeless, junk_pictures
 from vsearch.search.querybank import Querybank
 from vsearch.temporal.mixing import Clip
 from vsearch.temporal.pooling import MeanPooler
@@ -75,6 +76,21 @@ def test_what_loses_on_clean_clips_does_not_pass(case: Case) -> None:
     found = gate(case, First())
     assert found.lost > 0.005
     assert not found.passed
+
+
+def test_what_finds_less_than_the_one_in_use_does_not_pass(case: Case) -> None:
+    found = gate(case, Median(), present=Median())
+    assert found.passed  # as good is good enough
+    assert found.present == "median"
+    worse = replace(found, mixed=found.mean_mixed)
+    assert worse.beaten
+    assert not worse.passed
+
+
+def test_where_the_mean_finds_nearly_all_nothing_could_pass(case: Case) -> None:
+    assert hopeless(case) is None
+    told = Case(case.clips[:3], case.queries[:3], np.eye(3, dtype=np.bool_), case.junk, case.bank)
+    assert hopeless(told) == pytest.approx(1.0, abs=0.06)
 
 
 def test_it_is_the_same_each_time(case: Case) -> None:

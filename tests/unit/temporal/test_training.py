@@ -153,12 +153,17 @@ def test_the_rate_rises_and_falls() -> None:
 
 
 @pytest.mark.parametrize("other", [{"steps": 61}, {"seed": 1}, {"rate": 0.1}])
-def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(
-    tmp_path: Path, other: dict[str, int]
+def test_another_recipe_begins_anew_and_the_checkpoint_before_is_kept(
+    tmp_path: Path, other: dict[str, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     train(Line(), RECIPE, tmp_path)
-    with pytest.raises(DamagedLibraryError, match="delete it to start anew"):
-        train(Line(), replace(RECIPE, **other), tmp_path)  # type: ignore[arg-type]
+    fresh, again = Line(), Line()
+    recipe = replace(RECIPE, **other)  # type: ignore[arg-type]
+    train(fresh, recipe)
+    train(again, recipe, tmp_path)
+    assert same(fresh, again)
+    assert (tmp_path / "checkpoint.old").exists()
+    assert "begun anew" in caplog.text
 
 
 def test_a_checkpoint_that_is_none_is_told_with_its_name(tmp_path: Path) -> None:

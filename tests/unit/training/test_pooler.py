@@ -11,11 +11,12 @@ import pytest
 from fakes import FakeEncoder
 from moving import library as moving_library
 from vsearch import Library
-from vsearch.errors import DatasetError, SpaceMismatchError
+from vsearch.errors import DamagedLibraryError, DatasetError, SpaceMismatchError
 from vsearch.evaluation.datasets import Dataset, Item
+from vsearch.pooler import own
 from vsearch.temporal.learned import TransformerPooler
 from vsearch.temporal.training import CHECKPOINT, LOG
-from vsearch.temporal.weights import PRESETS, TransformerConfig
+from vsearch.temporal.weights import PRESETS, TransformerConfig, Weights, shapes
 from vsearch.training.pooler import install, train_pooler
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 def learnt(library: Library, folder: Path, steps: int = 2) -> PoolerTraining:
-    return train_pooler(library, folder=folder, steps=steps)
+    return train_pooler(library, folder=folder, steps=steps, anyway=True)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_run_that_was_killed_goes_on(library: Library, tmp_path: Path) -> None
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_pooler(library, folder=tmp_path / "cut", steps=3, progress=kill)
+        train_pooler(library, folder=tmp_path / "cut", steps=3, anyway=True, progress=kill)
     assert (tmp_path / "cut" / CHECKPOINT).exists()
     assert learnt(library, tmp_path / "cut", 3).weights.digest == whole.weights.digest
 
@@ -138,7 +139,7 @@ def test_without_its_file_what_pooled_is_named_and_rebuild_mends_it(
 ) -> None:
     install(library, training, force=True)
     name = library.info().pooler
-    (library.path / "pooler.npz").unlink()
+    own(library.path)[0].unlink()
     with pytest.raises(SpaceMismatchError, match=f"{name}.*vsearch rebuild"):
         list(library.index([library.path.parent / "0.mp4"], again=True))
     library.rebuild()
@@ -152,7 +153,9 @@ def test_captions_of_held_out_videos_judge_it(library: Library, tmp_path: Path) 
         for video in library.videos()
         for n in range(3)
     )
-    found = train_pooler(library, Dataset("said", items, ()), folder=tmp_path / "run", steps=1)
+    found = train_pooler(
+        library, Dataset("said", items, ()), folder=tmp_path / "run", steps=1, anyway=True
+    )
     assert found.gate.queries == 33  # three of each held-out video
 
 
@@ -170,3 +173,37 @@ def test_clips_too_short_to_judge_by_are_told(tmp_path: Path) -> None:
         pytest.raises(DatasetError, match="too few to judge"),
     ):
         learnt(short, tmp_path / "run")
+
+
+def test_pretrained_weights_make_another_run(library: Library, tmp_path: Path) -> None:
+    config = replace(PRESETS["small"], features=16)
+    random = np.random.default_rng(0)
+    arrays = {
+        name: random.normal(size=shape).astype(np.float32)
+        for name, shape in shapes(config, "pretrained").items()
+    }
+    start = Weights("pretrained", config, arrays, {"space": "fake"})
+    plain = learnt(library, tmp_path / "run", 1)
+    begun = train_pooler(library, folder=tmp_path / "run", steps=1, anyway=True, start=start)
+    assert begun.weights.digest != plain.weights.digest
+
+
+def test_what_cannot_be_pooled_leaves_the_library_as_it_was(
+    library: Library, training: PoolerTraining
+) -> None:
+    install(library, training, force=True)
+    before, name = vectors(library), library.info().pooler
+    video = library.videos()[0]
+    path = library._features.path(video.id, library.encoder.space)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    other = dict(training.weights.arrays, gate=np.array(0.5, np.float32))
+    changed = replace(training, weights=replace(training.weights, arrays=other))
+    for weights in (changed.weights, None):
+        with pytest.raises(DamagedLibraryError, match="--again"):
+            library.use_pooler(weights)
+        assert (library.info().pooler, vectors(library)) == (name, before)
+        library._pooler()  # is still there
+    path.write_bytes(whole)
+    assert library.use_pooler(None) == "mean"
+    assert own(library.path) == []
