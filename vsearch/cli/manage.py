@@ -280,7 +280,8 @@ def rebuild(options: Options) -> None:
     """
     with options.open() as library:
         count = library.rebuild()
-    click.echo(f"{plural(count, 'segment')} rebuilt")
+        pooler = library.info().pooler
+    click.echo(f"{plural(count, 'segment')} rebuilt, pooled by {pooler or '–'}")
 
 
 @click.command()

@@ -82,7 +82,7 @@ def summarize(
     if output is not None and output.suffix.lower() in FILMS:
         check_target(output, [Path(video)], overwrite=overwrite)
     with _library(options) as library:
-        if not library.videos([video]):
+        if not library.videos([video]) and Path(video).is_file():
             click.echo(f"{printable(video)} is not indexed: looking at it now.", err=True)
         summary = library.summarize(video, length=length_, query=query)
     made = None if output is None else _write(output, summary, query, overwrite)

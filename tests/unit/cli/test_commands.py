@@ -118,7 +118,7 @@ def test_the_library_can_be_kept(vsearch: Vsearch, videos: Path) -> None:
     assert json.loads(vsearch("info", "--json").stdout)["videos"] == 2
     assert "2, 0:00:11 in all" in vsearch("info").stdout
     assert vsearch("doctor").stdout == "The library is sound.\n"
-    assert re.fullmatch(r"\d segments rebuilt\n", vsearch("rebuild").stdout)
+    assert re.fullmatch(r"\d segments rebuilt, pooled by mean\n", vsearch("rebuild").stdout)
     assert vsearch("remove", "videos/green.mp4").stdout == "1 video removed\n"
     vsearch("remove", "videos/green.mp4", code=1)
     assert vsearch("list", "green*").stdout == ""
