@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from fakes import FakeEncoder
 from synth import YELLOW, Scene, make_video
+from vsearch import Library
 from vsearch.encoders import speed
+from vsearch.temporal.weights import TransformerConfig, Weights, shapes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +58,29 @@ def test_the_protocol_is_told_in_few_lines(vsearch: Vsearch, captions: Path) -> 
     found = json.loads(vsearch("evaluate", captions, "--json").stdout)
     assert found["protocol"]["frames"] == 3
     assert found["robustness"] == []
+
+
+def test_pooling_judges_the_trained_pooler_beside_the_mean(
+    vsearch: Vsearch, captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsearch.evaluation.gate.PICTURES", 14)
+    where = ("--library", tmp_path / "own")
+    done = vsearch("evaluate", captions, "--pooling", *where)
+    assert "no trained pooler" in done.stderr  # the fake model has none
+    told = json.loads(vsearch("evaluate", captions, "--pooling", "--json", *where).stdout)
+    assert told["pooling"] is None
+    config = TransformerConfig(features=16, hidden=16, layers=1, heads=2, mlp=32)
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes(config, "pooler").items()}
+    weights = Weights("pooler", config, arrays, {"space": "fake"})
+    with Library.open(tmp_path / "own", encoder=FakeEncoder()) as library:
+        library.use_pooler(weights)
+    shown = vsearch("evaluate", captions, "--pooling", *where).stdout
+    assert f"transformer-{weights.digest[:8]}, with junk" in shown
+    assert "R@1 0 points on clean clips" in shown  # its gate is closed: it is the mean
+    assert "not passed" in shown
+    told = json.loads(vsearch("evaluate", captions, "--pooling", "--json", *where).stdout)
+    assert told["pooling"]["passed"] is False
+    assert told["pooling"]["lost"] == 0
 
 
 def test_robust_shows_what_typing_otherwise_loses(vsearch: Vsearch, captions: Path) -> None:
