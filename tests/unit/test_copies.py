@@ -82,6 +82,29 @@ def test_only_the_videos_asked_for_are_looked_through(library: Library, films: P
     assert not any(moment.why.copy for moment in found)
 
 
+def test_only_the_tagged_seconds_are_looked_through(library: Library, films: Path) -> None:
+    clip = cut(films, 3, Span(15, 21))
+    library.tag(films / "3.mp4", "early", Span(0, 5))
+    library.tag(films / "3.mp4", "late", Span(14, 24))
+    early, late = (library.search(clip=clip, tags=[tag]) for tag in ("early", "late"))
+    assert early
+    assert not any(moment.why.copy for moment in early)
+    assert late[0].why.copy
+
+
+def test_a_clip_is_placed_between_frames_that_are_far_apart(tmp_path: Path, films: Path) -> None:
+    span = Span(12.3, 18.3)
+    for number in range(4):  # a new picture every 5 seconds
+        write(films / f"{number}.mp4", wandering(12.5, number, fps=20), 10, 20)
+    with Library.open(tmp_path / "sparse", encoder=FakeEncoder(), fps=0.2) as library:
+        assert [one.error for one in library.index([films]) if one.error] == []
+        for number in range(4):
+            best = library.search(clip=cut(films, number, span, Copying(fps=12, crop=0)))[0]
+            assert best.why.copy
+            assert best.video.path.name == f"{number}.mp4"
+            assert best.span.iou(span) > 0.9
+
+
 def test_a_clip_of_black_finds_something_and_breaks_nothing(
     library: Library, films: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vsearch.errors import DamagedLibraryError, MediaError
 from vsearch.types import Moment, Span, Why
-from vsearch.vectors.alignment import Offset, offsets
+from vsearch.vectors.alignment import Offset, offsets, spacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vsearch.media.matching import Match
     from vsearch.search.clip import Clip
     from vsearch.search.current import Current
-    from vsearch.types import Ids, Matrix, Video
+    from vsearch.types import Features, Ids, Matrix, Video
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ LOOKED_AT = 4  # of which are looked at in pictures
 PROMISING = 0.35  # of the way from what any frame scores to 1: else there is no copy
 CERTAIN = 0.65  # of that way, where there are no pictures to look at
 OVERLAP = 0.9  # of the shorter one of clip and video, that is to lie on the other
-SLACK = 4.0  # seconds around the place that the frames name
+SLACK = 4.0  # seconds around the place that the frames name; more where they are further apart
 WIDE = 30.0  # seconds, where it is not to be seen there: a camera that stands still, say
 WIDELY = 2  # videos that are looked at so
 ALIKE = 0.8  # mean correlation of pictures of one scene
@@ -62,6 +62,7 @@ class _Place:
     video: Video
     offset: Offset
     share: float  # of the way from what any frame scores to 1
+    spacing: float  # seconds between the stored frames
 
     @property
     def certain(self) -> bool:
@@ -92,17 +93,26 @@ class Copies:
         if not found:  # a camera that stands still, say: the frames do not tell the time
             likely = [place for place in places if place.certain or place in look.alike]
             found = replace(look, slack=WIDE).through(likely[:WIDELY])
-        return sorted(found, key=lambda copy: -copy.certainty)
+        return sorted(filter(self._wanted, found), key=lambda copy: -copy.certainty)
+
+    def _wanted(self, copy: Copy) -> bool:
+        """Whether any of it is what is searched; its video is, but perhaps for another part."""
+        if self._among is None:
+            return True
+        segments = self._catalog.segments_of(copy.video.id)
+        there = [one.id for one in segments if _meet(one.span, copy.span)]
+        return bool(np.isin(there, self._among).any())
 
     def _places(self, clip: Clip) -> list[_Place]:
         """Where the clip may be from, the likeliest first; at most one place in a video."""
         floor = float((self._sample @ clip.features.matrix.T).mean()) if len(self._sample) else 0.0
         found = []
         for video in self._candidates(clip):
-            offset = self._offset(clip, video)
+            frames = self._frames(video)
+            offset = _offset(clip, video, frames) if frames else None
             share = (offset.likeness - floor) / max(1 - floor, 1e-6) if offset else 0.0
-            if offset and share >= PROMISING:
-                found.append(_Place(video, offset, share))
+            if frames and offset and share >= PROMISING:
+                found.append(_Place(video, offset, share, spacing(frames)))
         return sorted(found, key=lambda place: -place.offset.score)
 
     def _candidates(self, clip: Clip) -> list[Video]:
@@ -118,16 +128,13 @@ class Copies:
         videos = self._catalog.videos_by_id(best)
         return [videos[video_id] for video_id in best if video_id in videos]
 
-    def _offset(self, clip: Clip, video: Video) -> Offset | None:
-        """Where the clip fits best by the stored frames of a video; None without them."""
+    def _frames(self, video: Video) -> Features | None:
+        """The stored frames of a video; None without them."""
         try:
-            frames = self._features.load(video.id, self._current.space)
+            return self._features.load(video.id, self._current.space)
         except DamagedLibraryError as error:
             log.warning("%s", error)
             return None
-        overlap = OVERLAP * min(clip.span.duration, video.duration)
-        found = offsets(clip.features, clip.span, frames, video.duration, overlap=overlap, most=1)
-        return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +181,8 @@ class _Look:
 
         end = place.video.duration
         begin = place.offset.start + part.start - self.clip.span.start
-        window = Span(
-            min(max(0.0, begin - self.slack), end), min(begin + part.duration + self.slack, end)
-        )
+        slack = max(self.slack, 2 * place.spacing)  # by a frame before or after, until it changes
+        window = Span(min(max(0.0, begin - slack), end), min(begin + part.duration + slack, end))
         if part not in self.seen:
             self.seen[part] = read_lumas(self.clip.path, part)
         shorter = Span(part.start, part.start + min(part.duration, window.duration))
@@ -213,6 +219,18 @@ def _same(moment: Moment, copy: Copy) -> bool:
     shared = min(moment.span.end, copy.span.end) - start
     shorter = min(moment.span.duration, copy.span.duration)
     return moment.video.id == copy.video.id and shared > shorter / 2
+
+
+def _offset(clip: Clip, video: Video, frames: Features) -> Offset | None:
+    """Where the clip fits best by the stored frames of a video."""
+    overlap = OVERLAP * min(clip.span.duration, video.duration)
+    found = offsets(clip.features, clip.span, frames, video.duration, overlap=overlap, most=1)
+    return found[0] if found else None
+
+
+def _meet(one: Span, other: Span) -> bool:
+    """Whether spans have any time in common."""
+    return one.start < other.end and other.start < one.end
 
 
 def _part(clip: Clip, place: _Place) -> Span:

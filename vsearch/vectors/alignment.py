@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vsearch.types import Features
+
 if TYPE_CHECKING:
-    from vsearch.types import Features, Matrix, Span, Times
+    from vsearch.types import Matrix, Span, Times
 
 STEP = 0.25  # seconds between the offsets that are tried
 PLACES = 12  # that are looked at closely
 CONSTANT = 0.5  # weight of what differs throughout, such as by a crop: it tells little about time
-TOGETHER = 32  # places, which bounds the memory
+TOGETHER = 32  # places looked at at once: with FRAMES and the features' width it bounds the memory
+FRAMES = 256  # of a clip that are compared, evenly chosen: a longer one takes no longer
 LONGEST = 1.5  # seconds over which a picture is taken to turn into the next one
 
 Curve: TypeAlias = npt.NDArray[np.float64]  # (K,) a number for each offset
@@ -37,6 +40,7 @@ def offsets(
     `end` is the duration of the video; at least `overlap` seconds of both are to lie on each
     other. Places are at least half the part, and at most 3 seconds, apart.
     """
+    clip = _thinned(clip)
     times = clip.times - part.start
     tried = np.arange(overlap - part.duration, end - overlap + STEP / 2, STEP)
     if not len(times) or not len(source.times) or not len(tried):
@@ -47,6 +51,20 @@ def offsets(
     for start in range(0, len(near), TOGETHER):
         found += _closely(clip.matrix, times, source, near[start : start + TOGETHER], end)
     return _apart(found, min(3.0, part.duration / 2), most)
+
+
+def spacing(features: Features) -> float:
+    """The seconds that usually lie between two frames; 0 where there are not two."""
+    return float(np.median(np.diff(features.times))) if len(features.times) > 1 else 0.0
+
+
+def _thinned(features: Features) -> Features:
+    """At most FRAMES frames, evenly chosen, the first and the last among them."""
+    count = len(features.times)
+    if count <= FRAMES:
+        return features
+    rows = np.linspace(0, count - 1, FRAMES).round().astype(np.int64)
+    return Features(features.space, features.matrix[rows], features.times[rows])
 
 
 def _around(tried: Times, rough: Curve, reach: float) -> Times:

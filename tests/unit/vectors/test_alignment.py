@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from vsearch.types import Features, Space, Span
-from vsearch.vectors.alignment import interpolated, offsets
+from vsearch.vectors.alignment import interpolated, offsets, spacing
 
 SPACE = Space("walk", 24, speaks_text=False)
 
@@ -53,6 +55,23 @@ def test_a_clip_may_begin_before_its_source() -> None:
     source = Features(SPACE, whole.matrix[10:20], whole.times[:10])
     best = offsets(whole, Span(0, 40), source, 10, overlap=9, most=1)[0]
     assert best.start == pytest.approx(-10, abs=0.25)
+
+
+def test_a_long_clip_is_placed_as_well_in_bounded_memory() -> None:
+    source = walk(5400, 8)
+    shown = clip(source, 600.25, 3000)
+    tracemalloc.start()
+    best = offsets(shown, Span(0, 3000), source, 5400, overlap=2700, most=1)[0]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert best.start == pytest.approx(600.25, abs=0.25)
+    assert best.likeness > 0.99
+    assert peak < 16 << 20  # 70 MB by all of its frames
+
+
+def test_frames_usually_lie_so_far_apart() -> None:
+    assert spacing(walk(5, 9)) == 1
+    assert spacing(walk(1, 9)) == 0
 
 
 def test_places_are_apart_and_the_best_one_first() -> None:
