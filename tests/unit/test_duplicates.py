@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 from copying import Copying, copy, wandering, write
 from fakes import FakeEncoder
 from vsearch import Library, Span, VSearchError
+from vsearch.analysis.duplicates import Finder
+from vsearch.analysis.neighbours import Pair
+from vsearch.types import Features, Space, Video
+from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vsearch.analysis.duplicates import Shared
 
@@ -154,6 +158,42 @@ def test_without_their_files_frames_tell_what_is_certain(library: Library, films
     (films / "copy.mp4").unlink()
     [found] = library.duplicates()
     assert (found.kind, found.seen) == ("near", False)
+
+
+def test_after_so_many_pairs_frames_alone_tell_and_it_is_said(
+    library: Library, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(films, "copy.mp4", Span(0, 16), Copying(fps=10, crop=0, scale=1))
+    copy(
+        films / "1.mp4", Span(0, 16), films / "other copy.mp4",
+        Copying(fps=10, crop=0, scale=1), np.random.default_rng(1),
+    )  # fmt: skip
+    index(library, films)
+    monkeypatch.setattr("vsearch.analysis.duplicates.MOST", 1)
+    assert [one.seen for one in library.duplicates()] == [True, False]
+
+
+def test_frames_of_few_videos_are_held_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[int] = []
+
+    class Store(FeatureStore):
+        def load(self, video_id: int, space: Space) -> Features:
+            loaded.append(video_id)
+            return Features(space, np.full((4, 4), 0.5, np.float32), np.arange(4.0))
+
+    monkeypatch.setattr("vsearch.analysis.duplicates.MEMORY", 300)  # bytes: three videos of 96
+    finder = Finder(Store(tmp_path), Space("small", 4, speaks_text=False), 0.0)
+    films = {number: _film(number) for number in range(5)}
+    for one, other in ((0, 1), (0, 2), (0, 1), (0, 3), (0, 2)):  # what was used last stays
+        list(finder.shared(Pair(one, other, ()), films[one], films[other]))
+    assert loaded == [0, 1, 2, 3, 2]
+
+
+def _film(number: int) -> Video:
+    path = Path(f"/{number}.mp4")
+    return Video(number, path, str(number), 1, 0, 4.0, 1.0, 64, 48, "h264", 4)
 
 
 def test_duplicates_of_what_is_nowhere_is_an_error(library: Library) -> None:

@@ -7,8 +7,8 @@ pictures of both files, where they are there, whether that is true.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from vsearch.analysis.neighbours import COMMON, floor_of, pairs
 from vsearch.analysis.overlap import Overlap, overlap
 from vsearch.errors import DamagedLibraryError, MediaError
 from vsearch.media.lumas import read_lumas
-from vsearch.media.matching import match
+from vsearch.media.matching import ALIKE, match
 from vsearch.types import Span
 from vsearch.vectors.alignment import offsets
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from vsearch.analysis.neighbours import Pair, Seed
     from vsearch.catalog.repository import Catalog
+    from vsearch.media.matching import Match
     from vsearch.types import Features, Matrix, Segment, Space, Video
     from vsearch.vectors.features import FeatureStore
 
@@ -41,7 +42,9 @@ WHOLE = 0.85  # of both videos is shared: the one is the other
 ROUNDED = 0.5  # seconds by which the duration of a copy may differ
 LOOK = 8.0  # seconds that are looked at
 SLACK = 3.0  # seconds around the place that the frames name
+WIDE = 20.0  # seconds, where the scene is the same and what moves in it is not
 MOST = 2_000  # pairs that are looked at; after that the frames alone tell
+MEMORY = 256 << 20  # bytes of stored frames that are kept at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ def duplicates(
 ) -> Iterator[Shared]:
     """What videos share with each other, the pairs that most speaks for first.
 
-    Pairs of which neither is `asked` for are left out.
+    Pairs of which neither is `asked` for are left out. Memory is linear in the library: the vectors
+    of all segments are held, 4 D bytes each, and the segments themselves; frames are not.
     """
     videos = {video.id: video for video in catalog.videos()}
     segments, vectors = _segments(catalog, space)
@@ -91,14 +95,15 @@ class Finder:
     def __init__(self, features: FeatureStore, space: Space, floor: float) -> None:
         """`floor` is the cosine of any two frames."""
         self._floor, self._left = floor, MOST
-        self._frames = lru_cache(maxsize=64)(lambda video_id: _loaded(features, video_id, space))
+        self._features, self._space = features, space
+        self._kept: OrderedDict[int, Features | None] = OrderedDict()  # the latest one last
 
     def shared(self, pair: Pair, one: Video, other: Video) -> Iterator[Shared]:
         """What two videos share, each stretch once."""
         if one.fingerprint == other.fingerprint:
             yield exact(one.path, other)
             return
-        frames, other_frames = self._frames(one.id), self._frames(other.id)
+        frames, other_frames = self._loaded(one.id), self._loaded(other.id)
         if frames is None or other_frames is None:
             return
         both, found, tried = Both(one, other, frames, other_frames), list[Shared](), 0
@@ -126,13 +131,14 @@ class Finder:
         rough = self._overlap(both, places[0].start - part.start)
         if rough is None or rough.one.duration < min(SHORTEST, WHOLE * _shorter(both)):
             return None
-        try:
-            found = self._looked(both, rough)
-        except MediaError as error:
-            log.info("%s", error)
-            found = rough if rough.likeness >= CERTAIN else None
-            return None if found is None else _told(both, found, seed, seen=False)
-        return None if found is None else _told(both, found, seed, seen=True)
+        if self._left > 0:
+            try:
+                found = self._looked(both, rough)
+            except MediaError as error:
+                log.info("%s", error)
+            else:
+                return None if found is None else _told(both, found, seed, seen=True)
+        return _told(both, rough, seed, seen=False) if rough.likeness >= CERTAIN else None
 
     def _overlap(self, both: Both, shift: float) -> Overlap | None:
         ends = (both.one.duration, both.other.duration)
@@ -140,26 +146,28 @@ class Finder:
 
     def _looked(self, both: Both, rough: Overlap) -> Overlap | None:
         """The overlap as the pictures have it; None if they are not the same. Raises MediaError."""
-        if self._left < 1:
-            return rough if rough.likeness >= CERTAIN else None
         self._left -= 1
         part = _telling(both.frames, rough.one)
         there = _moved(part, rough.shift, both.other.duration)
-        window, other_window = _around(part, both.one), _around(there, both.other)
-        pictures = read_lumas(both.one.path, window)
-        other_pictures = read_lumas(both.other.path, other_window)
-        found = match(pictures, part, other_pictures, other_window)
-        if found is not None and found.is_copy:
-            shift = found.start - part.start
-        else:  # which of them was cropped is not known
-            found = match(other_pictures, there, pictures, window)
-            if found is None or not found.is_copy:
-                return None
-            shift = there.start - found.start
-        exactly = self._overlap(both, shift)
+        for slack in (SLACK, WIDE):
+            found = _matched(both, part, there, slack)
+            if found is None or found.is_copy:
+                break  # else the same scene, perhaps at another time
+        if found is None or not found.is_copy:
+            return None
+        exactly = self._overlap(both, found.start - part.start)
         if exactly is not None and found.still and not _equally_long(both, exactly):
             return None  # a title that both show, or a camera that stands there for days
         return exactly
+
+    def _loaded(self, video_id: int) -> Features | None:
+        """The stored frames of a video; the latest ones are kept. None without them."""
+        if video_id not in self._kept:
+            self._kept[video_id] = _loaded(self._features, video_id, self._space)
+            while len(self._kept) > 2 and sum(map(_size, self._kept.values())) > MEMORY:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(video_id)
+        return self._kept[video_id]
 
 
 def exact(path: Path, video: Video) -> Shared:
@@ -215,8 +223,24 @@ def _moved(span: Span, shift: float, end: float) -> Span:
     return Span(start, min(max(start, span.end + shift), end))
 
 
-def _around(span: Span, video: Video) -> Span:
-    return Span(max(0.0, span.start - SLACK), min(video.duration, span.end + SLACK))
+def _matched(both: Both, part: Span, there: Span, slack: float) -> Match | None:
+    """Where the other video shows a part of the one, around where it should be.
+
+    None where the pictures are of something else. Raises MediaError.
+    """
+    window, other_window = _around(part, both.one, slack), _around(there, both.other, slack)
+    pictures = read_lumas(both.one.path, window)
+    other_pictures = read_lumas(both.other.path, other_window)
+    found = match(pictures, part, other_pictures, other_window)
+    if found is None or not found.is_copy:  # which of them was cropped is not known
+        turned = match(other_pictures, there, pictures, window)
+        if turned is not None and (found is None or turned.is_copy):
+            found = replace(turned, start=part.start + there.start - turned.start)
+    return found if found is not None and found.likeness >= ALIKE else None
+
+
+def _around(span: Span, video: Video, slack: float) -> Span:
+    return Span(max(0.0, span.start - slack), min(video.duration, span.end + slack))
 
 
 def _explains(known: Shared, seed: Seed) -> bool:
@@ -236,6 +260,11 @@ def _loaded(features: FeatureStore, video_id: int, space: Space) -> Features | N
     except DamagedLibraryError as error:
         log.warning("%s", error)
         return None
+
+
+def _size(features: Features | None) -> int:
+    """Bytes in memory."""
+    return features.matrix.nbytes + features.times.nbytes if features is not None else 0
 
 
 def _segments(catalog: Catalog, space: Space) -> tuple[list[Segment], Matrix]:

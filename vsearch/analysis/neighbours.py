@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from vsearch.types import Ids, Matrix, Segment
 
-ROWS = 512  # segments compared with all others at once: bounds the memory
+ROWS = 512  # segments compared with all others at once, at most
+SCORES = 128 << 20  # bytes of cosines at once: of a large library fewer segments are
 NEAREST = 16  # neighbours of a segment that count
 ALIKE = 0.6  # of the way from what any two segments score to 1
 PARTNERS = 10  # videos that one is compared with frame by frame
@@ -62,7 +63,8 @@ def pairs(segments: Sequence[Segment], vectors: Matrix, asked: Collection[int]) 
     """The pairs of videos of which one is asked for, the weightiest first.
 
     `vectors` float32 (N, D) belong to the segments. Every segment is compared with every other,
-    in blocks; each video keeps the ten partners that most speaks for.
+    in blocks; each video keeps the ten partners that most speaks for. A block is bounded, but the
+    vectors are all held, and time grows with the segments asked for times N.
     """
     found: dict[tuple[int, int], dict[tuple[int, int], Seed]] = defaultdict(dict)
     owners = np.array([segment.video_id for segment in segments], np.int64)
@@ -84,8 +86,9 @@ def _alike(vectors: Matrix, owners: Ids, rows: Ids) -> Iterator[tuple[int, Ids, 
     """For each row the segments of other videos that are alike, and how much, above 0."""
     floor = floor_of(vectors)
     least = floor + ALIKE * (1 - floor)
-    for start in range(0, len(rows), ROWS):
-        block = rows[start : start + ROWS]
+    size = max(1, min(ROWS, SCORES // (4 * len(vectors))))
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         scores = vectors[block] @ vectors.T  # (B, N)
         scores[owners[block][:, None] == owners] = -1.0
         for place in np.flatnonzero((scores >= least).any(axis=1)).tolist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from vsearch.cli.render import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -91,13 +92,22 @@ def duplicates(options: Options, paths: tuple[str, ...], as_json: bool) -> None:
     library are told if it has the same file.
     """
     with options.open() as library:
-        found = list(library.duplicates(paths))
+        found = _collected(library.duplicates(paths))
     if as_json:
         print_json({"duplicates": [_json(one) for one in found]})
     elif found:
         _show(found)
     else:
         click.echo("No video is there twice, wholly or in part.", err=True)
+
+
+def _collected(results: Iterator[Shared]) -> list[Shared]:
+    """All of them, counted on stderr, which is silent where that is no terminal."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(
+        results, label="Comparing, found", show_pos=True, file=sys.stderr, hidden=hidden
+    ) as bar:
+        return list(bar)
 
 
 def _show(found: Sequence[Shared]) -> None:
@@ -113,7 +123,7 @@ def _show(found: Sequence[Shared]) -> None:
                     period(one.span),
                     short(one.one),
                     period(one.other_span),
-                    short(one.other) + ("" if one.seen else "  (files gone: by stored frames)"),
+                    short(one.other) + ("" if one.seen else "  (by stored frames alone)"),
                 )
             )
     table(rows, right="r")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,18 @@ def test_duplicates_are_a_table_of_both_spans(vsearch: Vsearch, films: Path) -> 
     [found] = json.loads(vsearch("duplicates", "--json").stdout)["duplicates"]
     assert found["kind"] == "part"
     assert len(found["videos"]) == 2
+
+
+def test_what_is_found_is_counted_on_a_terminal(
+    vsearch: Vsearch, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vsearch("index", films)
+    silent = vsearch("duplicates")
+    assert "Comparing" not in silent.stderr
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    shown = vsearch("duplicates")
+    assert "Comparing" in shown.stderr
+    assert shown.stdout == silent.stdout
 
 
 def test_a_library_without_duplicates_says_so(vsearch: Vsearch, films: Path) -> None:
