@@ -69,8 +69,12 @@ class Frames:
 
     def shares(self, spans: Sequence[Span]) -> list[float]:
         """Of how much of the video each span is the one that is most like it; 1 in all."""
-        like = [self._like(self._features.matrix, self._features.within(s).matrix) for s in spans]
-        nearest = np.argmax(like, axis=0)  # (T,)
+        count = len(self._features.times)
+        nearest, best = np.zeros(count, np.int64), np.full(count, -1.0, np.float32)
+        for number, span in enumerate(spans):  # one at a time: all of them are T times S numbers
+            like = self._like(self._features.matrix, self._features.within(span).matrix)
+            nearest[like > best] = number
+            np.maximum(best, like, out=best)
         seconds = np.bincount(nearest, self._seconds, len(spans))
         return [float(share) for share in seconds / seconds.sum()]
 

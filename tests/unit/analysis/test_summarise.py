@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vsearch.analysis.frames import Frames
 from vsearch.analysis.length import Length
 from vsearch.analysis.summarise import Material, Summary, summarise
 from vsearch.media.sampling import segments
@@ -171,6 +173,18 @@ def test_hours_of_video_take_no_more_memory_than_there_is(monkeypatch: pytest.Mo
     scenes = tuple((i % 40, 20) for i in range(80))
     summary = checked(summarise(film(*scenes), Length(seconds=120)), 120)
     assert len(set(shown(summary, *scenes))) > 25
+
+
+def test_of_many_excerpts_not_all_are_compared_at_once() -> None:
+    material = film(*((i % 40, 10) for i in range(300)))
+    frames = Frames(material.features, material.duration, 300, None)
+    spans = [Span(10.0 * i, 10.0 * i + 10) for i in range(300)]
+    tracemalloc.start()
+    shares = frames.shares(spans)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(shares) == pytest.approx(1)
+    assert peak < 1 << 20  # 3,000 frames times 300 excerpts are 3.6 MB
 
 
 @settings(max_examples=40, deadline=None)
