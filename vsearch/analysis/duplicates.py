@@ -272,4 +272,5 @@ def _segments(catalog: Catalog, space: Space) -> tuple[list[Segment], Matrix]:
     ids, vectors = catalog.vectors(None, space)
     known = {s.id: s for video in catalog.videos() for s in catalog.segments_of(video.id)}
     have = np.array([int(id_) in known for id_ in ids], bool)
-    return [known[int(id_)] for id_ in ids[have]], vectors[have]
+    found = vectors if have.all() else vectors[have]  # not copied unless it has to be
+    return [known[int(id_)] for id_ in ids[have]], found
