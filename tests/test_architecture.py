@@ -13,7 +13,7 @@ LADDER = [
     {"training"},
     {"evaluation"},
     {"library"},
-    {"abridging", "asking", "reembed", "doctor"},
+    {"abridging", "asking", "labelling", "reembed", "doctor"},
     {"ingest", "search", "analysis", "model", "pooler"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from vsearch.analysis.labels import Label
     from vsearch.analysis.length import Length
     from vsearch.analysis.summarise import Summary
-    from vsearch.analysis.tagging import Labeller
     from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.ingest import Parts, Stores
+    from vsearch.labelling import Labelling
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
     from vsearch.temporal.weights import Weights
@@ -361,46 +361,33 @@ class Library:
         for each video. What is at least as likely as `threshold` is stored as tags, which replace
         those that labels of this `name`, or that classifier, gave it before; a video is stored as
         soon as it is judged. Raises DatasetError, NoTextError, LockedError, ModelError, and
-        DamagedLibraryError and SpaceMismatchError for a classifier that is no use here.
+        DamagedLibraryError and SpaceMismatchError for a classifier that is no use here, and
+        SettingsError for a threshold that is no number.
         """
-        from vsearch.analysis.classify import ZeroShot  # deferred: a query needs no labels
-        from vsearch.analysis.labels import named as as_labels
-        from vsearch.analysis.tagging import classify
-        from vsearch.analysis.trained import Trained
-
-        chosen = as_labels(labels) if checkpoint is None else []
-        if (space := self._catalog.space()) is None:
-            return
-        with self._writing() if store else nullcontext():
-            labeller: Labeller
-            if checkpoint is not None:
-                labeller = Trained.load(Path(checkpoint), self._features, space)
-            else:
-                encoder = self._model.fitting(space, self._catalog)
-                labeller = ZeroShot.of(chosen, encoder, self._catalog.sample(space), name)
-            yield from classify(
-                self._catalog,
-                self.videos(paths),
-                labeller,
-                space,
-                threshold=threshold,
-                store=store,
-            )
+        return self._labelling.classify(
+            labels,
+            list(map(str, paths)),
+            None if checkpoint is None else Path(checkpoint),
+            name,
+            threshold=threshold,
+            store=store,
+        )
 
     def tags(self, paths: Sequence[Name] = ()) -> list[Tag]:
-        """What the videos (see `videos`), or spans of them, were said to show."""
-        videos = [video.id for video in self.videos(paths)] if paths else None
-        return self._catalog.tags(videos)
+        """What the videos (see `videos`), or spans of them, were said to show.
+
+        `film.mp4@0:05-0:10` means what overlaps that part of it. Raises LibraryError for a path
+        that means no video of the library.
+        """
+        return self._labelling.tags(list(map(str, paths)))
 
     def tag(self, path: Name, label: str, span: Span | None = None) -> Tag:
         """Say by hand that a video, or a span of it, shows something.
 
-        Raises DatasetError for what is no label, LibraryError for what is no video of the library.
+        A span ends where the video does. Raises DatasetError for what is no label, LibraryError
+        for what is no video of the library, or begins after its end.
         """
-        from vsearch.analysis.tagging import by_hand  # deferred: a query needs no labels
-
-        with self._writing():
-            return by_hand(self._catalog, self.videos([path]), str(path), label, span)
+        return self._labelling.tag(str(path), label, span)
 
     def untag(
         self,
@@ -411,12 +398,10 @@ class Library:
     ) -> int:
         """Remove tags of videos, all or those of a label or a source; how many there were.
 
-        Raises LibraryError for a label that no tag has.
+        Paths are those of `tags`. Raises LibraryError for one that means no video, and for a label
+        that no tag has.
         """
-        from vsearch.analysis.tagging import remove  # deferred: a query needs no labels
-
-        with self._writing():
-            return remove(self._catalog, self.videos(paths), label, source)
+        return self._labelling.untag(list(map(str, paths)), label, source)
 
     def summarize(
         self, video: Name, *, length: Length | str | float = 30.0, query: str | None = None
@@ -548,6 +533,12 @@ class Library:
         from vsearch.ingest import Stores  # deferred: a query needs no decoder
 
         return Stores(self._catalog, self._features, self._frames)
+
+    @property
+    def _labelling(self) -> Labelling:
+        from vsearch.labelling import Labelling  # deferred: a query needs no labels
+
+        return Labelling(self._catalog, self._features, self._model, self._writing)
 
     @property
     def settings(self) -> config.Settings:

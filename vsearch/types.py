@@ -146,6 +146,12 @@ class Tag:
         if not self.label or not 0 <= self.probability <= 1:
             raise ValueError(f"no tag: {self.label!r} with probability {self.probability}")
 
+    def touches(self, span: Span) -> bool:
+        """Whether a part of its video has it; what the whole video has, every part has."""
+        if self.span is None or self.span.start == span.start:
+            return True
+        return self.span.start < span.end and span.start < self.span.end
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classified:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.repository import Catalog
     from vsearch.types import Matrix, Segment, Space, Vector, Video
+
+Place: TypeAlias = "tuple[Video, Span | None]"  # a video, or a part of it
 
 BY_HAND = "by hand"  # the source of tags that a person gave
 
@@ -101,12 +103,17 @@ def _tags(
 def by_hand(
     catalog: Catalog, videos: Sequence[Video], path: str, label: str, span: Span | None
 ) -> Tag:
-    """Give the one video that a path means a tag, in place of an equal one."""
+    """Give the one video that a path means a tag, in place of an equal one.
+
+    A span ends where the video does. Raises LibraryError and DatasetError.
+    """
     if len(videos) != 1:
         raise LibraryError(f"{path}: means {len(videos)} videos of the library; name one")
     [video], [what] = videos, named([label.strip()])
     if span is not None and span.start >= video.duration:
         raise LibraryError(f"{path}: ends after {video.duration:.1f} s, before that span")
+    if span is not None:
+        span = Span(span.start, min(span.end, video.duration))
     tag = Tag(video.id, what.name, 1.0, span, BY_HAND, None, _now())
     others = [
         one
@@ -118,12 +125,27 @@ def by_hand(
     return tag
 
 
-def remove(catalog: Catalog, videos: Sequence[Video], label: str | None, source: str | None) -> int:
+def touching(catalog: Catalog, places: Sequence[Place]) -> list[Tag]:
+    """The tags that any of the places has, each once."""
+    spans: dict[int, list[Span | None]] = {}
+    for video, span in places:
+        spans.setdefault(video.id, []).append(span)
+    return [
+        tag
+        for tag in catalog.tags(spans)
+        if any(span is None or tag.touches(span) for span in spans[tag.video_id])
+    ]
+
+
+def remove(catalog: Catalog, places: Sequence[Place], label: str | None, source: str | None) -> int:
     """Remove tags, all or those of a label, in any case, or a source; how many there were."""
-    ids = [video.id for video in videos]
     labels = [None] if label is None else meant(label, catalog.labels())
     with catalog.begin() as change:
-        return sum(change.remove_tags(ids, label=each, source=source) for each in labels)
+        return sum(
+            change.remove_tags([video.id], label=each, source=source, span=span)
+            for video, span in places
+            for each in labels
+        )
 
 
 def _now() -> datetime:

@@ -21,7 +21,7 @@ from vsearch.catalog.models import (
     VectorRow,
     VideoRow,
 )
-from vsearch.catalog.paths import stored
+from vsearch.catalog.paths import storable, stored
 from vsearch.errors import LibraryError, SpaceMismatchError
 from vsearch.types import Video
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, CursorResult, Executable, Update
+    from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
 
     from vsearch.types import Ids, Matrix, Space, Span, Tag
 
@@ -64,16 +64,16 @@ class Change:
     ) -> Video:
         """Add a video; LibraryError if there is one with that path."""
         values: dict[str, Any] = {
-            "fingerprint": _storable(fingerprint),
+            "fingerprint": storable(fingerprint),
             "size": int(size),
             "modified": int(modified),
             "duration": float(duration),
             "fps": float(fps),
             "width": int(width),
             "height": int(height),
-            "codec": _storable(codec),
+            "codec": storable(codec),
             "frames": int(frames),
-            "note": None if note is None else _storable(note),
+            "note": None if note is None else storable(note),
         }
         row = insert(VideoRow).values(
             path=stored(path),
@@ -118,7 +118,7 @@ class Change:
 
     def add_features(self, video_id: int, space: Space, model: str) -> None:
         """Note that a video has frame features in a space, and which model made them."""
-        space_id, model = self._space_id(space), _storable(model)
+        space_id, model = self._space_id(space), storable(model)
         those = (FeaturesRow.video_id == int(video_id)) & (FeaturesRow.space_id == space_id)
         self._run(delete(FeaturesRow).where(those))
         values = {"video_id": int(video_id), "space_id": space_id, "model": model}
@@ -159,14 +159,20 @@ class Change:
         self.add_tags(tags)
 
     def remove_tags(
-        self, video_ids: Iterable[int], *, label: str | None = None, source: str | None = None
+        self,
+        video_ids: Iterable[int],
+        *,
+        label: str | None = None,
+        source: str | None = None,
+        span: Span | None = None,
     ) -> int:
-        """Remove tags of videos, all or those of a label or a source; return how many."""
+        """Remove tags of videos, all or those of a label, a source or a span; return how many."""
         removed = 0
         for id_ in video_ids:
             query = delete(TagRow).where(TagRow.video_id == int(id_))
-            query = query if label is None else query.where(TagRow.label == label)
-            query = query if source is None else query.where(TagRow.source == source)
+            query = query if label is None else query.where(TagRow.label == storable(label))
+            query = query if source is None else query.where(TagRow.source == storable(source))
+            query = query if span is None else query.where(_touching(span))
             removed += self._run(query).rowcount
         return removed
 
@@ -184,12 +190,12 @@ class Change:
             described = select(FeaturesRow.space_id)
             left = SpaceRow.id.not_in(described) & (SpaceRow.id != space_id)
             self._run(delete(SpaceRow).where(left))
-        noted = func.coalesce(SpaceRow.model, model and _storable(model))
+        noted = func.coalesce(SpaceRow.model, model and storable(model))
         self._run(_space(space_id).values(pooler=pooler, model=noted))
 
     def name_model(self, space: Space, model: str) -> None:
         """Say which model is meant where this space is."""
-        self._run(_space(self._space_id(space)).values(model=_storable(model)))
+        self._run(_space(self._space_id(space)).values(model=storable(model)))
 
     def prepare_space(self, space: Space, model: str, pooler: str) -> None:
         """Make ready to put vectors into a space; those pooled by another pooler are dropped."""
@@ -197,7 +203,7 @@ class Change:
         row = self._run(select(SpaceRow.pooler).where(SpaceRow.id == space_id))
         if row.scalar() != pooler:
             self.remove_vectors(space)
-        self._run(_space(space_id).values(pooler=_storable(pooler), model=_storable(model)))
+        self._run(_space(space_id).values(pooler=storable(pooler), model=storable(model)))
 
     def switch_space(self, space: Space) -> None:
         """From now on this space answers queries; the one before stays as it is."""
@@ -286,6 +292,12 @@ def _space(space_id: int) -> Update:
     return update(SpaceRow).where(SpaceRow.id == space_id)
 
 
+def _touching(span: Span) -> ColumnElement[bool]:
+    """The same as `Tag.touches`."""
+    overlaps = (TagRow.start < span.end) & (TagRow.end > span.start)
+    return TagRow.start.is_(None) | overlaps | (TagRow.start == span.start)
+
+
 def clock() -> int:
     """Microseconds since the epoch.
 
@@ -293,8 +305,3 @@ def clock() -> int:
     catalogue was restored from a backup, while an index still knows what it gave since.
     """
     return time.time_ns() // 1000
-
-
-def _storable(text: str) -> str:
-    """Text as SQLite takes it: what is no UTF-8, say of a file name in a note, is spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -6,6 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from vsearch.catalog.paths import storable
 from vsearch.errors import LibraryError
 from vsearch.types import Span, Tag
 
@@ -51,9 +52,9 @@ def rows(tags: Iterable[Tag]) -> list[tuple[Any, ...]]:
             int(tag.video_id),
             None if tag.span is None else float(tag.span.start),
             None if tag.span is None else float(tag.span.end),
-            tag.label,
+            storable(tag.label),
             float(tag.probability),
-            tag.source,
+            storable(tag.source),
             tag.model,
             tag.made_at.isoformat(" ", "microseconds"),
         )

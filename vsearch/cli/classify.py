@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import shared
-from vsearch.cli.render import plural, print_json, printable, short, table
+from vsearch.cli.options import FiniteRange, shared
+from vsearch.cli.render import plural, printable, short, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from vsearch.cli.options import Options
     from vsearch.types import Classified, Vector
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.5,
     show_default=True,
     help="How likely a label must be to become a tag.",
@@ -72,62 +74,90 @@ def classify(
 
     labels, name = ([], "") if file is None else (read(file), printable(file.stem))
     with options.open() as library:
-        found = _judged(
-            library.classify(
-                labels,
-                [] if all_ else paths,
-                checkpoint=checkpoint,
-                name=name,
-                threshold=threshold,
-                store=not no_store,
-            ),
-            len(library.videos([] if all_ else paths)),
+        results = library.classify(
+            labels,
+            [] if all_ else paths,
+            checkpoint=checkpoint,
+            name=name,
+            threshold=threshold,
+            store=not no_store,
         )
-    if as_json:
-        print_json({"videos": [_plain(one) for one in found]})
-    elif found:
-        _show(found)
-    else:
+        count = len(library.videos([] if all_ else paths))
+        told = _stream(results, count) if as_json else _show(results, count)
+    _end(told, all_=all_, stored=not no_store)
+
+
+@dataclass(slots=True)
+class Told:
+    """What is left to say of videos that were printed; what they were found to be is let go."""
+
+    videos: int = 0
+    tags: int = 0
+    source: str = ""
+    errors: list[str] = field(default_factory=list)
+
+    def count(self, one: Classified) -> None:
+        """Note one more."""
+        self.videos += 1
+        self.tags += len(one.tags)
+        self.source = one.tags[0].source if one.tags else self.source
+        self.errors += [one.error] if one.error else []
+
+
+def _end(told: Told, *, all_: bool, stored: bool) -> None:
+    if not told.videos:
         click.echo("No videos." if all_ else "No video matches.", err=True)
-    for one in found:
-        if one.error:
-            click.echo(f"failed     {printable(one.error)}", err=True)
-    if any(one.error for one in found) or not (found or all_):
+    for error in told.errors:
+        click.echo(f"failed     {printable(error)}", err=True)
+    if told.errors or not (told.videos or all_):
         sys.exit(1)
-    if not no_store:
-        tags = [tag for one in found for tag in one.tags]
-        source = f" by “{printable(tags[0].source)}”" if tags else ""
-        click.echo(f"{plural(len(tags), 'tag')} stored{source}.", err=True)
+    if stored:
+        source = f" by “{printable(told.source)}”" if told.source else ""
+        click.echo(f"{plural(told.tags, 'tag')} stored{source}.", err=True)
 
 
-def _judged(results: Any, count: int) -> list[Classified]:
-    """All of them, with progress on stderr, which is silent where that is no terminal."""
-    hidden = not sys.stderr.isatty()
+def _watched(results: Iterator[Classified], count: int, *, hidden: bool) -> Iterator[Classified]:
+    """The same, with progress on stderr, which is silent where that is no terminal."""
+    hidden = hidden or not sys.stderr.isatty()
     with click.progressbar(
         results, count, label="Classifying", file=sys.stderr, hidden=hidden
     ) as bar:
-        return list(bar)
+        yield from bar
 
 
-def _show(found: Sequence[Classified]) -> None:
+def _show(results: Iterator[Classified], count: int) -> Told:
     """A row a video: the likeliest outcome, and the next one."""
-    rows = [("label", "p", "next", "p", "tags", "video")]
-    for one in found:
-        if one.error is not None:
-            continue
-        first, *others = sorted(range(len(one.labels)), key=lambda at: -one.whole[at])
-        second = others[0] if others else first
-        rows.append(
-            (
-                printable(one.labels[first]),
-                f"{one.whole[first]:.2f}",
-                printable(one.labels[second]),
-                f"{one.whole[second]:.2f}",
-                str(len(one.tags)),
-                short(one.video.path),
-            )
-        )
-    table(rows, right="lrlrr", shrink=5)
+    told, rows = Told(), [("label", "p", "next", "p", "tags", "video")]
+    for one in _watched(results, count, hidden=False):
+        told.count(one)
+        rows += [_row(one)] if one.error is None else []
+    if told.videos:
+        table(rows, right="lrlrr", shrink=5)
+    return told
+
+
+def _row(one: Classified) -> tuple[str, str, str, str, str, str]:
+    first, *others = sorted(range(len(one.labels)), key=lambda at: -one.whole[at])
+    second = others[0] if others else first
+    return (
+        printable(one.labels[first]),
+        f"{one.whole[first]:.2f}",
+        printable(one.labels[second]),
+        f"{one.whole[second]:.2f}",
+        str(len(one.tags)),
+        short(one.video.path),
+    )
+
+
+def _stream(results: Iterator[Classified], count: int) -> Told:
+    """One JSON object, a line a video as soon as it is judged."""
+    told, before = Told(), '{"videos": [\n'
+    for one in _watched(results, count, hidden=sys.stdout.isatty()):
+        told.count(one)
+        click.echo(before + json.dumps(_plain(one)), nl=False)
+        before = ",\n"
+    click.echo("\n]}" if told.videos else '{"videos": []}')
+    return told
 
 
 def _plain(one: Classified) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,6 +86,18 @@ SHARED: tuple[Callable[[Any], Any], ...] = (
         "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where the model runs."
     ),
 )
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; `nan`, which is in every one, and `inf` are refused."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to go by", param, ctx)
+        return number
 
 
 class SheetPath(click.ParamType[Path]):

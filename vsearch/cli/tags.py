@@ -38,9 +38,12 @@ def tags(
 ) -> None:
     """List the tags of the library, or of some videos, folders or globs; add and remove them.
 
+    Of a part, tags count that overlap it; those of all of the video do, too.
+
     \b
     vsearch tags                              how often there is which
     vsearch tags holiday.mp4                  all that this video has
+    vsearch tags holiday.mp4@1:05-1:20        what these seconds have
     vsearch tags holiday.mp4@1:05-1:20 --add "grandma dances"
     vsearch tags --remove dog
     """
@@ -77,8 +80,8 @@ def _remove(library: Library, paths: Sequence[str], label: str | None, source: s
 
 def _list(library: Library, paths: Sequence[str], as_json: bool) -> None:
     found = library.tags(paths)
-    names = {video.id: video.path for video in library.videos(paths)}
-    found = [tag for tag in found if tag.video_id in names]
+    names = {video.id: video.path for video in library.videos()}
+    found = [tag for tag in found if tag.video_id in names]  # else removed meanwhile
     if as_json:
         print_json({"labels": _counts(found), "tags": [_plain(tag, names) for tag in found]})
     elif not found:

@@ -11,7 +11,7 @@ from test_start_up import loaded, run
 
 from vsearch import Library, Query, Span, Term
 from vsearch.catalog.repository import Catalog
-from vsearch.errors import LibraryError, QueryError
+from vsearch.errors import LibraryError, QueryError, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +118,30 @@ def test_tags_are_given_listed_and_removed_by_hand(vsearch: Vsearch, labels: Pat
     assert tagged(vsearch) == []
 
 
+def test_a_part_of_a_video_is_listed_and_loses_its_tags_alone(
+    vsearch: Vsearch, labels: Path
+) -> None:
+    both = "videos/red then blue.mp4"
+    vsearch("tags", f"{both}@0-1", "--add", "early")
+    vsearch("tags", f"{both}@5-6", "--add", "late")
+    vsearch("tags", "videos/green.mp4@1-2", "--add", "late")
+    assert "0:00:00 – 0:00:01" in vsearch("tags", f"{both}@0:00-0:01").stdout
+    assert [tag["label"] for tag in tagged(vsearch, f"{both}@0.5-5")] == ["early"]
+    assert "No tags." in vsearch("tags", f"{both}@2-3").stderr
+    assert "0 tags removed" in vsearch("tags", f"{both}@0-5", "--remove", "late", code=1).stdout
+    parts = (f"{both}@5:00-5:01", f"{both}@5-6", "videos/green.mp4@0-2")
+    assert vsearch("tags", *parts, "--remove", "late").stdout == "2 tags removed\n"
+    vsearch("tags", both, "--add", "film")
+    assert [tag["label"] for tag in tagged(vsearch, f"{both}@2-3")] == ["film"]
+    assert vsearch("tags", f"{both}@0-9", "--remove-source", "by hand").stdout[0] == "2"
+
+
+def test_a_tag_by_hand_ends_with_its_video(vsearch: Vsearch, labels: Path) -> None:
+    vsearch("tags", "videos/green.mp4@0-500", "--add", "grass")
+    [one] = tagged(vsearch)
+    assert one["end"] == pytest.approx(3, abs=0.2)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -135,6 +159,11 @@ def test_tags_are_given_listed_and_removed_by_hand(vsearch: Vsearch, labels: Pat
         (["tags", "videos/green.mp4@8-9", "--add", "x"], 1, "ends after"),
         (["tags", "--remove", "cat"], 1, "nothing is tagged yet"),
         (["tags", "--remove-source", "cat"], 1, "nobody"),
+        (["tags", "--remove-source", "\udcff"], 1, "nobody"),
+        (["tags", "nosuch.mp4"], 1, "nosuch.mp4: no such video"),
+        (["tags", "videos", "nosuch.mp4@0-1"], 1, "nosuch.mp4@0-1: no such video"),
+        (["tags", "nosuch.mp4", "--remove-source", "x"], 1, "nosuch.mp4: no such video"),
+        (["classify", "--all", "--labels", "colours.txt", "--threshold", "nan"], 2, "nan"),
     ],
 )
 def test_mistakes_are_told_in_a_line(
@@ -173,6 +202,29 @@ def test_unknown_tags_are_told_with_near_ones(
         with pytest.raises(LibraryError, match="did you mean 'green'"):
             library.untag(label="greeen")
         assert library.untag(label="GREEN") == 2
+
+
+def test_a_source_that_is_no_text_is_spelled_out(
+    vsearch: Vsearch, labels: Path, tmp_path: Path
+) -> None:
+    with Library.open(tmp_path / "indexes/default") as library:
+        judged = list(library.classify(["red", "green"], name="\udcff"))
+        assert {tag.source for tag in library.tags()} == {r"zero-shot \udcff"}
+        again = list(library.classify(["red", "green"], name="\udcff"))
+        assert len(library.tags()) == sum(len(one.tags) for one in again)
+        assert library.untag(source="zero-shot \udcff") == sum(len(one.tags) for one in judged)
+
+
+def test_a_threshold_that_is_no_number_leaves_the_tags_as_they_are(
+    vsearch: Vsearch, labels: Path, tmp_path: Path
+) -> None:
+    with Library.open(tmp_path / "indexes/default") as library:
+        list(library.classify(["red", "green"]))
+        before = library.tags()
+        assert before
+        with pytest.raises(SettingsError, match="nan"):
+            list(library.classify(["red", "green"], threshold=float("nan")))
+        assert library.tags() == before
 
 
 def test_neither_help_nor_labels_load_torch_or_a_decoder(
