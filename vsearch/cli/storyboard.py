@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vsearch.cli.options import PAGE_BEGINS
 from vsearch.cli.render import clock, length, plural, printable, short
 from vsearch.errors import MediaError
+from vsearch.files import replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,8 @@ def write_storyboard(path: Path, summary: Summary, query: str | None = None) -> 
         end=length(summary.duration),
         cards="\n".join(_card(number, one, summary.path) for number, one in numbered),
     )
-    path.write_text(page, encoding="utf-8")
+    with replaced(path) as file:
+        file.write(page.encode())
 
 
 def _mark(number: int, one: Excerpt, duration: float) -> str:

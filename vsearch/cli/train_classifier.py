@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsearch.cli.figures import interval, share
-from vsearch.cli.options import shared
+from vsearch.cli.options import FiniteRange, shared
 from vsearch.cli.render import plural, print_json, printable, table
+from vsearch.files import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,14 +47,14 @@ FOLDER = Path("training", "classifiers")  # inside the library
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Rows a step.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=1e-4,
     show_default=True,
     help="Of learning.",
 )
 @click.option(
     "--smoothing",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.0,
     show_default=True,
     help="Of labels.",
@@ -119,7 +120,8 @@ def classifier(
         folder = out if out is not None else library.path / FOLDER / file.stem
         done = _learn(library, file, plan, folder, pretrained)
     figures = _plain(done, plan, folder)
-    (folder / "figures.json").write_text(json.dumps(figures, indent=2))
+    with replaced(folder / "figures.json") as written:
+        written.write(json.dumps(figures, indent=2).encode())
     _draw(done, folder)
     if as_json:
         print_json(figures)
@@ -158,7 +160,8 @@ def _draw(done: Training, folder: Path) -> None:
     from vsearch.cli.confusion import picture  # deferred: brings Pillow
 
     judged = done.test or done.validation
-    picture(done.labels, judged.confusion).save(folder / "confusion.png")
+    with replaced(folder / "confusion.png") as written:
+        picture(done.labels, judged.confusion).save(written, "PNG")
 
 
 def _show(done: Training, plan: Plan) -> None:

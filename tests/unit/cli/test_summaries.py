@@ -73,7 +73,9 @@ def test_a_page_shows_each_excerpt_and_links_to_it(vsearch: Vsearch, film: Path)
     vsearch("index", film)
     words = ("summarize", film, "--length", "10s", "--query", "<i>red", "-o", "board.html")
     vsearch(*words)
+    (film.parent / "before.html").hardlink_to("board.html")
     vsearch(*words)  # a page of ours may be replaced
+    assert not (film.parent / "before.html").samefile("board.html"), "another file took its place"
     page = (film.parent / "board.html").read_text("utf-8")
     count = len(json.loads(vsearch(*words[:-2], "--json").stdout)["excerpts"])
     assert page.count("data:image/jpeg;base64,") == page.count("<li ") == count

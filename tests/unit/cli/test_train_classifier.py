@@ -49,8 +49,13 @@ def test_it_is_trained_judged_drawn_and_of_use(vsearch: Vsearch, place: Path) ->
     assert told["labels"] == sorted(CIRCLES)
     assert told["test"]["top1"]["value"] == 1
     assert sum(map(sum, told["test"]["confusion"])) == told["rows"]["test"]
+    for name in ("figures.json", "confusion.png"):
+        (place / name).hardlink_to(folder / name)
     again = json.loads(vsearch(*words, "--patience", "0", "--device", "cpu", "--json").stdout)
     assert again["digest"] == told["digest"], "a run that is done is not run again"
+    for name in ("figures.json", "confusion.png"):
+        assert not (place / name).samefile(folder / name), "another file took its place"
+        (place / name).unlink()
     shown = vsearch("classify", "--all", "--checkpoint", folder / "classifier.npz")
     assert "stored by “classifier labels”" in shown.stderr
     assert "red" in vsearch("tags").stdout
@@ -63,6 +68,8 @@ def test_it_is_trained_judged_drawn_and_of_use(vsearch: Vsearch, place: Path) ->
         (["train", "classifier"], 2, "FILE"),
         (["train", "classifier", "nowhere.csv"], 1, "nowhere.csv"),
         (["train", "classifier", "labels.csv", "--epochs", "0"], 2, "epochs"),
+        (["train", "classifier", "labels.csv", "--rate", "nan"], 2, "nan"),
+        (["train", "classifier", "labels.csv", "--smoothing", "nan"], 2, "nan"),
         (["train", "classifier", "labels.csv", "--from", "0.mp4"], 1, "0.mp4"),
         (["classify", "--all", "--checkpoint", "labels.csv"], 1, "labels.csv is damaged"),
         (["classify", "--all", "--checkpoint", "x", "--labels", "y"], 2, "--checkpoint"),
