@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.analysis.labels import Label
 from vsearch.errors import DamagedLibraryError, SpaceMismatchError
 from vsearch.temporal.forward import Forward
 from vsearch.temporal.weights import Weights
@@ -31,9 +32,7 @@ class Trained:
         about = weights.about
         names, name, sharp = (about.get(each) for each in ("labels", "name", "temperature"))
         if not (
-            isinstance(names, list)
-            and len(set(map(str, names))) == weights.config.num_classes
-            and all(isinstance(each, str) and each.isprintable() and each for each in names)
+            _are_labels(names, weights.config.num_classes)
             and isinstance(name, str)
             and isinstance(sharp, float)
             and 0 < sharp < math.inf
@@ -45,7 +44,7 @@ class Trained:
                 f"{space.name}: use the model it was trained with (`vsearch model use`), or train "
                 "a classifier anew"
             )
-        self.names = tuple(names)
+        self.names: tuple[str, ...] = tuple(names or ())
         self.source, self.model = f"classifier {name}", space.name
         self._forward, self._store, self._space = Forward(weights), store, space
         self._temperature = sharp
@@ -63,6 +62,17 @@ class Trained:
             np.stack([self._forward.logits(clip.matrix, clip.times) for clip in clips]),
             self._temperature,
         )
+
+
+def _are_labels(names: object, count: int) -> bool:
+    """Whether these are the labels of so many outcomes, each another one."""
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        return False
+    try:
+        folded = {Label(each).name.casefold() for each in names}
+    except ValueError:
+        return False
+    return 0 < len(folded) == len(names) == count
 
 
 def thinned(features: Features, longest: int = LONGEST) -> Features:

@@ -96,7 +96,7 @@ def _span(where: str, start: Any, end: Any) -> Span | None:
         return None
     try:
         span = Span(float(start), float(end))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{where}: start and end must be seconds, both or none") from error
     if not math.isfinite(span.duration) or span.duration <= 0:
         raise DatasetError(f"{where}: end must be after start")

@@ -6,10 +6,11 @@ is decoded, and nothing in the library is changed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.evaluation.classes import Judgement
+    from vsearch.evaluation.metrics import Measure
     from vsearch.library import Library
-    from vsearch.temporal.training import Progress
+    from vsearch.temporal.classifying import Lesson
+    from vsearch.temporal.training import Progress, Recipe
     from vsearch.temporal.weights import Weights
     from vsearch.training.labelled import Given, Labelled, Part, Row
     from vsearch.types import Ids, Matrix, Vector, Video
@@ -60,6 +63,8 @@ class Plan:
             raise SettingsError(f"no preset {self.preset!r}; known: {', '.join(PRESETS)}")
         if min(self.epochs, self.batch, self.longest) < 1 or not 0 <= self.smoothing < 1:
             raise SettingsError(f"epochs, batch or smoothing make no sense: {self}")
+        if not 0 < self.rate < math.inf:
+            raise SettingsError(f"the rate must be a number above 0, not {self.rate}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,16 +94,15 @@ def train_classifier(
 ) -> Training:
     """Learn, from the checkpoint in `out` on if there is one, and save `out`/classifier.npz.
 
-    Without `out` nothing is saved. `report` is told after every step, and how many
-    there are. Raises DatasetError for too
-    few rows, DamagedLibraryError for a checkpoint of another run, SpaceMismatchError for weights
-    that do not fit, and MissingExtraError.
+    Without `out` nothing is saved. `report` is told after every step, and how many there are.
+    Raises DatasetError for too few rows, DamagedLibraryError for a checkpoint of another run,
+    SpaceMismatchError for weights that do not fit, and MissingExtraError.
     """
     plan = plan or Plan()
     try:
         from vsearch.encoders.device import Device  # deferred: bring torch
         from vsearch.temporal import classifying
-        from vsearch.temporal.training import Recipe, train
+        from vsearch.temporal.training import train
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"training needs the package {error.name!r}, which is not installed: "
@@ -106,48 +110,18 @@ def train_classifier(
         ) from error
     began = time.monotonic()
     material = Material(library, name, given, plan)
-    device, labels = Device.choose(plan.device).kind, material.labelled.labels
-    config = replace(PRESETS[plan.preset], features=material.dim, num_classes=len(labels))
-    lesson = classifying.Lesson(
-        classifying.begun(config, plan.seed, pretrained),
-        material.batch,
-        lambda: material.batches("val"),
-        weights=material.weights,
-        smoothing=plan.smoothing,
-        digest=repr([material.digest, pretrained and pretrained.digest]),
-    )
-    epochs = -(-SELDOM // material.per_epoch)  # from one validation to the next
-    recipe = Recipe(
-        steps=plan.epochs * material.per_epoch,
-        rate=plan.rate,
-        seed=plan.seed,
-        every=epochs * material.per_epoch,
-        patience=-(-plan.patience // epochs),
-        device=device,
-        half=device == "cuda",
-    )
+    recipe = _recipe(plan, material.per_epoch, Device.choose(plan.device).kind)
+    lesson = _lesson(material, plan, pretrained)
     done = train(lesson, recipe, out, lambda now: report(now, recipe.steps))
-    weights = classifying.told(lesson.network, {})
+    weights = classifying.told(lesson.network, {})  # what is judged is what is saved
     logits, right = classifying.judged(lesson.network, material.batches("val"))
-    temperature = fitted(logits, right)
-    validation = judge(softened(logits, temperature), right, labels)
-    test = None
+    temperature, labels = fitted(logits, right), material.labelled.labels
+    validation, test = judge(softened(logits, temperature), right, labels), None
     if material.labelled.of("test"):
         logits, right = classifying.judged(lesson.network, material.batches("test"))
         test = judge(softened(logits, temperature), right, labels)
     top1 = (test or validation).top1
-    weights = replace(
-        weights,
-        about={
-            "space": material.space,
-            "name": name,
-            "labels": list(labels),
-            "temperature": temperature,
-            **{key: value for key, value in asdict(plan).items() if key != "device"},
-            "rows": material.counts,
-            "top1": [top1.value, top1.low, top1.high],
-        },
-    )
+    weights = replace(weights, about=material.told(name, temperature, top1))
     if out is not None:
         weights.save(out / FILE)
     return Training(
@@ -160,6 +134,38 @@ def train_classifier(
         done.best_step // material.per_epoch,
         material.labelled.left_out,
         time.monotonic() - began,
+    )
+
+
+def _recipe(plan: Plan, per_epoch: int, device: str) -> Recipe:
+    """The plan in steps, of which an epoch has so many."""
+    from vsearch.temporal.training import Recipe  # deferred: brings torch
+
+    epochs = -(-SELDOM // per_epoch)  # from one validation to the next
+    return Recipe(
+        steps=plan.epochs * per_epoch,
+        rate=plan.rate,
+        seed=plan.seed,
+        every=epochs * per_epoch,
+        patience=-(-plan.patience // epochs),
+        device=device,
+        half=device == "cuda",
+    )
+
+
+def _lesson(material: Material, plan: Plan, pretrained: Weights | None) -> Lesson:
+    """What is learnt, by a network as it begins."""
+    from vsearch.temporal.classifying import Lesson, begun  # deferred: brings torch
+
+    classes = len(material.labelled.labels)
+    config = replace(PRESETS[plan.preset], features=material.dim, num_classes=classes)
+    return Lesson(
+        begun(config, plan.seed, pretrained),
+        material.batch,
+        lambda: material.batches("val"),
+        weights=material.weights,
+        smoothing=plan.smoothing,
+        digest=repr([material.digest, pretrained and pretrained.digest]),
     )
 
 
@@ -189,6 +195,18 @@ class Material:
         """Names the data and what is learnt from it."""
         told = {key: value for key, value in asdict(self._plan).items() if key != "device"}
         return repr([told, self.space, self.labelled.digest])
+
+    def told(self, name: str, temperature: float, top1: Measure) -> dict[str, Any]:
+        """What a file says of the weights that were learnt from it, as JSON."""
+        return {
+            "space": self.space,
+            "name": name,
+            "labels": list(self.labelled.labels),
+            "temperature": temperature,
+            **{key: value for key, value in asdict(self._plan).items() if key != "device"},
+            "rows": self.counts,
+            "top1": [top1.value, top1.low, top1.high],
+        }
 
     @property
     def counts(self) -> dict[Part, int]:

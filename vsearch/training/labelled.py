@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -86,7 +86,7 @@ def join(name: str, given: Sequence[Given], library: Library, seed: int = 0) -> 
     known = {video.path: video for video in library.videos()}
     missing = sorted({str(one.path) for one in given} - {str(path) for path in known})
     left_out = [f"{path}: is not in the library; index it" for path in missing]
-    there = [one for one in given if one.path in known]
+    there = _begun([one for one in _spelled(given) if one.path in known], known, left_out)
     groups = _groups([(known[one.path].fingerprint, one.group) for one in there])
     there, groups = _common(there, groups, left_out)
     labels = tuple(sorted({one.label for one in there}))
@@ -119,7 +119,7 @@ def _given(path: Path, number: int, row: Any) -> Given:
         end = float(row["end"]) if row.get("end") not in (None, "") else None
         if not 0 <= start < (math.inf if end is None else end) or not math.isfinite(end or 0):
             raise ValueError("end must be after start, both in seconds")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{where}: {error}") from error
     file = Path(os.path.abspath(path.parent / name))  # noqa: PTH100 - as indexing does
     group = row.get("group")
@@ -143,6 +143,23 @@ def _groups(pairs: Sequence[tuple[str, str | None]]) -> Ids:
     roots = [root(f"video {content}") for content, _ in pairs]
     numbers = {name: number for number, name in enumerate(sorted(set(roots)))}
     return np.array([numbers[name] for name in roots], np.int64)
+
+
+def _spelled(given: Iterable[Given]) -> list[Given]:
+    """Labels that differ in case only are one, as the first row spells it."""
+    first: dict[str, str] = {}
+    return [replace(one, label=first.setdefault(one.label.casefold(), one.label)) for one in given]
+
+
+def _begun(given: Iterable[Given], known: dict[Path, Video], left_out: list[str]) -> list[Given]:
+    """Those rows that begin before their video ends; the others are told."""
+    kept = []
+    for one in given:
+        if one.start < (ends := known[one.path].duration):
+            kept.append(one)
+        else:
+            left_out.append(f"{one.path}: ends after {ends:.1f} s, before {one.start:g} s")
+    return kept
 
 
 def _common(given: Sequence[Given], groups: Ids, left_out: list[str]) -> tuple[list[Given], Ids]:
@@ -196,8 +213,6 @@ def _split(labels: Ids, groups: Ids, seed: int) -> list[Part]:
 
 def _span(one: Given, video: Video) -> Span:
     end = video.duration if one.end is None else one.end
-    if one.start >= video.duration:
-        raise DatasetError(f"{one.path}: ends after {video.duration:.1f} s, before {one.start:g} s")
     return Span(one.start, max(end, one.start))
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from test_start_up import loaded, run
 
+from moving import library
 from vsearch import Library, Query, Span, Term
 from vsearch.catalog.repository import Catalog
+from vsearch.cli.classify import Told, _show, _stream
 from vsearch.errors import LibraryError, QueryError, SettingsError
+from vsearch.types import Classified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +53,25 @@ def test_videos_are_judged_and_their_tags_kept(vsearch: Vsearch, labels: Path) -
     assert [tag["label"] for tag in parts if tag["start"] is not None] == ["red", "blue"]
     assert all(0.5 <= tag["probability"] <= 1 for tag in parts)
     assert {tag["by"] for tag in parts} == {"zero-shot colours"}
+
+
+@pytest.mark.parametrize("printed", [_show, _stream])
+def test_what_was_printed_of_a_video_is_let_go(
+    tmp_path: Path, printed: Callable[[Iterator[Classified], int], Told]
+) -> None:
+    matrices: list[weakref.ref[Any]] = []
+    with library(tmp_path, count=8) as made:
+        videos = made.videos()
+
+    def judged() -> Iterator[Classified]:
+        for video in videos:
+            matrix = np.full((1, 2), 0.5, np.float32)
+            matrices.append(weakref.ref(matrix))
+            yield Classified(video, ("a", "b"), matrix[0].copy(), (), matrix[:0], ())
+            del matrix
+            assert sum(each() is not None for each in matrices) < 3
+
+    assert printed(judged(), len(videos)).videos == len(matrices) == 8
 
 
 def test_json_tells_every_probability(vsearch: Vsearch, labels: Path) -> None:

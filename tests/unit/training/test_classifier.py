@@ -166,6 +166,11 @@ def test_a_file_that_is_no_classifier_is_told(made: Library, tmp_path: Path) -> 
         {"temperature": 0.0},
         {"temperature": "hot"},
         {"name": 7},
+        {"labels": []},
+        {"labels": "abcd"},
+        {"labels": ["a", "b", "c", "d", "d"]},
+        {"labels": ["a", "b", "c", 4]},
+        {"labels": ["a", "b", "c", "None of these"]},
     ],
 )
 def test_a_forged_classifier_is_damage(
@@ -233,7 +238,8 @@ def test_without_torch_it_says_what_to_install(
 
 
 def test_what_makes_no_sense_is_told(made: Library, tmp_path: Path) -> None:
-    for wrong in ({"preset": "huge"}, {"epochs": 0}, {"smoothing": 1.0}):
+    nan, inf = {"rate": float("nan")}, {"rate": float("inf")}
+    for wrong in ({"preset": "huge"}, {"epochs": 0}, {"smoothing": 1.0}, nan, inf):
         with pytest.raises(SettingsError):
             replace(SMALL, **wrong)
     with pytest.raises(DatasetError, match="too few to tell apart"):

@@ -42,6 +42,13 @@ def test_json_lines_do_as_well(tmp_path: Path) -> None:
     assert read(file) == [Given(tmp_path / "a.mp4", "dog", 0.0, None, "7", "val")]
 
 
+def test_an_integer_that_is_too_large_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_text(json.dumps({"path": "a.mp4", "label": "dog", "end": 10**400}))
+    with pytest.raises(DatasetError, match="jsonl:1"):
+        read(file)
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [
@@ -134,5 +141,17 @@ def test_a_part_of_a_video_ends_with_it(made: Library, tmp_path: Path) -> None:
     found = join("rows", [*rows, late], made)
     assert found.rows[0].span == Span(0, 10)
     assert found.rows[-1].span.start == 4
-    with pytest.raises(DatasetError, match="ends after 10"):
-        join("rows", [*rows, Given(tmp_path / "0.mp4", "dog", 50.0, None, None, None)], made)
+    after = Given(tmp_path / "0.mp4", "dog", 50.0, None, None, None)
+    less = join("rows", [*rows, late, after], made)
+    assert less.rows == found.rows, "what begins after the end is left out, and the rest is not"
+    [told] = less.left_out
+    assert "0.mp4: ends after 10.0 s, before 50 s" in told
+
+
+def test_labels_that_differ_in_case_are_one_as_it_is_spelled_first(
+    made: Library, tmp_path: Path
+) -> None:
+    rows = [*given(tmp_path, "Dog", 0), *given(tmp_path, "dog", *range(1, 4))]
+    found = join("rows", [*rows, *given(tmp_path, "cat", *range(4, 8))], made)
+    assert found.labels == ("Dog", "cat")
+    assert Counter(row.label for row in found.rows) == {0: 4, 1: 4}
