@@ -179,6 +179,8 @@ def run_duplicates(folder: Path, count: int, work: Path) -> None:
     print(f"  precision {right.total() / max(1, len(found)):.1%}  in {took:.0f} s")
     for pair in sorted(map(sorted, found - set(truth))):
         print("also:", *pair)
+    for pair in sorted(map(sorted, set(truth) - found)):
+        print("missed:", *pair)
 
 
 def main() -> None:
