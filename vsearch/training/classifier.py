@@ -95,8 +95,9 @@ def train_classifier(
     """Learn, from the checkpoint in `out` on if there is one, and save `out`/classifier.npz.
 
     Without `out` nothing is saved. `report` is told after every step, and how many there are.
-    Raises DatasetError for too few rows, DamagedLibraryError for a checkpoint of another run,
-    SpaceMismatchError for weights that do not fit, and MissingExtraError.
+    A checkpoint of another run is kept as `.old`. Raises DatasetError for too few rows,
+    DamagedLibraryError for a damaged checkpoint, SpaceMismatchError for weights that do not fit,
+    and MissingExtraError.
     """
     plan = plan or Plan()
     try:

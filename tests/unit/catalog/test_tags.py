@@ -102,6 +102,18 @@ def test_tags_are_removed_by_label_source_and_video(catalog: Catalog) -> None:
     assert catalog.tags() == tags[:1]
 
 
+@pytest.mark.parametrize("span", [None, Span(0, 2), Span(2, 3), Span(3, 3), Span(4, 9), Span(5, 6)])
+def test_those_tags_of_a_span_are_removed_that_touch_it(
+    catalog: Catalog, span: Span | None
+) -> None:
+    video, _ = index(catalog, "/a.mp4")
+    one, asked = tag(video.id, "dog", span), Span(2, 4)
+    with catalog.begin() as change:
+        change.add_tags([one])
+        assert change.remove_tags([video.id], span=asked) == one.touches(asked)
+    assert one.touches(asked) is (span in (None, Span(2, 3), Span(3, 3)))
+
+
 @pytest.mark.parametrize("edit", ["probability = 'much'", "made_at = 'yesterday'", "label = ''"])
 def test_a_tag_that_makes_no_sense_is_damage(catalog: Catalog, tmp_path: Path, edit: str) -> None:
     video, _ = index(catalog, "/a.mp4")

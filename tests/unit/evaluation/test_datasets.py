@@ -54,6 +54,7 @@ def test_json_lines_and_csv_say_the_same(tmp_path: Path) -> None:
         ('{"path": "clips/a.mp4", "caption": "x", "start": 3}', "both or none"),
         ('{"path": "clips/a.mp4", "caption": "x", "start": 3, "end": 3}', "after start"),
         ('{"path": "clips/a.mp4", "caption": "x", "start": NaN, "end": 3}', "both or none"),
+        (f'{{"path": "clips/a.mp4", "caption": "x", "start": 0, "end": 1{400 * "0"}}}', "both"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, told: str) -> None:
