@@ -215,11 +215,16 @@ class Library:
         from vsearch.ingest import pool_again  # deferred: a query needs no decoder
 
         with self._writing():
-            space = self._catalog.space()
+            space, there = self._catalog.space(), own(self.path)
             path = None if weights is None else install(self.path, space, weights)
             chosen = made(f"transformer:{path}") if path else shipped(space)
             self._current.forget()
-            pool_again(self._catalog, self._features, chosen)
+            try:
+                pool_again(self._catalog, self._features, chosen)
+            except BaseException:
+                if path is not None and path not in there:
+                    path.unlink()
+                raise
             config.change(self.path, {"pooler": AUTO})
             self._model.rename(pooler=AUTO)
             keep(self.path, path)
