@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-FIELDS = ("path", "caption", "start", "end", "group")
-
 
 @dataclass(frozen=True, slots=True)
 class Item:

@@ -137,10 +137,13 @@ def case_of(library: Library, dataset: Dataset) -> Case:
 
 def junk_pictures(encoder: Encoder) -> Matrix:
     """Pictures of nothing that no pooler has seen, float32 (140, D)."""
-    pictures = drawn(PICTURES, UNSEEN)
-    return np.concatenate(
-        [encoder.encode_images(pictures[i : i + 8]) for i in range(0, PICTURES, 8)]
-    )
+    return encoded_junk(encoder, PICTURES, UNSEEN)
+
+
+def encoded_junk(encoder: Encoder, count: int, seed: int) -> Matrix:
+    """Drawn pictures of nothing, float32 (count, D)."""
+    pictures = drawn(count, seed)
+    return np.concatenate([encoder.encode_images(pictures[i : i + 8]) for i in range(0, count, 8)])
 
 
 def evenly(clip: Clip) -> Clip:

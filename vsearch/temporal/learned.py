@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -56,11 +56,6 @@ class TransformerPooler:
     def fits(self, space: Space) -> bool:
         """Whether it was trained for a space."""
         return (self.space, self.dim) == (space.name, space.dim)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What it was trained on, and how well it did."""
-        return dict(self.weights.about)
 
     def pool(self, frames: Matrix, times: Times) -> Vector:
         """float32 (T, D) and float64 (T,) seconds, T >= 1 -> float32 (D,) of unit length.

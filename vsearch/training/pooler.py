@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DatasetError, MissingExtraError
-from vsearch.evaluation.gate import Case, Gate, evenly, gate, hopeless, junk_pictures
-from vsearch.media.junk import drawn
+from vsearch.evaluation.gate import (
+    Case,
+    Gate,
+    encoded_junk,
+    evenly,
+    gate,
+    hopeless,
+    junk_pictures,
+)
 from vsearch.pooler import AUTO, pooler_for
 from vsearch.search.querybank import Querybank
 from vsearch.temporal.learned import TransformerPooler
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.protocols import Encoder, Pooler
     from vsearch.temporal.mixing import Random
-    from vsearch.types import Features, Matrix, Span, Vector, Video
+    from vsearch.types import Features, Span, Vector, Video
 
 JUNK = 140  # pictures drawn to learn from
 LONGEST = 48  # frames of a clip
@@ -62,9 +69,7 @@ class LibraryClips:
         self, library: Library, encoder: Encoder, dataset: Dataset | None, seed: int
     ) -> None:
         self.sequences = Sequences(library, longest=LONGEST, least=2, seed=seed)
-        pictures = drawn(JUNK, seed)
-        parts = [encoder.encode_images(pictures[i : i + 8]) for i in range(0, JUNK, 8)]
-        self.junk: Matrix = np.concatenate(parts)
+        self.junk = encoded_junk(encoder, JUNK, seed)
         self._said = self._described(encoder, dataset, self.sequences.train)
         self._held_said = self._described(encoder, dataset, self.sequences.held)[:MOST]
 
