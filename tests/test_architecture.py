@@ -13,12 +13,13 @@ LADDER = [
     {"training"},
     {"evaluation"},
     {"library"},
-    {"abridging", "asking", "labelling", "reembed", "doctor"},
-    {"ingest", "search", "analysis", "model", "pooler"},
+    {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
+    | {"transcripts", "doctor"},
+    {"ingest", "search", "analysis", "export", "model", "pooler"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},
     {"protocols"},
-    {"arrays"},
+    {"arrays", "results"},
     {"config", "types", "files"},
     {"errors"},  # below config, which says with a SettingsError what is wrong with a setting
 ]

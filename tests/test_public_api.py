@@ -17,8 +17,9 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(vsearch.__all__) == [
-        "Info", "Ingested", "Library", "Moment", "Outcome", "Progress", "Query", "Space", "Span",
-        "Term", "VSearchError", "Video", "Why", "__version__",
+        "Cue", "Filters", "Info", "Ingested", "Library", "Moment", "Outcome", "Progress", "Query",
+        "Quote", "Shares", "Space", "Span", "Step", "Term", "VSearchError", "Video", "Why",
+        "__version__",
     ]  # fmt: skip
 
 

@@ -8,20 +8,27 @@ if TYPE_CHECKING:
     from vsearch.errors import VSearchError
     from vsearch.library import Library
     from vsearch.types import (
+        Cue,
+        Filters,
         Info,
         Ingested,
         Moment,
         Outcome,
         Progress,
         Query,
+        Quote,
+        Shares,
         Space,
         Span,
+        Step,
         Term,
         Video,
         Why,
     )
 
 __all__ = [
+    "Cue",
+    "Filters",
     "Info",
     "Ingested",
     "Library",
@@ -29,8 +36,11 @@ __all__ = [
     "Outcome",
     "Progress",
     "Query",
+    "Quote",
+    "Shares",
     "Space",
     "Span",
+    "Step",
     "Term",
     "VSearchError",
     "Video",

@@ -189,11 +189,11 @@ class Asking:
     def _among(self, query: Query) -> Ids | None:
         """The segments that the filters of a query leave; None where there are none."""
         left: Ids | None = None
-        if query.videos:
-            videos = named(self._catalog, list(query.videos))
+        if query.filters.videos:
+            videos = named(self._catalog, list(query.filters.videos))
             left = self._catalog.segment_ids([video.id for video in videos])
-        known = self._catalog.labels() if query.tags else []
-        for tag in query.tags:
+        known = self._catalog.labels() if query.filters.tags else []
+        for tag in query.filters.tags:
             left = self._catalog.tagged(meant(tag, known), left)
         return left
 

@@ -189,7 +189,40 @@ class KnownSpace:
     size: int = 0  # bytes on disk
 
 
-TermKind: TypeAlias = Literal["text", "image", "clip"]
+CueSource: TypeAlias = Literal["subtitles", "speech", "screen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that is spoken, and when."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is said or shown at one time: one line, without markup."""
+
+    span: Span
+    text: str
+    source: CueSource = "subtitles"
+    words: tuple[Word, ...] = ()  # of speech, where their times are known
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """That the words of one source were brought into the library for a video, and from what."""
+
+    video_id: int
+    source: CueSource
+    origin: str  # the model, the name of the subtitle file, or `stream 2`
+    language: str | None  # ISO 639, as it was detected or named
+    cues: int
+    made_at: datetime  # UTC
+
+
+TermKind: TypeAlias = Literal["text", "image", "clip", "said", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +231,9 @@ class Term:
 
     kind: TermKind
     value: str  # the words, or the path of a picture or a clip
-    weight: float = 1.0
+    weight: float = 1.0  # negative: what is not wanted
     span: Span | None = None  # of a clip
+    exact: bool = False  # words in quotes: in this order, where text found in a video is searched
 
     def __post_init__(self) -> None:
         if not self.value.strip():
@@ -209,12 +243,42 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What is asked to come after what was asked before."""
+
+    terms: tuple[Term, ...]
+    within: float | None = None  # seconds between the end of that and the start of this
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise ValueError("a step needs at least one term")
+        if self.within is not None and not 0 < self.within < math.inf:
+            raise ValueError(f"a step follows within some seconds, not {self.within}")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Of which videos, or parts of them, something is asked; what is empty says nothing."""
+
+    videos: tuple[str, ...] = ()  # paths, folders or globs, any of them
+    tags: tuple[str, ...] = ()  # labels, each of them
+    after: datetime | None = None  # recorded then or later, UTC
+    before: datetime | None = None
+    longer: float | None = None  # seconds that the video lasts at least
+    shorter: float | None = None
+    at: tuple[Span, ...] = ()  # parts of every video, in seconds, any of them
+    models: tuple[str, ...] = ()  # that made the features, any of them
+    has: tuple[str, ...] = ()  # speech, subtitles, screen, tags: each of them
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What is asked, and of which videos."""
 
     terms: tuple[Term, ...]
-    videos: tuple[str, ...] = ()  # globs on path or file name; none means all
-    tags: tuple[str, ...] = ()  # labels: only what has each of them
+    then: tuple[Step, ...] = ()  # one after the other
+    filters: Filters = Filters()
+    without: Filters = Filters()  # what any of these says is left out
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -225,6 +289,25 @@ class Query:
             term.value if term.kind == "text" else f"{term.kind}:{term.value}"
             for term in self.terms
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Words found in a video that answer a query."""
+
+    source: CueSource
+    span: Span
+    text: str  # as much of it as tells why
+    score: float  # in [0, 1]: how much of what was asked it says
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How much each kind of evidence brought to a score; together 1."""
+
+    seen: float
+    said: float
+    shown: float  # as text on the screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +327,10 @@ class Why:
     segments: int  # how many neighbouring segments were joined
     copy: bool = False  # the clip that was asked for is a copy of this moment
     heeded: tuple[Heeded, ...] = ()  # by a trained pooler in the best segment, most first
+    steps: tuple[Span, ...] = ()  # where each step of an A-then-B query is
+    quotes: tuple[Quote, ...] = ()  # words in the video that answer, best first
+    shares: Shares | None = None  # of pictures and words in the score; None where none had a say
+    alike: int = 0  # how many further results show nearly the same and were left out
 
 
 @dataclass(frozen=True, slots=True)

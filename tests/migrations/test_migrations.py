@@ -24,7 +24,7 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.models import Base
 from vsearch.catalog.repository import Catalog
 from vsearch.errors import LockedError
-from vsearch.types import Counts, KnownSpace, Space, Span, Tag
+from vsearch.types import Counts, Cue, KnownSpace, Space, Span, Tag, Word
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = sorted(file.stem.removeprefix("v") for file in Path(__file__).parent.glob("v*.sql"))
@@ -47,7 +47,8 @@ def test_the_models_are_what_the_migrations_make(tmp_path: Path) -> None:
     modelled = create_engine(f"sqlite:///{tmp_path / 'modelled.sqlite3'}", poolclass=NullPool)
     Base.metadata.create_all(modelled)
     with made.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        opts = {"compare_server_default": True, "include_name": _is_table_of_ours}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Base.metadata) == []
     for table in Base.metadata.tables:  # what Alembic does not compare
         one, other = inspect(made), inspect(modelled)
@@ -56,7 +57,12 @@ def test_the_models_are_what_the_migrations_make(tmp_path: Path) -> None:
         assert one.get_pk_constraint(table) == other.get_pk_constraint(table)
     for engine in (made, modelled):
         sql = _tables(Path(str(engine.url.database)))
-        assert all("AUTOINCREMENT" in sql[table] for table in ("videos", "segments"))
+        assert all("AUTOINCREMENT" in sql[table] for table in ("videos", "segments", "cues"))
+
+
+def _is_table_of_ours(name: str | None, kind: str, parents: object) -> bool:
+    """The full-text index is no table of a model."""
+    return kind != "table" or not str(name).startswith("cues_fts")
 
 
 def _tables(file: Path) -> dict[str, str]:
@@ -115,6 +121,50 @@ def test_a_library_of_one_model_learns_that_there_may_be_several(tmp_path: Path)
             addition.add_features(1, SPACE, "builtin:fast")
             addition.name_model(SPACE, "builtin")
         assert [video.model for video in catalog.videos()] == ["builtin:fast", None]
+
+
+def test_a_library_keeps_the_words_of_its_videos_and_their_index(tmp_path: Path) -> None:
+    """What v0004.sql holds beside what the ones before did."""
+    with Catalog.open(frozen("0004", tmp_path / "catalog.sqlite3")) as catalog:
+        spoken = (Word("thank", Span(2, 2.5)), Word("you", Span(2.5, 3.5)))
+        assert catalog.cues(1) == [
+            Cue(Span(0.5, 2), "Grüße aus Ærø"),
+            Cue(Span(2, 3.5), "thank you", "speech", spoken),
+        ]
+        told = [(one.video_id, one.source, one.origin, one.language, one.cues)
+                for one in catalog.transcripts()]  # fmt: skip
+        assert told == [
+            (1, "speech", "tiny.en", "en", 1),
+            (1, "subtitles", "beach.srt", "de", 1),
+            (2, "screen", "rapidocr", None, 1),
+        ]
+    assert _matching(tmp_path / "catalog.sqlite3", "gruße") == [1]
+
+
+@pytest.mark.parametrize("revision", RELEASED)
+def test_words_are_indexed_and_gone_with_their_video(revision: str, tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite3"
+    with Catalog.open(frozen(revision, file)) as catalog:
+        with catalog.begin() as change:
+            change.replace_cues(2, "speech", [Cue(Span(0, 1), "un café", "speech")], origin="base")
+        [cue] = [cue for cue in catalog.cues(2) if cue.source == "speech"]
+        assert cue == Cue(Span(0, 1), "un café", "speech")
+        assert len(_matching(file, "cafe")) == 1
+        with catalog.begin() as change:
+            change.replace_cues(2, "speech", [], origin="base")
+        assert _matching(file, "cafe") == []
+        assert [one.cues for one in catalog.transcripts([2]) if one.source == "speech"] == [0]
+        with catalog.begin() as change:
+            change.replace_cues(1, "subtitles", [Cue(Span(0, 1), "gone soon")], origin="a.srt")
+            change.remove_videos([1])
+        assert _matching(file, "gone") == []
+        assert catalog.check() == []
+
+
+def _matching(file: Path, word: str) -> list[int]:
+    with closing(sqlite3.connect(file)) as raw:
+        query = "SELECT rowid FROM cues_fts WHERE cues_fts MATCH ? ORDER BY rowid"
+        return [id_ for (id_,) in raw.execute(query, (word,))]
 
 
 def test_a_library_that_held_nothing_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -10,14 +10,17 @@ import numpy as np
 from sqlalchemy import delete, exists, func, insert, select, text, update
 
 from vsearch.catalog import tags as tagging
+from vsearch.catalog import words
 from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
 from vsearch.catalog.models import (
+    CueRow,
     FeaturesRow,
     LibraryRow,
     SegmentRow,
     SpaceRow,
     TagRow,
+    TranscriptRow,
     VectorRow,
     VideoRow,
 )
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
 
-    from vsearch.types import Ids, Matrix, Space, Span, Tag
+    from vsearch.types import Cue, CueSource, Ids, Matrix, Space, Span, Tag
 
 _LAST_SEGMENT = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
@@ -175,6 +178,33 @@ class Change:
             query = query if span is None else query.where(_touching(span))
             removed += self._run(query).rowcount
         return removed
+
+    def replace_cues(
+        self,
+        video_id: int,
+        source: CueSource,
+        cues: Iterable[Cue],
+        *,
+        origin: str,
+        language: str | None = None,
+    ) -> None:
+        """The words of a source in a video from now on; that there are none is noted, too.
+
+        `origin` is the model, or the subtitle file or stream.
+        """
+        those = (CueRow.video_id == int(video_id)) & (CueRow.source == source)
+        self._run(delete(CueRow).where(those))
+        noted = (TranscriptRow.video_id == int(video_id)) & (TranscriptRow.source == source)
+        self._run(delete(TranscriptRow).where(noted))
+        self._run_many(words.INSERT, words.rows(video_id, cues))
+        values = {
+            "video_id": int(video_id),
+            "source": source,
+            "origin": storable(origin),
+            "language": None if language is None else storable(language),
+            "made_at": datetime.now(UTC).replace(tzinfo=None),
+        }
+        self._run(insert(TranscriptRow).values(values))
 
     def set_space(self, space: Space, pooler: str | None, model: str | None = None) -> None:
         """Say what vectors are made with; SpaceMismatchError if there are some of another space.

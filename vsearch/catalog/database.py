@@ -14,7 +14,7 @@ from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0003"  # the newest migration; opening a catalogue at it needs no Alembic, which is slow
+HEAD = "0004"  # the newest migration; opening a catalogue at it needs no Alembic, which is slow
 
 _MAGIC = b"SQLite format 3\0"
 _SHORTEST = 512  # bytes of a page, and so of a database

@@ -69,6 +69,7 @@ class VideoRow(Base):
     note: Mapped[str | None] = mapped_column(Text)
     sampled_at: Mapped[float]  # frames a second
     indexed_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+    recorded_at: Mapped[datetime | None] = mapped_column(DateTime)  # UTC, as the file itself says
 
 
 class FeaturesRow(Base):
@@ -127,4 +128,73 @@ class TagRow(Base):
     probability: Mapped[float]
     source: Mapped[str] = mapped_column(Text)  # who said so; by it tags are replaced
     model: Mapped[str | None] = mapped_column(Text)  # the space it saw them in
+    made_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class CueRow(Base):
+    """Words that were found in a video, and when; `cues_fts` is their index, kept by triggers."""
+
+    __tablename__ = "cues"
+    __table_args__ = (
+        CheckConstraint('"end" >= start', name="span"),
+        CheckConstraint("source IN ('subtitles', 'speech', 'screen')", name="source"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    source: Mapped[str] = mapped_column(Text)
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+    text: Mapped[str] = mapped_column(Text)  # one line
+    words: Mapped[str | None] = mapped_column(Text)  # JSON: [[start, end, word], …] of speech
+
+
+class TranscriptRow(Base):
+    """That the words of a source were looked for in a video, found or not."""
+
+    __tablename__ = "transcripts"
+
+    video_id: Mapped[int] = mapped_column(
+        ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True
+    )
+    source: Mapped[str] = mapped_column(Text, primary_key=True)  # as of cues
+    origin: Mapped[str] = mapped_column(Text)  # the model, the subtitle file or stream
+    language: Mapped[str | None] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class CueVectorRow(Base):
+    """What a cue means, by the words of the model of a space."""
+
+    __tablename__ = "cue_vectors"
+
+    cue_id: Mapped[int] = mapped_column(ForeignKey("cues.id", ondelete="CASCADE"), primary_key=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)  # float16 (D,) little-endian, unit length
+
+
+class SearchRow(Base):
+    """A query that was saved under a name."""
+
+    __tablename__ = "searches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    query: Mapped[str] = mapped_column(Text)  # as it is typed
+    made_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class MarkRow(Base):
+    """That a moment was said to be what a query asks for, or not to be."""
+
+    __tablename__ = "marks"
+    __table_args__ = (CheckConstraint('"end" >= start', name="span"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    query: Mapped[str] = mapped_column(Text, index=True)  # as it is typed
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+    up: Mapped[bool]
     made_at: Mapped[datetime] = mapped_column(DateTime)  # UTC

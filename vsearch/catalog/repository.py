@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from vsearch.catalog import tags as tagging
+from vsearch.catalog import words
 from vsearch.catalog.blobs import unpack
 from vsearch.catalog.database import open_engine
 from vsearch.catalog.failures import explained, sensible
@@ -33,7 +34,18 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from vsearch.catalog.change import Change
-    from vsearch.types import Counts, Ids, KnownSpace, Matrix, Segment, Space, Tag, Video
+    from vsearch.types import (
+        Counts,
+        Cue,
+        Ids,
+        KnownSpace,
+        Matrix,
+        Segment,
+        Space,
+        Tag,
+        Transcript,
+        Video,
+    )
 
 Noun = TypeVar("Noun")
 
@@ -242,6 +254,17 @@ class Catalog:
         rows = self._rows(tagging.SEGMENTS, json.dumps(list(labels)))
         found = np.array([row[0] for row in rows], np.int64)
         return found if among is None else np.intersect1d(found, among)
+
+    def cues(self, video_id: int) -> list[Cue]:
+        """The words found in a video, in the order of time."""
+        return self._read(words.read_cue, words.OF_VIDEO, int(video_id))
+
+    def transcripts(self, video_ids: Iterable[int] | None = None) -> list[Transcript]:
+        """In which videos words were looked for, all or of some, and by what."""
+        if video_ids is None:
+            return self._read(words.read_transcript, words.TRANSCRIPTS + words.IN_ORDER)
+        query = f"{words.TRANSCRIPTS} WHERE video_id {_AMONG} {words.IN_ORDER}"
+        return self._read(words.read_transcript, query, _listed(video_ids))
 
     def is_empty(self) -> bool:
         """Whether there is no segment."""

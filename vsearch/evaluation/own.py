@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from vsearch.words.subtitles import Cue
+    from vsearch.types import Cue
 
 LEAST = 10  # queries
 PER_VIDEO = 40  # of subtitles, evenly over the video: one film is not to outweigh the rest

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
-from vsearch.types import Query, Span, Term
+from vsearch.types import Filters, Query, Span, Term
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +44,7 @@ def parse(
         raise QueryError("nothing to search for: give some words, --image FILE or --clip FILE")
     if len(terms) > MOST:
         raise QueryError(f"a query may have {MOST} parts, this one has {len(terms)}")
-    return Query(tuple(terms), tuple(videos), tuple(tags))
+    return Query(tuple(terms), filters=Filters(videos=tuple(videos), tags=tuple(tags)))
 
 
 def query_of(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsearch.errors import TooLargeError, UnreadableError
-from vsearch.types import Span
+from vsearch.types import Cue, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,14 +39,6 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """What is said or shown at one time: one line, without markup."""
-
-    span: Span
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

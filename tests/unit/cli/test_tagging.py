@@ -16,7 +16,7 @@ from vsearch import Library, Query, Span, Term
 from vsearch.catalog.repository import Catalog
 from vsearch.cli.classify import Told, _show, _stream
 from vsearch.errors import LibraryError, QueryError, SettingsError
-from vsearch.types import Classified
+from vsearch.types import Classified, Filters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -289,5 +289,5 @@ def test_tags_narrow_a_search_from_python(vsearch: Vsearch, labels: Path, tmp_pa
         assert moment.span.end <= 4.2
         with pytest.raises(QueryError):
             library.search(Query((Term("text", "blue"),)), tags=["mine"])
-        query = Query((Term("text", "blue"),), tags=("mine",))
+        query = Query((Term("text", "blue"),), filters=Filters(tags=("mine",)))
         assert [one.span for one in library.search(query)] == [moment.span]

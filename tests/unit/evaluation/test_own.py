@@ -6,8 +6,7 @@ import pytest
 
 from vsearch.errors import DatasetError
 from vsearch.evaluation.own import PER_VIDEO, Source, joined, own_set
-from vsearch.types import Span
-from vsearch.words.subtitles import Cue
+from vsearch.types import Cue, Span
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
-from vsearch.types import Span
+from vsearch.types import Cue, Span
 from vsearch.words import subtitles
-from vsearch.words.subtitles import CUES, LIMIT, LONGEST, Cue, Sidecar, beside, read
+from vsearch.words.subtitles import CUES, LIMIT, LONGEST, Sidecar, beside, read
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -1,0 +1,122 @@
+"""What the last search found, so that its results can be named: `like:#12`, `mark 3 up`.
+
+A file in the library's folder that may be lost: nothing depends on it but those names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vsearch.errors import QueryError
+from vsearch.files import replaced
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vsearch.types import Moment
+
+FILE = "last-search.json"
+LIMIT = 4 * 1024 * 1024  # bytes that are read
+MOST = 1_000  # results that can be named
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A moment that was found."""
+
+    path: str  # of the video
+    span: Span
+    score: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a query found, best first; results are counted from 1."""
+
+    query: str  # as it is typed
+    found: tuple[Result, ...]
+
+    def named(self, number: int) -> Result:
+        """The result with that number. Raises QueryError."""
+        if not 1 <= number <= len(self.found):
+            held = f"has {len(self.found)}" if self.found else "found nothing"
+            raise QueryError(f"#{number}: there is no such result, the last search {held}")
+        return self.found[number - 1]
+
+
+def keep(library: Path, query: str, found: Sequence[Moment]) -> None:
+    """Remember what was found; a library that cannot be written does not."""
+    results = [
+        {
+            "video": os.fsdecode(moment.video.path),
+            "start": moment.span.start,
+            "end": moment.span.end,
+            "score": moment.score,
+            "confidence": moment.confidence,
+        }
+        for moment in found[:MOST]
+    ]
+    try:
+        with replaced(library / FILE) as file:
+            file.write(json.dumps({"query": query, "results": results}).encode("ascii"))
+    except OSError:
+        return
+
+
+def last(library: Path) -> Results:
+    """What the last search found. Raises QueryError where nothing is known of it."""
+    path = library / FILE
+    if not path.is_file():
+        raise QueryError(f"no search was made in {library} yet, so there is no result to name")
+    return read(path)
+
+
+def read(path: Path) -> Results:
+    """What a search found, from a file as `search --json` prints it. Raises QueryError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LIMIT + 1)
+        if len(content) > LIMIT:
+            raise ValueError("too long")
+        return _results(json.loads(content))
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise QueryError(
+            f"{path}: holds no results of a search, as `vsearch search --json` prints them"
+        ) from error
+
+
+def numbers(text: str) -> list[int]:
+    """The results that `#3`, `3,5` or `#1-5,8` name, each once. Raises QueryError."""
+    found: dict[int, None] = {}
+    for part in text.removeprefix("#").split(","):
+        match = re.fullmatch(r"\s*#?([0-9]{1,4})(?:-#?([0-9]{1,4}))?\s*", part)
+        if match is None:
+            raise QueryError(f"{text!r} names no results: write #3, or #1-5,8")
+        first = int(match[1])
+        final = int(match[2] or first)
+        if not 1 <= first <= final <= MOST:
+            raise QueryError(f"{text!r}: results are counted from 1 to {MOST}")
+        found |= dict.fromkeys(range(first, final + 1))
+    return list(found)
+
+
+def _results(value: Any) -> Results:
+    found = [
+        Result(
+            str(each["video"]),
+            Span(float(each["start"]), float(each["end"])),
+            float(each["score"]),
+            None if each.get("confidence") is None else float(each["confidence"]),
+        )
+        for each in value["results"][:MOST]
+    ]
+    return Results(str(value["query"]), tuple(found))
