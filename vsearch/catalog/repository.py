@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Matrix,
         Segment,
         Space,
+        Span,
         Tag,
         Transcript,
         Video,
@@ -65,6 +66,13 @@ _WHOLE_VIDEOS = f"""
     WHERE video_id IN (SELECT video_id FROM segments WHERE id {_AMONG})
     ORDER BY video_id, start, "end", segments.id
 """  # noqa: S608
+_OVERLAPPING = """
+    SELECT place.key, segments.id FROM json_each(?) AS place
+    JOIN segments ON segments.video_id = place.value ->> 0
+        AND (start < place.value ->> 2 AND "end" > place.value ->> 1
+            OR start = place.value ->> 1)
+    ORDER BY place.key, segments.start, segments.id
+"""
 _OF_SPACE = "space_id = (SELECT id FROM spaces WHERE name = ?)"
 _IN_SPACE = f"FROM vectors WHERE {_OF_SPACE}"
 _COUNTS = """
@@ -196,6 +204,14 @@ class Catalog:
     def segments_of(self, video_id: int) -> list[Segment]:
         """The segments of a video, as they follow each other."""
         return self._read(read_segment, _SEGMENTS_OF, int(video_id))
+
+    def overlapping(self, places: Sequence[tuple[int, Span]]) -> list[Ids]:
+        """For each place, the id of a video and a span of it: the segments that it overlaps."""
+        listed = json.dumps([(int(id_), span.start, span.end) for id_, span in places])
+        found: list[list[int]] = [[] for _ in places]
+        for place, id_ in self._rows(_OVERLAPPING, listed):
+            found[place].append(id_)
+        return [np.array(ids, np.int64) for ids in found]
 
     def whole_videos(self, ids: Ids, space: Space) -> Iterator[tuple[list[Segment], Matrix]]:
         """The videos that hold any of these segments, each with all of its segments.
