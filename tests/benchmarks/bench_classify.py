@@ -21,11 +21,11 @@ import numpy as np
 
 from vsearch.analysis import classify
 from vsearch.analysis.labels import Label
-from vsearch.analysis.usual import USUAL
 from vsearch.encoders.build_builtin import picture_vectors, read_lines
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.shipped import FOLDER
 from vsearch.encoders.towers import unit
+from vsearch.encoders.usual import USUAL
 from vsearch.evaluation.classes import calibration_error
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.analysis.labels import NONE
-from vsearch.analysis.usual import USUAL
+from vsearch.encoders.usual import USUAL
 from vsearch.errors import NoTextError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from vsearch.analysis.classify import (
 )
 from vsearch.analysis.labels import NONE, Label
 from vsearch.analysis.tagging import likely
-from vsearch.analysis.usual import USUAL
+from vsearch.encoders.usual import USUAL
 from vsearch.errors import NoTextError
 from vsearch.types import Segment, Space, Span
 

@@ -1,4 +1,4 @@
-"""What videos usually show: the alternative to any label, for a model without a querybank."""
+"""What videos usually show: texts that stand for any, for a model without a querybank."""
 
 from __future__ import annotations
 
