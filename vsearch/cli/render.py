@@ -8,14 +8,17 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from vsearch.types import Heeded, Moment, Span
+    from vsearch.types import Heeded, Moment, Span, Why
+
+_VERBS = {"speech": "said", "subtitles": "said", "screen": "shown"}
 
 
 def clock(seconds: float) -> str:
@@ -75,10 +78,16 @@ def elided(text: str, columns: int) -> str:
     return f"…{text}"
 
 
-def table(rows: Sequence[Sequence[str]], right: str = "", shrink: int | None = None) -> None:
+def table(
+    rows: Sequence[Sequence[str]],
+    right: str = "",
+    shrink: int | None = None,
+    notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> None:
     """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right.
 
     On a terminal, column `shrink` is elided where the table would be wider than the window.
+    `notes` are lines below a row, by its place.
     """
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
@@ -98,6 +107,8 @@ def table(rows: Sequence[Sequence[str]], right: str = "", shrink: int | None = N
             cells.append(gap + cell if right[i : i + 1] == "r" else cell + gap)
         line = "  ".join(cells).rstrip()
         click.echo(click.style(line, dim=True) if number == 0 else line)
+        for note in notes.get(number, ()):
+            click.echo(click.style(f"{' ' * (widths[0] + 2)}{note}", dim=True))
 
 
 def moments(found: Sequence[Moment]) -> None:
@@ -113,7 +124,22 @@ def moments(found: Sequence[Moment]) -> None:
                 short(moment.video.path),
             )
         )
-    table(rows, right="r.rr", shrink=4)
+    notes = {rank: _notes(moment) for rank, moment in enumerate(found, 1)}
+    table(rows, right="r.rr", shrink=4, notes=notes)
+
+
+def _notes(moment: Moment) -> list[str]:
+    """What there is to say of a moment beside its place: its words, its steps, its like."""
+    why = moment.why
+    notes = [
+        f"{_VERBS[quote.source]} at {clock(quote.span.start)}: “{printable(quote.text)}”"
+        for quote in why.quotes[:1]
+    ]
+    if why.steps:
+        notes.append(" then ".join(map(period, why.steps)))
+    if why.alike:
+        notes.append(f"and {why.alike} more like it: --alike shows all")
+    return notes
 
 
 def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
@@ -131,12 +157,40 @@ def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
             "segments": moment.why.segments,
             **({"copy": True} if moment.why.copy else {}),
             **({"heeded": _heeded(moment.why.heeded)} if moment.why.heeded else {}),
+            **_evidence(moment.why),
         },
     }
 
 
 def _heeded(frames: Sequence[Heeded]) -> list[dict[str, float]]:
     return [{"time": round(one.time, 3), "share": round(one.share, 3)} for one in frames]
+
+
+def _evidence(why: Why) -> dict[str, Any]:
+    """What words, steps and likeness told; nothing of what there was none."""
+    told: dict[str, Any] = {}
+    if why.quotes:
+        told["quotes"] = [
+            {
+                "source": quote.source,
+                "start": round(quote.span.start, 3),
+                "end": round(quote.span.end, 3),
+                "text": quote.text,
+                "score": round(quote.score, 3),
+            }
+            for quote in why.quotes
+        ]
+    if why.shares:
+        shares = (why.shares.seen, why.shares.said, why.shares.shown)
+        names = ("seen", "said", "shown")
+        told["shares"] = {name: round(part, 3) for name, part in zip(names, shares, strict=True)}
+    if why.steps:
+        told["steps"] = [
+            {"start": round(step.start, 3), "end": round(step.end, 3)} for step in why.steps
+        ]
+    if why.alike:
+        told["alike"] = why.alike
+    return told
 
 
 def print_json(value: Any) -> None:

@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vsearch.cli.render import clock, elided, length, period, plural, printable, short, size
-from vsearch.types import Span
+from vsearch.cli.render import (
+    clock,
+    elided,
+    length,
+    moment_json,
+    moments,
+    period,
+    plural,
+    printable,
+    short,
+    size,
+)
+from vsearch.types import Moment, Quote, Shares, Span, Video, Why
 
 
 @pytest.mark.parametrize(
@@ -41,3 +53,43 @@ def test_a_long_path_keeps_its_end() -> None:
     assert elided("films/a.mp4", 11) == "films/a.mp4"
     assert elided("long/films/a.mp4", 11) == "…ilms/a.mp4"
     assert elided("日本語の映画.mp4", 9) == "…映画.mp4"
+
+
+def heard() -> Moment:
+    video = Video(1, Path("/films/a.mp4"), "aa", 1, 1, 60.0, 25.0, 64, 36, "h264", 60)
+    quote = Quote("speech", Span(61, 62.5), "thank\x1b you", 0.75)
+    why = Why(
+        61.0,
+        0.25,
+        1,
+        steps=(Span(61, 63), Span(70, 75)),
+        quotes=(quote,),
+        shares=Shares(0.25, 0.75, 0.0),
+        alike=2,
+    )
+    return Moment(video, Span(61, 75), 0.5, None, why)
+
+
+def test_words_steps_and_likeness_are_told_below_a_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moments([heard(), replace(heard(), why=Why(61.0, 0.5, 1))])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "1  0:01:01 – 0:01:15  0.500  0:01:01  /films/a.mp4",
+        "   said at 0:01:01: “thank\\x1b you”",
+        "   0:01:01 – 0:01:03 then 0:01:10 – 0:01:15",
+        "   and 2 more like it: --alike shows all",
+        "2  0:01:01 – 0:01:15  0.500  0:01:01  /films/a.mp4",
+    ]
+
+
+def test_evidence_is_told_to_programs() -> None:
+    why = moment_json(1, heard())["why"]
+    assert why["quotes"] == [
+        {"source": "speech", "start": 61, "end": 62.5, "text": "thank\x1b you", "score": 0.75}
+    ]
+    assert why["shares"] == {"seen": 0.25, "said": 0.75, "shown": 0.0}
+    assert why["steps"] == [{"start": 61, "end": 63}, {"start": 70, "end": 75}]
+    assert why["alike"] == 2
+    plain = moment_json(1, replace(heard(), why=Why(61.0, 0.5, 1)))
+    assert set(plain["why"]) == {"peak", "peak_score", "segments"}
