@@ -205,6 +205,12 @@ class Catalog:
         """The segments of a video, as they follow each other."""
         return self._read(read_segment, _SEGMENTS_OF, int(video_id))
 
+    def videos_of(self, ids: Ids) -> Ids:
+        """The id of the video of each of these segments, int64 (N,); 0 where there is none."""
+        query = f"SELECT id, video_id FROM segments WHERE id {_AMONG}"  # noqa: S608
+        known = {int(row[0]): int(row[1]) for row in self._rows(query, _listed(ids))}
+        return np.array([known.get(int(id_), 0) for id_ in ids], np.int64)
+
     def overlapping(self, places: Sequence[tuple[int, Span]]) -> list[Ids]:
         """For each place, the id of a video and a span of it: the segments that it overlaps."""
         listed = json.dumps([(int(id_), span.start, span.end) for id_, span in places])
