@@ -14,6 +14,7 @@ from vsearch.catalog.named import named
 from vsearch.catalog.tags import meant
 from vsearch.errors import QueryError, SpaceMismatchError, VSearchError
 from vsearch.search.clip import Clip
+from vsearch.search.confidence import Confidence, told
 from vsearch.search.copies import Copies, first
 from vsearch.search.engine import Engine
 from vsearch.search.querybank import Querybank
@@ -47,6 +48,7 @@ class Asking:
         features: FeatureStore,
         current: CurrentIndex,
         model: Model,
+        confidence: Confidence,
         *,
         pooler: Callable[[], Pooler],
         parts: Callable[[], Parts],
@@ -54,6 +56,7 @@ class Asking:
         """`pooler` and `parts`, which a clip passes through, are made when they are needed."""
         self._catalog, self._features, self._current = catalog, features, current
         self._model, self._pooler, self._parts = model, pooler, parts
+        self._confidence = confidence
 
     def search(self, query: Query, k: int, per_video: int | None) -> list[Moment]:
         """The k best moments, see `Library.search`."""
@@ -79,11 +82,14 @@ class Asking:
         ]
         vector = combine(vectors, [term.weight for term in query.terms], engine.sample)
         found = engine.search(vector, k, among=among, per_video=limit, fill=per_video is None)
+        calibrated = self._confidence.calibration(
+            query.terms, encoder, current, engine.sample, bank, among
+        )
         alone = clips.get(query.terms[0]) if len(query.terms) == 1 else None
         if alone is None or alone.video is not None:  # what is in the library finds itself
-            return found
+            return told(found, calibrated)
         finder = Copies(self._catalog, self._features, current, engine.sample, among)
-        return first(finder.of(alone), found, k, per_video)
+        return told(first(finder.of(alone), found, k, per_video), calibrated)
 
     def similar(self, path: Path, span: Span | None, k: int, *, same_video: bool) -> list[Moment]:
         """The k moments most like a video or a span of it, see `Library.similar`."""
