@@ -24,6 +24,7 @@ from vsearch.errors import (
 from vsearch.model import Model
 from vsearch.plugins import resolve
 from vsearch.pooler import AUTO, install, keep, made, own, pooler_for, shipped
+from vsearch.search.confidence import Confidence
 from vsearch.search.current import CurrentIndex
 from vsearch.search.query import query_of
 from vsearch.types import Info, Ingested, Outcome, Query
@@ -82,7 +83,13 @@ class Library:
         self._features = FeatureStore(path / "features")
         self._current = CurrentIndex(catalog, path / "vectors", self.settings.index)
         self._asking = Asking(
-            catalog, self._features, self._current, model, pooler=self._pooler, parts=self._parts
+            catalog,
+            self._features,
+            self._current,
+            model,
+            Confidence(catalog, path / "null"),
+            pooler=self._pooler,
+            parts=self._parts,
         )
 
     @classmethod
