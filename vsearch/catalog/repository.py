@@ -12,6 +12,7 @@ import numpy as np
 from vsearch.catalog import tags as tagging
 from vsearch.catalog import words
 from vsearch.catalog.blobs import unpack
+from vsearch.catalog.cue_index import CueIndex
 from vsearch.catalog.database import open_engine
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
@@ -68,9 +69,9 @@ _WHOLE_VIDEOS = f"""
 """  # noqa: S608
 _OVERLAPPING = """
     SELECT place.key, segments.id FROM json_each(?) AS place
-    JOIN segments ON segments.video_id = place.value ->> 0
-        AND (start < place.value ->> 2 AND "end" > place.value ->> 1
-            OR start = place.value ->> 1)
+    JOIN segments ON segments.video_id = json_extract(place.value, '$[0]')
+        AND (start < json_extract(place.value, '$[2]') AND "end" > json_extract(place.value, '$[1]')
+            OR start = json_extract(place.value, '$[1]'))
     ORDER BY place.key, segments.start, segments.id
 """
 _OF_SPACE = "space_id = (SELECT id FROM spaces WHERE name = ?)"
@@ -287,6 +288,11 @@ class Catalog:
             return self._read(words.read_transcript, words.TRANSCRIPTS + words.IN_ORDER)
         query = f"{words.TRANSCRIPTS} WHERE video_id {_AMONG} {words.IN_ORDER}"
         return self._read(words.read_transcript, query, _listed(video_ids))
+
+    @property
+    def cue_index(self) -> CueIndex:
+        """The full-text index of these words."""
+        return CueIndex(self._read)
 
     def is_empty(self) -> bool:
         """Whether there is no segment."""
