@@ -13,7 +13,7 @@ LADDER = [
     {"training"},
     {"evaluation"},
     {"library"},
-    {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
+    {"abridging", "asking", "exporting", "hearing", "labelling", "listening", "reembed"}
     | {"transcripts", "doctor"},
     {"ingest", "search", "analysis", "export", "model", "pooler"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
@@ -21,7 +21,7 @@ LADDER = [
     {"protocols"},
     {"arrays", "results"},
     {"config", "types", "files"},
-    {"errors"},  # below config, which says with a SettingsError what is wrong with a setting
+    {"errors", "notation"},  # below config, which says with a SettingsError what is wrong with a setting
 ]
 HOMES = {
     "av": {"media"},
@@ -37,6 +37,7 @@ HOMES = {
     "tokenizers": {"encoders"},
     "click": {"cli"},
     "rich": {"cli"},
+    "opentimelineio": {"export"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

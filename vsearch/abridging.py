@@ -12,7 +12,7 @@ from vsearch.catalog.named import named
 from vsearch.errors import NoTextError, QueryError, UnreadableError
 from vsearch.ingest import describe, gone, holds
 from vsearch.media.sampling import segments
-from vsearch.search.query import parse
+from vsearch.search.query import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def abridged(
 ) -> Summary:
     """See `Library.summarize`; `parts`, which a file passes through, are made when needed."""
     wanted = Length.of(length)
-    words = None if query is None else parse(query).terms[0].value
+    words = None if query is None else plain(query).terms[0].value
     material = _material(str(name), catalog, features, parts)
     if words is None:
         return summarise(material, wanted)

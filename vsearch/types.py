@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vsearch import notation
+
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
@@ -241,6 +243,29 @@ class Term:
         if not math.isfinite(self.weight) or self.weight == 0:
             raise ValueError(f"a weight must be a number other than 0, not {self.weight}")
 
+    def __str__(self) -> str:
+        """As it is typed."""
+        amount = "" if abs(self.weight) == 1 else f"{notation.number(abs(self.weight))}:"
+        lead = f"-{amount}" if self.weight < 0 else amount
+        if self.kind == "text" and not self.exact:
+            if not lead:
+                return notation.words(self.value)
+            odd = self.value in ("-", "@") or self.value[0].isdecimal()  # 2:30 is a time
+            return (
+                f"{lead}text:{notation.value(self.value)}"
+                if odd
+                else lead + notation.word(self.value)
+            )
+        if self.kind in ("text", "said", "shown"):
+            name = "" if self.kind == "text" else f"{self.kind}:"
+            written = notation.quoted if self.exact else notation.value
+            return f"{lead}{name}{written(self.value)}"
+        if self.kind == "clip" and "@" in self.value:
+            path = notation.quoted(self.value)
+        else:
+            path = notation.named(self.value)
+        return f"{lead}{self.kind}:{path}{'' if self.span is None else f'@{_period(self.span)}'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -254,6 +279,11 @@ class Step:
             raise ValueError("a step needs at least one term")
         if self.within is not None and not 0 < self.within < math.inf:
             raise ValueError(f"a step follows within some seconds, not {self.within}")
+
+    def __str__(self) -> str:
+        """As it is typed."""
+        within = "" if self.within is None else f"<{notation.number(self.within)}s"
+        return f"then:{within} {_terms(self.terms)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +300,22 @@ class Filters:
     models: tuple[str, ...] = ()  # that made the features, any of them
     has: tuple[str, ...] = ()  # speech, subtitles, screen, tags: each of them
 
+    def written(self) -> list[str]:
+        """Each as it is typed."""
+        lists = {"path": self.videos, "tag": self.tags, "model": self.models, "has": self.has}
+        dates = {"after": self.after, "before": self.before}
+        lengths = {"longer": self.longer, "shorter": self.shorter}
+        return [
+            *(f"{name}:{notation.named(one)}" for name, them in lists.items() for one in them),
+            *(f"{name}:{notation.date(one)}" for name, one in dates.items() if one is not None),
+            *(
+                f"{name}:{notation.number(one)}s"
+                for name, one in lengths.items()
+                if one is not None
+            ),
+            *(f"at:{_period(span)}" for span in self.at),
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -285,10 +331,27 @@ class Query:
             raise ValueError("a query needs at least one term")
 
     def __str__(self) -> str:
-        return " + ".join(
-            term.value if term.kind == "text" else f"{term.kind}:{term.value}"
-            for term in self.terms
+        """As it is typed; read again, it is the same query."""
+        without = (f"-{one}" for one in self.without.written())
+        return " ".join(
+            [_terms(self.terms), *map(str, self.then), *self.filters.written(), *without]
         )
+
+
+def _terms(terms: tuple[Term, ...]) -> str:
+    """Terms as they are typed, such that words of two of them are not read as one text."""
+    written: list[str] = []
+    open_ended = False  # the one before ends in plain words
+    for term in terms:
+        bare = term.kind == "text" and not term.exact and term.weight == 1
+        kept_apart = bare and open_ended
+        written.append(f"text:{notation.value(term.value)}" if kept_apart else str(term))
+        open_ended = bare and not kept_apart
+    return " ".join(written)
+
+
+def _period(span: Span) -> str:
+    return f"{notation.number(span.start)}-{notation.number(span.end)}"
 
 
 @dataclass(frozen=True, slots=True)

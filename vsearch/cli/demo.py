@@ -74,9 +74,10 @@ def sample_clips() -> tuple[str, ...]:
 
 def _ask(library: Library, text: str, videos: Sequence[str]) -> Section:
     from vsearch.cli.sheet import Section
+    from vsearch.search.query import plain  # deferred: --help needs no numpy
 
     click.echo(f"\n{click.style('Searching', bold=True)} {text!r}")
-    found = library.search(text, k=4, videos=videos)
+    found = library.search(plain(text, videos), k=4)
     moments(found)
     return Section(text, found)
 

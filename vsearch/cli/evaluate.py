@@ -203,11 +203,12 @@ def _plain(report: Report) -> dict[str, Any]:
 def _write_failures(sheet: Path, library: Library, report: Report) -> None:
     """A page that shows for each failure the right video, and what came before it."""
     from vsearch.cli.sheet import Section, write_sheet
+    from vsearch.search.query import plain
 
     sections = []
     for failure in report.failures[:SHOWN]:
-        right = library.search(failure.caption, k=1, videos=[str(failure.path)])
-        before = library.search(failure.caption, k=min(failure.rank, 4), per_video=1)
+        right = library.search(plain(failure.caption, [str(failure.path)]), k=1)
+        before = library.search(plain(failure.caption), k=min(failure.rank, 4), per_video=1)
         others = [moment for moment in before if moment.video.path != failure.path]
         title = f"{failure.caption} (right: the first picture, found at place {failure.rank})"
         sections.append(Section(title, [*right, *others]))

@@ -12,6 +12,7 @@ from vsearch.evaluation import metrics
 from vsearch.evaluation.datasets import paths
 from vsearch.evaluation.protocol import protocol
 from vsearch.evaluation.trial import best_segments, first_ranks, scores, trial
+from vsearch.search.query import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +144,7 @@ def _moments(library: Library, items: Sequence[Item]) -> list[Task]:
 
 def _first(library: Library, caption: str, path: Path, where: Sequence[str]) -> Span | None:
     """The first moment, or None if it is of another video."""
-    best = next(iter(library.search(caption, k=1, videos=where)), None)
+    best = next(iter(library.search(plain(caption, where), k=1)), None)
     return best.span if best is not None and best.video.path == path else None
 
 

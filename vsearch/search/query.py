@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
-import math
+import os
 import re
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
-from vsearch.types import Filters, Query, Span, Term
+from vsearch.notation import number
+from vsearch.search.filters import filters
+from vsearch.search.grammar import FILTERS, parts
+from vsearch.search.times import parse_length, parse_span
+from vsearch.search.times import parse_time as parse_time  # where it was looked for before
+from vsearch.types import Filters, Query, Span, Step, Term
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from vsearch.results import Result
+    from vsearch.search.grammar import Part
+    from vsearch.types import TermKind
 
 LONGEST = 2_000  # characters of text
-MOST = 16  # pictures and clips in one query
+MOST = 16  # terms in one query
+STEPS = 4  # things that are to come after others
+WEIGHTS = 0.001, 1_000.0  # least and most
 
-_CLIP = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]+)-(?P<end>[\d:.]+)", re.DOTALL)
+_WORDS: dict[str, TermKind] = {"": "text", "text": "text", "said": "said", "shown": "shown"}
+_CLIP = re.compile(r"(?P<path>.+)@(?P<span>[\d:.]+-[\d:.]+)", re.DOTALL)
+
+
+def _no_name(name: str) -> str:
+    raise QueryError(f'@{name}: no searches are saved here; to look for the word, write "@{name}"')
+
+
+def _no_result(text: str) -> list[Result]:
+    raise QueryError(f"like:{text}: there was no search whose results could be meant")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What stands for something else in a query of one library; each raises QueryError."""
+
+    saved: Callable[[str], str] = _no_name  # `@dogs`: the query that was saved as that
+    results: Callable[[str], list[Result]] = _no_result  # `#12`, `#1-3`: of the last search
 
 
 def parse(
@@ -27,24 +54,35 @@ def parse(
     clips: Iterable[Term] = (),
     videos: Iterable[str] = (),
     tags: Iterable[str] = (),
+    names: Names | None = None,
 ) -> Query:
-    """A query from words, picture files and clips, of videos whose path matches a glob.
+    """A query from text in the language of `grammar`, and picture files, clips, globs and tags.
 
-    Only what has every one of the tags counts. Raises QueryError for an empty or oversized query.
+    `parse(str(query)) == query`, for what fits into 2,000 characters. Raises QueryError.
+    """
+    if len(text) > LONGEST:
+        raise QueryError(f"a query may have {LONGEST} characters, this one has {len(text)}")
+    if "\0" in text:
+        raise QueryError("a query is text, and this one holds a NUL character")
+    draft = _Draft(names or Names())
+    draft.read(text)
+    draft.add(Term("image", _named(path)) for path in images)
+    draft.add(clips)
+    given = Filters(videos=tuple(videos), tags=tuple(tags))
+    return draft.query(given)
+
+
+def plain(text: str, videos: Iterable[str] = ()) -> Query:
+    """Words as they are, say a caption, which may hold what would mean something in a query.
+
+    Raises QueryError for an empty or oversized text.
     """
     words = " ".join(text.split())
-    if not _is_text(words):
-        raise QueryError("these words are not text as this terminal writes it (UTF-8)")
+    if not words:
+        raise QueryError("nothing to search for: give some words")
     if len(words) > LONGEST:
         raise QueryError(f"a query may have {LONGEST} characters, this one has {len(words)}")
-    terms = [Term("text", words)] if words else []
-    terms += [Term("image", _named(path)) for path in images]
-    terms += clips
-    if not terms:
-        raise QueryError("nothing to search for: give some words, --image FILE or --clip FILE")
-    if len(terms) > MOST:
-        raise QueryError(f"a query may have {MOST} parts, this one has {len(terms)}")
-    return Query(tuple(terms), filters=Filters(videos=tuple(videos), tags=tuple(tags)))
+    return Query((Term("text", _text(words)),), filters=Filters(videos=tuple(videos)))
 
 
 def query_of(
@@ -54,6 +92,7 @@ def query_of(
     span: Span | tuple[float, float] | None,
     videos: Iterable[str],
     tags: Iterable[str] = (),
+    names: Names | None = None,
 ) -> Query:
     """The query that `Library.search`'s plain arguments mean. Raises QueryError."""
     if span is not None and clip is None:
@@ -64,41 +103,136 @@ def query_of(
         raise QueryError(f"{span} is no part of a clip: {error}") from error
     clips = [] if clip is None else [Term("clip", _named(str(clip)), span=part)]
     images = [] if image is None else [str(image)]
-    return parse(text, images=images, clips=clips, videos=videos, tags=tags)
+    return parse(text, images=images, clips=clips, videos=videos, tags=tags, names=names)
 
 
 def parse_clip(clip: str) -> Term:
     """`FILE` or `FILE@START-END`, times as seconds or h:mm:ss. Raises QueryError."""
     match = _CLIP.fullmatch(clip)
-    if not match:
-        if re.search(r"@[\d:.-]+$", clip) and not Path(clip).expanduser().exists():
-            raise QueryError(f"{clip}: there is no such file; for a part write film.mp4@3-8")
-        return Term("clip", _named(clip))
-    start, end = parse_time(match["start"]), parse_time(match["end"])
-    if start >= end:
-        raise QueryError(f"{clip}: the clip must end after it starts")
-    return Term("clip", _named(match["path"]), span=Span(start, end))
+    if match:
+        return Term("clip", _named(match["path"]), span=parse_span(match["span"]))
+    if re.search(r"@[\d:.-]+$", clip) and not _is_there(clip):
+        raise QueryError(f"{clip}: there is no such file; for a part write film.mp4@3-8")
+    return Term("clip", _named(clip))
 
 
-def parse_time(text: str) -> float:
-    """Seconds from `12.5`, `1:02.5` or `1:00:02`. Raises QueryError."""
-    parts = text.split(":")
-    try:
-        seconds = math.fsum(float(part) * 60.0**i for i, part in enumerate(reversed(parts)))
-    except (ValueError, OverflowError):
-        seconds = math.nan
-    if len(parts) > 3 or not math.isfinite(seconds):
-        raise QueryError(f"{text!r} is no time: write seconds or h:mm:ss")
-    return seconds
+@dataclass(slots=True)
+class _Draft:
+    """A query that is being read."""
+
+    names: Names
+    steps: list[list[Term]] = field(default_factory=lambda: [[]])
+    within: list[float | None] = field(default_factory=list)  # of each step but the first
+    narrowing: list[Part] = field(default_factory=list)  # what is a filter
+    words: list[str] = field(default_factory=list)  # that are not a term yet
+
+    def read(self, text: str, *, saved: bool = False) -> None:
+        """Take in everything that a text says."""
+        for part in parts(text):
+            if part.name == "then":
+                self.follow(part)
+            elif part.name in FILTERS:
+                self.narrow(part)
+            elif part.name == "@":
+                self.recall(part, saved=saved)
+            elif part.name or part.quoted or part.signed != 1:
+                self.add(_terms(part, self.names))
+            else:
+                self.words.append(part.value)
+        self.add()
+
+    def add(self, terms: Iterable[Term] = ()) -> None:
+        """Add the words so far as one term, then others."""
+        if self.words:
+            self.steps[-1].append(Term("text", _text(" ".join(self.words))))
+            self.words.clear()
+        self.steps[-1].extend(terms)
+        if (count := sum(map(len, self.steps))) > MOST:
+            raise QueryError(f"a query may have {MOST} parts, this one has {count}")
+
+    def follow(self, part: Part) -> None:
+        """Begin the next step."""
+        self.add()
+        if not self.steps[-1]:
+            raise QueryError(f"{part.text} needs something before it, and after it")
+        within = parse_length(part.value) if part.value else None
+        if within == 0:
+            raise QueryError(f"{part.text}: nothing comes after another thing within 0 seconds")
+        self.steps.append([])
+        self.within.append(within)
+        if len(self.within) > STEPS:
+            raise QueryError(f"no more than {STEPS} things can be asked to come after others")
+
+    def narrow(self, part: Part) -> None:
+        """Add a filter."""
+        if part.weight is not None:
+            raise QueryError(
+                f"{part.text}: only what is looked for has a weight, a filter has none"
+            )
+        if part.name != "path":
+            _text(part.value)
+        self.narrowing.append(part)
+
+    def recall(self, part: Part, *, saved: bool) -> None:
+        """Put a saved search in the place of its name."""
+        if part.signed != 1:
+            raise QueryError(f"{part.text}: a saved search can be neither weighted nor left out")
+        if saved:
+            raise QueryError(f"{part.text}: a saved search may not name another one")
+        self.add()
+        self.read(self.names.saved(part.value), saved=True)
+
+    def query(self, given: Filters) -> Query:
+        """What was read, of the videos that are given besides. Raises QueryError."""
+        if not self.steps[-1]:
+            raise QueryError(
+                "then: needs something after it"
+                if self.within
+                else "nothing to search for: give some words, --image FILE or --clip FILE"
+            )
+        asked = filters(part for part in self.narrowing if not part.negative)
+        without = filters((part for part in self.narrowing if part.negative), left_out=True)
+        videos, tags = (*asked.videos, *given.videos), (*asked.tags, *given.tags)
+        then = map(Step, map(tuple, self.steps[1:]), self.within)
+        return Query(
+            tuple(self.steps[0]), tuple(then), replace(asked, videos=videos, tags=tags), without
+        )
 
 
-def _is_text(words: str) -> bool:
-    """Whether every character is one: bytes that are not UTF-8 arrive as lone surrogates."""
+def _terms(part: Part, names: Names) -> list[Term]:
+    """What a part of a query looks for."""
+    least, most = WEIGHTS
+    if not least <= abs(part.signed) <= most:
+        raise QueryError(f"{part.text}: a weight is a number from {number(least)} to {most:g}")
+    if part.name == "like":
+        found = names.results(part.value)
+        return [Term("clip", one.path, part.signed, one.span) for one in found]
+    if part.name == "clip":
+        return [replace(_clip(part), weight=part.signed)]
+    if part.name == "image":
+        return [Term("image", _named(part.value), part.signed)]
+    kind = _WORDS[part.name]
+    return [Term(kind, _text(part.value), part.signed, exact=part.quoted)]
+
+
+def _clip(part: Part) -> Term:
+    if not part.quoted:
+        return parse_clip(part.value)
+    return Term("clip", _named(part.value), span=parse_span(part.span) if part.span else None)
+
+
+def _text(words: str) -> str:
+    """Words, checked: bytes that are not UTF-8 arrive as lone surrogates. Raises QueryError."""
     try:
         words.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError as error:
+        raise QueryError("these words are not text as this terminal writes it (UTF-8)") from error
+    return words
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is such a file; never raises, however odd the name."""
+    return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111
 
 
 def _named(path: str) -> str:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsearch.errors import QueryError
-from vsearch.search.query import LONGEST, parse, parse_clip, parse_time
+from vsearch.search.query import LONGEST, parse, parse_clip
+from vsearch.search.times import parse_time
 from vsearch.types import Span, Term
 
 
