@@ -396,6 +396,9 @@ class Why:
     alike: int = 0  # how many further results show nearly the same and were left out
 
 
+WEAK = 0.25  # of confidence; below are as many misses as there are false alarms above
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A search result."""
@@ -405,6 +408,11 @@ class Moment:
     score: float  # similarity as the space measures it; comparable within one query only
     confidence: float | None  # probability that this is what was asked; None: not calibrated
     why: Why
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is only the nearest that there is, and probably not what was asked."""
+        return self.confidence is not None and self.confidence < WEAK
 
 
 class Outcome(StrEnum):

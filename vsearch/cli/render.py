@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from vsearch.types import Heeded, Moment, Span, Why
 
@@ -83,11 +83,12 @@ def table(
     right: str = "",
     shrink: int | None = None,
     notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    dim: Container[int] = (),
 ) -> None:
     """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right.
 
     On a terminal, column `shrink` is elided where the table would be wider than the window.
-    `notes` are lines below a row, by its place.
+    `notes` are lines below a row, by its place; `dim` the places of rows that count less.
     """
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
@@ -106,26 +107,49 @@ def table(
             gap = " " * (widths[i] - cell_len(cell))
             cells.append(gap + cell if right[i : i + 1] == "r" else cell + gap)
         line = "  ".join(cells).rstrip()
-        click.echo(click.style(line, dim=True) if number == 0 else line)
+        click.echo(click.style(line, dim=True) if number == 0 or number in dim else line)
         for note in notes.get(number, ()):
             click.echo(click.style(f"{' ' * (widths[0] + 2)}{note}", dim=True))
 
 
 def moments(found: Sequence[Moment]) -> None:
     """Print search results as a table."""
-    rows = [("#", "moment", "score", "best at", "video")]
+    rows: list[Sequence[str]] = [("#", "moment", "score", "sure", "best at", "video")]
     for rank, moment in enumerate(found, 1):
         rows.append(
             (
                 str(rank),
                 period(moment.span),
                 f"{moment.score:.3f}",
+                _sure(moment),
                 "copy" if moment.why.copy else clock(moment.why.peak),
                 short(moment.video.path),
             )
         )
+    if all(moment.confidence is None for moment in found):
+        rows = [[*row[:3], *row[4:]] for row in rows]
     notes = {rank: _notes(moment) for rank, moment in enumerate(found, 1)}
-    table(rows, right="r.rr", shrink=4, notes=notes)
+    weak = {rank for rank, moment in enumerate(found, 1) if moment.weak}
+    lean = "r." + "r" * (len(rows[0]) - 3)
+    table(rows, right=lean, shrink=len(rows[0]) - 1, notes=notes, dim=weak)
+
+
+def in_library(found: Sequence[Moment]) -> bool | None:
+    """Whether any of the results is probably what was asked; None where that is not known."""
+    if found and all(moment.confidence is None for moment in found):
+        return None
+    return not all(moment.weak for moment in found)
+
+
+def percent(share: float) -> str:
+    """`12 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def _sure(moment: Moment) -> str:
+    if moment.confidence is None:
+        return "–"
+    return f"weak {percent(moment.confidence)}" if moment.weak else percent(moment.confidence)
 
 
 def _notes(moment: Moment) -> list[str]:
@@ -150,7 +174,8 @@ def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
         "start": round(moment.span.start, 3),
         "end": round(moment.span.end, 3),
         "score": round(moment.score, 6),
-        "confidence": moment.confidence,
+        "confidence": None if moment.confidence is None else round(moment.confidence, 4),
+        "weak": moment.weak,
         "why": {
             "peak": round(moment.why.peak, 3),
             "peak_score": round(moment.why.peak_score, 6),

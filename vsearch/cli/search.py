@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.options import SheetPath, shared
-from vsearch.cli.render import moment_json, moments, print_json, printable
+from vsearch.cli.render import in_library, moment_json, moments, percent, print_json, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,10 +93,17 @@ def search(
                 **({"text_model": text_model} if text_model else {}),
                 **({"adapter": True} if adapted else {}),
                 "took_ms": round(took * 1000, 1),
+                "in_library": in_library(found),
                 "results": [moment_json(rank, moment) for rank, moment in enumerate(found, 1)],
             }
         )
     elif found:
+        if in_library(found) is False:
+            best = max(moment.confidence or 0.0 for moment in found)
+            click.echo(
+                f"Probably not in this library (best match {percent(best)}); the nearest are:",
+                err=True,
+            )
         moments(found)
     elif space is None:
         click.echo("The library is empty: index some videos first.", err=True)

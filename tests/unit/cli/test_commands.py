@@ -40,24 +40,26 @@ def test_index_then_search_as_a_person_sees_it(vsearch: Vsearch, videos: Path) -
     assert vsearch("index", videos).stdout.startswith("2 indexed   (0:00:11 of video in ")
     assert vsearch("index", videos).stdout == "2 unchanged\n"
     lines = vsearch("search", "something", "blue").stdout.splitlines()
-    assert lines[0].split() == ["#", "moment", "score", "best", "at", "video"]
+    assert lines[0].split() == ["#", "moment", "score", "sure", "best", "at", "video"]
     assert re.fullmatch(
-        r"1  0:00:04 – 0:00:08 +\d\.\d{3} +0:00:0[4-7]  videos/red then blue\.mp4", lines[1]
+        r"1  0:00:04 – 0:00:08 +\d\.\d{3} +\d\d % +0:00:0[4-7]  videos/red then blue\.mp4", lines[1]
     )
 
 
 def test_search_prints_one_json_object(vsearch: Vsearch, videos: Path) -> None:
     vsearch("index", videos)
     found = json.loads(vsearch("search", "blue", "--json", "-k", "1").stdout)
-    assert list(found) == ["query", "space", "took_ms", "results"]
+    assert list(found) == ["query", "space", "took_ms", "in_library", "results"]
+    assert found["in_library"] is True
     assert (found["query"], found["space"]) == ("blue", "fake")
     (result,) = found["results"]
-    assert list(result) == ["rank", "video", "start", "end", "score", "confidence", "why"]
+    assert list(result) == ["rank", "video", "start", "end", "score", "confidence", "weak", "why"]
     assert result["rank"] == 1
     assert result["video"] == str(videos / "red then blue.mp4")
     assert result["start"] == pytest.approx(4, abs=0.2)
     assert result["end"] == pytest.approx(8, abs=0.2)
-    assert result["confidence"] is None
+    assert 0.5 < result["confidence"] < 1
+    assert result["weak"] is False
     assert 4 <= result["why"]["peak"] < 8
 
 
