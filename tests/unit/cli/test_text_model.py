@@ -42,7 +42,14 @@ def test_a_query_is_read_by_another_model_and_nothing_is_indexed_anew(
     own = vsearch("search", "green", "--json")
     other = vsearch("search", "green", "--json", "--text-model", words)
     assert "text_model" not in json.loads(own.stdout)
-    assert list(json.loads(other.stdout)) == ["query", "space", "text_model", "took_ms", "results"]
+    assert list(json.loads(other.stdout)) == [
+        "query",
+        "space",
+        "text_model",
+        "took_ms",
+        "in_library",
+        "results",
+    ]
     assert json.loads(other.stdout)["text_model"] == words
     assert json.loads(other.stdout)["space"] == "fake"
     assert len(results(own.stdout)) == len(results(other.stdout))
