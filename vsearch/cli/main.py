@@ -15,6 +15,7 @@ from vsearch.cli import (
     classify,
     demo,
     evaluate,
+    export,
     manage,
     model,
     models,
@@ -55,7 +56,7 @@ def cli(verbose: bool) -> None:
 
 for command in (
     *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
-    classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, demo.demo,
+    classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, export.export, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

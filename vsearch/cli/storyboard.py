@@ -6,6 +6,7 @@ import base64
 import html
 from typing import TYPE_CHECKING
 
+from vsearch.cli.look import LOOK
 from vsearch.cli.options import PAGE_BEGINS
 from vsearch.cli.render import clock, length, plural, printable, short
 from vsearch.errors import MediaError
@@ -26,18 +27,7 @@ PAGE = """{begin}
   content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --accent: light-dark(#0a6c74, #5ed0d8);
-  --page: light-dark(#f6f5f2, #14161a); --card: light-dark(#fff, #1e2126);
-  --ink: light-dark(#1b1c1e, #eceae4); --soft: light-dark(#5f6166, #a3a49f);
-  --line: light-dark(#dcdad3, #33373e); }}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }}
-main {{ max-width: 78rem; margin: 0 auto;
-  padding: clamp(1.25rem, 4vw, 3rem) clamp(1rem, 3vw, 2rem); }}
-h1 {{ font-size: clamp(1.35rem, 4vw, 2.1rem); line-height: 1.2; margin: 0 0 .35rem;
-  letter-spacing: -.015em; overflow-wrap: anywhere; }}
-p {{ margin: 0; color: var(--soft); }}
+{look}
 .query {{ color: var(--accent); font-weight: 600; }}
 nav {{ position: relative; height: 2.5rem; margin: 1.6rem 0 .3rem; background: var(--line);
   border-radius: .5rem; overflow: hidden; }}
@@ -46,26 +36,12 @@ nav a {{ position: absolute; top: 0; bottom: 0; min-width: 4px; background: var(
 nav a:hover, nav a:focus-visible {{ background: var(--ink); outline: none; }}
 .ends {{ display: flex; justify-content: space-between; font-size: .8rem; color: var(--soft);
   font-variant-numeric: tabular-nums; margin-bottom: 1.8rem; }}
-ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr));
-  gap: 1.1rem; list-style: none; margin: 0; padding: 0; }}
-li {{ background: var(--card); border: 1px solid var(--line); border-radius: .8rem;
-  overflow: hidden; scroll-margin-top: 1rem; }}
-li:target {{ border-color: var(--accent); box-shadow: 0 0 0 2px var(--accent); }}
-.shot {{ position: relative; display: block; color: inherit; text-decoration: none;
-  background: #000; }}
-img, .none {{ display: block; width: 100%; aspect-ratio: 16/9; object-fit: contain; }}
-.none {{ display: grid; place-items: center; color: #bbb; }}
-.shot:hover img, .shot:focus-visible img {{ filter: brightness(1.12); }}
-.at {{ position: absolute; left: .5rem; bottom: .5rem; padding: .1rem .5rem; border-radius: .4rem;
-  background: rgb(0 0 0 / .72); color: #fff; font-size: .85rem; font-weight: 600;
-  font-variant-numeric: tabular-nums; }}
 .text {{ display: flex; justify-content: space-between; gap: .75rem; padding: .65rem .85rem .55rem;
   font-size: .875rem; color: var(--soft); font-variant-numeric: tabular-nums; }}
 .text b {{ color: var(--ink); }}
 .bar {{ height: 4px; margin: 0 .85rem .8rem; border-radius: 2px; background: var(--line); }}
 .bar i {{ display: block; height: 100%; min-width: 3px; border-radius: 2px;
   background: var(--accent); }}
-@media (max-width: 26rem) {{ ol {{ gap: .8rem; }} }}
 </style>
 <main>
 <h1>{title}</h1>
@@ -85,6 +61,7 @@ def write_storyboard(path: Path, summary: Summary, query: str | None = None) -> 
     numbered = list(enumerate(summary.excerpts, 1))
     page = PAGE.format(
         begin=PAGE_BEGINS.decode(),
+        look=LOOK,
         title=_safe(summary.path.name),
         about=_safe(
             f"{plural(len(numbered), 'excerpt')}, {length(summary.length)} of "

@@ -68,12 +68,14 @@ class Exported:
         return self.places[-1].end
 
 
-def export(parts: Sequence[Part], target: Path, *, overwrite: bool = False) -> Exported:
+def export(
+    parts: Sequence[Part], target: Path, *, lead: Part | None = None, overwrite: bool = False
+) -> Exported:
     """Write the parts, one after the other, to an MP4 file; all of it or nothing.
 
     A part ends with its video. Larger pictures than 1080 lines are scaled down, parts of other
-    shapes fitted into the first one's. Raises ExportError, and MediaError for a part that cannot
-    be read.
+    shapes fitted into that of `lead`, or of the first one. Raises ExportError, and MediaError for
+    a part that cannot be read.
     """
     check_target(target, [part.path for part in parts], overwrite=overwrite)
     if not parts:
@@ -84,7 +86,7 @@ def export(parts: Sequence[Part], target: Path, *, overwrite: bool = False) -> E
             unfinished = Path(file.name)
             places = _copied(parts, unfinished, sound)
             copied = places is not None
-            places = places or _encoded(parts, unfinished, sound)
+            places = places or _encoded(parts, unfinished, sound, lead or parts[0])
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ExportError(
@@ -93,10 +95,16 @@ def export(parts: Sequence[Part], target: Path, *, overwrite: bool = False) -> E
     return Exported(target, places, copied, sound)
 
 
-def check_target(target: Path, sources: Sequence[Path], *, overwrite: bool = False) -> None:
+def check_target(
+    target: Path,
+    sources: Sequence[Path],
+    *,
+    overwrite: bool = False,
+    suffixes: Sequence[str] = (SUFFIX,),
+) -> None:
     """Raise ExportError where a file must not be written."""
-    if target.suffix.lower() != SUFFIX:
-        raise ExportError(f"{target}: only {SUFFIX} files can be written; name one")
+    if target.suffix.lower() not in suffixes:
+        raise ExportError(f"{target}: only {' and '.join(suffixes)} files can be written; name one")
     if not target.parent.is_dir():
         raise ExportError(f"{target}: there is no folder {target.parent}; make it first")
     if target.is_dir():
@@ -175,9 +183,9 @@ def _plays(target: Path, path: Path, cuts: Sequence[Cut]) -> bool:
 # --- encoded
 
 
-def _encoded(parts: Sequence[Part], target: Path, sound: bool) -> tuple[Span, ...]:
-    """Decode the parts, encode them anew."""
-    canvas, rate = _look(parts[0])
+def _encoded(parts: Sequence[Part], target: Path, sound: bool, lead: Part) -> tuple[Span, ...]:
+    """Decode the parts, encode them anew in the shape of one of them."""
+    canvas, rate = _look(lead)
     places: list[Span] = []
     offset = Fraction(0)
     with _created(target) as container:

@@ -77,6 +77,7 @@ class Claims:
     duration: float  # seconds; 0 where unknown
     fps: float  # 0 where unknown
     codec: str
+    timecode: str | None = None  # of the first frame, as a camera wrote it
 
 
 class Film(Protocol):
@@ -112,7 +113,7 @@ class ContainerFilm:
     def claims(self) -> Claims:
         """What the headers say, as far as it can be believed."""
         codec = self._stream.codec_context.codec.canonical_name
-        return Claims(self._duration(), float(self._rate() or 0), codec)
+        return Claims(self._duration(), float(self._rate() or 0), codec, self._timecode())
 
     def reason(self) -> MediaError:
         """Why there was no frame."""
@@ -264,6 +265,10 @@ class ContainerFilm:
     def _alone(self) -> bool:
         """Whether the claimed duration is the picture's own, not that of the sound."""
         return self._stream.duration is not None or len(self._container.streams) == 1
+
+    def _timecode(self) -> str | None:
+        holders = (self._stream, *self._container.streams, self._container)
+        return next((code for one in holders if (code := one.metadata.get("timecode"))), None)
 
     def _duration(self) -> float:
         own = (self._stream.duration or 0) * self._time_base()

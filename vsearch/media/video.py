@@ -43,6 +43,7 @@ class VideoInfo:
     width: int  # pixels as shown: after rotation and pixel aspect
     height: int
     codec: str
+    timecode: str | None = None  # of the first frame, as a camera wrote it
 
 
 def probe(path: Path) -> VideoInfo:
@@ -51,7 +52,9 @@ def probe(path: Path) -> VideoInfo:
         for frame in film.frames():
             width, height = shown_size(frame.picture, frame.aspect)
             claims = film.claims()
-            return VideoInfo(claims.duration, claims.fps, width, height, claims.codec)
+            return VideoInfo(
+                claims.duration, claims.fps, width, height, claims.codec, claims.timecode
+            )
         raise film.reason()
 
 

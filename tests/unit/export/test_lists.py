@@ -1,0 +1,66 @@
+"""CSV and M3U."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import pytest
+
+from vsearch.export.excerpts import Excerpt, Source
+from vsearch.export.playlist import playlist
+from vsearch.export.rates import exact_rate
+from vsearch.export.spreadsheet import spreadsheet
+from vsearch.types import Span
+
+
+def excerpt(name: str, note: str = "a dog") -> Excerpt:
+    source = Source(Path("/v") / name, 60.0, exact_rate(25))
+    return Excerpt(source, Span(1.25, 3.5), 2, -0.125, 0.9, note)
+
+
+def rows(*found: Excerpt) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(spreadsheet(found).decode("utf-8-sig"), newline="")))
+
+
+def test_a_table_has_a_row_for_each_with_times_in_seconds() -> None:
+    assert rows(excerpt('a, "b".mp4')) == [
+        {
+            "rank": "2", "name": 'a, "b".mp4', "start": "1.250", "end": "3.500",
+            "duration": "2.250", "score": "-0.125000", "confidence": "0.9000", "fps": "25.000",
+            "path": '/v/a, "b".mp4', "note": "a dog",
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\n=1"])
+def test_no_name_is_a_formula(name: str) -> None:
+    [row] = rows(excerpt(f"{name}.mp4", note=name))
+    for cell in (row["name"], row["note"]):
+        assert cell[0] in "'\\"
+        assert "\n" not in cell
+
+
+def test_a_name_that_is_no_text_is_written_out() -> None:
+    [row] = rows(excerpt("\udce9.mp4"))
+    assert row["name"] == "\\udce9.mp4"
+
+
+def test_a_playlist_plays_only_the_parts() -> None:
+    lines = playlist([excerpt("a b.mp4")], "a dog").decode().splitlines()
+    assert lines == [
+        "#EXTM3U", "#PLAYLIST:a dog", "#EXTINF:2,2. a b.mp4", "#EXTVLCOPT:start-time=1.250",
+        "#EXTVLCOPT:stop-time=3.500", "file:///v/a%20b.mp4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["a\n#EXTVLCOPT:sub-file=x\nb.mp4", "a\rb.mp4", "a\u2028b.mp4", "\udce9.mp4", "#a%.mp4"]
+)
+def test_no_name_adds_a_line_to_a_playlist(name: str) -> None:
+    lines = playlist([excerpt(name)], f"title\n{name}").decode().splitlines()
+    assert len(lines) == 6
+    path = unquote_to_bytes(lines[-1].removeprefix("file://"))
+    assert path == bytes(Path("/v") / name)
