@@ -10,24 +10,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vsearch.catalog.words import read_cue
-from vsearch.types import CueSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from vsearch.types import Cue, Ids
 
     Read = Callable[..., list[Any]]  # (what makes a noun of a row, query, *values)
 
-SOURCES = frozenset(get_args(CueSource))
 SLICES = 16  # of the library, so that no part of it is all that is seen of a common word
-SCANNED = 50_000  # cues of a slice whose source is looked at
-RANGES = 64  # of ids: so many videos are looked at one by one
+RANGES = 256  # of ids: so many stretches of videos are looked at one by one
 
 _BOUNDS = "SELECT (SELECT min(id) FROM cues), (SELECT max(id) FROM cues)"  # either by the index
 _OF_VIDEOS = """
@@ -35,19 +32,23 @@ _OF_VIDEOS = """
         (SELECT max(id) FROM cues WHERE video_id = value)
     FROM json_each(?)
 """
-_HAVING = "SELECT rowid AS id FROM cues_fts WHERE cues_fts MATCH ? AND rowid BETWEEN ? AND ?"
-_FROM = f"""
-    SELECT id FROM (SELECT id, source, video_id FROM ({_HAVING} LIMIT ?) JOIN cues USING (id))
-    WHERE source IN (SELECT value FROM json_each(?))
-"""  # noqa: S608
-_IN_VIDEOS = " AND video_id IN (SELECT value FROM json_each(?))"
+_HAVING = """
+    SELECT rowid AS id FROM cues_fts WHERE cues_fts MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?
+"""
+_COUNTED = f"SELECT count(*), max(id) FROM ({_HAVING})"  # noqa: S608
+_LISTED = f"SELECT json_group_array(id) FROM ({_HAVING})"  # noqa: S608
 _READ = """
     SELECT id, video_id, start, "end", text, source, words FROM cues
     WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
 """
-_VIDEOS = "SELECT id, video_id FROM cues WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+_PLACES = """
+    SELECT json_group_array(coalesce(video_id, -1)), json_group_array(source)
+    FROM json_each(?) LEFT JOIN cues ON cues.id = value
+"""
+_SOURCES = "SELECT DISTINCT source FROM transcripts"
 _OF_SEGMENTS = """
-    SELECT DISTINCT video_id FROM segments WHERE id IN (SELECT value FROM json_each(?))
+    SELECT json_group_array(DISTINCT video_id) FROM segments
+    WHERE id IN (SELECT value FROM json_each(?))
 """
 
 
@@ -78,85 +79,87 @@ class CueIndex:
     def count(self, groups: Sequence[Collection[str]], most: int) -> int:
         """About how many cues of the library have this; nearly exact up to `most`."""
         first, last = self._bounds()
-        rows = self._rows(f"{_HAVING} LIMIT ?", matching(groups), first, last, most)
-        if len(rows) < most:
-            return len(rows)
-        return max(most, round(most * (last - first + 1) / (int(rows[-1][0]) - first + 1)))
+        [(count, at)] = self._rows(_COUNTED, matching(groups), first, last, most)
+        if count < most:
+            return int(count)
+        return max(most, round(most * (last - first + 1) / (int(at) - first + 1)))
 
     def having(
-        self,
-        groups: Sequence[Collection[str]],
-        *,
-        most: int,
-        sources: Collection[CueSource] = SOURCES,
-        videos: Ids | None = None,
+        self, groups: Sequence[Collection[str]], *, most: int, videos: Ids | None = None
     ) -> Ids:
         """Ids of at most `most` cues that have this, ascending, int64 (N,).
 
-        Where there are more they are taken from all over the library.
+        Where there are more they are taken from all over the library. `videos` narrows it to the
+        stretches of ids in which theirs are, in which others may be, too.
         """
-        wanted, ranges = matching(groups), list(self._ranges(videos))
-        found = self._within(wanted, ranges, most, sources, videos)
-        if len(found) < most or len(ranges) > 1:
-            return np.unique(found[:most])
-        [(first, last)] = ranges
+        wanted, ranges = matching(groups), self._ranges(videos)
+        found = self._within(wanted, ranges, most)
+        if len(found) < most:
+            return found
+        first, last = ranges[0][0], ranges[-1][1]
         ends = np.linspace(first, last + 1, SLICES + 1).astype(np.int64).tolist()
-        spread = [
-            self._within(wanted, [(begin, end - 1)], -(-most // SLICES), sources, videos)
-            for begin, end in pairwise(ends)
-        ]
-        return np.unique(np.concatenate(spread))
+        each = -(-most // SLICES)
+        spread = [self._within(wanted, _cut(ranges, *ends_), each) for ends_ in pairwise(ends)]
+        return np.concatenate(spread)
+
+    def sources(self) -> set[str]:
+        """Those of which any video was looked at."""
+        return {str(row[0]) for row in self._rows(_SOURCES)}
 
     def read(self, ids: Iterable[int]) -> list[Placed]:
         """The cues with these ids, ascending; those that are not there are left out."""
         return self._read(_placed, _READ, _listed(ids))
 
-    def videos(self, ids: Ids) -> Ids:
-        """The video of each of these cues, int64 (N,); -1 of one that is gone meanwhile."""
-        known = {int(id_): int(video) for id_, video in self._rows(_VIDEOS, _listed(ids))}
-        return np.array([known.get(id_, -1) for id_ in ids.tolist()], np.int64)
+    def places(self, ids: Ids) -> tuple[Ids, list[str]]:
+        """The video of each of these cues, int64 (N,), and its source; -1 where it is gone."""
+        [(videos, sources)] = self._rows(_PLACES, _listed(ids))
+        return np.array(json.loads(videos), np.int64), json.loads(sources)
 
     def videos_of_segments(self, segments: Ids) -> Ids:
         """The videos that hold any of these segments, int64 (N,)."""
-        return np.array([row[0] for row in self._rows(_OF_SEGMENTS, _listed(segments))], np.int64)
+        return self._array(_OF_SEGMENTS, _listed(segments))
 
     def _bounds(self) -> tuple[int, int]:
         [(first, last)] = self._rows(_BOUNDS)
         return (1, 0) if first is None else (int(first), int(last))
 
+    def _array(self, query: str, *values: object) -> Ids:
+        """The numbers of a JSON array, which is read five times as fast as rows, int64 (N,)."""
+        [(found,)] = self._rows(query, *values)
+        return np.array(json.loads(found), np.int64)
+
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         return self._read(tuple, query, *values)
 
-    def _ranges(self, videos: Ids | None) -> Iterator[tuple[int, int]]:
+    def _ranges(self, videos: Ids | None) -> list[tuple[int, int]]:
         """Stretches of ids, the first and the last one, in which these videos' cues are."""
-        if videos is None or len(videos) > RANGES:
-            yield self._bounds()
-            return
+        if videos is None:
+            return [self._bounds()]
         rows = self._rows(_OF_VIDEOS, _listed(videos))
-        yield from ((int(first), int(last)) for first, last in rows if first is not None)
+        ranges: list[tuple[int, int]] = []
+        for first, last in sorted((first, last) for first, last in rows if first is not None):
+            if ranges and first <= ranges[-1][1] + 1:
+                ranges[-1] = ranges[-1][0], max(last, ranges[-1][1])
+            else:
+                ranges.append((first, last))
+        if len(ranges) > RANGES:
+            return [(ranges[0][0], ranges[-1][1])]
+        return ranges
 
-    def _within(
-        self,
-        wanted: str,
-        ranges: Sequence[tuple[int, int]],
-        most: int,
-        sources: Collection[CueSource],
-        videos: Ids | None,
-    ) -> Ids:
-        found: list[int] = []
+    def _within(self, wanted: str, ranges: Sequence[tuple[int, int]], most: int) -> Ids:
+        found = np.empty(0, np.int64)
         for first, last in ranges:
-            values: list[object] = [wanted, first, last]
-            query, left = f"{_HAVING} LIMIT ?", most - len(found)
-            if videos is not None or SOURCES - set(sources):
-                scanned = SCANNED if videos is None else -1  # all, where they may be the last ones
-                query, values = _FROM, [*values, scanned, json.dumps(sorted(sources))]
-                if videos is not None:
-                    query, values = query + _IN_VIDEOS, [*values, _listed(videos)]
-                query += " LIMIT ?"
-            found += [int(row[0]) for row in self._rows(query, *values, left)]
+            some = self._array(_LISTED, wanted, first, last, most - len(found))
+            found = np.concatenate([found, some])
             if len(found) >= most:
                 break
-        return np.array(found, np.int64)
+        return found
+
+
+def _cut(ranges: Sequence[tuple[int, int]], begin: int, end: int) -> list[tuple[int, int]]:
+    """What of the stretches lies from `begin` on and before `end`."""
+    cut = [(max(first, begin), min(last, end - 1)) for first, last in ranges]
+    return [(first, last) for first, last in cut if first <= last]
 
 
 def _placed(row: Sequence[Any]) -> Placed:

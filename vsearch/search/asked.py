@@ -59,6 +59,8 @@ class Asked:
 
 def fold(text: str) -> str:
     """Without case and accents, about as the catalogue's index does it."""
+    if text.isascii():
+        return text.lower()
     apart = unicodedata.normalize("NFD", text.lower())
     return "".join(letter for letter in apart if not unicodedata.combining(letter))
 

@@ -10,13 +10,13 @@ from vsearch.search.asked import Token, tokens
 from vsearch.types import Quote, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from vsearch.catalog.cue_index import Placed
     from vsearch.search.asked import Asked
+    from vsearch.types import CueSource
 
 REACH = 10.0  # seconds that a passage of several cues lasts at most
-ASIDE = 3  # cues on either side that are looked at
 SHOWN = 200  # characters of a quote
 LED = 40  # of these before the first word that was asked for, at most
 
@@ -32,6 +32,10 @@ class Passage:
         return self.cues[0].video_id
 
     @property
+    def source(self) -> CueSource:
+        return self.cues[0].cue.source
+
+    @property
     def span(self) -> Span:
         """From the first cue to the last."""
         first = self.cues[0].cue.span
@@ -44,12 +48,6 @@ class Passage:
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
         return tuple(tokens(self.text))
-
-    def share(self, words: Sequence[Asked]) -> float:
-        """How much of what was asked is said, in [0, 1]: words count by their weights."""
-        said = {token.text for token in self.tokens}
-        found = sum(word.weight * max(map(word.said_by, said), default=0.0) for word in words)
-        return found / sum(word.weight for word in words)
 
     def says(self, words: Sequence[Asked]) -> bool:
         """Whether the words are said one after the other."""
@@ -84,7 +82,7 @@ class Passage:
             for hit in hits
             if begin <= hit.start and hit.end <= end
         )
-        return Quote(self.cues[0].cue.source, self._when(hits), text, score), shown
+        return Quote(self.source, self._when(hits), text, score), shown
 
     def _when(self, hits: Sequence[Token]) -> Span:
         """When the hits are said: by the words where their times are known, else by the cues."""
@@ -104,33 +102,3 @@ class Passage:
             if here:
                 yield from timed or [placed.cue.span]
             offset = end + 1
-
-
-def passages(at: int, known: Mapping[int, Placed]) -> Iterator[Passage]:
-    """The passages that hold the cue with that id, the shortest first; `known` are cues by id."""
-    middle = known[at]
-    before, after = _aside(middle, known, -1), _aside(middle, known, 1)
-    counts = [(left, right) for left in range(len(before) + 1) for right in range(len(after) + 1)]
-    for left, right in sorted(counts, key=sum):
-        passage = Passage((*reversed(before[:left]), middle, *after[:right]))
-        if len(passage.cues) == 1 or passage.span.duration <= REACH:
-            yield passage
-
-
-def _aside(middle: Placed, known: Mapping[int, Placed], step: int) -> list[Placed]:
-    """Its neighbours of the same track on one side, the nearest first."""
-    found: list[Placed] = []
-    last = middle
-    for number in range(1, ASIDE + 1):
-        cue = known.get(middle.id + step * number)
-        if cue is None or not _follows(*((last, cue) if step > 0 else (cue, last))):
-            break
-        found.append(cue)
-        last = cue
-    return found
-
-
-def _follows(one: Placed, other: Placed) -> bool:
-    """Whether a cue may go on with what another began: another track begins anew in time."""
-    same = (one.video_id, one.cue.source) == (other.video_id, other.cue.source)
-    return same and 0 <= other.cue.span.start - one.cue.span.start <= REACH

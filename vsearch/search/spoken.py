@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from vsearch.catalog.cue_index import SOURCES
-from vsearch.search.asked import Asked, Token, asked
-from vsearch.search.passages import ASIDE, Passage, passages
+from vsearch.search.asked import asked
+from vsearch.search.lines import ASIDE, Lines
+from vsearch.types import CueSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from vsearch.catalog.repository import Catalog
-    from vsearch.types import CueSource, Ids, Matrix, Quote, Span, Vector
+    from vsearch.search.asked import Asked, Token
+    from vsearch.search.passages import Passage
+    from vsearch.types import Ids, Matrix, Quote, Span, Vector
 
+    Found = tuple[float, Passage]  # and the share of what was asked that it says
+
+SOURCES: frozenset[CueSource] = frozenset(get_args(CueSource))
 SAID: frozenset[CueSource] = frozenset({"subtitles", "speech"})
 SHOWN: frozenset[CueSource] = frozenset({"screen"})
 
 LEAST = 0.5  # of what was asked that a passage has to say
-POSTINGS = 5_000  # cues with one word that are looked at
-TRIED = 400  # passages that are read
-PER_VIDEO = 20  # of these in one video
+POSTINGS = 3_000  # cues with one word that are looked at
+NARROWED = 12_000  # the same where some sources or videos only are asked for
+TRIED = 240  # passages that are read
+PER_VIDEO = 12  # of these in one video
 NEAR = 5.0  # seconds between two hits that are told as one
 
 
@@ -68,10 +73,12 @@ class Spoken:
             return []
         videos = None if among is None else index.videos_of_segments(among)
         at = self._candidates(words, sources, videos, exact=exact)
-        heard = self._read(at, words, exact=exact)
+        around = np.unique((at[:, None] + np.arange(-ASIDE, ASIDE + 1)).ravel())
+        lines = Lines(index.read(around), words, exact=exact)
+        found = [best for id_ in at.tolist() if (best := lines.best(id_, LEAST)) is not None]
         if among is not None:
-            heard = self._touching(heard, among)
-        return merged(heard)[:most]
+            found = self._touching(found, among)
+        return [_heard(*each, words, exact=exact) for each in merged(found)[:most]]
 
     def _asked(self, text: str, *, exact: bool) -> list[Asked]:
         index = self._catalog.cue_index
@@ -94,41 +101,33 @@ class Spoken:
         A passage that says enough has one of the rarest words: the rest together is not enough.
         """
         index = self._catalog.cue_index
+        narrowed = videos is not None or bool(index.sources() - set(sources))
+        most = NARROWED if narrowed else POSTINGS
 
-        def having(groups: Sequence[Collection[str]], most: int) -> Ids:
-            return index.having(groups, most=most, sources=sources, videos=videos)
+        def having(groups: Sequence[Collection[str]]) -> Ids:
+            return index.having(groups, most=most, videos=videos)
 
         whole = [[" ".join(word.text for word in words)]] if exact else [w.forms for w in words]
-        first = having(whole, TRIED)
         needed = rarest(words, 1.0 if exact else LEAST)
-        postings = [(word.weight, having([word.forms], POSTINGS)) for word in needed]
+        first = having(whole)
+        postings = [(word.weight, having([word.forms])) for word in needed]
         found = np.unique(np.concatenate([first, *(ids for _, ids in postings)]))
-        if not len(found):
-            return found
         promise = np.isin(found, first) * sum(word.weight for word in words)
         promise = np.maximum(promise, sum(weight * near(found, ids) for weight, ids in postings))
-        return chosen(found, promise, index.videos(found))
+        own, of = index.places(found)
+        allowed = np.isin(of, list(sources)) & (own >= 0)
+        if videos is not None:
+            allowed &= np.isin(own, videos)
+        return chosen(found[allowed], promise[allowed], own[allowed])
 
-    def _read(self, at: Ids, words: Sequence[Asked], *, exact: bool) -> list[Heard]:
-        around = np.unique((at[:, None] + np.arange(-ASIDE, ASIDE + 1)).ravel())
-        known = {each.id: each for each in self._catalog.cue_index.read(around)}
-        heard: list[Heard] = []
-        for id_ in at.tolist():
-            best = _best(list(passages(id_, known)), words, exact=exact) if id_ in known else None
-            if best is not None:
-                passage, score = best
-                quote, hits = passage.quote(score, passage.hits(words, exact=exact))
-                heard.append(Heard(passage.video_id, quote, hits))
-        return heard
-
-    def _touching(self, heard: Sequence[Heard], among: Ids) -> list[Heard]:
+    def _touching(self, found: Sequence[Found], among: Ids) -> list[Found]:
         """Those that are said in one of these segments."""
         allowed = set(among.tolist())
         spans: dict[int, list[Span]] = {}
-        for video_id in {each.video_id for each in heard}:
+        for video_id in {passage.video_id for _, passage in found}:
             own = self._catalog.segments_of(video_id)
             spans[video_id] = [segment.span for segment in own if segment.id in allowed]
-        return [each for each in heard if _touches(each.quote.span, spans[each.video_id])]
+        return [each for each in found if _touches(each[1].span, spans[each[1].video_id])]
 
 
 def rarest(words: Sequence[Asked], least: float) -> list[Asked]:
@@ -153,7 +152,7 @@ def near(ids: Ids, others: Ids) -> Vector:
 
 
 def chosen(ids: Ids, promise: Vector, videos: Ids) -> Ids:
-    """At most 400 ids, the most promising first, and no more than 20 of one video."""
+    """Few ids, the most promising first, and no more than 12 of one video."""
     order = np.lexsort((ids, -promise))
     own = videos[order]
     by_video = np.argsort(own, kind="stable")
@@ -163,20 +162,26 @@ def chosen(ids: Ids, promise: Vector, videos: Ids) -> Ids:
     return ids[order][place < PER_VIDEO][:TRIED]
 
 
-def merged(heard: Sequence[Heard]) -> list[Heard]:
+def merged(found: Sequence[Found]) -> list[Found]:
     """Best first; of those that are near each other in a video only the best one."""
-    kept: dict[tuple[int, bool], list[Heard]] = {}
-    for each in sorted(heard, key=_order):
-        others = kept.setdefault((each.video_id, each.quote.source in SHOWN), [])
-        if not any(_touches(each.quote.span, [other.quote.span], NEAR) for other in others):
+    kept: dict[tuple[int, bool], list[Found]] = {}
+    for each in sorted(found, key=_order):
+        passage = each[1]
+        others = kept.setdefault((passage.video_id, passage.source in SHOWN), [])
+        if not _touches(passage.span, [other.span for _, other in others], NEAR):
             others.append(each)
     return sorted((each for others in kept.values() for each in others), key=_order)
 
 
-def _order(heard: Heard) -> tuple[float, ...]:
+def _order(found: Found) -> tuple[float, ...]:
     """Best first, of equals the shortest."""
-    quote = heard.quote
-    return (-quote.score, len(quote.text), heard.video_id, quote.span.start)
+    share, passage = found
+    return (-share, len(passage.text), passage.video_id, passage.span.start)
+
+
+def _heard(share: float, passage: Passage, words: Sequence[Asked], *, exact: bool) -> Heard:
+    quote, hits = passage.quote(share, passage.hits(words, exact=exact))
+    return Heard(passage.video_id, quote, hits)
 
 
 def _touches(span: Span, others: Sequence[Span], gap: float = 0.0) -> bool:
@@ -184,19 +189,3 @@ def _touches(span: Span, others: Sequence[Span], gap: float = 0.0) -> bool:
         span.start == other.start or (span.start < other.end + gap and other.start < span.end + gap)
         for other in others
     )
-
-
-def _best(
-    found: Sequence[Passage], words: Sequence[Asked], *, exact: bool
-) -> tuple[Passage, float] | None:
-    """The passage that says most, of equals the shortest; None if none says enough."""
-    if exact:
-        return next(((each, 1.0) for each in found if each.says(words)), None)
-    best: tuple[Passage, float] | None = None
-    for passage in found:
-        score = passage.share(words)
-        if score >= LEAST and (best is None or score > best[1] + 1e-6):
-            best = passage, score
-        if best is not None and math.isclose(best[1], 1.0):
-            break
-    return best
