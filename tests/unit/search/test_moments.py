@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from vsearch.search.moments import LONGEST, Stretch, choose, settled, stretches
+from vsearch.search.moments import LONGEST, Stretch, Usual, choose, settled, stretches
 from vsearch.types import Segment, Span
+
+if TYPE_CHECKING:
+    from vsearch.types import Matrix, Vector
 
 
 def segments(*lengths: float) -> list[Segment]:
@@ -15,43 +20,57 @@ def segments(*lengths: float) -> list[Segment]:
     ]
 
 
-def scores(*values: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def scores(*values: float) -> Vector:
     return np.array(values, np.float32)
 
 
+def found_in(
+    known: list[Segment], values: Vector, background: float, vectors: Matrix | None = None
+) -> list[Stretch]:
+    """The stretches where all segments look the same, or as `vectors` say."""
+    same = np.ones((len(known), 1), np.float32) if vectors is None else vectors
+    return list(stretches(known, same, values, Usual(background, likeness=0.0)))
+
+
 def test_neighbours_that_score_nearly_as_well_are_one_moment() -> None:
-    found = list(stretches(segments(5, 5, 5, 5), scores(0.1, 0.9, 0.85, 0.1), background=0.1))
+    found = found_in(segments(5, 5, 5, 5), scores(0.1, 0.9, 0.85, 0.1), 0.1)
     assert found[0].span == Span(5, 15)
     assert found[0].segments == 2
     assert found[0].score == pytest.approx(0.9)
 
 
 def test_two_events_apart_are_two_moments() -> None:
-    found = list(stretches(segments(5, 5, 5), scores(0.9, 0.1, 0.8), background=0.1))
+    found = found_in(segments(5, 5, 5), scores(0.9, 0.1, 0.8), 0.1)
     assert [one.span for one in found[:2]] == [Span(0, 5), Span(10, 15)]
 
 
 def test_a_slow_decline_does_not_chain_through_the_video() -> None:
     falling = scores(*np.linspace(1.0, 0.0, 20))
-    found = next(iter(stretches(segments(*[2.0] * 20), falling, background=0.0)))
-    assert found.span == Span(0, 16), "to where 60 % of the peak is left, no further"
+    found = found_in(segments(*[2.0] * 20), falling, 0.0)[0]
+    assert found.span == Span(0, 20), "to where half of the peak is left, no further"
 
 
 def test_a_moment_is_bounded_however_long_the_scene() -> None:
-    found = list(stretches(segments(*[5.0] * 100), scores(*[0.9] * 100), background=0.1))
+    found = found_in(segments(*[5.0] * 100), scores(*[0.9] * 100), 0.1)
     assert max(one.span.duration for one in found) <= LONGEST
     assert sum(one.segments for one in found) == 100
 
 
+def test_what_scores_as_well_but_looks_different_is_another_moment() -> None:
+    looks = np.array([[1, 0], [0.96, 0.28], [0, 1]], np.float32)
+    found = found_in(segments(4, 5, 6), scores(0.8, 0.9, 0.85), 0.1, looks)
+    assert [one.span for one in found] == [Span(0, 9), Span(9, 15)]
+
+
 def test_every_segment_belongs_to_exactly_one_moment() -> None:
     values = np.random.default_rng(3).random(30).astype(np.float32)
-    found = sorted(one.span for one in stretches(segments(*[3.0] * 30), values, background=0.5))
+    found = sorted(one.span for one in found_in(segments(*[3.0] * 30), values, 0.5))
     assert found[0].start == 0
     assert [a.end for a in found[:-1]] == [b.start for b in found[1:]]
 
 
 def stretch(video: int, score: float) -> Stretch:
-    return Stretch(video, Span(0, 5), score, 1, 0, Span(0, 5))
+    return Stretch(video, Span(0, 5), score, 1, 0, 0, Span(0, 5), (Span(0, 5),))
 
 
 def test_one_video_does_not_crowd_out_the_others() -> None:

@@ -1,0 +1,101 @@
+"""To the frame: where what was found begins and ends, by what the pictures themselves show."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vsearch.search.moments import grown
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vsearch.search.moments import Stretch, Usual
+    from vsearch.types import Features, Matrix, Times, Vector
+
+OTHER = 0.5  # of the way from equal to what any two pictures share: another scene
+CHANGED = 0.2  # of that way, if it also changes much more than it does around there
+MORE = 3.0  # times the median change around
+BLOCK = 2  # frames before and behind that are compared: one odd frame is no scene
+OFTEN = 0.5  # seconds between the frames that are looked at, at least
+
+_Values = npt.NDArray[np.float64]
+
+
+def sharpened(
+    stretch: Stretch,
+    features: Features,
+    query: Vector,
+    usual: Usual,
+    taken: Sequence[Span] = (),
+) -> Span:
+    """From when to when a stretch shows what it was found for.
+
+    The segments around it are divided wherever the stored frames change, also where no cut was
+    seen while decoding; of these pieces a new stretch grows around the best one, without those
+    that are `taken`. Boundaries are exact where a segment begins, else half-way between frames.
+    """
+    pieces = _pieces(stretch.around, features, usual)
+    vectors = np.stack([_mean(features.within(piece).matrix) for piece in pieces])  # (P, D)
+    scores: Vector = vectors @ query
+    free = [not any(_meet(piece, other) for other in taken) for piece in pieces]
+    inside = [i for i, piece in enumerate(pieces) if free[i] and _meet(piece, stretch.best)]
+    if not inside:
+        return stretch.span
+    peak = max(inside, key=lambda i: scores[i])
+    first, last = grown(pieces, vectors, scores, peak, usual, free)
+    return Span(pieces[first].start, pieces[last].end)
+
+
+def _pieces(around: Sequence[Span], features: Features, usual: Usual) -> list[Span]:
+    """The segments around, divided where the frames change within one."""
+    start, end = around[0].start, around[-1].end
+    near = np.flatnonzero((features.times >= start) & (features.times < end))
+    thin = max(1, int(OFTEN / _spacing(features.times[near])))
+    frames, times = features.matrix[near[::thin]], features.times[near[::thin]]
+    edges = [one.start for one in around] + [end]
+    for i in changes(frames, usual):
+        before, behind = float(times[i]), float(times[i + 1])
+        if not any(before < edge <= behind for edge in edges):
+            edges.append((before + behind) / 2)
+    return [Span(*ends) for ends in pairwise(sorted(edges))]
+
+
+def changes(frames: Matrix, usual: Usual) -> list[int]:
+    """Behind which frames, float32 (T, D), another scene begins.
+
+    A few frames before and behind are compared. It is another scene if they have hardly more in
+    common than any two pictures, or clearly change where little else does.
+    """
+    if len(frames) < 2:
+        return []
+    sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0, dtype=float)])
+    edges = np.arange(1, len(frames))
+    before = sums[edges] - sums[np.maximum(edges - BLOCK, 0)]
+    behind = sums[np.minimum(edges + BLOCK, len(frames))] - sums[edges]
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(behind, axis=1)
+    likeness = (before * behind).sum(axis=1) / np.maximum(lengths, 1e-9)
+    change: _Values = (1 - likeness) / (1 - usual.likeness)
+    clear = (change > CHANGED) & (change > MORE * np.median(change))
+    padded = np.pad(change, 1)
+    most = (change >= padded[:-2]) & (change >= padded[2:])  # a dissolve is one change
+    found: list[int] = np.flatnonzero(((change > OTHER) | clear) & most).tolist()
+    return found
+
+
+def _spacing(times: Times) -> float:
+    """Seconds between frames, usually."""
+    return max(float(np.median(np.diff(times))), 1e-3) if len(times) > 1 else OFTEN
+
+
+def _mean(frames: Matrix) -> Vector:
+    mean: Vector = frames.mean(axis=0)
+    return mean / max(np.float32(np.linalg.norm(mean)), np.float32(1e-9))
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end
