@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "vsearch.toml"
+SWITCHES = ("keep_frames", "transcribe", "read_text")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DEFAULT_LIBRARY = Path("indexes") / "default"
 
@@ -33,17 +34,21 @@ class Settings:
     index: str = "auto"  # auto, exact, faiss or a plugin's
     shots: str = "content"
     keep_frames: bool = False  # so that another model need not decode the videos again
+    transcribe: bool = False  # what is indexed
+    read_text: bool = False  # on the screen, in what is indexed
+    speech_model: str = ""  # size, folder or package:NAME; none: the best that is installed
 
     def __post_init__(self) -> None:
         for name in ("model", "device", "pooler", "index", "shots"):
             value: object = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise SettingsError(f"{name} must be a name, not {value!r}")
-        if not isinstance(self.text_model, str):
-            raise SettingsError(f"text_model must be a name, not {self.text_model!r}")
-        kept: object = self.keep_frames
-        if not isinstance(kept, bool):
-            raise SettingsError(f"keep_frames must be true or false, not {kept!r}")
+        for name in ("text_model", "speech_model"):
+            if not isinstance(getattr(self, name), str):
+                raise SettingsError(f"{name} must be a name, not {getattr(self, name)!r}")
+        for name in SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}")
         rate: object = self.fps
         if not isinstance(rate, int | float) or not 0.01 <= self.fps <= 60:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
@@ -183,10 +188,10 @@ def _from_environment() -> dict[str, Any]:
 def _read_value(name: str, text: str) -> str | float | bool:
     if name == "fps":
         return _number(text)
-    if name != "keep_frames":
+    if name not in SWITCHES:
         return text
     if text.lower() not in (*_YES, *_NO):
-        raise SettingsError(f"VSEARCH_KEEP_FRAMES must be yes or no, not {text!r}")
+        raise SettingsError(f"VSEARCH_{name.upper()} must be yes or no, not {text!r}")
     return text.lower() in _YES
 
 

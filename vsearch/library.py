@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vsearch.analysis.summarise import Summary
     from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
+    from vsearch.hearing import Hearing, Worded
     from vsearch.ingest import Parts, Stores
     from vsearch.labelling import Labelling
     from vsearch.media.kept import FrameStore
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
         Tag,
         Video,
     )
+    from vsearch.words.ocr import Reader
+    from vsearch.words.speech import Listener
 
     Name = str | os.PathLike[str]
 
@@ -105,6 +108,8 @@ class Library:
         pooler: str | None = None,
         index: str | None = None,
         keep_frames: bool | None = None,
+        transcribe: bool | None = None,
+        read_text: bool | None = None,
         encoder: Encoder | None = None,
     ) -> Self:
         """Open the library in a folder, made if need be, or the default one.
@@ -126,6 +131,7 @@ class Library:
             )
         flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
         flags |= {"text_model": text_model, "keep_frames": keep_frames}
+        flags |= {"transcribe": transcribe, "read_text": read_text}
         settings = config.load(folder, flags)
         catalog = Catalog.open(folder / CATALOG, create=create)
         named = encoder is not None or config.is_named("model", model)
@@ -242,6 +248,57 @@ class Library:
         """The pooler that was trained for it and installed, if one was. DamagedLibraryError."""
         files = own(self.path)
         return made(f"transformer:{files[0]}") if files else None
+
+    # --- words in the videos
+
+    def transcribe(
+        self,
+        paths: Sequence[Name] = (),
+        *,
+        model: str | None = None,
+        language: str | None = None,
+        again: bool = False,
+        listener: Listener | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Iterator[Worded]:
+        """Write down what is spoken in the videos (see `videos`); one Worded for each.
+
+        `model` is a size of Whisper, a folder or package:NAME; without one, the setting
+        `speech_model`, or what is installed. What that model did is passed over, unless `again`;
+        where none is named, what any did. The language is detected unless named, as ISO 639 has
+        it. A video is stored as soon as it is done. `listener` stands in for the model. Raises
+        LockedError, ModelError, and SettingsError for a language that the model does not know.
+        """
+        return self._hearing(progress).speech(
+            self.videos(paths),
+            self.settings.speech_model if model is None else model,
+            language,
+            device=self.settings.device,
+            again=again,
+            listener=listener,
+        )
+
+    def read_screen(
+        self,
+        paths: Sequence[Name] = (),
+        *,
+        fps: float = 1.0,
+        again: bool = False,
+        reader: Reader | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Iterator[Worded]:
+        """Read text that the videos (see `videos`) show, `fps` times a second; a Worded for each.
+
+        What was done is passed over, unless `again`. A video is stored as soon as it is done.
+        `reader` stands in for the one that is installed. Raises LockedError and ModelError.
+        """
+        work = self._hearing(progress)
+        return work.screen(self.videos(paths), fps=fps, again=again, reader=reader)
+
+    def _hearing(self, progress: Callable[[Progress], None]) -> Hearing:
+        from vsearch.hearing import Hearing  # deferred: brings a decoder
+
+        return Hearing(self._catalog, self._writing, progress)
 
     # --- changing the model
 

@@ -23,6 +23,7 @@ from vsearch.cli import (
     summarize,
     tags,
     train,
+    transcribe,
 )
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
@@ -56,7 +57,8 @@ def cli(verbose: bool) -> None:
 
 for command in (
     *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
-    classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, export.export, demo.demo,
+    classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, *transcribe.COMMANDS,
+    export.export, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

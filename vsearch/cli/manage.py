@@ -12,6 +12,7 @@ import click
 
 from vsearch.cli.options import shared
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
+from vsearch.cli.transcribe import add_words, check_extras
 from vsearch.errors import DamagedLibraryError
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ if TYPE_CHECKING:
     help="Keep the sampled frames, small, so that another model need not decode the videos.  "
     "[default: the library's, or not]",
 )
+@click.option(
+    "--transcribe/--no-transcribe",
+    default=None,
+    help="Write down what is spoken, see `vsearch transcribe`.  [default: the library's, or not]",
+)
+@click.option(
+    "--read/--no-read",
+    "read_text",
+    default=None,
+    help="Read text that is shown, see `vsearch read`.  [default: the library's, or not]",
+)
 @shared
 @click.pass_obj
 def index(
@@ -40,16 +52,21 @@ def index(
     fps: float | None,
     again: bool,
     keep_frames: bool | None,
+    transcribe: bool | None,
+    read_text: bool | None,
 ) -> None:
     """Bring videos into the library: files, folders and globs.
 
     What is known is passed over, so a second run is quick, and an interrupted one goes on where
     it stopped.
     """
-    with options.open(create=True, fps=fps, keep_frames=keep_frames) as library:
+    flags = {"keep_frames": keep_frames, "transcribe": transcribe, "read_text": read_text}
+    with options.open(create=True, fps=fps, **flags) as library:
+        check_extras(library)
         results = run_index(library, paths, again=again)
         _report_missing(library)
-    if not all_well(results):
+        well = add_words(library, [one.video for one in results if one.video])
+    if not (all_well(results) and well):
         sys.exit(1)
 
 

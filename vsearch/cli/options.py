@@ -29,7 +29,13 @@ class Options:
     device: str | None = None
 
     def open(
-        self, *, create: bool = False, fps: float | None = None, keep_frames: bool | None = None
+        self,
+        *,
+        create: bool = False,
+        fps: float | None = None,
+        keep_frames: bool | None = None,
+        transcribe: bool | None = None,
+        read_text: bool | None = None,
     ) -> Library:
         """The library that the options mean."""
         from vsearch.library import Library  # deferred: --help needs no library
@@ -42,6 +48,8 @@ class Options:
             device=self.device,
             fps=fps,
             keep_frames=keep_frames,
+            transcribe=transcribe,
+            read_text=read_text,
         )
 
 
@@ -50,6 +58,18 @@ def shared(command: F) -> F:
     for option in reversed(SHARED):
         command = option(command)
     return command
+
+
+def library_only(command: F) -> F:
+    """Give a command --library alone: it needs no model of pictures."""
+    wrapped: F = SHARED[0](command)
+    return wrapped
+
+
+def device(command: F) -> F:
+    """Give a command --device."""
+    wrapped: F = SHARED[-1](command)
+    return wrapped
 
 
 def _put(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

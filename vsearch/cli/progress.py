@@ -1,4 +1,4 @@
-"""The progress of indexing on a terminal: what is being read, how fast, how long still."""
+"""The progress of long work on a terminal: what is being read, how fast, how long still."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vsearch.cli.render import clock, printable
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from vsearch.types import Ingested, Progress
+    from vsearch.types import Ingested, Progress, Video
 
 
 class ProgressLine:
@@ -70,8 +70,12 @@ class ProgressLine:
     def finished(self, one: Ingested) -> None:
         """Count a file that is done."""
         if one.video is not None and one.outcome in ("indexed", "updated", "embedded"):
-            self._seconds += one.video.duration
-            self._size += one.video.size
+            self.passed(one.video)
+
+    def passed(self, video: Video) -> None:
+        """Count a video that was worked on."""
+        self._seconds += video.duration
+        self._size += video.size
 
     def _still(self, now: Progress) -> float:
         """Seconds of video still to come: files not yet opened are as long as those before."""

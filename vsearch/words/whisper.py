@@ -1,0 +1,196 @@
+"""Whisper by faster-whisper: what is said, in some hundred languages.
+
+base                      a published size, downloaded once
+FOLDER                    a model that was converted for CTranslate2
+package:NAME              one that an installed package carries, see carried.py
+(nothing)                 the best one that is installed, else base
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vsearch.errors import (
+    MissingExtraError,
+    ModelError,
+    SettingsError,
+    UnknownPluginError,
+    WeightsError,
+)
+from vsearch.types import Cue, Span, Word
+from vsearch.words import carried
+from vsearch.words.speech import Heard, phrases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vsearch.words.speech import Mono
+
+DEFAULT = "base"
+CACHE = "the Hugging Face cache (~/.cache/huggingface, or $HF_HOME)"
+_PACKAGE = "package:"
+_SQUEEZED = 2.4  # compressed better than this, text is one phrase over and over
+_SILENT = 0.6  # this sure that nobody speaks …
+_UNSURE = -1.0  # … and of its words no surer than this: made up. Both are Whisper's own
+_TOLD = 0.3  # a language less likely than this is a song without words, or a machine
+_TEMPERATURES = (0.0, 0.4)  # more of them let music take six times as long
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A model that was found, and not yet loaded."""
+
+    name: str  # as it is kept beside what it heard
+    path: str  # of a folder, or a size to be downloaded
+    package: carried.Carried | None = None
+
+
+def named(name: str) -> Named:
+    """The model that a name means, "" being the default. Raises ModelError."""
+    if not name:
+        best = carried.best()
+        return Named(DEFAULT, DEFAULT) if best is None else _of(best)
+    if name.startswith(_PACKAGE):
+        return _of(carried.carried(name.removeprefix(_PACKAGE)))
+    folder = Path(name).expanduser()
+    if folder.is_dir() or os.sep in name:
+        if not (folder / carried.WHOLE).is_file() or not (folder / "tokenizer.json").is_file():
+            raise WeightsError(
+                f"{folder}: is no folder with {carried.WHOLE} and tokenizer.json; convert the "
+                "model with ct2-transformers-converter --copy_files tokenizer.json"
+            )
+        return Named(str(folder.absolute()), str(folder.absolute()))
+    sizes = _library().available_models()
+    if name not in sizes:
+        near = difflib.get_close_matches(name, sizes, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sizes)}."
+        raise UnknownPluginError(
+            f"no speech model is called {name!r}: {hint} A folder or package:NAME does as well"
+        )
+    return Named(name, name)
+
+
+def _of(package: carried.Carried) -> Named:
+    return Named(package.name, str(package.folder), package)
+
+
+class Whisper:
+    """A `Listener`."""
+
+    def __init__(self, model: Named, *, device: str = "auto") -> None:
+        """`device` is auto, cpu or cuda. Raises MissingExtraError and WeightsError."""
+        self.name = model.name
+        self._model = _loaded(model, device)
+
+    def check(self, language: str | None) -> None:
+        """Raise SettingsError for a language that it does not understand."""
+        known = self._model.supported_languages
+        if language is not None and language not in known:
+            raise SettingsError(
+                f"{self.name} understands no language {language!r}, only: {', '.join(known)}"
+            )
+
+    def hear(self, samples: Mono, language: str | None) -> Heard:
+        """The words in float32 (N,); ModelError where the device gives up."""
+        try:
+            segments, info = self._model.transcribe(
+                samples,
+                language=language,
+                language_detection_segments=4,  # until one is beyond doubt
+                temperature=_TEMPERATURES,
+                condition_on_previous_text=False,  # else it may go round in circles
+                compression_ratio_threshold=_SQUEEZED,
+                no_speech_threshold=_SILENT,
+                log_prob_threshold=_UNSURE,
+                word_timestamps=True,
+                vad_filter=True,
+            )
+        except RuntimeError as error:
+            raise _failed(self.name, error) from error
+        sure = language is not None or info.language_probability >= _TOLD
+        speaks = info.duration_after_vad > 0 and sure
+        return Heard(
+            info.language if speaks else None,
+            float(info.language_probability) if speaks else 0.0,
+            self._cues(segments) if speaks else (),
+        )
+
+    def _cues(self, segments: Any) -> Iterator[Cue]:
+        try:
+            for segment in segments:
+                if not _made_up(segment):
+                    yield from phrases(_words(segment))
+        except RuntimeError as error:
+            raise _failed(self.name, error) from error
+
+
+def _made_up(segment: Any) -> bool:
+    """Whether it was heard in what is no speech: the same over and over, or nothing sure."""
+    unsure = segment.avg_logprob < _UNSURE and segment.no_speech_prob > _SILENT
+    return bool(segment.compression_ratio > _SQUEEZED or unsure or not segment.text.strip())
+
+
+def _words(segment: Any) -> Iterator[Word]:
+    """The words of a segment, or itself where their times are not known."""
+    for word in segment.words or ():
+        yield Word(word.word, _span(word.start, word.end))
+    if not segment.words:
+        yield Word(segment.text, _span(segment.start, segment.end))
+
+
+def _span(start: float, end: float) -> Span:
+    begin = max(0.0, float(start))
+    return Span(begin, max(begin, float(end)))
+
+
+def _library() -> Any:
+    try:
+        import faster_whisper  # deferred: brings CTranslate2, of use to who transcribes only
+    except ImportError as error:
+        raise MissingExtraError(
+            f"transcribing speech needs the package {error.name!r}, which is not installed: "
+            "pip install 'vsearch[speech]'"
+        ) from error
+    return faster_whisper
+
+
+def _loaded(model: Named, device: str) -> Any:
+    library = _library()
+    files = model.package.contents() if model.package else None
+    where = _place(device)
+    try:
+        return library.WhisperModel(
+            model.path, device=where, compute_type="int8" if where == "cpu" else "default",
+            files=files,
+        )  # fmt: skip
+    except OSError as error:
+        raise WeightsError(
+            f"the speech model {model.name} is not on this machine and cannot be downloaded "
+            f"({_short(error)}). Without a network: copy {CACHE} from a machine that has it, or "
+            "name a folder or package:NAME with --model"
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        raise _failed(model.name, error) from error
+
+
+def _place(device: str) -> str:
+    """cpu or cuda; CTranslate2 has no Metal."""
+    import ctranslate2  # deferred as above
+
+    there = ctranslate2.get_cuda_device_count() > 0
+    return "cuda" if device == "cuda" or (device == "auto" and there) else "cpu"
+
+
+def _failed(name: str, error: Exception) -> ModelError:
+    return WeightsError(
+        f"the speech model {name} cannot be used: {_short(error)}. If that is about CUDA, try "
+        "--device cpu"
+    )
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
