@@ -14,14 +14,15 @@ LADDER = [
     {"evaluation"},
     {"library"},
     {"abridging", "asking", "exporting", "hearing", "labelling", "listening", "reembed"}
-    | {"transcripts", "doctor"},
+    | {"transcripts", "doctor", "searches"},
     {"ingest", "search", "analysis", "export", "model", "pooler"},
+    {"subtitling"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},
     {"plugins"},
     {"protocols"},
     {"arrays", "results"},
     {"config", "types", "files"},
-    {"errors", "notation"},  # below config, which says with a SettingsError what is wrong with a setting
+    {"errors", "notation"},  # below config, which says with a SettingsError what is wrong
 ]
 HOMES = {
     "av": {"media"},

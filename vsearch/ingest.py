@@ -227,6 +227,7 @@ def _store(
             frames=len(features.times),
             note=described.note,
             sampled_at=parts.fps,
+            recorded=info.recorded,
         )
         change.add_segments(video.id, spans, vectors, features.space)
         change.add_features(video.id, features.space, parts.model)

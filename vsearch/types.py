@@ -121,6 +121,7 @@ class Video:
     frames: int  # sampled
     note: str | None = None  # what was wrong with it, if anything
     model: str | None = None  # that made its features; None where it was not noted
+    recorded: datetime | None = None  # UTC, as the file itself says
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +353,15 @@ def _terms(terms: tuple[Term, ...]) -> str:
 
 def _period(span: Span) -> str:
     return f"{notation.number(span.start)}-{notation.number(span.end)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """A query under a name."""
+
+    name: str
+    query: str  # as it is typed
+    made_at: datetime  # UTC
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import delete, exists, func, insert, select, text, update
 
+from vsearch.catalog import searches, words
 from vsearch.catalog import tags as tagging
-from vsearch.catalog import words
 from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
 from vsearch.catalog.models import (
@@ -64,8 +64,9 @@ class Change:
         frames: int,
         note: str | None = None,
         sampled_at: float,
+        recorded: datetime | None = None,
     ) -> Video:
-        """Add a video; LibraryError if there is one with that path."""
+        """Add a video, `recorded` in any zone; LibraryError if there is one with that path."""
         values: dict[str, Any] = {
             "fingerprint": storable(fingerprint),
             "size": int(size),
@@ -82,9 +83,10 @@ class Change:
             path=stored(path),
             sampled_at=float(sampled_at),
             indexed_at=datetime.now(UTC).replace(tzinfo=None),
+            recorded_at=recorded and recorded.astimezone(UTC).replace(tzinfo=None),
             **values,
         )
-        return Video(id=int(self._run(row).lastrowid), path=path, **values)
+        return Video(id=int(self._run(row).lastrowid), path=path, recorded=recorded, **values)
 
     def add_segments(
         self, video_id: int, spans: Sequence[Span], vectors: Matrix, space: Space
@@ -190,6 +192,7 @@ class Change:
     ) -> None:
         """The words of a source in a video from now on; that there are none is noted, too.
 
+        Cues come in the order of time, one track after the other: neighbours are searched together.
         `origin` is the model, or the subtitle file or stream.
         """
         those = (CueRow.video_id == int(video_id)) & (CueRow.source == source)
@@ -205,6 +208,45 @@ class Change:
             "made_at": datetime.now(UTC).replace(tzinfo=None),
         }
         self._run(insert(TranscriptRow).values(values))
+
+    def save_search(self, name: str, query: str) -> None:
+        """Save a query under a name, in place of what was saved so before."""
+        self._run_many(searches.INSERT, [searches.row(name, query)])
+
+    def remove_search(self, name: str) -> bool:
+        """Forget a saved search; whether there was one."""
+        those = SearchRow.name == storable(name)
+        return bool(self._run(delete(SearchRow).where(those)).rowcount)
+
+    def add_cue_vectors(self, ids: Sequence[int], vectors: Matrix, space: Space) -> None:
+        """Note what cues mean in a space, float32 (N, D)."""
+        space_id = self._space_id(space)
+        rows = [(int(id_), space_id, blob) for id_, blob in zip(ids, pack(vectors), strict=True)]
+        self._run_many(words.INSERT_VECTOR, rows)
+        self._new_revision = True
+
+    def remove_cue_vectors(self, space: Space) -> None:
+        """Forget what cues mean in a space."""
+        those = CueVectorRow.space_id == self._space_id(space)
+        self._run(delete(CueVectorRow).where(those))
+        self._new_revision = True
+
+    def rebuild_words(self) -> None:
+        """Make the full-text index anew from the cues."""
+        self._run(text(words.REBUILD))
+
+    def set_aside(self, video_id: int) -> None:
+        """Free the path of a video that is about to be replaced by another row."""
+        self._update(video_id, path=f"replaced {int(video_id)}")
+
+    def inherit(self, video_id: int, old: int) -> None:
+        """What people and models said of a video is true of one with the same content, too.
+
+        Its subtitles are not meant: they are read anew.
+        """
+        values = {"old": int(old), "new": int(video_id)}
+        for statement in words.INHERIT:
+            self._run(text(statement).bindparams(**values))
 
     def set_space(self, space: Space, pooler: str | None, model: str | None = None) -> None:
         """Say what vectors are made with; SpaceMismatchError if there are some of another space.

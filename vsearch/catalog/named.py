@@ -7,8 +7,10 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsearch.catalog.globs import matcher
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from vsearch.catalog.repository import Catalog
     from vsearch.types import Video
@@ -20,15 +22,23 @@ def named(catalog: Catalog, names: Iterable[str]) -> list[Video]:
     A name means the video at that path or all below that folder. What has `*`, `?` or `[` in it,
     and a name of which there is no file here, is a glob over the whole library.
     """
-    found = {video.id: video for name in names for video in _meant(catalog, name)}
-    return sorted(found.values(), key=lambda video: str(video.path))
+    found = catalog.videos_by_id(ids_named(catalog, names)).values()
+    return sorted(found, key=lambda video: str(video.path))
 
 
-def _meant(catalog: Catalog, name: str) -> list[Video]:
-    path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - as indexing does
-    if (video := catalog.find(path)) is not None:
-        return [video]
-    below = [video for video in catalog.videos() if video.path.is_relative_to(path)]
+def ids_named(catalog: Catalog, names: Iterable[str]) -> set[int]:
+    """The ids of the videos that any of the names means, see `named`."""
+    paths = catalog.paths()
+    places = {path: id_ for id_, path in paths.items()}
+    return {id_ for name in names for id_ in _meant(paths, places, name)}
+
+
+def _meant(paths: Mapping[int, Path], places: Mapping[Path, int], name: str) -> list[int]:
+    path = Path(os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111 - never raises
+    if (known := places.get(path)) is not None:
+        return [known]
+    below = [id_ for id_, each in paths.items() if each.is_relative_to(path)]
     if below or (os.path.exists(path) and not has_magic(name)):  # noqa: PTH110 - never raises
         return below
-    return catalog.videos([name])
+    matches = matcher([name])
+    return [id_ for id_, each in paths.items() if matches(each)]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
+from vsearch.catalog import searches, words
 from vsearch.catalog import tags as tagging
-from vsearch.catalog import words
 from vsearch.catalog.blobs import unpack
 from vsearch.catalog.cue_index import CueIndex
 from vsearch.catalog.database import open_engine
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
-from vsearch.catalog.paths import stored
+from vsearch.catalog.paths import restored, stored
 from vsearch.catalog.rows import (
     read_counts,
     read_known_space,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Ids,
         KnownSpace,
         Matrix,
+        SavedSearch,
         Segment,
         Space,
         Span,
@@ -53,7 +54,7 @@ Noun = TypeVar("Noun")
 
 _VIDEO = """
     SELECT id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
-        (SELECT model FROM features WHERE video_id = videos.id
+        recorded_at, (SELECT model FROM features WHERE video_id = videos.id
             AND space_id = (SELECT space_id FROM library))
     FROM videos
 """
@@ -87,6 +88,10 @@ _SPACES = """
     SELECT name, dim, speaks_text, model, pooler, answered_until,
         id IS (SELECT space_id FROM library)
     FROM spaces ORDER BY id
+"""
+_MODELS = """
+    SELECT DISTINCT model FROM features
+    WHERE model IS NOT NULL AND space_id = (SELECT space_id FROM library) ORDER BY model
 """
 _LACKING = f"""
     {_VIDEO} WHERE id IN (
@@ -176,6 +181,24 @@ class Catalog:
         """The videos with these ids; those that are not there are left out."""
         found = self._read(read_video, f"{_VIDEO} WHERE id {_AMONG}", _listed(ids))
         return {video.id: video for video in found}
+
+    def paths(self) -> dict[int, Path]:
+        """Where each video is, by id."""
+        rows = self._rows("SELECT id, path FROM videos")
+        with sensible(self._path):
+            return {int(id_): restored(path) for id_, path in rows}
+
+    def models(self) -> list[str]:
+        """By which models videos are in the library's space, where that was noted, sorted."""
+        return [str(row[0]) for row in self._rows(_MODELS)]
+
+    def chosen(self, query: str, values: Sequence[object]) -> Ids:
+        """The ids that a query of `filters.selection` gives, ascending, int64 (N,)."""
+        return np.array([row[0] for row in self._rows(query, *values)], np.int64)
+
+    def searches(self) -> list[SavedSearch]:
+        """The searches that were saved, by name."""
+        return self._read(searches.read_search, searches.ALL)
 
     def find(self, path: Path) -> Video | None:
         """The video with exactly that path."""

@@ -6,6 +6,7 @@ SQLite takes any value in any column, so what a file from elsewhere holds is che
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vsearch.catalog.paths import restored
@@ -41,10 +42,10 @@ def read_known_space(row: Row) -> KnownSpace:
 
 def read_video(row: Row) -> Video:
     """id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
-    model.
+    recorded_at, model.
     """
     id_, path, fingerprint, size, modified, duration, fps, width, height, codec, *more = row
-    frames, note, model = more
+    frames, note, recorded, model = more
     return Video(
         id=int(id_),
         path=restored(path),
@@ -59,6 +60,7 @@ def read_video(row: Row) -> Video:
         frames=int(frames),
         note=_text(note),
         model=_text(model),
+        recorded=None if recorded is None else datetime.fromisoformat(recorded).replace(tzinfo=UTC),
     )
 
 

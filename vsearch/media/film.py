@@ -20,10 +20,12 @@ from av.stream import Discard, Disposition
 
 from vsearch.errors import MediaError, NoPictureError
 from vsearch.media.limits import check_size, most_pixels, threads
+from vsearch.media.recorded import recorded
 from vsearch.media.timestamps import LEAP, Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from av.codec import CodecContext
@@ -78,6 +80,7 @@ class Claims:
     fps: float  # 0 where unknown
     codec: str
     timecode: str | None = None  # of the first frame, as a camera wrote it
+    recorded: datetime | None = None  # UTC
 
 
 class Film(Protocol):
@@ -113,7 +116,8 @@ class ContainerFilm:
     def claims(self) -> Claims:
         """What the headers say, as far as it can be believed."""
         codec = self._stream.codec_context.codec.canonical_name
-        return Claims(self._duration(), float(self._rate() or 0), codec, self._timecode())
+        when = recorded(self._container.metadata, self._stream.metadata)
+        return Claims(self._duration(), float(self._rate() or 0), codec, self._timecode(), when)
 
     def reason(self) -> MediaError:
         """Why there was no frame."""

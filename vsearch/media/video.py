@@ -25,6 +25,7 @@ from vsearch.media.webp import WebPFilm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from av.video.frame import VideoFrame
@@ -44,6 +45,7 @@ class VideoInfo:
     height: int
     codec: str
     timecode: str | None = None  # of the first frame, as a camera wrote it
+    recorded: datetime | None = None  # UTC, as the file itself says
 
 
 def probe(path: Path) -> VideoInfo:
@@ -53,7 +55,13 @@ def probe(path: Path) -> VideoInfo:
             width, height = shown_size(frame.picture, frame.aspect)
             claims = film.claims()
             return VideoInfo(
-                claims.duration, claims.fps, width, height, claims.codec, claims.timecode
+                claims.duration,
+                claims.fps,
+                width,
+                height,
+                claims.codec,
+                claims.timecode,
+                claims.recorded,
             )
         raise film.reason()
 

@@ -21,7 +21,7 @@ A query is parts with blanks between them; this is all there is (EBNF):
     length   = "10s" | "1m30s" | "2h" | "90" | "1:30" ;    (* and the like *)
     date     = "2024" | "2024-05" | "2024-05-17" | "2024-05-17T10:30" , [ "Z" ] ;
     kind     = "speech" | "subtitles" | "screen" | "tags" ;
-    name     = letter , { letter | digit | "_" | "-" } ;   (* at most 64 *)
+    name     = letters , digits , "_" and "-" ;            (* at most 64 *)
 
 Words that follow each other are one text, and a phrase in quotes is a text of its own. `-` is not
 wanted. Before `"`, `\`, `:` and a blank, and before `-` or `@` where a part begins, `\` takes the

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST = 2_000  # characters of text
 MOST = 16  # terms in one query
+FILTERED = 64  # filters in one query
 STEPS = 4  # things that are to come after others
 WEIGHTS = 0.001, 1_000.0  # least and most
 
@@ -172,6 +173,8 @@ class _Draft:
         if part.name != "path":
             _text(part.value)
         self.narrowing.append(part)
+        if len(self.narrowing) > FILTERED:
+            raise QueryError(f"a query may have {FILTERED} filters")
 
     def recall(self, part: Part, *, saved: bool) -> None:
         """Put a saved search in the place of its name."""

@@ -1,0 +1,84 @@
+"""Searches that are kept: some under a name, and what the last one found."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vsearch import results
+from vsearch.catalog.searches import meant
+from vsearch.errors import QueryError
+from vsearch.search.query import LONGEST, Names, parse
+from vsearch.types import Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vsearch.catalog.repository import Catalog
+    from vsearch.results import Result
+    from vsearch.types import Query, SavedSearch, Term
+
+_NAME = re.compile(r"[\w-]{1,64}")
+
+
+class Searches:
+    """Those of one library. Saving one waits for nobody: it touches no video and no vector."""
+
+    def __init__(self, catalog: Catalog, folder: Path) -> None:
+        self._catalog, self._folder = catalog, folder
+
+    @property
+    def names(self) -> Names:
+        """What `@dogs` and `like:#12` stand for here."""
+        return Names(saved=lambda name: self.named(name).query, results=self._results)
+
+    def all(self) -> list[SavedSearch]:
+        """Those that were saved, by name."""
+        return self._catalog.searches()
+
+    def named(self, name: str) -> SavedSearch:
+        """The one of that name. Raises QueryError."""
+        return meant(name.removeprefix("@"), self.all())
+
+    def save(self, name: str, query: Query) -> SavedSearch:
+        """Save a query under a name; files in it are named so that any folder will do."""
+        name = name.removeprefix("@")
+        if not _NAME.fullmatch(name):
+            raise QueryError(f"{name!r} is no name: use letters, digits, _ and -, at most 64")
+        fixed = _fixed(query)
+        text = str(fixed)
+        if len(text) > LONGEST or parse(text) != fixed:
+            raise QueryError(f"this query is too long, or too odd, to be saved: {text[:80]}…")
+        with self._catalog.begin() as change:
+            change.save_search(name, text)
+        return self.named(name)
+
+    def remove(self, name: str) -> SavedSearch:
+        """Forget the one of that name. Raises QueryError."""
+        found = self.named(name)
+        with self._catalog.begin() as change:
+            change.remove_search(found.name)
+        return found
+
+    def _results(self, text: str) -> list[Result]:
+        numbers = results.numbers(text)
+        last = results.last(self._folder)
+        return [last.named(number) for number in numbers]
+
+
+def _fixed(query: Query) -> Query:
+    """The same query, whatever the folder it is asked in."""
+    return replace(
+        query,
+        terms=tuple(map(_placed, query.terms)),
+        then=tuple(Step(tuple(map(_placed, step.terms)), step.within) for step in query.then),
+    )
+
+
+def _placed(term: Term) -> Term:
+    if term.kind not in ("image", "clip"):
+        return term
+    path = os.path.abspath(os.path.expanduser(term.value))  # noqa: PTH100, PTH111 - never raises
+    return replace(term, value=path)
