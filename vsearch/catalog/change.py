@@ -15,8 +15,10 @@ from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
 from vsearch.catalog.models import (
     CueRow,
+    CueVectorRow,
     FeaturesRow,
     LibraryRow,
+    SearchRow,
     SegmentRow,
     SpaceRow,
     TagRow,
