@@ -1,23 +1,29 @@
-"""What is asked of a library: terms to one vector, and its moments by the index as it is now."""
+"""What is asked of a library: its terms as a vector and as words, and the moments that answer."""
 
 from __future__ import annotations
 
 import logging
 import math
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch.catalog.named import named
-from vsearch.catalog.tags import meant
-from vsearch.errors import QueryError, SpaceMismatchError, VSearchError
+from vsearch.catalog.narrowing import narrowed
+from vsearch.errors import NoTextError, QueryError, SpaceMismatchError, VSearchError
+from vsearch.listening import Listened, listened
 from vsearch.search.clip import Clip
 from vsearch.search.confidence import Confidence, told
 from vsearch.search.copies import Copies, first
+from vsearch.search.diversity import collapsed, diverse, limited
 from vsearch.search.engine import Engine
+from vsearch.search.following import following
+from vsearch.search.fusion import Place, Scale, by_words, fused
 from vsearch.search.querybank import Querybank
+from vsearch.search.spoken import Spoken
 from vsearch.search.terms import combine, term_vector
 from vsearch.types import Span
 
@@ -29,14 +35,56 @@ if TYPE_CHECKING:
     from vsearch.ingest import Parts
     from vsearch.model import Model
     from vsearch.protocols import Encoder, Pooler
+    from vsearch.search.calibration import Calibration
     from vsearch.search.current import Current, CurrentIndex
     from vsearch.search.engine import Weigh
-    from vsearch.types import Ids, Moment, Query, Space, Times
+    from vsearch.types import Ids, Matrix, Moment, Query, Space, Term, Times, Vector
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
 
 PER_VIDEO = 3  # moments of one video among the results, while others fit
+SPARE = 10  # moments that are found beyond those asked for, as some may be nearly the same
+STEP = 100  # moments of each step of A-then-B, where words are among them
+SEEN = ("text", "image", "clip")  # what pictures can answer
+
+
+NOTHING = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """The present index, and the model of its space."""
+
+    current: Current
+    encoder: Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """How many moments are wanted, and of what."""
+
+    k: int
+    per_video: int
+    fill: bool  # places that would stay empty are given to further moments of the same videos
+    among: Ids | None  # segments; None: all
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """What terms mean in pictures, and what answers them."""
+
+    engine: Engine
+    vector: Vector  # float32 (D,)
+    clip: Clip | None  # where nothing else was asked for, and it is not in the library
+
+    @property
+    def scale(self) -> Scale:
+        """How the terms score on segments of the library."""
+        scores = self.engine.sample @ self.vector
+        if not len(scores):
+            return Scale(0.0, 1.0)
+        return Scale(float(scores.mean()), max(float(scores.std()), 1e-3))
 
 
 class Asking:
@@ -58,38 +106,131 @@ class Asking:
         self._model, self._pooler, self._parts = model, pooler, parts
         self._confidence = confidence
 
-    def search(self, query: Query, k: int, per_video: int | None) -> list[Moment]:
+    def search(
+        self, query: Query, k: int, per_video: int | None, *, varied: bool, alike: bool
+    ) -> list[Moment]:
         """The k best moments, see `Library.search`."""
         if k < 1 or (per_video is not None and per_video < 1):
             raise QueryError("k and per_video must be at least 1")
-        limit = per_video or min(PER_VIDEO, math.ceil(k / 2))
-        answering = self._answering()
-        if answering is None:
+        limit, fill = per_video or min(PER_VIDEO, math.ceil(k / 2)), per_video is None
+        if (answering := self._answering()) is None:
             return []
-        current, encoder = answering
-        words = all(term.kind == "text" for term in query.terms)
+        more = k + min(k, SPARE) if varied or not alike else k
+        asked = _Asked(more, limit, fill, narrowed(self._catalog, query))
+        if query.then:
+            found = self._followed(query, answering, asked)
+        else:
+            found = self._answered(query.terms, answering, asked)
+        if varied or not alike:
+            vectors = self._vectors(found, answering.current.space)
+            if varied:
+                found = diverse(found, vectors, len(found))
+                vectors = self._vectors(found, answering.current.space)
+            if not alike:
+                found = collapsed(found, vectors)
+        return limited(found, k, limit, fill=fill)
+
+    def _answered(
+        self, terms: Sequence[Term], answering: _Answering, asked: _Asked
+    ) -> list[Moment]:
+        """What answers terms, in pictures and in words, best first."""
+        heard = self._listened(terms, asked.among)
+        seen = [term for term in terms if term.kind in SEEN]
+        if not seen:
+            return by_words(heard.places)
+        try:
+            looking = self._looking(seen, answering)
+        except NoTextError:
+            if not heard.places or any(term.kind != "text" for term in seen):
+                raise
+            return by_words(
+                heard.places
+            )  # a model of pictures does not know them, but they are said
+        found = looking.engine.search(
+            looking.vector,
+            asked.k,
+            among=heard.among,
+            per_video=asked.per_video,
+            fill=asked.fill,
+        )
+        if looking.clip is not None:
+            sample = looking.engine.sample
+            finder = Copies(self._catalog, self._features, answering.current, sample, heard.among)
+            found = first(finder.of(looking.clip), found, asked.k, None)
+        if heard.places:
+            places = self._scored(heard.places, looking.vector, answering.current.space)
+            found = fused(found, places, looking.scale)
+        return told(found, self._calibration(seen, looking, answering, heard.among))
+
+    def _calibration(
+        self, terms: Sequence[Term], looking: _Looking, answering: _Answering, among: Ids | None
+    ) -> Calibration | None:
+        engine = looking.engine
+        return self._confidence.calibration(
+            terms, answering.encoder, answering.current, engine.sample, engine.bank, among
+        )
+
+    def _followed(self, query: Query, answering: _Answering, asked: _Asked) -> list[Moment]:
+        """What answers one step after the other."""
+        steps = [query.terms, *(step.terms for step in query.then)]
+        within = [step.within for step in query.then]
+        if all(term.kind in SEEN for terms in steps for term in terms):
+            looking = [self._looking(terms, answering) for terms in steps]
+            return looking[0].engine.sequence(
+                [each.vector for each in looking],
+                within,
+                asked.k,
+                among=asked.among,
+                per_video=asked.per_video,
+                fill=asked.fill,
+            )
+        each = replace(asked, k=STEP, per_video=STEP)
+        return following([self._answered(terms, answering, each) for terms in steps], within)
+
+    def _looking(self, terms: Sequence[Term], answering: _Answering) -> _Looking:
+        """What is asked of pictures. Raises QueryError, NoTextError and MediaError."""
+        current, encoder = answering.current, answering.encoder
+        words = all(term.kind == "text" for term in terms)
         bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
         engine = Engine(self._catalog, self._features, current, bank, self._weigh())
-        among = self._among(query)
         clips = {
             term: self._clip(Path(term.value), term.span, encoder.space)
-            for term in query.terms
+            for term in terms
             if term.kind == "clip"
         }
         vectors = [
-            clips[term].vector if term in clips else term_vector(term, encoder)
-            for term in query.terms
+            clips[term].vector if term in clips else term_vector(term, encoder) for term in terms
         ]
-        vector = combine(vectors, [term.weight for term in query.terms], engine.sample)
-        found = engine.search(vector, k, among=among, per_video=limit, fill=per_video is None)
-        calibrated = self._confidence.calibration(
-            query.terms, encoder, current, engine.sample, bank, among
-        )
-        alone = clips.get(query.terms[0]) if len(query.terms) == 1 else None
-        if alone is None or alone.video is not None:  # what is in the library finds itself
-            return told(found, calibrated)
-        finder = Copies(self._catalog, self._features, current, engine.sample, among)
-        return told(first(finder.of(alone), found, k, per_video), calibrated)
+        vector = combine(vectors, [term.weight for term in terms], engine.sample)
+        alone = clips.get(terms[0]) if len(terms) == 1 else None
+        # what is in the library finds itself
+        return _Looking(engine, vector, alone if alone and alone.video is None else None)
+
+    def _listened(self, terms: Sequence[Term], among: Ids | None) -> Listened:
+        if not any(term.kind in ("text", "said", "shown") for term in terms):
+            return Listened([], among, required=False)
+        spoken = Spoken(self._catalog)
+        return listened(terms, among, self._catalog, spoken)
+
+    def _scored(self, places: Sequence[Place], vector: Vector, space: Space) -> list[Place]:
+        """What the pictures score where words were found."""
+        spans = [(place.video.id, place.span) for place in places]
+        scored = []
+        for place, ids in zip(places, self._catalog.overlapping(spans), strict=True):
+            rows = self._catalog.vectors(ids, space)[1]
+            scored.append(replace(place, seen=float((rows @ vector).max(initial=0.0))))
+        return scored
+
+    def _vectors(self, found: Sequence[Moment], space: Space) -> Matrix:
+        """The vectors of the segments that fit best, float32 (N, D)."""
+        peaks = [(one.video.id, Span(one.why.peak, one.why.peak)) for one in found]
+        ids = [each[:1] for each in self._catalog.overlapping(peaks)]
+        known, rows = self._catalog.vectors(np.unique(np.concatenate([*ids, NOTHING])), space)
+        vectors = np.zeros((len(found), space.dim), np.float32)
+        for row, own in zip(vectors, ids, strict=True):
+            if len(own) and len(place := np.flatnonzero(known == own[0])):
+                row[:] = rows[place[0]]
+        return vectors
 
     def similar(self, path: Path, span: Span | None, k: int, *, same_video: bool) -> list[Moment]:
         """The k moments most like a video or a span of it, see `Library.similar`."""
@@ -98,7 +239,7 @@ class Asking:
         answering = self._answering()
         if answering is None:
             return []
-        current, encoder = answering
+        current, encoder = answering.current, answering.encoder
         clip = self._clip(self._meant(path), span, encoder.space)
         engine = Engine(self._catalog, self._features, current, Querybank.empty(encoder.space.dim))
         among = self._others(clip, current.ids, same_video=same_video)
@@ -129,7 +270,7 @@ class Asking:
         """
         from vsearch.media.discovery import fingerprint  # deferred: a text query needs none
 
-        file = path.expanduser()
+        file = Path(os.path.expanduser(path))  # noqa: PTH111 - never raises
         if not file.is_file():
             found = named(self._catalog, [str(path)])
             if len(found) > 1:
@@ -160,11 +301,11 @@ class Asking:
             return None
         return found
 
-    def _answering(self) -> tuple[Current, Encoder] | None:
+    def _answering(self) -> _Answering | None:
         """The present index and the model of its space; None while nothing is indexed."""
         while (current := self._current.get()) is not None:
             try:
-                return current, self._model.fitting(current.space, self._catalog)
+                return _Answering(current, self._model.fitting(current.space, self._catalog))
             except SpaceMismatchError:
                 if self._catalog.space() == current.space:
                     raise  # else another space has just come to answer
@@ -177,7 +318,7 @@ class Asking:
         """
         from vsearch.ingest import describe, pooled  # deferred: a text query needs no decoder
 
-        path = named.expanduser()
+        path = Path(os.path.expanduser(named))  # noqa: PTH111 - never raises
         known = self._catalog.find(Path(os.path.abspath(path)))  # noqa: PTH100 - as discovery does
         if known is not None:
             features, end = self._features.load(known.id, space), known.duration
@@ -191,17 +332,6 @@ class Asking:
         features = features.within(span)
         spans = _segments(features.times, cuts, span)
         return Clip(path, span, features, spans, pooled(features, spans, self._pooler()), known)
-
-    def _among(self, query: Query) -> Ids | None:
-        """The segments that the filters of a query leave; None where there are none."""
-        left: Ids | None = None
-        if query.filters.videos:
-            videos = named(self._catalog, list(query.filters.videos))
-            left = self._catalog.segment_ids([video.id for video in videos])
-        known = self._catalog.labels() if query.filters.tags else []
-        for tag in query.filters.tags:
-            left = self._catalog.tagged(meant(tag, known), left)
-        return left
 
 
 def _segments(times: Times, cuts: Times, span: Span) -> tuple[Span, ...]:

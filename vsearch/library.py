@@ -26,7 +26,8 @@ from vsearch.plugins import resolve
 from vsearch.pooler import AUTO, install, keep, made, own, pooler_for, shipped
 from vsearch.search.confidence import Confidence
 from vsearch.search.current import CurrentIndex
-from vsearch.search.query import query_of
+from vsearch.search.query import parse, parse_clip, query_of
+from vsearch.searches import Searches
 from vsearch.types import Info, Ingested, Outcome, Query
 from vsearch.vectors.features import FeatureStore
 
@@ -42,18 +43,19 @@ if TYPE_CHECKING:
     from vsearch.analysis.summarise import Summary
     from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
-    from vsearch.hearing import Hearing, Worded
     from vsearch.ingest import Parts, Stores
     from vsearch.labelling import Labelling
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
     from vsearch.temporal.weights import Weights
+    from vsearch.hearing import Hearing, Worded
     from vsearch.types import (
         Classified,
         KnownSpace,
         Matrix,
         Moment,
         Progress,
+        SavedSearch,
         Segment,
         Space,
         Span,
@@ -85,6 +87,7 @@ class Library:
         self._model = model
         self._features = FeatureStore(path / "features")
         self._current = CurrentIndex(catalog, path / "vectors", self.settings.index)
+        self._searches = Searches(catalog, path)
         self._asking = Asking(
             catalog,
             self._features,
@@ -170,9 +173,10 @@ class Library:
         """
         from vsearch.ingest import Run, ingest  # deferred: a query needs no decoder
         from vsearch.media.discovery import find_videos
+        from vsearch.words.subtitles import Folders
 
         with self._writing():
-            queue = list(find_videos(map(Path, paths)))
+            queue, folders = list(find_videos(map(Path, paths))), Folders()
             run = Run([_size(found.path) for found in queue], progress)
             for number, found in enumerate(queue):
                 if found.error is not None:
@@ -185,6 +189,7 @@ class Library:
                     fps=self.settings.fps if self._resample else None,
                     again=again,
                     keep=self.settings.keep_frames,
+                    folders=folders,
                     progress=run.reporter(found.path, number),
                 )
 
@@ -396,21 +401,57 @@ class Library:
         videos: Sequence[str] = (),
         tags: Sequence[str] = (),
         per_video: int | None = None,
+        varied: bool = False,
+        alike: bool = False,
     ) -> list[Moment]:
         """The k moments that fit best, best first.
 
-        `query` is text or a Query; `image` a picture file; `clip` a video file and `span` the
-        part of it that counts, in seconds. `videos` narrows the search, see `Library.videos`, and
-        so does every one of `tags`: to segments that overlap what has it.
+        `query` is text, in the language of `search/grammar.py`, or a Query; `image` a picture file;
+        `clip` a video file and `span` the part of it that counts, in seconds. `videos` narrows the
+        search, see `Library.videos`, and so does every one of `tags`: to segments that overlap
+        what has it.
         No more than `per_video` moments of one video are given; where that is None, no more than 3,
-        or half of k, while other videos fit. Raises QueryError, NoTextError, MediaError, and
+        or half of k, while other videos fit. What shows nearly the same as a better one is left out
+        and counted there (`why.alike`), unless `alike`; `varied` prefers what differs from what is
+        before it. Raises QueryError, NoTextError, MediaError, and
         LibraryError for a tag that nothing has.
         """
         if not isinstance(query, Query):
-            query = query_of(query, image, clip, span, videos, tags)
+            query = query_of(query, image, clip, span, videos, tags, self._searches.names)
         elif videos or tags or (image, clip, span) != (None, None, None):
             raise QueryError("a Query holds its own pictures, clips and filters: give it alone")
-        return self._asking.search(query, k, per_video)
+        return self._asking.search(query, k, per_video, varied=varied, alike=alike)
+
+    def query(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[str] = (),
+        clips: Sequence[str] = (),
+        videos: Sequence[str] = (),
+        tags: Sequence[str] = (),
+    ) -> Query:
+        """What text asks for, with pictures, clips (`film.mp4@3-8`) and filters besides.
+
+        `str(query)` says it in that language. Raises QueryError.
+        """
+        terms, names = map(parse_clip, clips), self._searches.names
+        return parse(text, images=images, clips=terms, videos=videos, tags=tags, names=names)
+
+    def save(self, name: str, query: str | Query) -> SavedSearch:
+        """Save a query, so that `@name` asks it again, in place of what was saved so before.
+
+        Raises QueryError.
+        """
+        return self._searches.save(name, self.query(query) if isinstance(query, str) else query)
+
+    def saved(self) -> list[SavedSearch]:
+        """The searches that were saved, by name."""
+        return self._searches.all()
+
+    def unsave(self, name: str) -> SavedSearch:
+        """Forget a saved search. Raises QueryError where there is none."""
+        return self._searches.remove(name)
 
     # --- what videos show
 

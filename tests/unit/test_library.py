@@ -295,9 +295,9 @@ def test_one_video_does_not_fill_the_results(library: Library, tmp_path: Path) -
         scenes = [Scene(GREEN, 3 + number / 10)]
         make_video(tmp_path / f"{number}.mp4", scenes)
     index(library, tmp_path)
-    found = names(library.search("red", k=5))
+    found = names(library.search("red", k=5, alike=True))
     assert found.count("long.mp4") == 3
-    assert sorted(names(library.search("red", k=5, per_video=1))) == sorted(
+    assert sorted(names(library.search("red", k=5, per_video=1, alike=True))) == sorted(
         ["long.mp4", "0.mp4", "1.mp4", "2.mp4"]
     )
     assert names(library.search("red", k=5, videos=["long*"])) == ["long.mp4"] * 5

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
     from vsearch.types import Matrix, Moment
 
-SAME = 0.95  # cosine of segments of which one is enough; copies have 0.97, neighbours in kind 0.8
+SAME = 0.9  # cosine of segments of which one is enough; small copies have about so much, others 0.8
 BALANCE = 0.7  # of what is asked for against what is new
 
 
 def collapsed(found: Sequence[Moment], vectors: Matrix) -> list[Moment]:
     """What is not nearly the same as something better, which counts it as `why.alike`.
 
-    `vectors`, float32 (N, D), are of the moments' best segments. What was found by words, or is a
-    copy of the clip that was asked for, stays: its picture is not what it was found by.
+    `vectors`, float32 (N, D), are of the moments' best segments. Moments of one video stay, however
+    alike: they are at different times. So does what was found by words, or is a copy of the clip
+    that was asked for: its picture is not what it was found by.
     """
     if not found:
         return []
@@ -30,7 +31,8 @@ def collapsed(found: Sequence[Moment], vectors: Matrix) -> list[Moment]:
     like = vectors @ vectors.T  # (N, N)
     for i, moment in enumerate(found):
         by_picture = not moment.why.quotes and not moment.why.copy and not moment.why.steps
-        twin = next((j for j in kept if by_picture and like[i, j] >= SAME), None)
+        others = (j for j in kept if found[j].video.id != moment.video.id)
+        twin = next((j for j in others if by_picture and like[i, j] >= SAME), None)
         if twin is None:
             kept.append(i)
         else:

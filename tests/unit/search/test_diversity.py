@@ -12,7 +12,7 @@ VIDEO = Video(1, Path("/films/a.mp4"), "aa", 1, 1, 60.0, 25.0, 64, 36, "h264", 6
 
 
 def moments(*scores: float, videos: tuple[int, ...] = ()) -> list[Moment]:
-    ids = videos or (1,) * len(scores)
+    ids = videos or tuple(range(1, len(scores) + 1))
     return [
         Moment(replace(VIDEO, id=id_), Span(i, i + 1), score, None, Why(i, score, 1))
         for i, (score, id_) in enumerate(zip(scores, ids, strict=True))
@@ -32,7 +32,12 @@ def test_what_shows_nearly_the_same_is_counted_and_left_out() -> None:
 
 
 def test_it_is_compared_with_what_is_kept_so_that_likeness_does_not_chain() -> None:
-    assert len(collapsed(moments(0.9, 0.8, 0.7), at(0, 15, 30))) == 2  # cos 15° = 0.966
+    assert len(collapsed(moments(0.9, 0.8, 0.7), at(0, 20, 40))) == 2  # cos 20° = 0.94
+
+
+def test_moments_of_one_video_stay_for_they_are_at_different_times() -> None:
+    found = moments(0.9, 0.8, 0.7, videos=(1, 1, 2))
+    assert [one.why.alike for one in collapsed(found, at(0, 0, 0))] == [1, 0]
 
 
 def test_what_was_found_by_words_stays_whatever_it_shows() -> None:

@@ -1,0 +1,78 @@
+"""Words of videos that answer a query: where they are, and which segments a search is left with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsearch.search.fusion import NEAR, Place
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vsearch.catalog.repository import Catalog
+    from vsearch.search.spoken import Spoken
+    from vsearch.types import CueSource, Ids, Term
+
+SPOKEN: frozenset[CueSource] = frozenset({"speech", "subtitles"})
+SHOWN: frozenset[CueSource] = frozenset({"screen"})
+MOST = 200  # places of one term
+ALL = 2_000  # places of words that are to be there, or not to be
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """What was found by words."""
+
+    places: list[Place]
+    among: Ids | None  # the segments that are left to search; None: all
+    required: bool  # the words have to be there
+
+
+def listened(
+    terms: Sequence[Term], among: Ids | None, catalog: Catalog, spoken: Spoken
+) -> Listened:
+    """Where the words of these terms are found.
+
+    `said:` and `shown:` have to be there, or, where their weight is negative, must not be: they
+    narrow the search to segments near them. Plain words may be there.
+    """
+    required = [term for term in terms if term.kind in ("said", "shown")]
+    plain = [term for term in terms if term.kind == "text" and term.weight > 0]
+    for term in required:
+        near = _segments(_found(term, among, catalog, spoken, ALL), catalog)
+        if term.weight > 0:
+            among = near if among is None else np.intersect1d(among, near)
+        else:
+            among = np.setdiff1d(catalog.segment_ids() if among is None else among, near)
+    wanted = [term for term in required if term.weight > 0] or plain
+    total = sum(term.weight for term in wanted)
+    places = [
+        replace(place, weight=term.weight / total)
+        for term in wanted
+        for place in _found(term, among, catalog, spoken, MOST)
+    ]
+    return Listened(places, among, bool(wanted) and wanted[0].kind != "text")
+
+
+def _found(
+    term: Term, among: Ids | None, catalog: Catalog, spoken: Spoken, most: int
+) -> list[Place]:
+    """The places of one term, best first."""
+    sources = {"said": SPOKEN, "shown": SHOWN}.get(term.kind, SPOKEN | SHOWN)
+    heard = spoken.find(term.value, exact=term.exact, sources=sources, among=among, most=most)
+    videos = catalog.videos_by_id({each.video_id for each in heard})
+    return [Place(videos[each.video_id], each.quote) for each in heard if each.video_id in videos]
+
+
+def _segments(places: Sequence[Place], catalog: Catalog) -> Ids:
+    """The segments near these places, ascending, int64 (N,)."""
+    spans = [
+        (place.video.id, Span(max(0.0, place.span.start - NEAR), place.span.end + NEAR))
+        for place in places
+    ]
+    found = catalog.overlapping(spans)
+    return np.unique(np.concatenate([*found, np.empty(0, np.int64)]))
