@@ -63,6 +63,22 @@ def test_search_prints_one_json_object(vsearch: Vsearch, videos: Path) -> None:
     assert 4 <= result["why"]["peak"] < 8
 
 
+def test_what_is_not_there_is_said_so_and_the_nearest_shown(vsearch: Vsearch, videos: Path) -> None:
+    vsearch("index", videos)
+    found = vsearch("search", "a zebra")
+    said = re.fullmatch(
+        r"Probably not in this library \(best match (\d+) %\); the nearest are:\n", found.stderr
+    )
+    assert said is not None
+    first, *rows = found.stdout.splitlines()[1:]
+    assert f"weak {said[1]} %" in first
+    assert all("weak" in row for row in rows)
+    told = json.loads(vsearch("search", "a zebra", "--json").stdout)
+    assert told["in_library"] is False
+    assert all(result["weak"] for result in told["results"])
+    assert vsearch("search", "blue").stderr == ""
+
+
 def test_messages_go_to_stderr_and_a_failed_file_is_exit_1(vsearch: Vsearch, videos: Path) -> None:
     (videos / "bad.mp4").write_bytes(b"junk")
     done = vsearch("index", videos, code=1)
