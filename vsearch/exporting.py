@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from vsearch.errors import ExportError, MediaError, VSearchError
 from vsearch.export.edl import edit_list
-from vsearch.export.excerpts import Excerpt, Source, leading, merged, padded
+from vsearch.export.excerpts import Excerpt, Source, leading, merged, one_line, padded
 from vsearch.export.fcpxml import final_cut
 from vsearch.export.names import clip_names
 from vsearch.export.otio import check_otio, open_timeline
@@ -21,12 +23,12 @@ from vsearch.files import replaced
 from vsearch.media.export import SUFFIX, Part, check_target, export
 from vsearch.media.sound import has_sound
 from vsearch.media.video import probe
+from vsearch.results import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from vsearch.results import Result
-    from vsearch.types import Span
+    from vsearch.types import Moment, Span
 
 CLIPS, SUPERCUT = "clips", "supercut"
 
@@ -71,10 +73,18 @@ FORMATS: Mapping[str, Format] = {
 # --- what is exported
 
 
+def ranked(moments: Iterable[Moment]) -> list[tuple[int, Result]]:
+    """What a search found, by rank."""
+    return [
+        (rank, Result(str(one.video.path), one.span, one.score, one.confidence))
+        for rank, one in enumerate(moments, 1)
+    ]
+
+
 def excerpts(
     found: Iterable[tuple[int, Result]],
     *,
-    durations: Mapping[Path, float],
+    durations: Mapping[Path, float] = MappingProxyType({}),
     pad: float = 0.0,
     note: str = "",
 ) -> tuple[list[Excerpt], list[Left]]:
@@ -97,7 +107,8 @@ def excerpts(
         if span is None:
             left.append(Left(rank, path, f"{path}: ends before what was found; index it again"))
             continue
-        made.append(Excerpt(source, span, rank, result.score, result.confidence, note))
+        score, sure = _finite(result.score), _finite(result.confidence)
+        made.append(Excerpt(source, span, rank, score, sure, one_line(note)))
     return made, left
 
 
@@ -118,8 +129,13 @@ def _looked(path: Path, duration: float) -> Source | str:
         return str(error)
 
 
+def _finite(number: float | None) -> float | None:
+    """A number that came out of a file, if it is one."""
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _absolute(name: str) -> Path:
-    return Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - as indexing does
+    return Path(os.path.abspath(name))  # noqa: PTH100 - as indexing does
 
 
 # --- into what

@@ -141,6 +141,20 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_there(film: Path, tmp_path:
     assert "ends before" in left[2].error
 
 
+def test_what_a_forged_file_says_breaks_no_format(film: Path, tmp_path: Path) -> None:
+    odd = "\ud800<b>\n\x1b[31m=1\0"
+    results = [Result(str(film), Span(1, 2), float("nan"), float("inf"))]
+    results += [Result(name, Span(0, 1), 1.0) for name in ("~nobody/x.mp4", "a\0b", "\ud800")]
+    results.append(Result(str(film), Span(1e300, 1e301), 1.0))
+    made, left = excerpts(enumerate(results, 1), durations={}, note=odd)
+    assert [one.rank for one in left] == [2, 3, 4, 5]
+    assert (made[0].score, made[0].confidence) == (None, None)
+    targets = {kind: tmp_path / f"a{form.suffixes[0]}" for kind, form in FORMATS.items()}
+    assert all(one.error is None for one in write(made, targets, odd))
+    for path in targets.values():
+        assert "\x1b" not in path.read_text("utf-8-sig")
+
+
 def test_one_clip_that_fails_does_not_stop_the_rest(film: Path, tmp_path: Path) -> None:
     doomed = make_video(tmp_path / "doomed.mp4", [Scene(RED, 2)])
     found = excerpted((doomed, 0, 1), (film, 2, 3))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vsearch.cli.options import SheetPath, shared
-from vsearch.cli.render import print_json, printable, short
+from vsearch.cli.render import in_library, print_json, printable, short
 from vsearch.errors import NoLibraryError, QueryError
 
 if TYPE_CHECKING:
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from vsearch.export.excerpts import Excerpt
     from vsearch.exporting import Left, Written
     from vsearch.library import Library
-    from vsearch.results import Result, Results
+    from vsearch.results import Result
 
 F = TypeVar("F", bound="Callable[..., Any]")
 PAGE = "html"
+USUAL = 10
 LONGEST_PAD = 3600  # seconds
+_NUMBERS = re.compile(r"#[0-9][0-9,# -]*")
 
 
 class Pad(click.ParamType[float]):
@@ -64,7 +66,9 @@ def _target(name: str, metavar: str, said: str) -> Callable[[F], F]:
 @_target("m3u", "FILE.m3u", "A playlist that plays just these parts in VLC.")
 @click.option("--html", type=SheetPath(), metavar="FILE.html", help="A page of moving pictures.")
 @click.option("--pad", type=Pad(), default="0s", metavar="TIME", help="That much more around each.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option(
+    "-k", type=click.IntRange(1, 1000), help=f"How many.  [default: {USUAL} of a query, else all]"
+)
 @click.option("--overwrite", is_flag=True, help="Even where there are such files already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared
@@ -75,7 +79,7 @@ def export(
     what: tuple[str, ...],
     html: Path | None,
     pad: float,
-    k: int,
+    k: int | None,
     overwrite: bool,
     as_json: bool,
     **named: Path | None,
@@ -116,51 +120,45 @@ def export(
 
 
 def _asked(
-    options: Options, what: Sequence[str], k: int, pad: float
+    options: Options, what: Sequence[str], k: int | None, pad: float
 ) -> tuple[str, list[Excerpt], list[Left]]:
     """What was asked, and the excerpts that it means."""
     from vsearch import results
-    from vsearch.exporting import excerpts
 
     words = " ".join(what)
-    if len(what) == 1 and (path := Path(what[0])).suffix.lower() == ".json" and path.is_file():
+    if len(what) == 1 and (path := Path(words)).suffix.lower() == ".json" and path.is_file():
         known = results.read(path)
+        chosen = list(enumerate(known.found[:k], 1))
         try:
-            library = options.open()
+            with options.open() as library:
+                return _excerpts(library, known.query, chosen, pad)
         except NoLibraryError:
-            made = excerpts(_ranked(known, k), durations={}, pad=pad, note=known.query)
-            return known.query, *made
-        with library:
-            return _excerpts(library, known.query, _ranked(known, k), pad)
+            return _excerpts(None, known.query, chosen, pad)
     with options.open() as library:
-        if words.startswith("#"):
+        if _NUMBERS.fullmatch(words):
             known = results.last(library.path)
-            chosen = [(n, known.named(n)) for n in results.numbers(words)]
+            numbers = results.numbers(",".join(words.split()))
+            chosen = [(number, known.named(number)) for number in numbers]
             return _excerpts(library, known.query, chosen, pad)
-        return _excerpts(library, words, _searched(library, words, k), pad)
+        return _excerpts(library, words, _searched(library, words, k or USUAL), pad)
 
 
 def _searched(library: Library, words: str, k: int) -> list[tuple[int, Result]]:
-    from vsearch.results import Result
-    from vsearch.search.query import parse
+    from vsearch.exporting import ranked
 
-    found = library.search(parse(words), k=k)
-    return [
-        (rank, Result(str(one.video.path), one.span, one.score, one.confidence))
-        for rank, one in enumerate(found, 1)
-    ]
-
-
-def _ranked(known: Results, k: int) -> list[tuple[int, Result]]:
-    return list(enumerate(known.found[:k], 1))
+    found = library.search(words, k=k)
+    if found and in_library(found) is False:
+        click.echo("Probably not in this library: the nearest are exported.", err=True)
+    return ranked(found)
 
 
 def _excerpts(
-    library: Library, query: str, found: list[tuple[int, Result]], pad: float
+    library: Library | None, query: str, found: list[tuple[int, Result]], pad: float
 ) -> tuple[str, list[Excerpt], list[Left]]:
     from vsearch.exporting import excerpts
 
-    durations = {video.path: video.duration for video in library.videos()}
+    videos = library.videos() if library else []
+    durations = {video.path: video.duration for video in videos}
     return query, *excerpts(found, durations=durations, pad=pad, note=query)
 
 
