@@ -24,16 +24,20 @@ from vsearch.media.ahead import ahead
 from vsearch.media.discovery import fingerprint
 from vsearch.media.sampling import segments
 from vsearch.media.video import Sampler, probe
+from vsearch.subtitling import is_of, stamped, subtitles
 from vsearch.types import Features, Ingested, Outcome, Progress
+from vsearch.words.subtitles import Folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from vsearch.catalog.change import Change
     from vsearch.catalog.repository import Catalog
     from vsearch.media.kept import FrameStore
     from vsearch.media.video import VideoInfo
     from vsearch.protocols import Encoder, Pooler, ShotDetector
+    from vsearch.subtitling import Subtitles
     from vsearch.types import FrameBatch, Images, Matrix, Span, Times, Video
     from vsearch.vectors.features import FeatureStore
 
@@ -104,6 +108,7 @@ def ingest(
     fps: float | None = None,
     again: bool = False,
     keep: bool = False,
+    folders: Folders | None = None,
     progress: Callable[[float, float], None] = _silent,
 ) -> Ingested:
     """Bring one file into the library, unless it is there as it is.
@@ -112,12 +117,16 @@ def ingest(
     LibraryError, ModelError and SettingsError. `parts` is called when there is something to
     encode, so that a run that finds nothing new loads no model. `fps` asks for that rate, so that
     what was sampled at another is indexed anew; `again` indexes even what is known; `keep` keeps
-    the sampled frames. `progress` is told the seconds that are done and the duration, in seconds.
+    the sampled frames. Subtitles that came or changed since are read, whatever else is known;
+    `folders` says where they are. `progress` is told the seconds that are done and the duration.
     """
+    folders = folders or Folders()
 
     def work() -> Ingested:
         found = None if again else _known(path, stores, fps)
-        return found or _store(path, stores, parts(), keep, progress)
+        if found is not None:
+            return _reworded(found, stores.catalog, folders)
+        return _store(path, stores, parts(), keep, folders, progress)
 
     return attempted(path, work)
 
@@ -139,7 +148,7 @@ def attempted(path: Path, work: Callable[[], Ingested]) -> Ingested:
         found = Ingested(path, Outcome.FAILED, error=reason)
     seconds = time.monotonic() - began
     log.info("%s: %s in %.1f s", path, found.outcome, seconds)
-    return Ingested(found.path, found.outcome, found.video, found.error, seconds, found.shots)
+    return replace(found, seconds=seconds)
 
 
 def _known(path: Path, stores: Stores, fps: float | None) -> Ingested | None:
@@ -173,6 +182,28 @@ def _known(path: Path, stores: Stores, fps: float | None) -> Ingested | None:
     return None
 
 
+def _reworded(found: Ingested, catalog: Catalog, folders: Folders) -> Ingested:
+    """The same, after the subtitles of a known video were read, unless they are as they were."""
+    video = found.video
+    if video is None or found.outcome not in (Outcome.UNCHANGED, Outcome.MOVED):
+        return found
+    known = [one.origin for one in catalog.transcripts([video.id]) if one.source == "subtitles"]
+    stamp = stamped(found.path, folders)
+    if any(is_of(origin, stamp) for origin in known):
+        return found
+    words = subtitles(found.path, folders)
+    with catalog.begin() as change:
+        _put_words(change, video.id, words)
+    told = [f"{found.path}: {len(words.cues)} subtitles read"] if words.cues or known else []
+    return replace(found, notes=(*told, *words.notes))
+
+
+def _put_words(change: Change, video_id: int, words: Subtitles) -> None:
+    change.replace_cues(
+        video_id, "subtitles", words.cues, origin=words.origin, language=words.language
+    )
+
+
 def gone(path: Path) -> bool:
     """Whether there certainly is no such file; one in a folder that may not be entered may be."""
     try:
@@ -199,6 +230,7 @@ def _store(
     stores: Stores,
     parts: Parts,
     keep: bool,
+    folders: Folders,
     progress: Callable[[float, float], None],
 ) -> Ingested:
     stat, content = path.stat(), fingerprint(path)
@@ -208,12 +240,11 @@ def _store(
     spans = segments(features.times, described.cuts, described.end)
     vectors = pooled(features, spans, parts.pooler)
     old = stores.catalog.find(path)
-    kept = old is not None and old.fingerprint == content  # what it shows is still true
-    tags = stores.catalog.tags([old.id]) if old is not None and kept else []
+    words = subtitles(path, folders)
     with stores.catalog.begin() as change:  # all of it or nothing
         change.set_space(features.space, parts.pooler.name, parts.model)
         if old is not None:
-            change.remove_videos([old.id])
+            change.set_aside(old.id)
         video = change.add_video(
             path=path,
             fingerprint=content,
@@ -231,7 +262,11 @@ def _store(
         )
         change.add_segments(video.id, spans, vectors, features.space)
         change.add_features(video.id, features.space, parts.model)
-        change.add_tags([replace(tag, video_id=video.id) for tag in tags])
+        _put_words(change, video.id, words)
+        if old is not None and old.fingerprint == content:  # what it shows is still true
+            change.inherit(video.id, old.id)
+        if old is not None:
+            change.remove_videos([old.id])
         stores.features.save(video.id, features)
         if keep:
             stores.frames.claim(video.id)
@@ -240,7 +275,8 @@ def _store(
         stores.frames.remove(old.id)
     outcome = Outcome.UPDATED if old is not None else Outcome.INDEXED
     made = replace(video, model=parts.model)
-    return Ingested(path, outcome, made, shots=len(described.cuts) + 1)
+    shots = len(described.cuts) + 1
+    return Ingested(path, outcome, made, shots=shots, notes=words.notes)
 
 
 def describe(

@@ -447,6 +447,7 @@ class Ingested:
     error: str | None = None
     seconds: float = 0.0  # of work
     shots: int = field(default=0)
+    notes: tuple[str, ...] = ()  # of its subtitles: what was read anew, what could not be, and why
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,7 @@ class Change:
         noted = (TranscriptRow.video_id == int(video_id)) & (TranscriptRow.source == source)
         self._run(delete(TranscriptRow).where(noted))
         self._run_many(words.INSERT, words.rows(video_id, cues))
+        self._new_revision = True
         values = {
             "video_id": int(video_id),
             "source": source,
@@ -302,6 +303,7 @@ class Change:
         """Forget a space, which is not the library's, and all that is in it."""
         self.remove_vectors(space)
         self.remove_features(space)
+        self.remove_cue_vectors(space)
         self._run(delete(SpaceRow).where(SpaceRow.name == space.name))
 
     def close(self) -> None:

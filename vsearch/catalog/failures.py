@@ -70,6 +70,12 @@ def sensible(path: Path) -> Iterator[None]:
         raise DamagedLibraryError(f"{path} {_DAMAGED.format(error=told)}") from error
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite said that what it holds is not as it was written."""
+    code = getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _cause(error: Exception) -> Exception | None:
     """What SQLite said, if it was SQLite or the layer above it that failed."""
     from sqlalchemy.exc import SQLAlchemyError  # slow to import, and loaded if it is the cause

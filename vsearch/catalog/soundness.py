@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from vsearch.catalog.failures import is_damage
 from vsearch.catalog.paths import restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
 
 _LIMIT = 20  # problems of one kind that are told
 _WITHOUT_SEGMENTS = """
@@ -23,6 +27,7 @@ _WITHOUT_VECTORS = """
     WHERE vectors.segment_id IS NULL
     GROUP BY videos.id ORDER BY videos.path LIMIT ?
 """
+_INDEX = "INSERT INTO cues_fts (cues_fts, rank) VALUES ('integrity-check', 1)"
 
 
 def problems(connection: Connection) -> Iterator[str]:
@@ -38,3 +43,16 @@ def problems(connection: Connection) -> Iterator[str]:
         yield f"{restored(path)} has no segments, so it is never found: index it again"
     for path, count in connection.exec_driver_sql(_WITHOUT_VECTORS, (_LIMIT,)):
         yield f"{restored(path)} has {count} segments without a vector: index it again"
+    if _is_index_damaged(connection):
+        yield "the full-text index does not hold the words of the videos: run `vsearch rebuild`"
+
+
+def _is_index_damaged(connection: Connection) -> bool:
+    """Compares every word; that changes nothing, and is left out where nothing may be written."""
+    try:
+        connection.exec_driver_sql(_INDEX)
+    except Exception as error:
+        if is_damage(error):
+            return True
+        log.info("the full-text index was not checked: %s", error)
+    return False

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 INSERT = """
     INSERT INTO cues (video_id, source, start, "end", text, words) VALUES (?, ?, ?, ?, ?, ?)
 """
+INSERT_VECTOR = "INSERT OR REPLACE INTO cue_vectors (cue_id, space_id, data) VALUES (?, ?, ?)"
+REBUILD = "INSERT INTO cues_fts (cues_fts) VALUES ('rebuild')"
+INHERIT = (  # ids of cues stay, and so does what they mean
+    "UPDATE tags SET video_id = :new WHERE video_id = :old",
+    "UPDATE marks SET video_id = :new WHERE video_id = :old",
+    "UPDATE cues SET video_id = :new WHERE video_id = :old AND source <> 'subtitles'",
+    "UPDATE transcripts SET video_id = :new WHERE video_id = :old AND source <> 'subtitles'",
+)
 OF_VIDEO = """
     SELECT start, "end", text, source, words FROM cues WHERE video_id = ?
     ORDER BY start, "end", id

@@ -111,6 +111,8 @@ def _messages(one: Ingested) -> Iterator[str]:
         yield f"{one.outcome:<9}  {short(one.path)}"
     if one.outcome in ("indexed", "updated") and one.video is not None and one.video.note:
         yield f"note       {short(one.path)}: {printable(one.video.note)}"
+    for note in one.notes:
+        yield f"subtitles  {printable(note)}"
 
 
 def _sum_up(results: list[Ingested], took: float) -> None:

@@ -8,18 +8,19 @@ a karaoke line with two times in it, and takes WebVTT's notes and cue names for 
 
 from __future__ import annotations
 
-import codecs
 import html
 import os
 import re
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vsearch.errors import TooLargeError, UnreadableError
 from vsearch.types import Cue, Span
+from vsearch.words.charset import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
@@ -34,11 +35,6 @@ _MARKUP = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 # `en`, `pt-BR`, and what such a file is for
 _TAG = re.compile(r"(?P<language>[a-z]{2,3})(?:[-_][a-z0-9]{2,8})*|sdh|forced|default", re.I)
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,53 +45,82 @@ class Sidecar:
     path: Path
     language: str | None  # as its name says: `en` of film.en.srt; None where it says nothing
 
+    def of(self, stems: Collection[Path]) -> bool:
+        """Whether no other of these videos, named without suffixes, has more of its name."""
+        bare = self.path.with_suffix("")
+        while bare not in stems and bare.suffix:
+            bare = bare.with_suffix("")
+        return bare == self.video.with_suffix("")
+
 
 def beside(videos: Iterable[Path]) -> list[Sidecar]:
     """The subtitle files of these videos: film.srt or film.en.srt beside film.mp4, by name.
 
-    A folder that cannot be listed has none.
+    A file belongs to the one with the longest name. A folder that cannot be listed has none.
     """
-    stems: dict[Path, dict[str, Path]] = {}  # by folder
-    for video in videos:
-        stems.setdefault(video.parent, {})[video.stem] = video
-    found = [each for folder, known in stems.items() for each in _in_folder(folder, known)]
+    known, folders = set(videos), Folders()
+    stems = {video.with_suffix("") for video in known}
+    found = [each for video in known for each in folders.beside(video) if each.of(stems)]
     return sorted(found, key=lambda each: str(each.path))
 
 
-def _in_folder(folder: Path, known: dict[str, Path]) -> Iterator[Sidecar]:
+class Folders:
+    """What subtitle files folders hold, each folder listed once."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, dict[str, list[Sidecar]]] = {}  # by the name of the video
+
+    def beside(self, video: Path) -> list[Sidecar]:
+        """The subtitle files whose name begins like that of a video, sorted by name."""
+        folder = video.parent
+        if folder not in self._listed:
+            self._listed[folder] = _listed(folder)
+        found = self._listed[folder].get(video.stem, [])
+        return [replace(each, video=video) for each in found]
+
+
+def _listed(folder: Path) -> dict[str, list[Sidecar]]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 - a name is enough, and there may be thousands
     except OSError:
-        return
-    for name in names:
+        return {}
+    found: dict[str, list[Sidecar]] = {}
+    for name in sorted(names):
         bare, suffix = os.path.splitext(name)  # noqa: PTH122
         if suffix.lower() not in SUFFIXES:
             continue
         tags: list[str] = []
-        while bare not in known and len(tags) < 3 and "." in bare:
-            bare, _, tag = bare.rpartition(".")
-            tags.insert(0, tag)
-        if bare in known and all(_TAG.fullmatch(tag) for tag in tags):
+        for _ in range(4):
             languages = [tag for tag in tags if tag.lower() not in ("sdh", "forced", "default")]
             language = languages[0].lower() if languages else None
-            yield Sidecar(known[bare], folder / name, language)
+            found.setdefault(bare, []).append(Sidecar(folder / bare, folder / name, language))
+            bare, dot, tag = bare.rpartition(".")
+            tags.insert(0, tag)
+            if not dot or not _TAG.fullmatch(tag):
+                break
+    return found
 
 
 def read(path: Path) -> list[Cue]:
     """The cues of a file as they follow each other. Raises UnreadableError and TooLargeError."""
-    lines = _decoded(_content(path)).replace("\0", "").splitlines()
+    lines = decoded(_content(path)).replace("\0", "").splitlines()
     is_substation = any(line.strip().lower() == "[events]" for line in lines)
-    found = _substation(lines) if is_substation else _timed(lines)
-    cues: list[Cue] = []
+    return cues(_substation(lines) if is_substation else _timed(lines))
+
+
+def cues(found: Iterable[tuple[Span, Sequence[str]]]) -> list[Cue]:
+    """Cues from lines and their times: in order, without markup, and nothing said twice."""
+    told: list[Cue] = []
     before: set[str] = set()
     for span, texts in sorted(found, key=lambda each: each[0]):
-        said = [text for text in map(_plain, texts) if text]
+        shown = (text for text in texts if not _DRAWING.search(text))
+        said = [text for text in map(_plain, shown) if text]
         # captions that roll up say the line before again
         fresh = [text for text in said if text not in before]
         if fresh:
-            cues.append(Cue(span, " ".join(fresh)[:LONGEST]))
+            told.append(Cue(span, " ".join(fresh)[:LONGEST]))
         before = set(said) or before
-    return cues[:CUES]
+    return told[:CUES]
 
 
 def _content(path: Path) -> bytes:
@@ -109,17 +134,6 @@ def _content(path: Path) -> bytes:
     if len(content) > LIMIT:
         raise TooLargeError(f"{path}: more than {LIMIT} bytes; this is no subtitle file")
     return content
-
-
-def _decoded(content: bytes) -> str:
-    """Text by its mark, else UTF-8, else what Windows wrote in the West."""
-    for mark, encoding in _BOMS.items():
-        if content.startswith(mark):
-            return content.decode(encoding, "replace")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
 
 
 def _timed(lines: Sequence[str]) -> Iterator[tuple[Span, list[str]]]:
@@ -177,4 +191,4 @@ def _span(start: float | None, end: float | None) -> Span | None:
 def _plain(text: str) -> str:
     """One line without markup."""
     bare = _MARKUP.sub("", text)[: 4 * LONGEST]  # unescape fails at numbers of 4,300 digits
-    return " ".join(html.unescape(bare).split())
+    return unicodedata.normalize("NFC", " ".join(html.unescape(bare).split()))
