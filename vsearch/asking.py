@@ -20,7 +20,7 @@ from vsearch.search.confidence import Confidence, told
 from vsearch.search.copies import Copies, first
 from vsearch.search.diversity import collapsed, diverse, limited
 from vsearch.search.engine import Engine
-from vsearch.search.following import following
+from vsearch.search.following import following, outstanding
 from vsearch.search.fusion import Place, Scale, by_words, fused
 from vsearch.search.querybank import Querybank
 from vsearch.search.spoken import Spoken
@@ -68,6 +68,7 @@ class _Asked:
     per_video: int
     fill: bool  # places that would stay empty are given to further moments of the same videos
     among: Ids | None  # segments; None: all
+    outstanding: bool = False  # only what stands out as a step of a sequence has to
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,8 @@ class Asking:
         if heard.places:
             places = self._scored(heard.places, looking.vector, answering.current.space)
             found = fused(found, places, looking.scale)
+        if asked.outstanding:
+            found = outstanding(found, looking.scale.background)
         return told(found, self._calibration(seen, looking, answering, heard.among))
 
     def _calibration(
@@ -184,7 +187,7 @@ class Asking:
                 per_video=asked.per_video,
                 fill=asked.fill,
             )
-        each = replace(asked, k=STEP, per_video=STEP)
+        each = replace(asked, k=STEP, per_video=STEP, outstanding=True)
         return following([self._answered(terms, answering, each) for terms in steps], within)
 
     def _looking(self, terms: Sequence[Term], answering: _Answering) -> _Looking:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from vsearch.search.engine import STANDS
 from vsearch.search.fusion import ranked
 from vsearch.search.sequence import WITHIN
 from vsearch.types import Span
@@ -28,6 +29,13 @@ def following(found: Sequence[Sequence[Moment]], within: Sequence[float | None])
     gaps = [WITHIN if each is None else each for each in within]
     ways = (way for id_ in shared for way in _ways([step[id_] for step in steps], gaps))
     return ranked(map(_joined, ways))
+
+
+def outstanding(found: Sequence[Moment], background: float) -> list[Moment]:
+    """Moments that may be a step: words say it, or the score stands out as `Engine` has it."""
+    best = max((moment.score for moment in found), default=background)
+    least = background + STANDS * (best - background)
+    return [moment for moment in found if moment.why.quotes or moment.score >= least]
 
 
 def _by_video(moments: Sequence[Moment]) -> dict[int, list[Moment]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vsearch.search.following import following
+from vsearch.search.following import following, outstanding
 from vsearch.types import Moment, Quote, Span, Video, Why
 
 FILM = Video(1, Path("/films/a.mp4"), "aa", 1, 1, 600.0, 25.0, 64, 36, "h264", 600)
@@ -52,3 +52,11 @@ def test_three_steps_follow_each_other() -> None:
     steps = [[moment(0, 1)], [moment(2, 3), moment(50, 51)], [moment(55, 56)]]
     [found] = following(steps, [60.0, 10.0])
     assert found.why.steps == (Span(0, 1), Span(50, 51), Span(55, 56))
+
+
+def test_what_does_not_stand_out_is_no_step_unless_words_say_it() -> None:
+    best, near, far = (replace(moment(0, 5, s), why=Why(0, s, 1)) for s in (0.5, 0.35, 0.25))
+    assert outstanding([best, near, far, moment(6, 7, 0.2)], 0.1) == [
+        best, near, moment(6, 7, 0.2),
+    ]  # fmt: skip
+    assert outstanding([], 0.1) == []
