@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from vsearch.protocols import Encoder, Pooler
     from vsearch.temporal.weights import Weights
     from vsearch.hearing import Hearing, Worded
+    from vsearch.transcripts import Words
     from vsearch.types import (
         Classified,
+        CueSource,
         KnownSpace,
         Matrix,
         Moment,
@@ -299,6 +301,15 @@ class Library:
         """
         work = self._hearing(progress)
         return work.screen(self.videos(paths), fps=fps, again=again, reader=reader)
+
+    def transcript(self, video: Name, source: CueSource | None = None) -> Words:
+        """The words of a video (see `videos`): its subtitles, else speech, else what it shows.
+
+        Raises LibraryError where there are none.
+        """
+        from vsearch.transcripts import transcript  # deferred: a query needs none
+
+        return transcript(self._catalog, str(video), source)
 
     def _hearing(self, progress: Callable[[Progress], None]) -> Hearing:
         from vsearch.hearing import Hearing  # deferred: brings a decoder
@@ -602,6 +613,7 @@ class Library:
             counts.frames,
             size,
             tuple(Counter(video.model for video in self._catalog.videos()).most_common()),
+            tuple(self._catalog.worded()),
         )
 
     def doctor(self) -> list[str]:

@@ -496,3 +496,4 @@ class Info:
     frames: int  # sampled
     size: int  # bytes on disk
     models: tuple[tuple[str | None, int], ...] = ()  # how many videos each made, most first
+    words: tuple[tuple[CueSource, int], ...] = ()  # how many videos have words of each source

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vsearch.types import (
         Counts,
         Cue,
+        CueSource,
         Ids,
         KnownSpace,
         Matrix,
@@ -311,6 +312,10 @@ class Catalog:
             return self._read(words.read_transcript, words.TRANSCRIPTS + words.IN_ORDER)
         query = f"{words.TRANSCRIPTS} WHERE video_id {_AMONG} {words.IN_ORDER}"
         return self._read(words.read_transcript, query, _listed(video_ids))
+
+    def worded(self) -> list[tuple[CueSource, int]]:
+        """How many videos have words of each source, of those that any has."""
+        return [(source, int(count)) for source, count in self._rows(words.COUNTS)]
 
     @property
     def cue_index(self) -> CueIndex:

@@ -34,6 +34,12 @@ TRANSCRIPTS = """
         made_at
     FROM transcripts
 """
+COUNTS = """
+    SELECT source, count(*) FROM transcripts WHERE EXISTS (
+        SELECT 1 FROM cues WHERE cues.video_id = transcripts.video_id
+        AND cues.source = transcripts.source)
+    GROUP BY source ORDER BY source DESC
+"""
 IN_ORDER = " ORDER BY video_id, source"
 
 

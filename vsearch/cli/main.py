@@ -24,6 +24,7 @@ from vsearch.cli import (
     tags,
     train,
     transcribe,
+    transcript,
 )
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
@@ -58,6 +59,7 @@ def cli(verbose: bool) -> None:
 for command in (
     *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
     classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, *transcribe.COMMANDS,
+    transcript.transcript,
     export.export, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)

@@ -211,6 +211,7 @@ def info(options: Options, as_json: bool) -> None:
                 "segments": found.segments,
                 "frames": found.frames,
                 "bytes": found.size,
+                "words": dict(found.words),
                 **({"adapter": adapter} if adapter else {}),
             }
         )
@@ -225,9 +226,16 @@ def info(options: Options, as_json: bool) -> None:
             (f"videos    {found.videos}, {length(found.seconds)} in all",),
             (f"segments  {found.segments}, pooled by {found.pooler or '–'}",),
             (f"frames    {found.frames}, {settings.fps:g} a second",),
+            *([(f"said      {_said(found.words)}",)] if found.words else []),
             (f"on disk   {size(found.size)}",),
         ]
     )
+
+
+def _said(words: Sequence[tuple[str, int]]) -> str:
+    names = {"screen": "text on the screen"}
+    shares = (f"{names.get(source, source)} of {plural(count, 'video')}" for source, count in words)
+    return ", ".join(shares)
 
 
 def _adapter(library: Library) -> dict[str, Any] | None:
