@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vsearch.search.calibration import SURE
 from vsearch.types import Moment, Shares, Span, Why
 
 if TYPE_CHECKING:
@@ -84,13 +85,16 @@ def fused(
 
 
 def by_words(places: Sequence[Place]) -> list[Moment]:
-    """Moments where nothing but words was asked for, best first; their scores are in [0, 1]."""
+    """Moments where nothing but words was asked for, best first.
+
+    Their score, in [0, 1], is how much of what was asked is said; so much is it what was asked.
+    """
     return ranked(
         Moment(
             place.video,
             place.span,
             place.quote.score,
-            None,
+            min(SURE, place.quote.score),
             Why(place.quote.span.start, 0.0, 0, quotes=(place.quote,), shares=_shares(0.0, place)),
         )
         for place in places

@@ -63,7 +63,12 @@ def test_text_on_the_screen_is_told_apart_from_speech() -> None:
     [one] = by_words([heard(FILM, 3, 0.8, screen=True)])
     assert one.why.shares is not None
     assert (one.why.shares.shown, one.why.shares.said, one.why.shares.seen) == (1, 0, 0)
-    assert one.score == 0.8
+    assert one.score == one.confidence == 0.8
+
+
+def test_not_even_words_that_are_all_there_are_certain() -> None:
+    [one] = by_words([heard(FILM, 3, 1.0)])
+    assert one.confidence == 0.99
 
 
 def test_a_moment_of_words_lasts_long_enough_to_be_seen_and_ends_with_its_video() -> None:
