@@ -19,6 +19,7 @@ from vsearch.cli import (
     manage,
     model,
     models,
+    saved,
     search,
     summarize,
     tags,
@@ -57,7 +58,8 @@ def cli(verbose: bool) -> None:
 
 
 for command in (
-    *manage.COMMANDS, model.model, models.models, search.search, evaluate.evaluate, train.train,
+    *manage.COMMANDS, model.model, models.models, search.search, *saved.COMMANDS,
+    evaluate.evaluate, train.train,
     classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, *transcribe.COMMANDS,
     transcript.transcript,
     export.export, demo.demo,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.asked import Asked, QueryCommand, text_of
 from vsearch.cli.options import SheetPath, shared
 from vsearch.cli.render import in_library, moment_json, moments, percent, print_json, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vsearch.cli.options import Options
+    from vsearch.library import Library
+    from vsearch.types import Moment, Query
 
 
-@click.command()
+@click.command(cls=QueryCommand)
 @click.argument("words", nargs=-1, metavar="[QUERY]...")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @click.option("--image", "images", multiple=True, metavar="FILE", help="Look for such a picture.")
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="At most N moments of one video.  [default: 3, or half of k, while others fit]",
 )
+@click.option("--varied", is_flag=True, help="Results that differ from each other.")
+@click.option("--alike", is_flag=True, help="Also results that show nearly the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--sheet", type=SheetPath(), metavar="FILE", help="Also write thumbnails to this HTML page."
@@ -54,33 +60,34 @@ def search(
     videos: tuple[str, ...],
     tags: tuple[str, ...],
     per_video: int | None,
+    varied: bool,
+    alike: bool,
     as_json: bool,
     sheet: Path | None,
 ) -> None:
     """Find moments by words, picture or example clip.
 
-    Given together, they count together: "at night" and a picture of a beach.
+    Given together, they count together: "at night" and a picture of a beach. The README tells the
+    whole language.
 
     \b
     vsearch search a dog jumps into a pool
+    vsearch search '"a dog jumps" 2:"into a pool" -indoor then:<30s splash'
+    vsearch search 'said:"thank you" path:holiday/* after:2024-05 longer:10s'
     vsearch search --image beach.jpg "at night"
     vsearch search --clip goal.mp4@3-8 --video 'matches/*'
     """
-    from vsearch.search.query import parse, parse_clip  # deferred: --help needs no numpy
+    from vsearch import results
 
     began = time.perf_counter()
-    query = parse(
-        " ".join(words),
-        images=images,
-        clips=[parse_clip(clip) for clip in clips],
-        videos=videos,
-        tags=tags,
-    )
-    with options.open() as library:
-        found = library.search(query, k=k, per_video=per_video)
+    asked = Asked(text_of(words), images, clips, videos, tags)
+    with asked.opened(options) as library:
+        query = asked.query(library)
+        found = library.search(query, k=k, per_video=per_video, varied=varied, alike=alike)
         took = time.perf_counter() - began
-        space, text_model = library.space, library.settings.text_model
-        adapted = bool(found and words and library.adapter)
+        results.keep(library.path, str(query), found)
+        by = _by(library, query, found)
+        _tell_of_names(library, query)
         if sheet is not None:
             from vsearch.cli.sheet import Section, write_sheet
 
@@ -89,27 +96,51 @@ def search(
         print_json(
             {
                 "query": str(query),
-                "space": space.name if space else None,
-                **({"text_model": text_model} if text_model else {}),
-                **({"adapter": True} if adapted else {}),
+                **by,
                 "took_ms": round(took * 1000, 1),
                 "in_library": in_library(found),
                 "results": [moment_json(rank, moment) for rank, moment in enumerate(found, 1)],
             }
         )
     elif found:
-        if in_library(found) is False:
-            best = max(moment.confidence or 0.0 for moment in found)
-            click.echo(
-                f"Probably not in this library (best match {percent(best)}); the nearest are:",
-                err=True,
-            )
-        moments(found)
-    elif space is None:
-        click.echo("The library is empty: index some videos first.", err=True)
+        _show(found)
+    elif by["space"] is not None:
+        click.echo(f"Nothing found{_narrowed(query)}.", err=True)
     else:
-        where = f" in {' or '.join(map(printable, videos))}" if videos else ""
-        what = f" tagged {' and '.join(map(printable, tags))}" if tags else ""
-        click.echo(f"Nothing found{what}{where}.", err=True)
+        click.echo("The library is empty: index some videos first.", err=True)
     if sheet is not None:
         click.echo(f"Thumbnails: {sheet}", err=True)
+
+
+def _by(library: Library, query: Query, found: Sequence[Moment]) -> dict[str, Any]:
+    """The space and models that answered."""
+    space, text_model = library.space, library.settings.text_model
+    worded = any(term.kind == "text" for term in query.terms)
+    return {
+        "space": space.name if space else None,
+        **({"text_model": text_model} if text_model else {}),
+        **({"adapter": True} if found and worded and library.adapter else {}),
+    }
+
+
+def _tell_of_names(library: Library, query: Query) -> None:
+    """Say which names of videos mean none."""
+    for name in query.filters.videos if library.space is not None else ():
+        if not library.videos([name]):
+            told = f"{printable(name)}: no such video in the library; see `vsearch list`"
+            click.echo(told, err=True)
+
+
+def _narrowed(query: Query) -> str:
+    """What a query asks of, in words."""
+    tags = " and ".join(map(printable, query.filters.tags))
+    videos = " or ".join(map(printable, query.filters.videos))
+    return (f" tagged {tags}" if tags else "") + (f" in {videos}" if videos else "")
+
+
+def _show(found: Sequence[Moment]) -> None:
+    if in_library(found) is False:
+        best = max(moment.confidence or 0.0 for moment in found)
+        told = f"Probably not in this library (best match {percent(best)}); the nearest are:"
+        click.echo(told, err=True)
+    moments(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def term_vector(term: Term, encoder: Encoder) -> Vector:
         return words
     from vsearch.media.stills import read_picture  # deferred: words need no decoder
 
-    path = Path(term.value).expanduser()
+    path = Path(os.path.expanduser(term.value))  # noqa: PTH111 - never raises
     picture: Vector = encoder.encode_images(read_picture(path)[None])[0]
     return picture
 
