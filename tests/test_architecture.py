@@ -13,8 +13,9 @@ LADDER = [
     {"training"},
     {"evaluation"},
     {"library"},
-    {"abridging", "asking", "exporting", "hearing", "labelling", "listening", "reembed"}
+    {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
     | {"transcripts", "doctor", "searches"},
+    {"listening"},
     {"ingest", "search", "analysis", "export", "model", "pooler"},
     {"subtitling"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},

@@ -16,7 +16,7 @@ from vsearch.catalog.narrowing import narrowed
 from vsearch.errors import NoTextError, QueryError, SpaceMismatchError, VSearchError
 from vsearch.listening import Listened, listened
 from vsearch.search.clip import Clip
-from vsearch.search.confidence import Confidence, told
+from vsearch.search.confidence import Confidence, sure, told
 from vsearch.search.copies import Copies, first
 from vsearch.search.diversity import collapsed, diverse, limited
 from vsearch.search.engine import Engine
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 PER_VIDEO = 3  # moments of one video among the results, while others fit
 SPARE = 10  # moments that are found beyond those asked for, as some may be nearly the same
 STEP = 100  # moments of each step of A-then-B, where words are among them
+LEAST_SPREAD = 0.02  # of scores, in a library of few scenes
 SEEN = ("text", "image", "clip")  # what pictures can answer
 
 
@@ -84,8 +85,8 @@ class _Looking:
         """How the terms score on segments of the library."""
         scores = self.engine.sample @ self.vector
         if not len(scores):
-            return Scale(0.0, 1.0)
-        return Scale(float(scores.mean()), max(float(scores.std()), 1e-3))
+            return Scale(0.0, LEAST_SPREAD)
+        return Scale(float(scores.mean()), max(float(scores.std()), LEAST_SPREAD))
 
 
 class Asking:
@@ -158,12 +159,14 @@ class Asking:
             sample = looking.engine.sample
             finder = Copies(self._catalog, self._features, answering.current, sample, heard.among)
             found = first(finder.of(looking.clip), found, asked.k, None)
+        calibrated = self._calibration(seen, looking, answering, heard.among)
+        found = told(found, calibrated)
         if heard.places:
             places = self._scored(heard.places, looking.vector, answering.current.space)
-            found = fused(found, places, looking.scale)
+            found = fused(found, sure(places, found, calibrated), looking.scale)
         if asked.outstanding:
             found = outstanding(found, looking.scale.background)
-        return told(found, self._calibration(seen, looking, answering, heard.among))
+        return found
 
     def _calibration(
         self, terms: Sequence[Term], looking: _Looking, answering: _Answering, among: Ids | None

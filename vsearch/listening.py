@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.search.fusion import NEAR, Place
+from vsearch.search.spoken import SAID, SHOWN
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -15,10 +16,8 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.repository import Catalog
     from vsearch.search.spoken import Spoken
-    from vsearch.types import CueSource, Ids, Term
+    from vsearch.types import Ids, Term
 
-SPOKEN: frozenset[CueSource] = frozenset({"speech", "subtitles"})
-SHOWN: frozenset[CueSource] = frozenset({"screen"})
 MOST = 200  # places of one term
 ALL = 2_000  # places of words that are to be there, or not to be
 
@@ -62,7 +61,7 @@ def _found(
     term: Term, among: Ids | None, catalog: Catalog, spoken: Spoken, most: int
 ) -> list[Place]:
     """The places of one term, best first."""
-    sources = {"said": SPOKEN, "shown": SHOWN}.get(term.kind, SPOKEN | SHOWN)
+    sources = {"said": SAID, "shown": SHOWN}.get(term.kind, SAID | SHOWN)
     heard = spoken.find(term.value, exact=term.exact, sources=sources, among=among, most=most)
     videos = catalog.videos_by_id({each.video_id for each in heard})
     return [Place(videos[each.video_id], each.quote) for each in heard if each.video_id in videos]

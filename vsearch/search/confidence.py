@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vsearch.catalog.repository import Catalog
     from vsearch.protocols import Encoder
     from vsearch.search.current import Current
+    from vsearch.search.fusion import Place
     from vsearch.search.querybank import Querybank
     from vsearch.types import Ids, Matrix, Moment, Term
 
@@ -103,3 +104,15 @@ def told(found: Sequence[Moment], calibrated: Calibration | None) -> list[Moment
     return [
         replace(moment, confidence=SURE if moment.why.copy else next(chances)) for moment in found
     ]
+
+
+def sure(
+    places: Sequence[Place], found: Sequence[Moment], calibrated: Calibration | None
+) -> list[Place]:
+    """The places of words with the confidence of their pictures, beside moments of pictures."""
+    if calibrated is None:
+        return list(places)
+    best = max((moment.score for moment in found), default=0.0)
+    chances = calibrated.confidences([*(place.seen for place in places), best])
+    pairs = zip(places, chances, strict=False)  # the last one is of the best
+    return [replace(place, confidence=chance) for place, chance in pairs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from vsearch.search.engine import STANDS
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
     from vsearch.types import Moment
 
+SHORTEST = 0.5  # seconds of a step before the next one
+
 
 def following(found: Sequence[Sequence[Moment]], within: Sequence[float | None]) -> list[Moment]:
     """The ways from a moment of the first step over one of each other step, best first.
 
     `found` are the moments of each step, `within` the seconds from the end of a step to the start
-    of the next, one fewer. A step starts after the one before does. The score of a way is the mean
+    of the next, one fewer. A step starts half a second after the one before does, which ends there
+    at the latest. The score of a way is the mean
     of its steps; of the ways that end in one moment the best is given.
     """
     steps = [_by_video(moments) for moments in found]
@@ -57,7 +60,12 @@ def _ways(steps: Sequence[Sequence[Moment]], gaps: Sequence[float]) -> Iterator[
 
 
 def _follows(one: Span, other: Span, gap: float) -> bool:
-    return one.start < other.start and other.start - one.end <= gap and one.end <= other.end
+    return other.start - one.start >= SHORTEST and other.start - one.end <= gap
+
+
+def _until(span: Span, following: Span) -> Span:
+    """A step ends where the next one begins."""
+    return Span(span.start, min(span.end, following.start))
 
 
 def _sum(way: Sequence[Moment]) -> float:
@@ -69,7 +77,7 @@ def _joined(way: Sequence[Moment]) -> Moment:
     best = max(way, key=lambda one: one.score)
     why = replace(
         best.why,
-        steps=tuple(moment.span for moment in way),
+        steps=(*(_until(one.span, after.span) for one, after in pairwise(way)), way[-1].span),
         quotes=tuple(quote for moment in way for quote in moment.why.quotes[:1]),
         shares=None,
     )

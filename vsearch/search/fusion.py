@@ -30,7 +30,7 @@ QUOTES = 3  # that are told of one moment
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How a query scores on the segments of a library."""
+    """How a query scores on the segments of a library, before words count."""
 
     background: float  # the mean
     spread: float  # the standard deviation
@@ -43,6 +43,7 @@ class Place:
     video: Video
     quote: Quote
     seen: float = 0.0
+    confidence: float | None = None  # by the pictures
     weight: float = 1.0  # of the words in the query
 
     @property
@@ -113,7 +114,8 @@ def _heard(moment: Moment, near: Sequence[Place], lead: float, scale: Scale) -> 
     quotes = tuple(place.quote for place in best)
     seen = lead / (lead + gain) if lead + gain > 0 else 0.0
     why = replace(moment.why, quotes=quotes, shares=_shares(seen, best[0]))
-    return replace(moment, score=moment.score + gain, why=why)
+    sure = _sure(moment.confidence, best[0])
+    return replace(moment, score=moment.score + gain, confidence=sure, why=why)
 
 
 def _spoken(place: Place, scale: Scale) -> Moment:
@@ -121,11 +123,18 @@ def _spoken(place: Place, scale: Scale) -> Moment:
     gain, lead = _gain(place, scale), max(0.0, place.seen - scale.background)
     shares = _shares(lead / (lead + gain) if lead + gain > 0 else 0.0, place)
     why = Why(place.quote.span.start, place.seen, 0, quotes=(place.quote,), shares=shares)
-    return Moment(place.video, place.span, place.seen + gain, None, why)
+    sure = _sure(place.confidence, place)
+    return Moment(place.video, place.span, place.seen + gain, sure, why)
 
 
 def _gain(place: Place, scale: Scale) -> float:
     return float(GAIN * scale.spread * place.weight * place.quote.score**SHARPNESS)
+
+
+def _sure(seen: float | None, place: Place) -> float:
+    """The chance that pictures or words are what was asked for, as if they did not depend."""
+    wrong = (1 - (seen or 0.0)) * (1 - place.weight * place.quote.score**SHARPNESS)
+    return float(min(SURE, 1 - wrong))
 
 
 def _shares(seen: float, place: Place) -> Shares:

@@ -33,7 +33,7 @@ def test_a_step_that_follows_another_makes_one_moment_of_both() -> None:
         (moment(0, 5), moment(16, 20), 10.0),  # too late
         (moment(0, 5), moment(66, 70), None),  # too late for what is usual
         (moment(0, 5), moment(8, 12, video=2), None),  # in another video
-        (moment(0, 20), moment(5, 10), None),  # inside the first
+        (moment(4.8, 20), moment(5, 10), None),  # at the same time
     ],
 )
 def test_what_does_not_follow_is_not_found(
@@ -46,6 +46,12 @@ def test_of_the_ways_to_a_moment_the_best_is_taken() -> None:
     first = [moment(0, 5, 0.3), moment(6, 9, 0.7), moment(40, 45, 0.9)]
     [found] = following([first, [moment(12, 14, 0.5)]], [30.0])
     assert found.why.steps == (Span(6, 9), Span(12, 14))
+
+
+def test_a_step_ends_where_the_next_one_begins() -> None:
+    [found] = following([[moment(0, 60)], [moment(5, 10)]], [None])
+    assert found.why.steps == (Span(0, 5), Span(5, 10))
+    assert found.span == Span(0, 10)
 
 
 def test_three_steps_follow_each_other() -> None:

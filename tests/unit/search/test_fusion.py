@@ -81,6 +81,14 @@ def test_a_moment_of_words_lasts_long_enough_to_be_seen_and_ends_with_its_video(
     assert late.span == Span(70, 71)
 
 
+def test_pictures_and_words_that_agree_are_surer_than_either() -> None:
+    seen = replace(moment(FILM, 8, 14, 0.4), confidence=0.5)
+    [only] = fused([seen], [heard(FILM, 10, 0.8)], SCALE)
+    assert only.confidence == pytest.approx(1 - 0.5 * (1 - 0.8**2))
+    [spoken] = fused([], [heard(FILM, 10, 0.8, confidence=None)], SCALE)
+    assert spoken.confidence == pytest.approx(0.8**2)
+
+
 def test_the_weight_of_words_is_the_weight_of_what_they_add() -> None:
     [one] = fused([], [heard(FILM, 3, 1.0, weight=0.5)], SCALE)
     assert one.score == pytest.approx(0.1 + GAIN * 0.02 / 2)
