@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vsearch.types import Matrix, Segment, Times, Vector
 
 WITHIN = 60.0  # seconds from the end of a step to the start of the next, where nobody says
+OWN = 0.85  # of the lead of the best in its video over the background: else the step is elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,16 @@ def _places(
 ) -> _Places:
     """Where a step stands out."""
     count = len(segments)
+    best = float(step.scores.max(initial=-1.0, where=True if allowed is None else np.array(allowed)))
+    least = max(step.least, step.usual.score + OWN * (best - step.usual.score))
     places = _Places(np.full(count, -np.inf, np.float32), np.zeros(count), np.zeros(count), {})
     for stretch in stretches(segments, vectors, step.scores, step.usual, allowed):
-        if stretch.score < step.least:
+        if stretch.score < least:
             break
         for index in range(stretch.first, stretch.first + stretch.segments):
             places.found[index] = stretch
             places.begins[index], places.ends[index] = stretch.span.start, stretch.span.end
-            if step.scores[index] >= step.least:
+            if step.scores[index] >= least:
                 places.scores[index] = step.scores[index]
     return places
 
