@@ -65,8 +65,8 @@ def fused(
     """Moments by pictures and by words, best first.
 
     Words near a moment of pictures add to its score. Where they are worth more than its lead over
-    the background, they are a moment of their own in its stead, for they know better when it is;
-    if they say at least the share `least` of what was asked.
+    the background, they are a moment of their own, for they know better when it is, if they say at
+    least the share `least` of what was asked; of the pictures what is much longer stays.
     """
     by_video: dict[int, list[Place]] = {}
     for place in places:
@@ -77,7 +77,10 @@ def fused(
     for moment in found:
         near = [each for each in by_video.get(moment.video.id, ()) if each.is_near(moment.span)]
         lead = max(0.0, moment.score - scale.background)
-        if any(_gain(each, scale) > lead and each in alone for each in near):
+        louder = [each for each in near if _gain(each, scale) > lead and each in alone]
+        if louder:
+            if sum(each.span.duration for each in louder) < moment.span.duration / 2:
+                joined.append(moment)
             continue
         joined.append(_heard(moment, near, lead, scale) if near else moment)
         told.update(near)

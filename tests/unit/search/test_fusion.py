@@ -49,8 +49,12 @@ def test_words_near_a_picture_that_fits_better_only_support_it() -> None:
 
 def test_words_inside_a_long_picture_that_hardly_fits_tell_when_it_is() -> None:
     places = [heard(FILM, 20, 1.0), heard(FILM, 50, 0.9)]
-    found = fused([moment(FILM, 0, 60, 0.12)], places, SCALE)
-    assert [one.span for one in found] == [Span(20, 22), Span(50, 52)]
+    long = moment(FILM, 0, 60, 0.12)
+    found = fused([long], places, SCALE)
+    assert [one.span for one in found] == [Span(20, 22), Span(50, 52), Span(0, 60)]
+    assert found[2] == long
+    short = moment(FILM, 19, 22, 0.12)
+    assert [one.span for one in fused([short], places, SCALE)] == [Span(20, 22), Span(50, 52)]
 
 
 def test_stray_words_are_no_moment_of_their_own() -> None:
