@@ -51,9 +51,9 @@ class Link:
     behind: float
 
 
-WORDS = Link(score=2.74, null=-1.57, constant=-4.13, behind=0.0)  # with a querybank
-WORDS_ALONE = Link(score=1.95, null=-1.31, constant=-3.63, behind=0.0)
-PICTURES = Link(score=13.32, null=-9.60, constant=-4.19, behind=0.0)
+WORDS = Link(score=2.74, null=-1.57, constant=-4.13, behind=2.3)  # with a querybank
+WORDS_ALONE = Link(score=1.95, null=-1.31, constant=-3.63, behind=2.0)
+PICTURES = Link(score=13.32, null=-9.60, constant=-4.19, behind=5.0)
 
 
 @dataclass(frozen=True, slots=True)
