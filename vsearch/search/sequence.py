@@ -65,9 +65,10 @@ def chains(
 ) -> Iterator[Chain]:
     """The ways through one video, best first; no segment is in the same step of two of them.
 
-    Every step is a segment that reaches its `least`, later than that of the step before; the
-    stretches around both are at most `within` seconds apart. All allowed ways are compared
-    (dynamic programming), in time that grows with the segments, not with their pairs.
+    Every step is a segment that reaches its `least` and is nearly the best of the video, and comes
+    after that of the step before; the stretches around both are at most `within` seconds apart. All
+    allowed ways are compared (dynamic programming), in time that grows with the segments, not with
+    their pairs.
     """
     places = [_places(segments, vectors, step, allowed) for step in steps]
     gaps = [WITHIN if step.within is None else step.within for step in steps[1:]]
@@ -86,7 +87,8 @@ def _places(
 ) -> _Places:
     """Where a step stands out."""
     count = len(segments)
-    best = float(step.scores.max(initial=-1.0, where=True if allowed is None else np.array(allowed)))
+    seen = step.scores if allowed is None else step.scores[np.array(allowed, bool)]
+    best = float(seen.max(initial=-1.0))
     least = max(step.least, step.usual.score + OWN * (best - step.usual.score))
     places = _Places(np.full(count, -np.inf, np.float32), np.zeros(count), np.zeros(count), {})
     for stretch in stretches(segments, vectors, step.scores, step.usual, allowed):
