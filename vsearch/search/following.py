@@ -82,4 +82,7 @@ def _joined(way: Sequence[Moment]) -> Moment:
         shares=None,
     )
     span = Span(way[0].span.start, way[-1].span.end)
-    return replace(best, span=span, score=_sum(way) / len(way), why=why)
+    score, chances = _sum(way) / len(way), [moment.confidence for moment in way]
+    known = [chance for chance in chances if chance is not None]
+    sure = min(known) if len(known) == len(way) else None  # all of it has to be there
+    return replace(best, span=span, score=score, confidence=sure, why=why)

@@ -54,6 +54,14 @@ def test_a_step_ends_where_the_next_one_begins() -> None:
     assert found.span == Span(0, 10)
 
 
+def test_it_is_as_sure_as_its_weakest_step() -> None:
+    steps = [[replace(moment(0, 5), confidence=0.9)], [replace(moment(8, 9), confidence=0.2)]]
+    [found] = following(steps, [None])
+    assert found.confidence == 0.2
+    [unknown] = following([steps[0], [moment(8, 9)]], [None])
+    assert unknown.confidence is None
+
+
 def test_three_steps_follow_each_other() -> None:
     steps = [[moment(0, 1)], [moment(2, 3), moment(50, 51)], [moment(55, 56)]]
     [found] = following(steps, [60.0, 10.0])
