@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from vsearch.catalog.named import named
 from vsearch.catalog.narrowing import narrowed
 from vsearch.errors import NoTextError, QueryError, SpaceMismatchError, VSearchError
@@ -23,9 +22,11 @@ from vsearch.search.engine import Engine
 from vsearch.search.following import following, outstanding
 from vsearch.search.fusion import Place, Scale, by_words, fused
 from vsearch.search.querybank import Querybank
-from vsearch.search.spoken import Spoken
 from vsearch.search.terms import combine, term_vector
 from vsearch.types import Span
+
+from vsearch.search.meanings import Meanings
+from vsearch.search.spoken import Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,7 @@ class Asking:
         self._catalog, self._features, self._current = catalog, features, current
         self._model, self._pooler, self._parts = model, pooler, parts
         self._confidence = confidence
+        self._meanings = Meanings(catalog, lambda: model.pictures)
 
     def search(
         self, query: Query, k: int, per_video: int | None, *, varied: bool, alike: bool
@@ -215,7 +217,7 @@ class Asking:
     def _listened(self, terms: Sequence[Term], among: Ids | None) -> Listened:
         if not any(term.kind in ("text", "said", "shown") for term in terms):
             return Listened([], among, required=False)
-        spoken = Spoken(self._catalog)
+        spoken = Spoken(self._catalog, self._meanings)
         return listened(terms, among, self._catalog, spoken)
 
     def _scored(self, places: Sequence[Place], vector: Vector, space: Space) -> list[Place]:

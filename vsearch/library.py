@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from vsearch import config
-from vsearch.asking import Asking
 from vsearch.catalog.lock import WriteLock, read_holder
 from vsearch.catalog.named import named
 from vsearch.encoders.adapter import AdaptedEncoder
 from vsearch.errors import (
     LibraryError,
+    ModelError,
     NoLibraryError,
     QueryError,
     SpaceMismatchError,
@@ -31,6 +30,9 @@ from vsearch.searches import Searches
 from vsearch.types import Info, Ingested, Outcome, Query
 from vsearch.vectors.features import FeatureStore
 
+from vsearch import config
+from vsearch.asking import Asking
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,12 +45,12 @@ if TYPE_CHECKING:
     from vsearch.analysis.summarise import Summary
     from vsearch.catalog.repository import Catalog
     from vsearch.encoders.adapter import Adapter, AdapterFile
+    from vsearch.hearing import Hearing, Worded
     from vsearch.ingest import Parts, Stores
     from vsearch.labelling import Labelling
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
     from vsearch.temporal.weights import Weights
-    from vsearch.hearing import Hearing, Worded
     from vsearch.transcripts import Words
     from vsearch.types import (
         Classified,
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
     from vsearch.words.speech import Listener
 
     Name = str | os.PathLike[str]
+
+log = logging.getLogger(__name__)
 
 CATALOG = "catalog.sqlite3"
 
@@ -184,7 +188,7 @@ class Library:
                 if found.error is not None:
                     yield Ingested(found.path, Outcome.FAILED, error=found.error)
                     continue
-                yield ingest(
+                one = ingest(
                     found.path,
                     self._stores(),
                     self._parts_to_index,
@@ -194,6 +198,8 @@ class Library:
                     folders=folders,
                     progress=run.reporter(found.path, number),
                 )
+                self._read_meanings()
+                yield one
 
     def remove(self, paths: Iterable[Name]) -> list[Video]:
         """Take videos out of the library (see `videos`); the files themselves stay."""
@@ -214,7 +220,7 @@ class Library:
         return self._remove(self.missing())
 
     def rebuild(self) -> int:
-        """Pool the stored features anew and rebuild the index; no video is decoded.
+        """Pool the stored features anew, rebuild the indexes, of words too; no video is decoded.
 
         Returns the number of segments. Raises DamagedLibraryError if features are missing.
         """
@@ -223,6 +229,9 @@ class Library:
         with self._writing():
             self._current.forget()
             pool_again(self._catalog, self._features, self._pooler(anew=True))
+            with self._catalog.begin() as change:
+                change.rebuild_words()
+            self._read_meanings(check=True)
         return self._catalog.counts().segments
 
     def use_pooler(self, weights: Weights | None) -> str:
@@ -687,6 +696,15 @@ class Library:
             )
         return parts
 
+    def _read_meanings(self, *, check: bool = False) -> None:
+        """Read what new words mean; a model that cannot be had stops nothing else."""
+        from vsearch.transcripts import read_meanings  # deferred: a query needs none
+
+        try:
+            read_meanings(self._catalog, lambda: self._model.pictures, check=check)
+        except (ModelError, QueryError) as error:
+            log.warning("%s: words are found, but not what means the same: %s", self.path, error)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Be the one writer: clean up after an interrupted one first, save the index at the end."""
@@ -698,6 +716,7 @@ class Library:
             self._current.sweep()
             try:
                 yield
+                self._read_meanings()
             finally:
                 if self._catalog.revision() != before:
                     self._current.save()

@@ -1,17 +1,27 @@
-"""The words of one video, as they are wanted out of a library."""
+"""The words of videos: taken out of a library, and read for what they mean."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vsearch.catalog.named import named
 from vsearch.errors import LibraryError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vsearch.catalog.repository import Catalog
+    from vsearch.protocols import Encoder
     from vsearch.types import Cue, CueSource, Video
 
+log = logging.getLogger(__name__)
+
+BATCH = 256  # cues read at once
+AGREED = 0.99  # of a cue read twice by one model
 PREFERRED: tuple[CueSource, ...] = ("subtitles", "speech", "screen")
 
 
@@ -56,3 +66,36 @@ def _nothing(catalog: Catalog, video: Video, source: CueSource | None) -> str:
              if each not in tried or each == "subtitles"]  # fmt: skip
     advice = f": {', or '.join(open_)}" if open_ else ": it was looked for"
     return f"{video.path} has no {what}{advice}"
+
+
+def read_meanings(catalog: Catalog, encoder: Callable[[], Encoder], *, check: bool = False) -> int:
+    """Note what cues mean that nobody has read yet, as the library's model does; how many.
+
+    Stored batch by batch, so that it may be stopped at any time. `check` first looks whether that
+    model reads as it did; if not, all are read anew. A model of pictures only reads none.
+    """
+    space, index = catalog.space(), catalog.cue_index
+    if space is None or not space.speaks_text:
+        return 0
+    last = index.read_until(space)
+    if not check and not index.after(last, 1):
+        return 0
+    model = encoder()
+    if model.space != space:
+        return 0
+    example = index.example(space) if check else None
+    if example is not None and float(model.encode_texts([example[0]])[0] @ example[1]) < AGREED:
+        with catalog.begin() as change:
+            change.remove_cue_vectors(space)
+        last = 0
+    count = 0
+    while batch := index.after(last, BATCH):
+        vectors = model.encode_texts([text for _, text in batch])
+        sound = np.isfinite(vectors).all(axis=1) & (np.abs(vectors).max(axis=1) > 0)
+        ids = [id_ for (id_, _), usable in zip(batch, sound, strict=True) if usable]
+        with catalog.begin() as change:
+            change.add_cue_vectors(ids, vectors[sound], space)
+        last, count = batch[-1][0], count + len(ids)
+    if count:
+        log.info("%d lines read for what they mean", count)
+    return count

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.catalog.blobs import unpack
 from vsearch.catalog.words import read_cue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from vsearch.types import Cue, Ids
+    import numpy.typing as npt
+
+    from vsearch.types import Cue, Ids, Space, Vector
 
     Read = Callable[..., list[Any]]  # (what makes a noun of a row, query, *values)
 
 SLICES = 16  # of the library, so that no part of it is all that is seen of a common word
+BATCH = 10_000  # vectors read at once
 RANGES = 256  # of ids: so many stretches of videos are looked at one by one
 
 _BOUNDS = "SELECT (SELECT min(id) FROM cues), (SELECT max(id) FROM cues)"  # either by the index
@@ -50,6 +54,16 @@ _OF_SEGMENTS = """
     SELECT json_group_array(DISTINCT video_id) FROM segments
     WHERE id IN (SELECT value FROM json_each(?))
 """
+_IN_SPACE = "space_id = (SELECT id FROM spaces WHERE name = ?)"
+_READ_UNTIL = f"SELECT coalesce(max(cue_id), 0) FROM cue_vectors WHERE {_IN_SPACE}"  # noqa: S608
+_AFTER = "SELECT id, text FROM cues WHERE id > ? ORDER BY id LIMIT ?"
+_FIRST = f"""
+    SELECT text, data FROM cue_vectors JOIN cues ON cues.id = cue_id WHERE {_IN_SPACE} LIMIT 1
+"""  # noqa: S608
+_VECTORS = f"""
+    SELECT cue_id, data FROM cue_vectors WHERE {_IN_SPACE} AND cue_id < ?
+    ORDER BY cue_id DESC LIMIT ?
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,33 @@ class CueIndex:
     def videos_of_segments(self, segments: Ids) -> Ids:
         """The videos that hold any of these segments, int64 (N,)."""
         return self._array(_OF_SEGMENTS, _listed(segments))
+
+    def read_until(self, space: Space) -> int:
+        """The last cue that has a vector in a space; 0 if none has. Those after it have none."""
+        [(last,)] = self._rows(_READ_UNTIL, space.name)
+        return int(last)
+
+    def after(self, id_: int, most: int) -> list[tuple[int, str]]:
+        """Ids and texts of the cues after one, as they follow each other."""
+        return [(int(row[0]), str(row[1])) for row in self._rows(_AFTER, id_, most)]
+
+    def example(self, space: Space) -> tuple[str, Vector] | None:
+        """The text of any cue that has a vector in a space, and that."""
+        rows = self._rows(_FIRST, space.name)
+        return (str(rows[0][0]), unpack([rows[0][1]], space.dim)[0]) if rows else None
+
+    def vectors(self, space: Space, most: int) -> tuple[Ids, npt.NDArray[np.float16]]:
+        """The newest cues that have a vector in a space: ids int64 (N,), and float16 (N, D)."""
+        ids: list[int] = []
+        parts: list[npt.NDArray[np.float16]] = [np.empty((0, space.dim), np.float16)]
+        while len(ids) < most:
+            last = ids[-1] if ids else 2**63 - 1
+            rows = self._rows(_VECTORS, space.name, last, min(BATCH, most - len(ids)))
+            if not rows:
+                break
+            ids += [int(row[0]) for row in rows]
+            parts.append(unpack([row[1] for row in rows], space.dim).astype(np.float16))
+        return np.array(ids, np.int64), np.concatenate(parts)
 
     def _bounds(self) -> tuple[int, int]:
         [(first, last)] = self._rows(_BOUNDS)

@@ -9,15 +9,18 @@ import numpy as np
 
 from vsearch.search.asked import asked
 from vsearch.search.lines import ASIDE, Lines
+from vsearch.search.passages import Passage
 from vsearch.types import CueSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
+
+    import numpy.typing as npt
 
     from vsearch.catalog.repository import Catalog
     from vsearch.search.asked import Asked, Token
-    from vsearch.search.passages import Passage
-    from vsearch.types import Ids, Matrix, Quote, Span, Vector
+    from vsearch.search.meanings import Meanings
+    from vsearch.types import Ids, Quote, Span, Vector
 
     Found = tuple[float, Passage]  # and the share of what was asked that it says
 
@@ -29,7 +32,7 @@ LEAST = 0.5  # of what was asked that a passage has to say
 POSTINGS = 3_000  # cues with one word that are looked at
 NARROWED = 12_000  # the same where some sources or videos only are asked for
 TRIED = 240  # passages that are read
-PER_VIDEO = 12  # of these in one video
+PER_VIDEO = 20  # the part of these that may be of one video
 NEAR = 5.0  # seconds between two hits that are told as one
 
 
@@ -45,11 +48,9 @@ class Heard:
 class Spoken:
     """Looks for words in one library. Safe to use from several threads."""
 
-    def __init__(
-        self, catalog: Catalog, encode: Callable[[Sequence[str]], Matrix] | None = None
-    ) -> None:
-        """`encode` reads texts as the cues' vectors were made; None: only words are compared."""
-        self._catalog, self._encode = catalog, encode
+    def __init__(self, catalog: Catalog, meanings: Meanings | None = None) -> None:
+        """Without `meanings` only words are compared."""
+        self._catalog, self._meanings = catalog, meanings
 
     def find(
         self,
@@ -66,19 +67,48 @@ class Spoken:
         are segments; what touches none of them is left out. A quote's score is the share of what
         was asked that is said there, rare words counting more: it compares across queries. Hits
         that are near each other are one place. A text without a word finds nothing.
+
+        What means the same in other words scores from 0.5 to 0.9; where `exact` words are asked
+        for, it is told only if nobody says them.
         """
         index = self._catalog.cue_index
         words = self._asked(text, exact=exact)
         if not words:
             return []
         videos = None if among is None else index.videos_of_segments(among)
-        at = self._candidates(words, sources, videos, exact=exact)
+        tried = max(TRIED, most)
+        at = self._candidates(words, sources, videos, tried, exact=exact)
         around = np.unique((at[:, None] + np.arange(-ASIDE, ASIDE + 1)).ravel())
         lines = Lines(index.read(around), words, exact=exact)
         found = [best for id_ in at.tolist() if (best := lines.best(id_, LEAST)) is not None]
+        if not (exact and found):
+            found += self._meant(text, sources, videos, tried)
         if among is not None:
             found = self._touching(found, among)
         return [_heard(*each, words, exact=exact) for each in merged(found)[:most]]
+
+    def _meant(
+        self, text: str, sources: Collection[CueSource], videos: Ids | None, most: int
+    ) -> list[Found]:
+        """What means the same in other words."""
+        if self._meanings is None:
+            return []
+        ids, scores = self._meanings.near(text)
+        ids, scores = ids[:NARROWED], scores[:NARROWED]
+        allowed, own = self._allowed(ids, sources, videos)
+        ids = chosen(ids[allowed], scores[allowed], own[allowed], most)
+        known = dict(zip(ids.tolist(), scores.tolist(), strict=False))
+        return [(known[each.id], Passage((each,))) for each in self._catalog.cue_index.read(ids)]
+
+    def _allowed(
+        self, ids: Ids, sources: Collection[CueSource], videos: Ids | None
+    ) -> tuple[npt.NDArray[np.bool_], Ids]:
+        """Which cues may be told, (N,), and their videos, int64 (N,)."""
+        own, of = self._catalog.cue_index.places(ids)
+        allowed = np.array([each in sources for each in of], np.bool_) & (own >= 0)
+        if videos is not None:
+            allowed &= np.isin(own, videos)
+        return allowed, own
 
     def _asked(self, text: str, *, exact: bool) -> list[Asked]:
         index = self._catalog.cue_index
@@ -93,6 +123,7 @@ class Spoken:
         words: Sequence[Asked],
         sources: Collection[CueSource],
         videos: Ids | None,
+        most: int,
         *,
         exact: bool,
     ) -> Ids:
@@ -102,10 +133,10 @@ class Spoken:
         """
         index = self._catalog.cue_index
         narrowed = videos is not None or bool(index.sources() - set(sources))
-        most = NARROWED if narrowed else POSTINGS
+        looked_at = NARROWED if narrowed else POSTINGS
 
         def having(groups: Sequence[Collection[str]]) -> Ids:
-            return index.having(groups, most=most, videos=videos)
+            return index.having(groups, most=looked_at, videos=videos)
 
         whole = [[" ".join(word.text for word in words)]] if exact else [w.forms for w in words]
         needed = rarest(words, 1.0 if exact else LEAST)
@@ -114,11 +145,8 @@ class Spoken:
         found = np.unique(np.concatenate([first, *(ids for _, ids in postings)]))
         promise = np.isin(found, first) * sum(word.weight for word in words)
         promise = np.maximum(promise, sum(weight * near(found, ids) for weight, ids in postings))
-        own, of = index.places(found)
-        allowed = np.isin(of, list(sources)) & (own >= 0)
-        if videos is not None:
-            allowed &= np.isin(own, videos)
-        return chosen(found[allowed], promise[allowed], own[allowed])
+        allowed, own = self._allowed(found, sources, videos)
+        return chosen(found[allowed], promise[allowed], own[allowed], most)
 
     def _touching(self, found: Sequence[Found], among: Ids) -> list[Found]:
         """Those that are said in one of these segments."""
@@ -151,15 +179,15 @@ def near(ids: Ids, others: Ids) -> Vector:
     return inside.astype(np.float32)
 
 
-def chosen(ids: Ids, promise: Vector, videos: Ids) -> Ids:
-    """Few ids, the most promising first, and no more than 12 of one video."""
+def chosen(ids: Ids, promise: Vector, videos: Ids, most: int) -> Ids:
+    """At most so many ids, the most promising first, and no more than a twentieth of one video."""
     order = np.lexsort((ids, -promise))
     own = videos[order]
     by_video = np.argsort(own, kind="stable")
     begins = np.searchsorted(own[by_video], own[by_video])
     place = np.empty(len(ids), np.int64)  # among those of the same video, from 0
     place[by_video] = np.arange(len(ids)) - begins
-    return ids[order][place < PER_VIDEO][:TRIED]
+    return ids[order][place < most // PER_VIDEO][:most]
 
 
 def merged(found: Sequence[Found]) -> list[Found]:
