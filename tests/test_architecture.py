@@ -14,7 +14,7 @@ LADDER = [
     {"evaluation"},
     {"library"},
     {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
-    | {"transcripts", "doctor", "searches"},
+    | {"transcripts", "doctor", "marking", "searches"},
     {"listening"},
     {"ingest", "search", "analysis", "export", "model", "pooler"},
     {"subtitling"},

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vsearch.search.calibration import Calibration
     from vsearch.search.current import Current, CurrentIndex
     from vsearch.search.engine import Weigh
+    from vsearch.search.teaching import Lesson
     from vsearch.types import Ids, Matrix, Moment, Query, Space, Term, Times, Vector
     from vsearch.vectors.features import FeatureStore
 
@@ -71,6 +72,7 @@ class _Asked:
     fill: bool  # places that would stay empty are given to further moments of the same videos
     among: Ids | None  # segments; None: all
     outstanding: bool = False  # only what stands out as a step of a sequence has to
+    lesson: Lesson | None = None  # what was marked for the query
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,13 @@ class Asking:
         *,
         pooler: Callable[[], Pooler],
         parts: Callable[[], Parts],
+        lesson: Callable[[Query, Space], Lesson | None],
     ) -> None:
-        """`pooler` and `parts`, which a clip passes through, are made when they are needed."""
+        """`pooler` and `parts`, which a clip passes through, are made when they are needed.
+
+        `lesson` tells what was marked for a query.
+        """
+        self._lesson = lesson
         self._catalog, self._features, self._current = catalog, features, current
         self._model, self._pooler, self._parts = model, pooler, parts
         self._confidence = confidence
@@ -120,7 +127,8 @@ class Asking:
         if (answering := self._answering()) is None:
             return []
         more = k + min(k, SPARE) if varied or not alike else k
-        asked = _Asked(more, limit, fill, narrowed(self._catalog, query))
+        lesson = self._lesson(query, answering.current.space)
+        asked = _Asked(more, limit, fill, narrowed(self._catalog, query), lesson=lesson)
         if query.then:
             found = self._followed(query, answering, asked)
         else:
@@ -132,6 +140,8 @@ class Asking:
                 vectors = self._vectors(found, answering.current.space)
             if not alike:
                 found = collapsed(found, vectors)
+        if lesson is not None:
+            found = lesson.ordered(found)
         return limited(found, k, limit, fill=fill)
 
     def _answered(
@@ -150,6 +160,9 @@ class Asking:
             return by_words(
                 heard.places
             )  # a model of pictures does not know them, but they are said
+        if asked.lesson is not None:
+            vector = asked.lesson.taught(looking.vector, looking.engine.sample)
+            looking = replace(looking, vector=vector)
         found = looking.engine.search(
             looking.vector,
             asked.k,

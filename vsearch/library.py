@@ -20,6 +20,7 @@ from vsearch.errors import (
     SpaceMismatchError,
     VSearchError,
 )
+from vsearch.marking import Marks
 from vsearch.model import Model
 from vsearch.plugins import resolve
 from vsearch.pooler import AUTO, install, keep, made, own, pooler_for, shipped
@@ -50,12 +51,14 @@ if TYPE_CHECKING:
     from vsearch.labelling import Labelling
     from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
+    from vsearch.results import Result
     from vsearch.temporal.weights import Weights
     from vsearch.transcripts import Words
     from vsearch.types import (
         Classified,
         CueSource,
         KnownSpace,
+        Mark,
         Matrix,
         Moment,
         Progress,
@@ -93,7 +96,7 @@ class Library:
         self._model = model
         self._features = FeatureStore(path / "features")
         self._current = CurrentIndex(catalog, path / "vectors", self.settings.index)
-        self._searches = Searches(catalog, path)
+        self._searches, self._marks = Searches(catalog, path), Marks(catalog)
         self._asking = Asking(
             catalog,
             self._features,
@@ -102,6 +105,7 @@ class Library:
             Confidence(catalog, path / "null"),
             pooler=self._pooler,
             parts=self._parts,
+            lesson=self._marks.lesson,
         )
 
     @classmethod
@@ -472,6 +476,25 @@ class Library:
     def unsave(self, name: str) -> SavedSearch:
         """Forget a saved search. Raises QueryError where there is none."""
         return self._searches.remove(name)
+
+    def mark(
+        self, query: str | Query, found: Iterable[Moment | Result], *, up: bool | None = True
+    ) -> list[Mark]:
+        """Say that results of a query are what it asks for, or are not; None: take that back.
+
+        From then on that query learns from it, with whatever filters it is asked; all its marks
+        are given. Raises QueryError.
+        """
+        asked = self.query(query) if isinstance(query, str) else query
+        return self._marks.put(asked, found, up)
+
+    def marks(self, query: str | Query | None = None) -> list[Mark]:
+        """What was marked for a query, or for any, the latest first. Raises QueryError."""
+        return self._marks.of(self.query(query) if isinstance(query, str) else query)
+
+    def forget_marks(self, query: str | Query) -> int:
+        """Take away what was marked for a query; how much that was. Raises QueryError."""
+        return self._marks.forget(self.query(query) if isinstance(query, str) else query)
 
     # --- what videos show
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsearch import results
 from vsearch.catalog.searches import meant
 from vsearch.errors import QueryError
-from vsearch.search.query import LONGEST, Names, parse
-from vsearch.types import Step
+from vsearch.search.query import LONGEST, Names, parse, settled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.catalog.repository import Catalog
     from vsearch.results import Result
-    from vsearch.types import Query, SavedSearch, Term
+    from vsearch.types import Query, SavedSearch
 
 _NAME = re.compile(r"[\w-]{1,64}")
 
@@ -47,9 +44,9 @@ class Searches:
         name = name.removeprefix("@")
         if not _NAME.fullmatch(name):
             raise QueryError(f"{name!r} is no name: use letters, digits, _ and -, at most 64")
-        fixed = _fixed(query)
-        text = str(fixed)
-        if len(text) > LONGEST or parse(text) != fixed:
+        query = settled(query)
+        text = str(query)
+        if len(text) > LONGEST or parse(text) != query:
             raise QueryError(f"this query is too long, or too odd, to be saved: {text[:80]}…")
         with self._catalog.begin() as change:
             change.save_search(name, text)
@@ -66,19 +63,3 @@ class Searches:
         numbers = results.numbers(text)
         last = results.last(self._folder)
         return [last.named(number) for number in numbers]
-
-
-def _fixed(query: Query) -> Query:
-    """The same query, whatever the folder it is asked in."""
-    return replace(
-        query,
-        terms=tuple(map(_placed, query.terms)),
-        then=tuple(Step(tuple(map(_placed, step.terms)), step.within) for step in query.then),
-    )
-
-
-def _placed(term: Term) -> Term:
-    if term.kind not in ("image", "clip"):
-        return term
-    path = os.path.abspath(os.path.expanduser(term.value))  # noqa: PTH100, PTH111 - never raises
-    return replace(term, value=path)

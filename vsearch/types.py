@@ -365,6 +365,17 @@ class SavedSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """That a moment is what a query asks for, or is not."""
+
+    query: str  # as it is typed, without filters
+    video_id: int
+    span: Span
+    up: bool
+    made_at: datetime  # UTC
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """Words found in a video that answer a query."""
 

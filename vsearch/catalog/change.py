@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import delete, exists, func, insert, select, text, update
 
-from vsearch.catalog import searches, words
+from vsearch.catalog import marks, searches, words
 from vsearch.catalog import tags as tagging
 from vsearch.catalog.blobs import pack
 from vsearch.catalog.failures import explained
@@ -18,6 +18,7 @@ from vsearch.catalog.models import (
     CueVectorRow,
     FeaturesRow,
     LibraryRow,
+    MarkRow,
     SearchRow,
     SegmentRow,
     SpaceRow,
@@ -237,6 +238,21 @@ class Change:
     def rebuild_words(self) -> None:
         """Make the full-text index anew from the cues."""
         self._run(text(words.REBUILD))
+
+    def add_mark(self, query: str, video_id: int, span: Span, up: bool) -> None:
+        """Say that a moment is what a query asks for, or is not."""
+        self._run_many(marks.INSERT, [marks.row(query, video_id, span, up)])
+
+    def remove_marks(
+        self, query: str, video_id: int | None = None, span: Span | None = None
+    ) -> int:
+        """Remove what was marked for a query, all of it or what overlaps a span; how many."""
+        those = delete(MarkRow).where(MarkRow.query == storable(query))
+        if video_id is not None:
+            those = those.where(MarkRow.video_id == int(video_id))
+        if span is not None:
+            those = those.where(MarkRow.start < span.end, MarkRow.end > span.start)
+        return int(self._run(those).rowcount)
 
     def set_aside(self, video_id: int) -> None:
         """Free the path of a video that is about to be replaced by another row."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from vsearch.catalog import searches, words
+from vsearch.catalog import marks, searches, words
 from vsearch.catalog import tags as tagging
 from vsearch.catalog.blobs import unpack
 from vsearch.catalog.cue_index import CueIndex
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         CueSource,
         Ids,
         KnownSpace,
+        Mark,
         Matrix,
         SavedSearch,
         Segment,
@@ -200,6 +201,13 @@ class Catalog:
     def searches(self) -> list[SavedSearch]:
         """The searches that were saved, by name."""
         return self._read(searches.read_search, searches.ALL)
+
+    def marks(self, query: str | None = None) -> list[Mark]:
+        """What was marked for a query, or for any, the latest first."""
+        if query is None:
+            return self._read(marks.read_mark, marks.ALL + marks.IN_ORDER)
+        those = f"{marks.ALL} WHERE query = ? {marks.IN_ORDER}"
+        return self._read(marks.read_mark, those, storable(query))
 
     def find(self, path: Path) -> Video | None:
         """The video with exactly that path."""

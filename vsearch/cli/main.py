@@ -17,6 +17,7 @@ from vsearch.cli import (
     evaluate,
     export,
     manage,
+    mark,
     model,
     models,
     saved,
@@ -26,6 +27,7 @@ from vsearch.cli import (
     train,
     transcribe,
     transcript,
+    watch,
 )
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
@@ -58,11 +60,11 @@ def cli(verbose: bool) -> None:
 
 
 for command in (
-    *manage.COMMANDS, model.model, models.models, search.search, *saved.COMMANDS,
+    *manage.COMMANDS, model.model, models.models, search.search, *saved.COMMANDS, mark.mark,
     evaluate.evaluate, train.train,
     classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, *transcribe.COMMANDS,
     transcript.transcript,
-    export.export, demo.demo,
+    export.export, watch.watch, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

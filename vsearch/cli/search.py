@@ -9,7 +9,15 @@ import click
 
 from vsearch.cli.asked import Asked, QueryCommand, text_of
 from vsearch.cli.options import SheetPath, shared
-from vsearch.cli.render import in_library, moment_json, moments, percent, print_json, printable
+from vsearch.cli.render import (
+    in_library,
+    moment_json,
+    moments,
+    percent,
+    plural,
+    print_json,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +96,7 @@ def search(
         results.keep(library.path, str(query), found)
         by = _by(library, query, found)
         _tell_of_names(library, query)
+        _tell_of_marks(library, query)
         if sheet is not None:
             from vsearch.cli.sheet import Section, write_sheet
 
@@ -129,6 +138,13 @@ def _tell_of_names(library: Library, query: Query) -> None:
         if not library.videos([name]):
             told = f"{printable(name)}: no such video in the library; see `vsearch list`"
             click.echo(told, err=True)
+
+
+def _tell_of_marks(library: Library, query: Query) -> None:
+    """Say what a query learnt."""
+    if not query.then and (count := len(library.marks(query))):
+        told = f"Learnt from {plural(count, 'mark')}; `vsearch mark --forget` takes them back."
+        click.echo(told, err=True)
 
 
 def _narrowed(query: Query) -> str:

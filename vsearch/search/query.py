@@ -117,6 +117,22 @@ def parse_clip(clip: str) -> Term:
     return Term("clip", _named(clip))
 
 
+def settled(query: Query) -> Query:
+    """The same query, whatever the folder it is asked in."""
+    return replace(
+        query,
+        terms=tuple(map(_placed, query.terms)),
+        then=tuple(Step(tuple(map(_placed, step.terms)), step.within) for step in query.then),
+    )
+
+
+def _placed(term: Term) -> Term:
+    if term.kind not in ("image", "clip"):
+        return term
+    path = os.path.abspath(os.path.expanduser(term.value))  # noqa: PTH100, PTH111 - never raises
+    return replace(term, value=path)
+
+
 @dataclass(slots=True)
 class _Draft:
     """A query that is being read."""

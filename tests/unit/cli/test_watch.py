@@ -1,0 +1,113 @@
+"""`vsearch watch`: what arrives is indexed, and saved searches tell of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from synth import BLUE, GREEN, RED, Scene, make_video
+from vsearch.catalog.lock import WriteLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Done, Vsearch
+
+
+@pytest.fixture
+def arriving(fake_model: None, tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+def arrive(folder: Path, name: str, scenes: list[Scene]) -> None:
+    make_video(folder / name, scenes)
+    then = time.time() - 60
+    os.utime(folder / name, (then, then))
+
+
+def alerts(done: Done) -> list[tuple[str, str]]:
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(one["alert"], one["video"].rpartition("/")[2]) for one in found]
+
+
+@pytest.fixture
+def watched(vsearch: Vsearch, arriving: Path, monkeypatch: pytest.MonkeyPatch) -> Vsearch:
+    """A library with three videos and two saved searches, which are sure of everything."""
+    monkeypatch.setattr("vsearch.types.WEAK", 0.0)
+    for number in range(3):
+        arrive(arriving, f"old{number}.mp4", [Scene(GREEN, 2)])
+    vsearch("index", arriving)
+    vsearch("save", "reds", "red")
+    vsearch("save", "blues", "blue path:blue*")
+    return vsearch
+
+
+def test_only_what_is_new_is_told_of(watched: Vsearch, arriving: Path) -> None:
+    assert watched("watch", "in", "--once", "--json").stdout == ""
+    arrive(arriving, "red.mp4", [Scene(RED, 2)])
+    arrive(arriving, "blue.mp4", [Scene(BLUE, 2)])
+    done = watched("watch", "in", "--once", "--json")
+    assert "indexed    in/red.mp4" in done.stderr
+    assert ("reds", "red.mp4") in alerts(done)
+    assert {video for _, video in alerts(done)} <= {"red.mp4", "blue.mp4"}
+    assert [video for name, video in alerts(done) if name == "blues"] == ["blue.mp4"]
+    assert watched("watch", "in", "--once", "--json").stdout == ""
+
+
+def test_only_what_is_probably_meant_is_told(
+    watched: Vsearch, arriving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsearch.types.WEAK", 1.1)
+    arrive(arriving, "red.mp4", [Scene(RED, 2)])
+    assert watched("watch", "in", "--once").stdout == ""
+
+
+def test_alerts_can_be_named(watched: Vsearch, arriving: Path) -> None:
+    arrive(arriving, "blue.mp4", [Scene(BLUE, 2)])
+    done = watched("watch", "in", "--once", "--alert", "@blues")
+    assert done.stdout.startswith("@blues")
+    assert done.stdout.endswith("in/blue.mp4\n")
+    assert "did you mean @reds" in watched("watch", "in", "--alert", "@red", code=2).stderr
+
+
+def test_a_file_that_fails_is_told_once_and_stops_nothing(watched: Vsearch, arriving: Path) -> None:
+    (arriving / "bad.mp4").write_bytes(b"junk")
+    os.utime(arriving / "bad.mp4", (1, 1))
+    arrive(arriving, "red.mp4", [Scene(RED, 2)])
+    done = watched("watch", "in", "--once", code=1)
+    assert done.stderr.count("bad.mp4") == 1
+    assert "red.mp4" in done.stdout
+    assert "no such file or folder" in watched("watch", "nowhere", "--once", code=1).stderr
+
+
+@pytest.mark.parametrize("every", ["0s", "soon", "2 weeks", "25h", ""])
+def test_an_interval_that_makes_no_sense_is_refused(vsearch: Vsearch, every: str) -> None:
+    assert "--every" in vsearch("watch", ".", "--every", every, code=2).stderr
+
+
+def test_it_waits_for_another_writer_and_ends_when_told(
+    watched: Vsearch, arriving: Path, tmp_path: Path
+) -> None:
+    arrive(arriving, "red.mp4", [Scene(RED, 2)])
+    command = [sys.executable, "-m", "vsearch", "watch", "in", "--every", "0.2s"]
+    with (
+        WriteLock(tmp_path / "indexes" / "default"),
+        subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as watching,
+    ):
+        assert watching.stderr is not None
+        try:
+            assert "trying again" in watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            assert "Stopped watching" in watching.stderr.read()
+            assert watching.wait(60) == 0
+        finally:
+            watching.kill()
