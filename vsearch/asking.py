@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from vsearch.catalog.named import named
 from vsearch.catalog.narrowing import narrowed
 from vsearch.errors import NoTextError, QueryError, SpaceMismatchError, VSearchError
@@ -21,12 +22,11 @@ from vsearch.search.diversity import collapsed, diverse, limited
 from vsearch.search.engine import Engine
 from vsearch.search.following import following, outstanding
 from vsearch.search.fusion import Place, Scale, by_words, fused
+from vsearch.search.meanings import Meanings
 from vsearch.search.querybank import Querybank
+from vsearch.search.spoken import Spoken
 from vsearch.search.terms import combine, term_vector
 from vsearch.types import Span
-
-from vsearch.search.meanings import Meanings
-from vsearch.search.spoken import Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from vsearch import config
+from vsearch.asking import Asking
 from vsearch.catalog.lock import WriteLock, read_holder
 from vsearch.catalog.named import named
 from vsearch.encoders.adapter import AdaptedEncoder
@@ -30,9 +33,6 @@ from vsearch.search.query import parse, parse_clip, query_of
 from vsearch.searches import Searches
 from vsearch.types import Info, Ingested, Outcome, Query
 from vsearch.vectors.features import FeatureStore
-
-from vsearch import config
-from vsearch.asking import Asking
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,7 @@ from vsearch.catalog.cue_index import CueIndex
 from vsearch.catalog.database import open_engine
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
-from vsearch.catalog.paths import restored, stored
+from vsearch.catalog.paths import restored, storable, stored
 from vsearch.catalog.rows import (
     read_counts,
     read_known_space,
