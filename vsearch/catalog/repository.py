@@ -196,7 +196,7 @@ class Catalog:
 
     def chosen(self, query: str, values: Sequence[object]) -> Ids:
         """The ids that a query of `filters.selection` gives, ascending, int64 (N,)."""
-        return np.array([row[0] for row in self._rows(query, *values)], np.int64)
+        return np.sort(np.array([row[0] for row in self._rows(query, *values)], np.int64))
 
     def searches(self) -> list[SavedSearch]:
         """The searches that were saved, by name."""
