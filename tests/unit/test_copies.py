@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +15,20 @@ from vsearch import Library, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The films, which take a while to write."""
+    folder = tmp_path_factory.mktemp("made")
     for number in range(4):
         write(folder / f"{number}.mp4", wandering(25, number), 10, 20)
     return folder
+
+
+@pytest.fixture
+def films(tmp_path: Path, made: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "films"))
 
 
 @pytest.fixture
