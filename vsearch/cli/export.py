@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vsearch.cli.asked import QueryCommand, text_of
 from vsearch.cli.options import SheetPath, shared
 from vsearch.cli.render import in_library, print_json, printable, short
 from vsearch.errors import NoLibraryError, QueryError
@@ -55,7 +56,7 @@ def _target(name: str, metavar: str, said: str) -> Callable[[F], F]:
     return click.option(f"--{name}", type=kind, metavar=metavar, help=said)
 
 
-@click.command()
+@click.command(cls=QueryCommand)
 @click.argument("what", nargs=-1, required=True, metavar="QUERY|#RESULTS|FILE...")
 @_target("clips", "DIR", "A film of each, in this folder.")
 @_target("supercut", "FILE.mp4", "One film of all, best first.")
@@ -125,7 +126,7 @@ def _asked(
     """What was asked, and the excerpts that it means."""
     from vsearch import results
 
-    words = " ".join(what)
+    words = text_of(what)
     if len(what) == 1 and (path := Path(words)).suffix.lower() == ".json" and path.is_file():
         known = results.read(path)
         chosen = list(enumerate(known.found[:k], 1))

@@ -12,7 +12,6 @@ from vsearch.notation import number
 from vsearch.search.filters import filters
 from vsearch.search.grammar import FILTERS, parts
 from vsearch.search.times import parse_length, parse_span
-from vsearch.search.times import parse_time as parse_time  # where it was looked for before
 from vsearch.types import Filters, Query, Span, Step, Term
 
 if TYPE_CHECKING:

@@ -118,3 +118,10 @@ def test_a_search_is_saved_listed_asked_and_forgotten(library: Vsearch, tmp_path
 )
 def test_what_cannot_be_saved_is_told(library: Vsearch, words: list[str], told: str) -> None:
     assert told in library("save", *words, code=2).stderr
+
+
+def test_an_export_is_asked_for_in_the_same_way(library: Vsearch, tmp_path: Path) -> None:
+    library("export", "a red car", "-blue", "path:green*", "-k", "5", "--csv", "out.csv")
+    table = (tmp_path / "out.csv").read_text("utf-8")
+    assert "green.mp4" in table
+    assert "red then blue" not in table
