@@ -124,8 +124,8 @@ class CueIndex:
         """The cues with these ids, ascending; those that are not there are left out."""
         return self._read(_placed, _READ, _listed(ids))
 
-    def places(self, ids: Ids) -> tuple[Ids, list[str]]:
-        """The video of each of these cues, int64 (N,), and its source; -1 where it is gone."""
+    def places(self, ids: Ids) -> tuple[Ids, list[str | None]]:
+        """The video of each of these cues, int64 (N,), and its source; -1 and None: it is gone."""
         [(videos, sources)] = self._rows(_PLACES, _listed(ids))
         return np.array(json.loads(videos), np.int64), json.loads(sources)
 

@@ -21,7 +21,7 @@ _WORD = re.compile(r"[^\W_]+")
 class Lines:
     """Cues by id, and how well each says the words of one query. Cues of a track have ids in turn.
 
-    Thousands are compared for a query, so a word that comes again is not compared again.
+    Thousands are compared for a query, so all forms of its words are looked up at once.
     """
 
     def __init__(self, cues: Iterable[Placed], words: Sequence[Asked], *, exact: bool) -> None:
@@ -29,7 +29,13 @@ class Lines:
         self._cues = {each.id: each for each in cues}
         self._words, self._exact = words, exact
         self._all = sum(word.weight for word in words)
-        self._known: dict[str, tuple[tuple[int, float], ...]] = {}  # by what is said
+        self._meant: dict[
+            str, list[tuple[int, float]]
+        ] = {}  # by what is said: which word, how well
+        self._begun = [word for word in words if word.text.endswith("*")]
+        for at, word in enumerate(words):
+            for form in {word.text, *map(fold, word.forms)}:
+                self._meant.setdefault(form, []).append((at, word.said_by(form)))
         self._said: dict[int, dict[int, float]] = {}  # by cue: how well it says which words
 
     def best(self, id_: int, least: float) -> tuple[float, Passage] | None:
@@ -40,6 +46,8 @@ class Lines:
         middle = self._cues.get(id_)
         if middle is None:
             return None
+        if not self._exact and self._share((middle,)) > 1 - 1e-6:  # mostly
+            return 1.0, Passage((middle,))
         before, after = list(self._aside(middle, -1)), list(self._aside(middle, 1))
         most = self._share((*before, middle, *after))
         if most < least - 1e-6 or (self._exact and most < 1 - 1e-6):
@@ -68,18 +76,18 @@ class Lines:
         found = self._said.get(cue.id)
         if found is None:
             found = self._said[cue.id] = {}
-            for text in _WORD.findall(cue.cue.text):
-                for word, how in self._compared(text):
+            for text in _WORD.findall(fold(cue.cue.text)):
+                for word, how in self._meant.get(text, ()):
                     found[word] = max(how, found.get(word, 0.0))
+                if self._begun:
+                    self._begin(text, found)
         return found
 
-    def _compared(self, text: str) -> tuple[tuple[int, float], ...]:
-        known = self._known.get(text)
-        if known is None:
-            folded = fold(text)
-            hows = ((at, word.said_by(folded)) for at, word in enumerate(self._words))
-            known = self._known[text] = tuple((at, how) for at, how in hows if how)
-        return known
+    def _begin(self, text: str, found: dict[int, float]) -> None:
+        """Count a word for those of whose beginning was asked for."""
+        for at, word in enumerate(self._words):
+            if word in self._begun and word.said_by(text):
+                found[at] = 1.0
 
     def _aside(self, middle: Placed, step: int) -> Iterator[Placed]:
         """Its neighbours of the same track on one side, the nearest first."""

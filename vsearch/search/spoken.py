@@ -32,6 +32,8 @@ LEAST = 0.5  # of what was asked that a passage has to say
 POSTINGS = 3_000  # cues with one word that are looked at
 NARROWED = 12_000  # the same where some sources or videos only are asked for
 TRIED = 240  # passages that are read
+SPARE = 8  # times as many, of which those are chosen
+MIXED = 2_654_435_761  # Knuth's multiplier: neighbours end up far apart
 PER_VIDEO = 20  # the part of these that may be of one video
 NEAR = 5.0  # seconds between two hits that are told as one
 
@@ -145,6 +147,9 @@ class Spoken:
         found = np.unique(np.concatenate([first, *(ids for _, ids in postings)]))
         promise = np.isin(found, first) * sum(word.weight for word in words)
         promise = np.maximum(promise, sum(weight * near(found, ids) for weight, ids in postings))
+        if not narrowed:  # of as promising ones any will do, from all over the library
+            order = np.lexsort((found * MIXED % 2**32, -promise))[: SPARE * most]
+            found, promise = found[order], promise[order]
         allowed, own = self._allowed(found, sources, videos)
         return chosen(found[allowed], promise[allowed], own[allowed], most)
 
