@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.errors import QueryError
 from vsearch.search.fusion import NEAR, Place
-from vsearch.search.spoken import SAID, SHOWN
+from vsearch.search.spoken import SAID, SHOWN, Spoken
 from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vsearch.catalog.repository import Catalog
-    from vsearch.search.spoken import Spoken
     from vsearch.types import Ids, Term
 
 MOST = 200  # places of one term
@@ -37,12 +37,19 @@ def listened(
     """Where the words of these terms are found.
 
     `said:` and `shown:` have to be there, or, where their weight is negative, must not be: they
-    narrow the search to segments near them. Plain words may be there.
+    narrow the search to segments near them. Plain words may be there. Raises QueryError where
+    nothing is asked for but that words are not there.
     """
+    if all(term.kind in ("said", "shown") and term.weight < 0 for term in terms):
+        raise QueryError(
+            "only words that must not be said or shown were named: give something to look for, too"
+        )
     required = [term for term in terms if term.kind in ("said", "shown")]
     plain = [term for term in terms if term.kind == "text" and term.weight > 0]
+    to_the_letter = Spoken(catalog)  # what only means the same is not left out
     for term in required:
-        near = _segments(_found(term, among, catalog, spoken, ALL), catalog)
+        looking = spoken if term.weight > 0 else to_the_letter
+        near = _segments(_found(term, among, catalog, looking, ALL, each=True), catalog)
         if term.weight > 0:
             among = near if among is None else np.intersect1d(among, near)
         else:
@@ -58,11 +65,19 @@ def listened(
 
 
 def _found(
-    term: Term, among: Ids | None, catalog: Catalog, spoken: Spoken, most: int
+    term: Term,
+    among: Ids | None,
+    catalog: Catalog,
+    spoken: Spoken,
+    most: int,
+    *,
+    each: bool = False,
 ) -> list[Place]:
-    """The places of one term, best first."""
+    """The places of one term, best first; `each` of them, also those near a better one."""
     sources = {"said": SAID, "shown": SHOWN}.get(term.kind, SAID | SHOWN)
-    heard = spoken.find(term.value, exact=term.exact, sources=sources, among=among, most=most)
+    heard = spoken.find(
+        term.value, exact=term.exact, sources=sources, among=among, most=most, each=each
+    )
     videos = catalog.videos_by_id({each.video_id for each in heard})
     return [Place(videos[each.video_id], each.quote) for each in heard if each.video_id in videos]
 

@@ -10,7 +10,7 @@ import pytest
 from fakes import FakeEncoder
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch import Library
-from vsearch.errors import NoTextError
+from vsearch.errors import NoTextError, QueryError
 from vsearch.types import Cue, Span
 
 if TYPE_CHECKING:
@@ -88,6 +88,26 @@ def test_what_must_not_be_said_is_left_out(library: Library) -> None:
     found = library.search("red -said:secret")
     assert found
     assert all(not (m.video.path.stem == "one" and m.span.start < 2) for m in found)
+
+
+def test_each_place_of_a_word_counts_also_one_near_another(library: Library) -> None:
+    say(library, "one.mp4", Cue(Span(1, 1.5), "secret"), Cue(Span(6.2, 6.4), "secret"))
+    assert library.search("red -said:secret path:one.mp4", per_video=9) == []
+    found = library.search("green said:secret path:one.mp4", per_video=9)
+    assert any(moment.span.start >= 8 for moment in found)
+
+
+def test_a_word_said_a_hundred_times_in_a_video_is_left_out_everywhere(library: Library) -> None:
+    many = [Cue(Span(n / 50, n / 50 + 0.02), "um") for n in range(600)]
+    say(library, "one.mp4", *many)
+    assert library.search("red -said:um path:one.mp4", per_video=9) == []
+
+
+@pytest.mark.parametrize("query", ["-said:um", '-shown:"EXIT" -said:um', "red then: -said:um"])
+def test_words_that_must_not_be_there_are_nothing_to_look_for(library: Library, query: str) -> None:
+    with pytest.raises(QueryError, match="give something to look for"):
+        library.search(query)
+    assert library.search("-red -said:um")  # pictures that show as little of it as can be
 
 
 def test_steps_may_be_seen_or_said(library: Library) -> None:

@@ -62,13 +62,15 @@ class Spoken:
         sources: Collection[CueSource] = SOURCES,
         among: Ids | None = None,
         most: int = 100,
+        each: bool = False,
     ) -> list[Heard]:
         """At most `most` places that say a text, or most of it, best first.
 
         `exact` asks for its words in this order, one after the other, in no other form. `among`
         are segments; what touches none of them is left out. A quote's score is the share of what
         was asked that is said there, rare words counting more: it compares across queries. Hits
-        that are near each other are one place. A text without a word finds nothing.
+        that are near each other are one place, and no video has more than a twentieth of those
+        looked at, unless `each` of them is asked for. A text without a word finds nothing.
 
         What means the same in other words scores from 0.5 to 0.9; where `exact` words are asked
         for, it is told only if nobody says them.
@@ -79,26 +81,28 @@ class Spoken:
             return []
         videos = None if among is None else index.videos_of_segments(among)
         tried = max(TRIED, most)
-        at = self._candidates(words, sources, videos, tried, exact=exact)
+        own = tried if each else tried // PER_VIDEO
+        at = self._candidates(words, sources, videos, tried, own, exact=exact)
         around = np.unique((at[:, None] + np.arange(-ASIDE, ASIDE + 1)).ravel())
         lines = Lines(index.read(around), words, exact=exact)
         found = [best for id_ in at.tolist() if (best := lines.best(id_, LEAST)) is not None]
         if not (exact and found):
-            found += self._meant(text, sources, videos, tried)
+            found += self._meant(text, sources, videos, tried, own)
         if among is not None:
             found = self._touching(found, among)
-        return [_heard(*each, words, exact=exact) for each in merged(found)[:most]]
+        told = sorted(found, key=_order) if each else merged(found)
+        return [_heard(*one, words, exact=exact) for one in told[:most]]
 
     def _meant(
-        self, text: str, sources: Collection[CueSource], videos: Ids | None, most: int
+        self, text: str, sources: Collection[CueSource], videos: Ids | None, most: int, own: int
     ) -> list[Found]:
-        """What means the same in other words."""
+        """What means the same in other words; at most `own` of one video."""
         if self._meanings is None:
             return []
         ids, scores = self._meanings.near(text)
         ids, scores = ids[:NARROWED], scores[:NARROWED]
-        allowed, own = self._allowed(ids, sources, videos)
-        ids = chosen(ids[allowed], scores[allowed], own[allowed], most)
+        allowed, of = self._allowed(ids, sources, videos)
+        ids = chosen(ids[allowed], scores[allowed], of[allowed], most, own)
         known = dict(zip(ids.tolist(), scores.tolist(), strict=False))
         return [(known[each.id], Passage((each,))) for each in self._catalog.cue_index.read(ids)]
 
@@ -126,10 +130,11 @@ class Spoken:
         sources: Collection[CueSource],
         videos: Ids | None,
         most: int,
+        own: int,
         *,
         exact: bool,
     ) -> Ids:
-        """Ids of the cues to be read, the most promising first, int64 (N,).
+        """Ids of the cues to be read, the most promising first, `own` of a video, int64 (N,).
 
         A passage that says enough has one of the rarest words: the rest together is not enough.
         """
@@ -150,8 +155,8 @@ class Spoken:
         if not narrowed:  # of as promising ones any will do, from all over the library
             order = np.lexsort((found * MIXED % 2**32, -promise))[: SPARE * most]
             found, promise = found[order], promise[order]
-        allowed, own = self._allowed(found, sources, videos)
-        return chosen(found[allowed], promise[allowed], own[allowed], most)
+        allowed, of = self._allowed(found, sources, videos)
+        return chosen(found[allowed], promise[allowed], of[allowed], most, own)
 
     def _touching(self, found: Sequence[Found], among: Ids) -> list[Found]:
         """Those that are said in one of these segments."""
@@ -184,15 +189,15 @@ def near(ids: Ids, others: Ids) -> Vector:
     return inside.astype(np.float32)
 
 
-def chosen(ids: Ids, promise: Vector, videos: Ids, most: int) -> Ids:
-    """At most so many ids, the most promising first, and no more than a twentieth of one video."""
+def chosen(ids: Ids, promise: Vector, videos: Ids, most: int, own: int) -> Ids:
+    """At most so many ids, the most promising first, and no more than `own` of one video."""
     order = np.lexsort((ids, -promise))
-    own = videos[order]
-    by_video = np.argsort(own, kind="stable")
-    begins = np.searchsorted(own[by_video], own[by_video])
+    of = videos[order]
+    by_video = np.argsort(of, kind="stable")
+    begins = np.searchsorted(of[by_video], of[by_video])
     place = np.empty(len(ids), np.int64)  # among those of the same video, from 0
     place[by_video] = np.arange(len(ids)) - begins
-    return ids[order][place < most // PER_VIDEO][:most]
+    return ids[order][place < own][:most]
 
 
 def merged(found: Sequence[Found]) -> list[Found]:
