@@ -236,11 +236,14 @@ class Asking:
     def _scored(self, places: Sequence[Place], vector: Vector, space: Space) -> list[Place]:
         """What the pictures score where words were found."""
         spans = [(place.video.id, place.span) for place in places]
-        scored = []
-        for place, ids in zip(places, self._catalog.overlapping(spans), strict=True):
-            rows = self._catalog.vectors(ids, space)[1]
-            scored.append(replace(place, seen=float((rows @ vector).max(initial=0.0))))
-        return scored
+        overlapping = self._catalog.overlapping(spans)
+        wanted = np.unique(np.concatenate([*overlapping, NOTHING]))
+        known, rows = self._catalog.vectors(wanted, space)
+        scores = rows @ vector
+        return [
+            replace(place, seen=float(scores[np.isin(known, ids)].max(initial=0.0)))
+            for place, ids in zip(places, overlapping, strict=True)
+        ]
 
     def _vectors(self, found: Sequence[Moment], space: Space) -> Matrix:
         """The vectors of the segments that fit best, float32 (N, D)."""
