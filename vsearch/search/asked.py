@@ -90,11 +90,16 @@ def asked(text: str, *, exact: bool, count: Callable[[Asked], int], size: int) -
 
 def _word(typed: str, star: str, *, exact: bool) -> Asked:
     folded = fold(typed)
-    if star:
+    if star and not _is_all_over(folded):
         return Asked(f"{folded}*", frozenset({f"{typed}*"}))
     if exact or folded in LITTLE:
         return Asked(folded, frozenset({typed, folded}))
     return Asked(folded, frozenset({typed, folded, *_forms(folded)}))
+
+
+def _is_all_over(beginning: str) -> bool:
+    """Whether a tenth of all words begin so, in scripts with few letters: seconds to look for."""
+    return len(beginning) == 1 and unicodedata.category(beginning) != "Lo"
 
 
 def _forms(word: str) -> Iterator[str]:

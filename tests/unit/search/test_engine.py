@@ -116,6 +116,20 @@ def test_places_that_nobody_else_can_take_are_filled(engine: Engine, catalog: Ca
     assert len(engine.search(QUERY, 10_000, among=None, per_video=1)) > 100
 
 
+def test_segments_that_are_not_searched_are_no_part_of_a_moment(
+    engine: Engine, catalog: Catalog
+) -> None:
+    among = catalog.segment_ids()[1::2]
+    allowed = {
+        (segment.video_id, segment.span)
+        for video in catalog.videos()
+        for segment in catalog.segments_of(video.id)
+        if segment.id in among
+    }
+    found = engine.search(QUERY, 200, among=among, per_video=200)
+    assert {(moment.video.id, moment.span) for moment in found} == allowed
+
+
 def test_nothing_to_search_among_is_nothing_found(engine: Engine) -> None:
     assert engine.search(QUERY, 10, among=np.array([], np.int64), per_video=3) == []
     assert engine.search(QUERY, 10, among=np.array([77]), per_video=3) == []

@@ -87,6 +87,14 @@ def test_case_accents_and_endings_are_forgiven(tmp_path: Path) -> None:
         assert found(catalog, "car*") == [(1, 80.0)]
 
 
+def test_a_single_letter_is_no_beginning_but_one_of_a_script_without_spaces_is(
+    tmp_path: Path,
+) -> None:
+    with with_words(tmp_path, ["a carpet", "plan c", "水曜日"], every=20) as catalog:
+        assert found(catalog, "c*") == [(1, 20.0)]
+        assert found(catalog, "水*") == [(1, 40.0)]
+
+
 def test_words_that_say_little_do_not_make_a_hit(tmp_path: Path) -> None:
     lines = ["it is in the end a question", "a dog was here"]
     with with_words(tmp_path, lines, every=20) as catalog:
