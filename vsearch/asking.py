@@ -229,7 +229,7 @@ class Asking:
 
     def _listened(self, terms: Sequence[Term], among: Ids | None) -> Listened:
         if not any(term.kind in ("text", "said", "shown") for term in terms):
-            return Listened([], among, required=False)
+            return Listened([], among)
         spoken = Spoken(self._catalog, self._meanings)
         return listened(terms, among, self._catalog, spoken)
 

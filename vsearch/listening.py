@@ -28,7 +28,6 @@ class Listened:
 
     places: list[Place]
     among: Ids | None  # the segments that are left to search; None: all
-    required: bool  # the words have to be there
 
 
 def listened(
@@ -61,7 +60,7 @@ def listened(
         for term in wanted
         for place in _found(term, among, catalog, spoken, MOST)
     ]
-    return Listened(places, among, bool(wanted) and wanted[0].kind != "text")
+    return Listened(places, among)
 
 
 def _found(
@@ -75,6 +74,8 @@ def _found(
 ) -> list[Place]:
     """The places of one term, best first; `each` of them, also those near a better one."""
     sources = {"said": SAID, "shown": SHOWN}.get(term.kind, SAID | SHOWN)
+    if term.kind == "text" or term.weight < 0:
+        spoken = Spoken(catalog)  # to the letter: pictures know better what only means the same
     heard = spoken.find(
         term.value, exact=term.exact, sources=sources, among=among, most=most, each=each
     )
