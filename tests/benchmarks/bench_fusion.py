@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python tests/benchmarks/bench_fusion.py CLIPS [--library INDEXED]
 
-Every clip of CLIPS (with `clips.jsonl` beside the folder: path and caption) is given subtitles: two
+Every clip of CLIPS (with `clips.jsonl` beside the folder: path and caption) is given speech: two
 sentences of everyday talk, and half of the caption of another clip, all drawn at random. Asked are
 the captions, which are said in part in the wrong place; the sentences, which nothing shows; two or
 three words of them; and a caption with a sentence as `said:`. Words are never right for a caption:
@@ -127,13 +127,13 @@ def measure(library: Library, clips: Path, draw: random.Random) -> None:
         own = [bank[(2 * number + i) % len(bank)] for i in range(2)]
         begins = sorted(draw.uniform(0, max(0.1, video.duration - 3)) for _ in own)
         with_words[name] = [
-            Cue(Span(at, at + 2.5), text) for at, text in zip(begins, own, strict=True)
+            Cue(Span(at, at + 2.5), text, "speech") for at, text in zip(begins, own, strict=True)
         ]
         said += [(text, video) for text in own]
         other = captions[draw.choice([each for each in captions if each != name])].split()
         half = draw.randrange(len(other) - len(other) // 2)
         stray = " ".join(other[half : half + len(other) // 2])
-        with_words[name].append(Cue(Span(0, min(2.0, video.duration)), stray))
+        with_words[name].append(Cue(Span(0, min(2.0, video.duration)), stray, "speech"))
     answers: dict[str, list[tuple[Query, set[int]]]] = {name: [] for name in ASKED}
     for name, caption in captions.items():
         if name not in videos:
@@ -151,7 +151,8 @@ def measure(library: Library, clips: Path, draw: random.Random) -> None:
     pictures = {name: ranked(library, asked) for name, asked in answers.items()}
     with library._catalog.begin() as change:
         for name, cues in with_words.items():
-            change.replace_cues(videos[name].id, "subtitles", cues, origin="drawn at random")
+            change.replace_cues(videos[name].id, "speech", cues, origin="drawn at random")
+    list(library.index([clips]))  # reads what the words mean
     both = {name: ranked(library, asked) for name, asked in answers.items()}
     heard = {
         name: ranked(library, [(said_only(query), right) for query, right in asked])
