@@ -152,3 +152,24 @@ def test_a_model_of_pictures_answers_words_that_are_said(tmp_path: Path) -> None
         say(library, "one.mp4", Cue(Span(1, 2), "hello there"))
         assert where(library.search("hello")) == [("one", Span(1, 2))]
         assert where(library.search("said:hello")) == [("one", Span(1, 2))]
+
+
+class Banked(FakeEncoder):
+    """Knows what is usually asked, and so how near texts are that mean the same."""
+
+    @property
+    def querybank(self) -> Matrix:
+        return self.encode_texts([f"text {number}" for number in range(64)])
+
+
+def test_what_only_means_the_same_is_found_by_said_alone(tmp_path: Path) -> None:
+    make_video(tmp_path / "one.mp4", [Scene(RED, 4), Scene(BLUE, 4), Scene(GREEN, 4)])
+    with Library.open(tmp_path / "library", encoder=Banked()) as library:
+        list(library.index([tmp_path / "one.mp4"]))
+        say(library, "one.mp4", Cue(Span(5, 7), "a blue moon", "speech"), source="speech")
+        list(library.index([tmp_path / "one.mp4"]))  # which reads what the words mean
+        [found] = library.search('said:"blue sea tonight"')
+        assert found.why.quotes[0].text == "a blue moon"
+        assert not any(one.why.quotes for one in library.search("blue sea tonight"))
+        left = library.search('blue -said:"blue sea tonight"')
+        assert left[0].span.iou(Span(4, 8)) > 0.9
