@@ -56,8 +56,8 @@ def listened(
     wanted = [term for term in required if term.weight > 0] or plain
     total = sum(term.weight for term in wanted)
     places = [
-        replace(place, weight=term.weight / total)
-        for term in wanted
+        replace(place, weight=term.weight / total, term=number)
+        for number, term in enumerate(wanted)
         for place in _found(term, among, catalog, spoken, MOST)
     ]
     return Listened(places, among)

@@ -96,3 +96,28 @@ def test_pictures_and_words_that_agree_are_surer_than_either() -> None:
 def test_the_weight_of_words_is_the_weight_of_what_they_add() -> None:
     [one] = fused([], [heard(FILM, 3, 1.0, weight=0.5)], SCALE)
     assert one.score == pytest.approx(0.1 + GAIN * 0.02 / 2)
+
+
+def test_two_things_said_at_once_are_one_moment_that_says_both() -> None:
+    first, second = heard(FILM, 10, 1.0, weight=0.5), heard(FILM, 11, 1.0, weight=0.5, term=1)
+    alone = heard(FILM, 40, 1.0, weight=0.5)
+    both, other = by_words([first, alone, second])
+    assert (both.span, both.score) == (Span(10, 13), 1.0)
+    assert (other.span, other.score) == (Span(40, 42), 0.5)
+    both, other = fused([], [first, alone, second], SCALE)
+    assert both.score == pytest.approx(0.1 + GAIN * 0.02)
+    assert (both.confidence, other.confidence) == (0.99, 0.5)
+    [seen] = fused([moment(FILM, 8, 14, 0.9)], [first, second], SCALE)
+    assert seen.score == pytest.approx(0.9 + GAIN * 0.02)
+
+
+def test_a_cue_that_answers_two_terms_is_quoted_once() -> None:
+    [one] = by_words([heard(FILM, 10, 1.0, weight=0.5), heard(FILM, 10, 1.0, weight=0.5, term=1)])
+    assert (one.span, len(one.why.quotes), one.score) == (Span(10, 12), 1, 1.0)
+
+
+def test_words_that_are_said_and_shown_at_once_are_one_moment_worth_as_much_as_either() -> None:
+    [one] = fused([], [heard(FILM, 10, 1.0), heard(FILM, 11, 0.9, screen=True)], SCALE)
+    assert (one.span, len(one.why.quotes)) == (Span(10, 12), 2)
+    assert one.score == pytest.approx(0.1 + GAIN * 0.02)
+    assert len(by_words([heard(FILM, 10, 1.0), heard(FILM, 13, 0.9, screen=True)])) == 2
