@@ -104,7 +104,7 @@ class Lines:
                 now.append(_Shown(line, plain, time))
                 continue
             before = [one for one in before if one is not known]
-            if line.certainty > known.line.certainty:
+            if _is_better(line, plain, known):
                 known.line, known.plain = line, plain
             known.missed = None
             now.append(known)
@@ -135,6 +135,14 @@ class Lines:
         if self._count < CUES:
             self._gone.setdefault((one.start, time), []).append(one.line.text.strip())
             self._count += 1
+
+
+def _is_better(line: Line, plain: str, known: _Shown) -> bool:
+    """Whether this is the better reading: readers lose spaces and invent none."""
+    more = line.text.strip().count(" ") - known.line.text.strip().count(" ")
+    if plain == known.plain and more:
+        return more > 0
+    return line.certainty > known.line.certainty
 
 
 def _sure(lines: Sequence[Line]) -> list[Line]:

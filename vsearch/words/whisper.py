@@ -23,10 +23,10 @@ from vsearch.errors import (
 )
 from vsearch.types import Cue, Span, Word
 from vsearch.words import carried
-from vsearch.words.speech import Heard, phrases
+from vsearch.words.speech import RATE, Heard, phrases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from vsearch.words.speech import Mono
 
@@ -36,7 +36,9 @@ _PACKAGE = "package:"
 _SQUEEZED = 2.4  # compressed better than this, text is one phrase over and over
 _SILENT = 0.6  # this sure that nobody speaks …
 _UNSURE = -1.0  # … and of its words no surer than this: made up. Both are Whisper's own
-_TOLD = 0.3  # a language less likely than this is a song without words, or a machine
+_MARGIN = 200  # milliseconds heard around speech
+_APART = 3.0  # seconds of silence between what is heard together, at most
+_WINDOW = 30.0  # seconds that Whisper hears at once
 _TEMPERATURES = (0.0, 0.4)  # more of them let music take six times as long
 
 
@@ -95,11 +97,22 @@ class Whisper:
             )
 
     def hear(self, samples: Mono, language: str | None) -> Heard:
-        """The words in float32 (N,); ModelError where the device gives up."""
+        """The words in float32 (N,); ModelError where the device gives up.
+
+        Only stretches in which someone speaks are heard, each where it is: without the silence
+        between them, words would be taken for those of the stretch before.
+        """
+        from faster_whisper import vad  # deferred, as below
+
+        found = vad.get_speech_timestamps(samples, vad.VadOptions(speech_pad_ms=_MARGIN))
+        spans = list(_windows([(one["start"] / RATE, one["end"] / RATE) for one in found]))
+        if not spans:
+            return Heard(None, 0.0, ())
         try:
             segments, info = self._model.transcribe(
                 samples,
                 language=language,
+                clip_timestamps=[time for span in spans for time in span],
                 language_detection_segments=4,  # until one is beyond doubt
                 temperature=_TEMPERATURES,
                 condition_on_previous_text=False,  # else it may go round in circles
@@ -107,17 +120,10 @@ class Whisper:
                 no_speech_threshold=_SILENT,
                 log_prob_threshold=_UNSURE,
                 word_timestamps=True,
-                vad_filter=True,
             )
         except RuntimeError as error:
             raise _failed(self.name, error) from error
-        sure = language is not None or info.language_probability >= _TOLD
-        speaks = info.duration_after_vad > 0 and sure
-        return Heard(
-            info.language if speaks else None,
-            float(info.language_probability) if speaks else 0.0,
-            self._cues(segments) if speaks else (),
-        )
+        return Heard(info.language, float(info.language_probability), self._cues(segments))
 
     def _cues(self, segments: Any) -> Iterator[Cue]:
         try:
@@ -126,6 +132,18 @@ class Whisper:
                     yield from phrases(_words(segment))
         except RuntimeError as error:
             raise _failed(self.name, error) from error
+
+
+def _windows(spans: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Starts and ends of what is heard together: a window costs the same however full it is."""
+    start, end = spans[0] if spans else (0.0, 0.0)
+    for begin, last in spans[1:]:
+        if begin - end > _APART or last - start > _WINDOW:
+            yield start, end
+            start = begin
+        end = last
+    if spans:
+        yield start, end
 
 
 def _made_up(segment: Any) -> bool:

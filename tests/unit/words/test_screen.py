@@ -56,6 +56,13 @@ def test_misread_letters_make_no_new_cue_and_the_surest_reading_counts() -> None
     assert cue.source == "screen"
 
 
+def test_the_reading_with_its_spaces_counts() -> None:
+    lines = Lines()
+    for time, (text, certainty) in enumerate([("Thankyou", 0.99), ("Thank you", 0.9)]):
+        lines.see(time, [Line(text, certainty)])
+    assert [cue.text for cue in lines.cues(3)] == ["Thank you"]
+
+
 def test_another_number_is_another_text() -> None:
     found = seen((0, ["Score 1:0"]), (1, ["Score 2:0"]), end=2)
     assert [text for text, _, _ in found] == ["Score 1:0", "Score 2:0"]

@@ -50,7 +50,6 @@ class FakeSegment:
 class FakeInfo:
     language: str = "en"
     language_probability: float = 0.95
-    duration_after_vad: float = 1.0
 
 
 @dataclass
@@ -60,6 +59,7 @@ class FakeModel:
     segments: list[FakeSegment] = field(default_factory=list)
     info: FakeInfo = field(default_factory=FakeInfo)
     error: Exception | None = None
+    spoken: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 1.0)])
     supported_languages: tuple[str, ...] = ("en", "de")
     made: dict[str, Any] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +85,13 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
         made.made = {"path": path, **more}
         return made
 
-    module.__dict__.update(WhisperModel=make, available_models=lambda: ["tiny", "base", "small"])
+    def speech(samples: Any, options: Any) -> list[dict[str, int]]:
+        return [{"start": int(s * RATE), "end": int(e * RATE)} for s, e in made.spoken]
+
+    vad = types.SimpleNamespace(get_speech_timestamps=speech, VadOptions=dict)
+    module.__dict__.update(
+        vad=vad, WhisperModel=make, available_models=lambda: ["tiny", "base", "small"]
+    )
     engine.__dict__.update(get_cuda_device_count=lambda: 0)
     monkeypatch.setitem(sys.modules, "faster_whisper", module)
     monkeypatch.setitem(sys.modules, "ctranslate2", engine)
@@ -123,16 +129,19 @@ def test_what_was_made_up_is_left_out(model: FakeModel) -> None:
     ]
     assert texts(Whisper(Named("tiny", "tiny"))) == ["This was said."]
     assert model.asked["condition_on_previous_text"] is False
-    assert model.asked["vad_filter"] is True
 
 
-@pytest.mark.parametrize(
-    "info", [FakeInfo(duration_after_vad=0.0), FakeInfo("nn", language_probability=0.1)]
-)
-def test_where_nobody_speaks_nothing_is_heard(model: FakeModel, info: FakeInfo) -> None:
-    model.info, model.segments = info, [FakeSegment(" Mala, mala")]
+def test_where_nobody_speaks_nothing_is_heard(model: FakeModel) -> None:
+    model.spoken, model.segments = [], [FakeSegment(" Thank you.")]
     heard = Whisper(Named("tiny", "tiny")).hear(SOUND, None)
     assert (heard.language, list(heard.cues)) == (None, [])
+    assert model.asked == {}
+
+
+def test_what_is_far_apart_is_heard_apart(model: FakeModel) -> None:
+    model.spoken = [(1, 2), (4, 5), (9, 10), (11, 38), (38.5, 41), (60, 90)]
+    Whisper(Named("tiny", "tiny")).hear(SOUND, None)
+    assert model.asked["clip_timestamps"] == [1, 5, 9, 38, 38.5, 41, 60, 90]
 
 
 def test_a_language_is_handed_on_and_checked(model: FakeModel) -> None:
