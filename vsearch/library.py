@@ -185,7 +185,7 @@ class Library:
         from vsearch.media.discovery import find_videos
         from vsearch.words.subtitles import Folders
 
-        with self._writing():
+        with self._wording():
             queue, folders = list(find_videos(map(Path, paths))), Folders()
             run = Run([_size(found.path) for found in queue], progress)
             for number, found in enumerate(queue):
@@ -327,7 +327,7 @@ class Library:
     def _hearing(self, progress: Callable[[Progress], None]) -> Hearing:
         from vsearch.hearing import Hearing  # deferred: brings a decoder
 
-        return Hearing(self._catalog, self._writing, progress)
+        return Hearing(self._catalog, self._wording, progress)
 
     # --- changing the model
 
@@ -350,7 +350,7 @@ class Library:
         """
         from vsearch.reembed import Reembedding, goal_of, note_model  # deferred: brings a decoder
 
-        with self._writing():
+        with self._wording():
             note_model(self._catalog, self._model)
             goal = goal_of(name, self.path, self._catalog, self.settings, encoder)
             work = Reembedding(
@@ -739,10 +739,16 @@ class Library:
             self._current.sweep()
             try:
                 yield
-                self._read_meanings()
             finally:
                 if self._catalog.revision() != before:
                     self._current.save()
+
+    @contextmanager
+    def _wording(self) -> Iterator[None]:
+        """Be the one writer, and read in the end what words mean: it may take long."""
+        with self._writing():
+            yield
+            self._read_meanings()
 
 
 def _size(path: Path) -> int:

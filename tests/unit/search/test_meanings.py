@@ -147,6 +147,21 @@ def test_a_model_that_is_gone_stops_no_indexing(
     assert "the weights are gone" in caplog.text
 
 
+def test_only_what_brings_words_waits_for_what_they_mean(tmp_path: Path) -> None:
+    from vsearch import Library
+
+    with with_words(tmp_path, LINES) as catalog:
+        [film] = [video.path for video in catalog.videos()]
+    encoder = Counting()
+    with Library.open(tmp_path, encoder=encoder) as library:
+        library.tag(str(film), "dog")
+        library.untag([str(film)])
+        library.remove(["no such film"])
+        assert encoder.texts == 0
+        list(library.index([tmp_path]))
+        assert encoder.texts == len(LINES)
+
+
 def test_a_query_of_all_words_has_a_threshold_that_is_no_certainty() -> None:
     same = np.full(100, 0.99, np.float32)
     assert room._threshold(same, None) == room.SURE
