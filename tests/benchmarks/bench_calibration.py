@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.benchmarks.bench_classify import auroc
 from vsearch import Library
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.evaluation import datasets, variants
 from vsearch.evaluation.classes import calibration_error
+from vsearch.evaluation.metrics import auroc
 from vsearch.media.stills import still
 from vsearch.media.video import probe
 from vsearch.types import WEAK, Query, Term

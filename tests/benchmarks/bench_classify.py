@@ -27,6 +27,7 @@ from vsearch.encoders.shipped import FOLDER
 from vsearch.encoders.towers import unit
 from vsearch.encoders.usual import USUAL
 from vsearch.evaluation.classes import calibration_error
+from vsearch.evaluation.metrics import auroc
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -110,12 +111,6 @@ def judge(found: list[Matrix], chosen: list[Task], half: npt.NDArray[np.bool_]) 
         auroc(np.concatenate(none), ~np.concatenate(there)),
         calibration_error(sure_, right_),
     )
-
-
-def auroc(scores: npt.NDArray[np.float32], positive: npt.NDArray[np.bool_]) -> float:
-    """How often a positive scores more than a negative."""
-    ranks = np.argsort(np.argsort(scores))[positive]
-    return float((ranks.mean() - (positive.sum() - 1) / 2) / (~positive).sum())
 
 
 def main() -> None:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.benchmarks.bench_classify import auroc
 from vsearch.encoders.build_builtin import picture_vectors, read_lines
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.shipped import FOLDER
 from vsearch.encoders.towers import SentenceTower, unit
 from vsearch.evaluation import variants
 from vsearch.evaluation.classes import calibration_error
+from vsearch.evaluation.metrics import auroc
 from vsearch.search import calibration, generic
 from vsearch.search.querybank import Querybank
 

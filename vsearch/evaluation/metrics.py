@@ -97,3 +97,13 @@ def _ndcg(found: Ranks, cut: int) -> float:
 def _precision(found: Ranks) -> float:
     """Average precision."""
     return float((np.arange(1, len(found) + 1) / found).mean())
+
+
+def auroc(scores: npt.NDArray[np.float32], positive: npt.NDArray[np.bool_]) -> float:
+    """How often a positive scores more than a negative: (N,) and (N,), some of either kind.
+
+    The area under the curve of the receiver operating characteristic. Of equal scores the one that
+    comes first counts as the lower.
+    """
+    ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable")[positive]
+    return float((ranks.mean() - (positive.sum() - 1) / 2) / (~positive).sum())

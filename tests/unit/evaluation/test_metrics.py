@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsearch.evaluation.metrics import measure, moments, ranks, retrieval
+from vsearch.evaluation.metrics import auroc, measure, moments, ranks, retrieval
 from vsearch.types import Span
 
 
@@ -72,3 +72,9 @@ def test_the_interval_holds_the_figure_and_shrinks_with_more_queries() -> None:
     few, many = (measure("x", np.tile([0.0, 1.0], n)) for n in (5, 500))
     assert few.low < few.value < few.high
     assert few.high - few.low > 3 * (many.high - many.low)
+
+
+def test_auroc_is_how_often_a_positive_scores_more() -> None:
+    found = np.array([0.1, 0.4, 0.35, 0.8], np.float32)
+    assert auroc(found, np.array([False, False, True, True])) == 0.75
+    assert auroc(found, np.array([True, True, False, False])) == 0.25

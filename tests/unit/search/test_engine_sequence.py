@@ -29,7 +29,8 @@ def showing(*scenes: str, seed: int = 0, score: float = 0.9) -> Matrix:
     rows *= np.sqrt(1 - score**2) / np.linalg.norm(rows, axis=1, keepdims=True)
     for row, scene in zip(rows, scenes, strict=True):
         row["ab.".index(scene) if scene != "." else 2] += score
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    shown: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return shown
 
 
 @pytest.fixture
