@@ -145,8 +145,13 @@ class Hearing:
         make: Callable[[], Work],
         is_done: Callable[[Transcript], bool],
     ) -> Iterator[Worded]:
-        """One for each video; what is done comes first, and if all is, no model is loaded."""
+        """One for each video; what is done comes first, and if all is, no model is loaded.
+
+        Those that went before this was the one writer are passed over.
+        """
         with self._writing():
+            there = self._catalog.videos_by_id([video.id for video in videos])
+            videos = [video for video in videos if video.id in there]
             known = {one.video_id for one in self._made(videos, source) if is_done(one)}
             yield from (Worded(video, Found.KNOWN) for video in videos if video.id in known)
             left = [video for video in videos if video.id not in known]

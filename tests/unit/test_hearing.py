@@ -71,6 +71,12 @@ def test_what_is_spoken_is_in_the_catalogue_with_the_times_of_words(library: Lib
     assert results["loud.mp4"].language == "en"
 
 
+def test_a_video_that_was_taken_out_meanwhile_stops_no_other(library: Library) -> None:
+    work = library.transcribe(listener=FakeListener())
+    library.remove(["loud.mp4"])
+    assert found(work) == {"quiet.mp4": "nothing", "mute.mp4": "nothing"}
+
+
 def test_the_model_and_the_language_are_kept_even_where_nobody_speaks(library: Library) -> None:
     list(library.transcribe(listener=FakeListener("big", "de")))
     [loud], [mute] = transcripts(library, "loud.mp4"), transcripts(library, "mute.mp4")
