@@ -123,6 +123,9 @@ class Asking:
         """The k best moments, see `Library.search`."""
         if k < 1 or (per_video is not None and per_video < 1):
             raise QueryError("k and per_video must be at least 1")
+        for terms in (query.terms, *(step.terms for step in query.then)):
+            if all(term.weight < 0 for term in terms):
+                raise QueryError("this only says what not to look for: say what to look for, too")
         limit, fill = per_video or min(PER_VIDEO, math.ceil(k / 2)), per_video is None
         if (answering := self._answering()) is None:
             return []
@@ -157,9 +160,7 @@ class Asking:
         except NoTextError:
             if not heard.places or any(term.kind != "text" for term in seen):
                 raise
-            return by_words(
-                heard.places
-            )  # a model of pictures does not know them, but they are said
+            return by_words(heard.places)  # they are said, though the model reads no words
         if asked.lesson is not None:
             vector = asked.lesson.taught(looking.vector, looking.engine.sample)
             looking = replace(looking, vector=vector)
@@ -177,7 +178,7 @@ class Asking:
         calibrated = self._calibration(seen, looking, answering, heard.among)
         found = told(found, calibrated)
         if heard.places:
-            places = self._scored(heard.places, looking.vector, answering.current.space)
+            places = self._scored(heard.places, looking, answering)
             found = fused(found, sure(places, found, calibrated), looking.scale)
         if asked.outstanding:
             found = outstanding(found, looking.scale.background)
@@ -197,7 +198,7 @@ class Asking:
         within = [step.within for step in query.then]
         if all(term.kind in SEEN for terms in steps for term in terms):
             looking = [self._looking(terms, answering) for terms in steps]
-            return looking[0].engine.sequence(
+            found = looking[0].engine.sequence(
                 [each.vector for each in looking],
                 within,
                 asked.k,
@@ -205,8 +206,29 @@ class Asking:
                 per_video=asked.per_video,
                 fill=asked.fill,
             )
+            return self._sure(found, list(zip(looking, steps, strict=True)), answering, asked)
         each = replace(asked, k=STEP, per_video=STEP, outstanding=True)
         return following([self._answered(terms, answering, each) for terms in steps], within)
+
+    def _sure(
+        self,
+        found: Sequence[Moment],
+        steps: Sequence[tuple[_Looking, Sequence[Term]]],
+        answering: _Answering,
+        asked: _Asked,
+    ) -> list[Moment]:
+        """Sequences with their confidence: that of the weakest step, for all of it has to be so."""
+        chances: list[list[float]] = []
+        for number, (looking, terms) in enumerate(steps):
+            calibrated = self._calibration(terms, looking, answering, asked.among)
+            if calibrated is None:
+                return list(found)
+            spans = [(moment.video.id, moment.why.steps[number]) for moment in found]
+            chances.append(calibrated.confidences(self._scores(spans, looking, answering)))
+        return [
+            replace(moment, confidence=min(each))
+            for moment, *each in zip(found, *chances, strict=True)
+        ]
 
     def _looking(self, terms: Sequence[Term], answering: _Answering) -> _Looking:
         """What is asked of pictures. Raises QueryError, NoTextError and MediaError."""
@@ -233,16 +255,25 @@ class Asking:
         spoken = Spoken(self._catalog, self._meanings)
         return listened(terms, among, self._catalog, spoken)
 
-    def _scored(self, places: Sequence[Place], vector: Vector, space: Space) -> list[Place]:
+    def _scored(
+        self, places: Sequence[Place], looking: _Looking, answering: _Answering
+    ) -> list[Place]:
         """What the pictures score where words were found."""
         spans = [(place.video.id, place.span) for place in places]
+        scores = self._scores(spans, looking, answering)
+        return [replace(place, seen=seen) for place, seen in zip(places, scores, strict=True)]
+
+    def _scores(
+        self, spans: Sequence[tuple[int, Span]], looking: _Looking, answering: _Answering
+    ) -> list[float]:
+        """The best score of the segments that overlap spans of videos, named by their ids."""
         overlapping = self._catalog.overlapping(spans)
         wanted = np.unique(np.concatenate([*overlapping, NOTHING]))
-        known, rows = self._catalog.vectors(wanted, space)
-        scores = rows @ vector
+        known, rows = self._catalog.vectors(wanted, answering.current.space)
+        scores = looking.engine.scores(rows, looking.vector)
         return [
-            replace(place, seen=float(scores[np.isin(known, ids)].max(initial=0.0)))
-            for place, ids in zip(places, overlapping, strict=True)
+            float(scores[np.isin(known, ids)].max(initial=looking.scale.background))
+            for ids in overlapping
         ]
 
     def _vectors(self, found: Sequence[Moment], space: Space) -> Matrix:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.errors import QueryError
 from vsearch.search.fusion import NEAR, Place
 from vsearch.search.spoken import SAID, SHOWN, Spoken
 from vsearch.types import Span
@@ -36,25 +35,20 @@ def listened(
     """Where the words of these terms are found.
 
     `said:` and `shown:` have to be there, or, where their weight is negative, must not be: they
-    narrow the search to segments near them. Plain words may be there. Raises QueryError where
-    nothing is asked for but that words are not there.
+    narrow the search to segments near them. Plain words may be there; what they add is their share
+    of all that is wanted and not wanted in words.
     """
-    if all(term.kind in ("said", "shown") and term.weight < 0 for term in terms):
-        raise QueryError(
-            "only words that must not be said or shown were named: give something to look for, too"
-        )
     required = [term for term in terms if term.kind in ("said", "shown")]
     plain = [term for term in terms if term.kind == "text" and term.weight > 0]
-    to_the_letter = Spoken(catalog)  # what only means the same is not left out
     for term in required:
-        looking = spoken if term.weight > 0 else to_the_letter
-        near = _segments(_found(term, among, catalog, looking, ALL, each=True), catalog)
+        near = _segments(_found(term, among, catalog, spoken, ALL, each=True), catalog)
         if term.weight > 0:
             among = near if among is None else np.intersect1d(among, near)
         else:
             among = np.setdiff1d(catalog.segment_ids() if among is None else among, near)
     wanted = [term for term in required if term.weight > 0] or plain
-    total = sum(term.weight for term in wanted)
+    kinds = {term.kind for term in wanted}
+    total = sum(abs(term.weight) for term in terms if term.kind in kinds)
     places = [
         replace(place, weight=term.weight / total, term=number)
         for number, term in enumerate(wanted)

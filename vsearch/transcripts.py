@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 256  # cues read at once
+MANY = 5_000  # cues, of which it is told that it takes a while: about 8 ms each
 AGREED = 0.99  # of a cue read twice by one model
 PREFERRED: tuple[CueSource, ...] = ("subtitles", "speech", "screen")
 
@@ -88,6 +89,12 @@ def read_meanings(catalog: Catalog, encoder: Callable[[], Encoder], *, check: bo
         with catalog.begin() as change:
             change.remove_cue_vectors(space)
         last = 0
+    if (waiting := index.waiting(last)) >= MANY:
+        log.warning(
+            "%d lines are read for what they mean: some minutes. Ctrl-C puts off what is left "
+            "to the next `vsearch index`; the words themselves are found already.",
+            waiting,
+        )
     count = 0
     while batch := index.after(last, BATCH):
         vectors = model.encode_texts([text for _, text in batch])

@@ -142,6 +142,10 @@ class CueIndex:
         """Ids and texts of the cues after one, as they follow each other."""
         return [(int(row[0]), str(row[1])) for row in self._rows(_AFTER, id_, most)]
 
+    def waiting(self, id_: int) -> int:
+        """How many cues there are after one."""
+        return int(self._rows("SELECT count(*) FROM cues WHERE id > ?", id_)[0][0])
+
     def example(self, space: Space) -> tuple[str, Vector] | None:
         """The text of any cue that has a vector in a space, and that."""
         rows = self._rows(_FIRST, space.name)

@@ -36,7 +36,7 @@ from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
 INTERRUPTED = 130  # as shells have it
 WARNING = (
     "alembic", "vsearch.encoders.text_tower", "vsearch.encoders.adapter", "vsearch.asking",
-    "vsearch.temporal.training",
+    "vsearch.temporal.training", "vsearch.transcripts",
 )  # fmt: skip
 
 

@@ -190,8 +190,7 @@ class Engine:
     def _best(self, query: Vector, near: Ids) -> float:
         """What the best of the nearest segments scores."""
         vectors = self._catalog.vectors(near[:LEAST], self._current.space)[1]
-        scores = vectors @ query - self._excess(vectors)
-        return float(scores.max(initial=-1.0))
+        return float(self.scores(vectors, query).max(initial=-1.0))
 
     def _scored(self, vectors: Matrix, query: Vector, least: float) -> Vector:
         """The scores of segments, float32 (N,); what cannot reach `least` is not worked out."""
@@ -199,6 +198,11 @@ class Engine:
         near = scores + self._gain >= least
         scores[near] -= self._excess(vectors[near])
         return np.where(near, scores, np.float32(-1.0))
+
+    def scores(self, vectors: Matrix, query: Vector) -> Vector:
+        """What segments score, float32 (N,): as in a search, what fits every query taken off."""
+        scores: Vector = vectors @ query - self._excess(vectors)
+        return scores
 
     def _excess(self, vectors: Matrix) -> Vector:
         """What to take off the scores of segments, float32 (N,), beside what is usual."""
