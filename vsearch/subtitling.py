@@ -68,7 +68,7 @@ def is_of(origin: str, stamp: str) -> bool:
 def _beside(video: Path, folders: Folders, notes: list[str]) -> Iterator[_Track]:
     for each in folders.beside(video):
         try:
-            found = read(each.path)
+            found = read(each.path, each.language)
         except MediaError as error:
             notes.append(str(error))
             continue

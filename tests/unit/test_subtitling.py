@@ -68,6 +68,12 @@ def test_what_several_tracks_say_at_once_is_told_once(tmp_path: Path) -> None:
     )
 
 
+def test_the_name_tells_how_the_letters_of_a_short_file_were_written(film: Path) -> None:
+    film.with_name("film.th.srt").write_bytes(srt([(0.0, 1.0, "สวัสดี")]).encode("cp874"))
+    film.with_name("film.jp.srt").write_bytes(srt([(0.0, 1.0, "ﾊﾝﾊﾞｰｸﾞ")]).encode("cp932"))
+    assert {cue.text for cue in subtitles(film, Folders()).cues} == {"สวัสดี", "ﾊﾝﾊﾞｰｸﾞ"}
+
+
 def test_subtitles_that_came_or_changed_later_are_read_and_nothing_is_decoded(
     film: Path, tmp_path: Path
 ) -> None:

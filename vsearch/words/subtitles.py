@@ -101,9 +101,12 @@ def _listed(folder: Path) -> dict[str, list[Sidecar]]:
     return found
 
 
-def read(path: Path) -> list[Cue]:
-    """The cues of a file as they follow each other. Raises UnreadableError and TooLargeError."""
-    lines = decoded(_content(path)).replace("\0", "").splitlines()
+def read(path: Path, language: str | None = None) -> list[Cue]:
+    """The cues of a file as they follow each other. Raises UnreadableError and TooLargeError.
+
+    The `language` tells how letters were written where they are no UTF-8.
+    """
+    lines = decoded(_content(path), language).replace("\0", "").splitlines()
     is_substation = any(line.strip().lower() == "[events]" for line in lines)
     return cues(_substation(lines) if is_substation else _timed(lines))
 

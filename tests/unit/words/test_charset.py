@@ -42,3 +42,60 @@ def test_what_is_no_text_is_decoded_all_the_same() -> None:
 def test_a_few_accents_of_the_west_are_read_as_such() -> None:
     assert decoded("Café".encode("cp1252")) == "Café"
     assert decoded("it’s – “fine”".encode("cp1252")) == "it’s – “fine”"
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding", "said"),
+    [
+        ("ja", "shift_jis", "はい"),
+        ("jp", "shift_jis", "ﾊﾝﾊﾞｰｸﾞ"),
+        ("ja", "euc_jp", "ありがとう"),
+        ("pl", "cp1250", "Zażółć gęślą jaźń"),
+        ("pl", "iso8859-2", "Zażółć gęślą jaźń"),
+        ("cz", "cp1250", "Štěstí"),
+        ("hu", "cp1250", "őű"),
+        ("ru", "cp1251", "Да"),
+        ("rus", "koi8-r", "Да, я не знаю"),
+        ("uk", "koi8-u", "Її ґанок"),
+        ("el", "cp1253", "Ναι"),
+        ("gr", "iso8859-7", "Ναι, ξέρω"),
+        ("tr", "cp1254", "ış"),
+        ("he", "cp1255", "כן"),
+        ("ar", "cp1256", "نعم"),
+        ("ko", "cp949", "네"),
+        ("kr", "cp949", "뷁"),
+        ("zh", "gb18030", "是"),
+        ("cn", "gb18030", "你好"),
+        ("zh-tw", "big5", "是"),
+        ("zh", "big5", "你好嗎"),
+        ("th", "cp874", "สวัสดี"),
+        ("es", "cp1252", "¿Qué tal?"),
+        ("pt-br", "cp1252", "Não"),
+        ("lt", "cp1257", "Ačiū"),
+    ],
+)
+def test_the_language_tells_how_one_word_was_written(
+    language: str, encoding: str, said: str
+) -> None:
+    text = f"1\r\n00:00:01,000 --> 00:00:03,000\r\n{said}\r\n"
+    assert decoded(text.encode(encoding), language) == text
+
+
+@pytest.mark.parametrize("language", ["pl", "ja", "th", "xx", "", None])
+def test_utf_8_is_utf_8_in_any_language(language: str | None) -> None:
+    assert decoded("Zażółć はい".encode(), language) == "Zażółć はい"
+
+
+def test_a_language_that_was_never_written_so_is_passed_over() -> None:
+    text = "שלום, מה שלומך?\nאני לא יודע לאן הוא הלך."
+    assert decoded(text.encode("cp1255"), "ja") == text
+
+
+def test_controls_are_no_letters() -> None:
+    assert decoded("Zażółć gęślą jaźń".encode("cp1250")) == "Zażółć gęślą jaźń"
+
+
+def test_one_damaged_byte_does_not_change_the_encoding_of_all() -> None:
+    text = TEXTS["gbk"] * 20
+    assert decoded(text.encode("gbk") + b"\xff").startswith(text)
+    assert decoded(text.encode("gbk") + b"\xff", "zh").startswith(text)
