@@ -1,16 +1,20 @@
 """What the last search found, so that its results can be named: `like:#12`, `mark 3 up`.
 
-A file in the library's folder that may be lost: nothing depends on it but those names.
+A file that may be lost: nothing depends on it but those names. It lies in the library's folder, and
+in this user's cache where that cannot be written.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vsearch.config import cache_folder
 from vsearch.errors import QueryError
 from vsearch.files import replaced
 from vsearch.types import Span
@@ -51,8 +55,8 @@ class Results:
         return self.found[number - 1]
 
 
-def keep(library: Path, query: str, found: Sequence[Moment]) -> None:
-    """Remember what was found; a library that cannot be written does not."""
+def keep(library: Path, query: str, found: Sequence[Moment]) -> bool:
+    """Remember what was found; False where neither the library nor the cache can be written."""
     results = [
         {
             "video": os.fsdecode(moment.video.path),
@@ -63,19 +67,20 @@ def keep(library: Path, query: str, found: Sequence[Moment]) -> None:
         }
         for moment in found[:MOST]
     ]
-    try:
-        with replaced(library / FILE) as file:
-            file.write(json.dumps({"query": query, "results": results}).encode("ascii"))
-    except OSError:
-        return
+    content = json.dumps({"query": query, "results": results}).encode("ascii")
+    if _written(library / FILE, content):
+        with suppress(OSError):
+            _cached(library).unlink(missing_ok=True)
+        return True
+    return _written(_cached(library), content)
 
 
 def last(library: Path) -> Results:
     """What the last search found. Raises QueryError where nothing is known of it."""
-    path = library / FILE
-    if not path.is_file():
+    kept = [path for path in (_cached(library), library / FILE) if path.is_file()]
+    if not kept:
         raise QueryError(f"no search was made in {library} yet, so there is no result to name")
-    return read(path)
+    return read(max(kept, key=lambda path: path.stat().st_mtime_ns))
 
 
 def read(path: Path) -> Results:
@@ -107,6 +112,21 @@ def numbers(text: str) -> list[int]:
             raise QueryError(f"{text!r}: results are counted from 1 to {MOST}")
         found |= dict.fromkeys(range(first, final + 1))
     return list(found)
+
+
+def _cached(library: Path) -> Path:
+    """Where the results are that a library cannot take."""
+    folder = os.fsencode(os.path.abspath(library))  # noqa: PTH100 - links stay, `..` goes
+    return cache_folder() / f"last-search-{hashlib.sha256(folder).hexdigest()[:16]}.json"
+
+
+def _written(path: Path, content: bytes) -> bool:
+    try:
+        with replaced(path) as file:
+            file.write(content)
+    except OSError:
+        return False
+    return True
 
 
 def _results(value: Any) -> Results:

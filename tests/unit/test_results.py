@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
 from vsearch import results
 from vsearch.errors import QueryError
+from vsearch.files import replaced
 from vsearch.types import Moment, Span, Video, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 VIDEO = Video(1, Path("/films/\udcff 1.mp4"), "aa", 1, 1, 9.0, 25.0, 64, 36, "h264", 9)
 
@@ -39,9 +45,41 @@ def test_a_file_that_holds_no_results_is_named(content: str, tmp_path: Path) -> 
         results.last(tmp_path)
 
 
-def test_a_library_that_cannot_be_written_stops_no_search(tmp_path: Path) -> None:
+def test_a_library_that_cannot_be_written_stops_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
-    results.keep(tmp_path / "file", "a", [])
+    assert results.keep(tmp_path / "file", "a", [])
+    monkeypatch.setenv("VSEARCH_CACHE", str(tmp_path / "file" / "cache"))
+    assert not results.keep(tmp_path / "file", "a", [])
+
+
+def test_results_never_mean_those_of_an_older_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the library became read-only, and where it can be written again."""
+    library, other = tmp_path / "library", tmp_path / "other"
+    for folder in (library, other):
+        results.keep(folder, "first", [])
+    with monkeypatch.context() as patch:
+        patch.setattr("vsearch.results.replaced", but_not_in(library))
+        assert results.keep(library, "second", [])
+        monkeypatch.chdir(library)
+        assert results.last(Path()).query == results.last(library).query == "second"
+        assert results.last(other).query == "first"
+    results.keep(library, "third", [])
+    assert results.last(library).query == "third"
+
+
+def but_not_in(folder: Path) -> Callable[[Path], AbstractContextManager[BinaryIO]]:
+    """Files are replaced as ever, save in a folder that is read-only."""
+
+    def replaced_elsewhere(path: Path) -> AbstractContextManager[BinaryIO]:
+        if path.parent == folder:
+            raise PermissionError
+        return replaced(path)
+
+    return replaced_elsewhere
 
 
 @pytest.mark.parametrize(

@@ -93,10 +93,13 @@ def search(
         query = asked.query(library)
         found = library.search(query, k=k, per_video=per_video, varied=varied, alike=alike)
         took = time.perf_counter() - began
-        results.keep(library.path, str(query), found)
+        kept = results.keep(library.path, str(query), found)
         by = _by(library, query, found)
         _tell_of_names(library, query)
         _tell_of_marks(library, query)
+        if not kept:
+            told = "These results cannot be named later: neither library nor cache can be written."
+            click.echo(told, err=True)
         if sheet is not None:
             from vsearch.cli.sheet import Section, write_sheet
 
