@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -127,8 +128,8 @@ def _asked(
     from vsearch import results
 
     words = text_of(what)
-    if len(what) == 1 and (path := Path(words)).suffix.lower() == ".json" and path.is_file():
-        known = results.read(path)
+    if len(what) == 1 and _is_file(words):
+        known = results.read(Path(words))
         chosen = list(enumerate(known.found[:k], 1))
         try:
             with options.open() as library:
@@ -142,6 +143,17 @@ def _asked(
             chosen = [(number, known.named(number)) for number in numbers]
             return _excerpts(library, known.query, chosen, pad)
         return _excerpts(library, words, _searched(library, words, k or USUAL), pad)
+
+
+def _is_file(words: str) -> bool:
+    """Whether what was asked is a file of results. Raises QueryError where it should be one."""
+    if not words.lower().endswith(".json"):
+        return False
+    if os.path.isfile(words):  # noqa: PTH113 - never raises, however odd the name
+        return True
+    if re.search(r"\s", words):
+        return False
+    raise QueryError(f"{words}: there is no such file; to look for the word, write '\"{words}\"'")
 
 
 def _searched(library: Library, words: str, k: int) -> list[tuple[int, Result]]:

@@ -86,6 +86,25 @@ def test_a_file_of_results_needs_no_library(
     )
 
 
+def test_a_file_of_results_that_is_not_there_is_no_query(
+    vsearch: Vsearch, indexed: Path, tmp_path: Path
+) -> None:
+    told = vsearch("export", "no-such.JSON", "--csv", "a.csv", code=2).stderr
+    assert "no-such.JSON: there is no such file" in told
+    assert not (tmp_path / "a.csv").exists()
+    vsearch("export", '"no-such.json"', "--csv", "a.csv")
+    assert (tmp_path / "a.csv").exists()
+
+
+def test_what_is_probably_not_there_is_told_and_exported(
+    vsearch: Vsearch, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsearch.types.WEAK", 1.1)
+    told = vsearch("export", "red", "--csv", "a.csv", code=0).stderr
+    assert "Probably not in this library" in told
+    assert (tmp_path / "a.csv").exists()
+
+
 def test_seconds_are_added_around_within_the_video(vsearch: Vsearch, indexed: Path) -> None:
     words = ("export", "blue", "-k", "1", "--csv", "a.csv", "--overwrite", "--json")
     bare = json.loads(vsearch(*words).stdout)["excerpts"][0]
