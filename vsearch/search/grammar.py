@@ -117,7 +117,7 @@ def _part(text: str, begin: int) -> tuple[Part, int]:
     typed = text[begin:end]
     if not value.strip():
         what = "follow the colon at once, without a blank" if name else "be there beside blanks"
-        raise QueryError(f"{typed}: something must {what}")
+        raise QueryError(f"{typed.removesuffix(':')}: something must {what}")
     return Part(typed, name, value, quoted, weight, negative, span), end
 
 

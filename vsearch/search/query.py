@@ -200,14 +200,21 @@ class _Draft:
         self.add()
         self.read(self.names.saved(part.value), saved=True)
 
+    def missing(self, given: Filters) -> str:
+        """What is wrong with a query that looks for nothing."""
+        if self.within:
+            return "then: needs something after it"
+        if self.narrowing or given != Filters():
+            return (
+                "a filter alone asks for nothing: say what to look for in those videos; "
+                "`vsearch list` shows videos"
+            )
+        return "nothing to search for: give some words, --image FILE or --clip FILE"
+
     def query(self, given: Filters) -> Query:
         """What was read, of the videos that are given besides. Raises QueryError."""
         if not self.steps[-1]:
-            raise QueryError(
-                "then: needs something after it"
-                if self.within
-                else "nothing to search for: give some words, --image FILE or --clip FILE"
-            )
+            raise QueryError(self.missing(given))
         asked = filters(part for part in self.narrowing if not part.negative)
         without = filters((part for part in self.narrowing if part.negative), left_out=True)
         videos, tags = (*asked.videos, *given.videos), (*asked.tags, *given.tags)

@@ -147,7 +147,10 @@ def test_a_saved_search_is_put_where_its_name_is() -> None:
     ("text", "told"),
     [
         ("", "give some words"),
-        ("path:x", "give some words"),
+        ("path:x", "a filter alone asks for nothing"),
+        ("-tag:x longer:10s", "vsearch list"),
+        ("like:", "^like: something must follow"),
+        ("like: dog", "^like: something must follow"),
         ("paht:x dog", 'did you mean path:.*"paht:x"'),
         ("since:2024 dog", "did you mean after:"),
         ("frobnicate:x", "there are text:, said:"),
