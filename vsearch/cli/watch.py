@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,12 +77,12 @@ def watch(
     vsearch save dogs a dog runs
     vsearch watch ~/Camera --alert @dogs
     """
-    from vsearch.media.arrivals import Arrivals  # deferred: --help needs none
+    from vsearch.media.arrivals import QUIET, Arrivals  # deferred: --help needs none
 
     with options.open(create=True) as library:
         watching = _Watching(library, alerts, as_json)
         watching.asked()  # a name that means no search is told at once
-        arrivals = Arrivals(paths, every)
+        arrivals = Arrivals(paths, max(every, QUIET))
         try:
             while watching.round(arrivals) or not once:
                 time.sleep(every)
@@ -100,18 +100,19 @@ class _Watching:
     alerts: tuple[str, ...]
     as_json: bool
     failed: bool = False
-    told: str = ""  # what is wrong, told once while it lasts
+    told: dict[str, str] = field(default_factory=dict)  # what is wrong, once while it lasts
 
     def round(self, arrivals: Arrivals) -> bool:
         """Look once, index and tell; whether something is still to come."""
         ready = arrivals.look()
-        self._tell("\n".join(arrivals.errors))
+        self._tell("folders", "\n".join(arrivals.errors))
         self.failed |= bool(arrivals.errors)
         try:
             new = list(self._indexed(ready, arrivals)) if ready else []
         except LockedError as error:
-            self._tell(f"{error}; trying again")
+            self._tell("lock", f"{error}; trying again")
             return True
+        self._tell("lock", "")
         for name, query in self.asked() if new else ():
             for rank, moment in enumerate(found(self.library, query, new), 1):
                 self._show(name, rank, moment)
@@ -133,23 +134,37 @@ class _Watching:
     def _report(self, one: Ingested) -> None:
         if one.error is not None:
             self.failed = True
-            click.echo(printable(one.error), err=True)
+            if self._tell(str(one.path), one.error) and self.as_json:
+                self._print({"video": str(one.path), "error": one.error})
+            return
+        self._tell(str(one.path), "")
+        if one.outcome == "duplicate" and one.video is not None:
+            known = short(one.video.path)
+            click.echo(f"duplicate  {short(one.path)} is the same as {known}", err=True)
         elif one.outcome in NEW:
             click.echo(f"{one.outcome}    {short(one.path)}", err=True)
 
     def _show(self, name: str, rank: int, moment: Moment) -> None:
         if self.as_json:
-            click.echo(json.dumps({"alert": name, **moment_json(rank, moment)}))
-        else:
-            sure = "" if moment.confidence is None else f"  {percent(moment.confidence)}"
-            where = f"{period(moment.span)}  {short(moment.video.path)}"
-            click.echo(f"@{printable(name)}{sure}  {where}")
+            self._print({"alert": name, **moment_json(rank, moment)})
+            return
+        sure = "" if moment.confidence is None else f"  {percent(moment.confidence)}"
+        where = f"{period(moment.span)}  {short(moment.video.path)}"
+        click.echo(f"@{printable(name)}{sure}  {where}")
         sys.stdout.flush()
 
-    def _tell(self, message: str) -> None:
-        if message and message != self.told:
-            click.echo(printable(message), err=True)
-        self.told = message
+    def _print(self, line: dict[str, Any]) -> None:
+        click.echo(json.dumps(line))
+        sys.stdout.flush()
+
+    def _tell(self, what: str, message: str) -> bool:
+        """Say what is wrong with something, if it is anything new; "" if nothing is any more."""
+        before = self.told.pop(what, "")
+        if message:
+            self.told[what] = message
+        if new := bool(message) and message != before:
+            click.echo("\n".join(map(printable, message.split("\n"))), err=True)
+        return new
 
 
 def found(library: Library, query: Query, videos: Sequence[Video]) -> list[Moment]:

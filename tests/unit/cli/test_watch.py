@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch.catalog.lock import WriteLock
+from vsearch.cli.watch import _Watching
+from vsearch.library import Library
+from vsearch.media.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +91,35 @@ def test_a_file_that_fails_is_told_once_and_stops_nothing(watched: Vsearch, arri
     assert done.stderr.count("bad.mp4") == 1
     assert "red.mp4" in done.stdout
     assert "no such file or folder" in watched("watch", "nowhere", "--once", code=1).stderr
+
+
+def test_a_broken_file_is_told_once_however_often_it_is_looked_at(
+    vsearch: Vsearch, arriving: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad = arriving / "bad.mp4"
+    with Library.open(tmp_path / "library") as library:
+        watching, arrivals = _Watching(library, (), as_json=True), Arrivals([str(arriving)])
+        for age in (90, 80, 80, 70):  # it is looked at anew when it changed
+            bad.write_bytes(b"junk")
+            os.utime(bad, (time.time() - age,) * 2)
+            watching.round(arrivals)
+    told = capsys.readouterr()
+    assert told.err.count("bad.mp4") == 1
+    line = json.loads(told.out)
+    assert line["video"] == str(bad)
+    assert line["error"] in told.err
+
+
+def test_folders_that_are_not_there_are_told_a_line_each(vsearch: Vsearch) -> None:
+    lines = vsearch("watch", "no1", "no2", "--once", code=1).stderr.splitlines()
+    assert [("no1" in line, "no2" in line) for line in lines] == [(True, False), (False, True)]
+
+
+def test_a_copy_of_what_is_known_is_told(watched: Vsearch, arriving: Path) -> None:
+    arrive(arriving, "red.mp4", [Scene(RED, 2)])
+    watched("watch", "in", "--once")
+    shutil.copy2(arriving / "red.mp4", arriving / "same.mp4")
+    assert "in/same.mp4 is the same as in/red.mp4" in watched("watch", "in", "--once").stderr
 
 
 @pytest.mark.parametrize("every", ["0s", "soon", "2 weeks", "25h", ""])
