@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch import Library
+from vsearch.cli.mark import _list
 from vsearch.errors import QueryError
 
 if TYPE_CHECKING:
@@ -54,6 +56,24 @@ def test_marks_are_listed_changed_and_taken_back(library: Vsearch) -> None:
     assert "1 mark forgotten" in library("mark", "--forget").stderr
     assert "Nothing is marked" in library("mark").stderr
     assert names(library, "nothing known") == before
+
+
+def test_a_long_query_is_cut_in_the_list_rather_than_its_video(
+    library: Vsearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    library("search", "nothing known " * 9)
+    library("mark", "1", "up")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "70")
+    with Library.open(tmp_path / "indexes" / "default") as opened:
+        _list(opened)
+    line = click.unstyle(capsys.readouterr().out).splitlines()[-1]
+    assert line.startswith("nothing known")
+    assert "…" in line
+    assert line.endswith(".mp4")
+    assert "  videos/" in line
+    assert len(line) <= 70
 
 
 def test_a_saved_search_has_the_marks_of_its_query(library: Vsearch) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.options import library_only
-from vsearch.cli.render import period, plural, printable, short, table
+from vsearch.cli.render import clipped, period, plural, printable, short, table
 
 if TYPE_CHECKING:
     from vsearch.cli.options import Options
@@ -75,4 +75,4 @@ def _list(library: Library) -> None:
         for one in found
         if (path := paths.get(one.video_id))  # else removed meanwhile
     ]
-    table([("query", "mark", "moment", "video"), *rows], shrink=3)
+    table([("query", "mark", "moment", "video"), *rows], shrink=0, fit=clipped)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
-    from vsearch.types import Heeded, Moment, Span, Why
+    from vsearch.types import Heeded, Moment, Quote, Span, Why
 
 _VERBS = {"speech": "said", "subtitles": "said", "screen": "shown"}
 
@@ -78,27 +78,40 @@ def elided(text: str, columns: int) -> str:
     return f"…{text}"
 
 
+def clipped(text: str, columns: int) -> str:
+    """The beginning of a text that is too wide, before an ellipsis: of words that is read first."""
+    from rich.cells import cell_len  # deferred: wide characters are two columns
+
+    if cell_len(text) <= columns:
+        return text
+    text = text[:columns]
+    while text and cell_len(text) >= columns:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
 def table(
     rows: Sequence[Sequence[str]],
     right: str = "",
     shrink: int | None = None,
+    fit: Callable[[str, int], str] = elided,
     notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
     dim: Container[int] = (),
 ) -> None:
     """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right.
 
-    On a terminal, column `shrink` is elided where the table would be wider than the window.
+    On a terminal, column `shrink` is made to `fit` where the table would be wider than the window.
     `notes` are lines below a row, by its place; `dim` the places of rows that count less.
     """
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    if shrink is not None and sys.stdout.isatty():
-        window = shutil.get_terminal_size().columns
+    window = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if shrink is not None and window is not None:
         room = window - sum(widths) - 2 * (len(widths) - 1) + widths[shrink]
         widths[shrink] = min(widths[shrink], max(room, 16))
         rows = [
-            [elided(cell, widths[i]) if i == shrink else cell for i, cell in enumerate(row)]
+            [fit(cell, widths[i]) if i == shrink else cell for i, cell in enumerate(row)]
             for row in rows
         ]
     for number, row in enumerate(rows):
@@ -108,8 +121,10 @@ def table(
             cells.append(gap + cell if right[i : i + 1] == "r" else cell + gap)
         line = "  ".join(cells).rstrip()
         click.echo(click.style(line, dim=True) if number == 0 or number in dim else line)
+        indent = " " * (widths[0] + 2)
         for note in notes.get(number, ()):
-            click.echo(click.style(f"{' ' * (widths[0] + 2)}{note}", dim=True))
+            seen = note if window is None else clipped(note, max(window - len(indent), 16))
+            click.echo(click.style(f"{indent}{seen}", dim=True))
 
 
 def moments(found: Sequence[Moment]) -> None:
@@ -121,7 +136,7 @@ def moments(found: Sequence[Moment]) -> None:
                 str(rank),
                 period(moment.span),
                 f"{moment.score:.3f}",
-                _sure(moment),
+                sure(moment),
                 "copy" if moment.why.copy else clock(moment.why.peak),
                 short(moment.video.path),
             )
@@ -146,19 +161,22 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _sure(moment: Moment) -> str:
+def sure(moment: Moment) -> str:
+    """How sure it is that this is what was asked."""
     if moment.confidence is None:
         return "–"
     return f"weak {percent(moment.confidence)}" if moment.weak else percent(moment.confidence)
 
 
+def told(quote: Quote) -> str:
+    """Words of a video as a result tells them, on one line."""
+    return f"{_VERBS[quote.source]} at {clock(quote.span.start)}: “{printable(quote.text)}”"
+
+
 def _notes(moment: Moment) -> list[str]:
     """What there is to say of a moment beside its place: its words, its steps, its like."""
     why = moment.why
-    notes = [
-        f"{_VERBS[quote.source]} at {clock(quote.span.start)}: “{printable(quote.text)}”"
-        for quote in why.quotes[:1]
-    ]
+    notes = [told(quote) for quote in why.quotes[:1]]
     if why.steps:
         notes.append(" then ".join(map(period, why.steps)))
     if why.alike:

@@ -8,7 +8,7 @@ import click
 
 from vsearch.cli.asked import QueryCommand, text_of
 from vsearch.cli.options import library_only
-from vsearch.cli.render import print_json, printable, table
+from vsearch.cli.render import clipped, print_json, printable, table
 
 if TYPE_CHECKING:
     from vsearch.cli.options import Options
@@ -56,7 +56,7 @@ def saved(options: Options, as_json: bool) -> None:
         click.echo("No searches are saved: vsearch save NAME QUERY", err=True)
     else:
         rows = [(f"@{printable(one.name)}", printable(one.query)) for one in found]
-        table([("name", "query"), *rows], shrink=1)
+        table([("name", "query"), *rows], shrink=1, fit=clipped)
 
 
 def _plain(one: SavedSearch) -> dict[str, str]:

@@ -3,9 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 
 from vsearch.cli.render import (
+    clipped,
     clock,
     elided,
     length,
@@ -16,6 +18,7 @@ from vsearch.cli.render import (
     printable,
     short,
     size,
+    table,
 )
 from vsearch.types import Moment, Quote, Shares, Span, Video, Why
 
@@ -53,6 +56,50 @@ def test_a_long_path_keeps_its_end() -> None:
     assert elided("films/a.mp4", 11) == "films/a.mp4"
     assert elided("long/films/a.mp4", 11) == "…ilms/a.mp4"
     assert elided("日本語の映画.mp4", 9) == "…映画.mp4"
+
+
+def test_long_words_keep_their_beginning() -> None:
+    assert clipped("a dog runs", 10) == "a dog runs"
+    assert clipped("a dog runs", 7) == "a dog…"
+    assert clipped("日本語の映画", 6) == "日本…"
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed from here on goes to a terminal of 60 columns."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+
+
+def talkative() -> Moment:
+    quote = Quote("speech", Span(61, 62.5), "thank you " * 20, 0.75)
+    return replace(heard(), why=replace(heard().why, quotes=(quote,)))
+
+
+def test_what_is_told_below_a_result_fits_into_the_window(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal(monkeypatch)
+    moments([talkative()])
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[2].startswith("   said at 0:01:01: “thank you thank you")
+    assert lines[2].endswith("…")
+
+
+def test_what_is_told_is_whole_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    moments([talkative()])
+    assert "thank you " * 20 in capsys.readouterr().out
+
+
+def test_the_column_that_is_chosen_is_cut_as_it_is_chosen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal(monkeypatch)
+    table([("query", "video"), ("a dog jumps " * 9, "a/film.mp4")], shrink=0, fit=clipped)
+    line = click.unstyle(capsys.readouterr().out).splitlines()[1]
+    assert line.startswith("a dog jumps a dog")
+    assert line.endswith("…  a/film.mp4")
+    assert len(line) <= 60
 
 
 def heard() -> Moment:
