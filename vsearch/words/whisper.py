@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 DEFAULT = "base"
 CACHE = "the Hugging Face cache (~/.cache/huggingface, or $HF_HOME)"
 _PACKAGE = "package:"
+_REASON = 160  # characters of an error that are quoted
 _SQUEEZED = 2.4  # compressed better than this, text is one phrase over and over
 _SILENT = 0.6  # this sure that nobody speaks …
 _UNSURE = -1.0  # … and of its words no surer than this: made up. Both are Whisper's own
@@ -211,4 +214,7 @@ def _failed(name: str, error: Exception) -> ModelError:
 
 
 def _short(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The first sentence, or its beginning, without a full stop."""
+    line = next(iter(str(error).split("\n")), "").strip() or type(error).__name__
+    sentence = re.split(r"(?<=[.!?])\s", line)[0].rstrip(".")
+    return textwrap.shorten(sentence, _REASON, placeholder=" …")

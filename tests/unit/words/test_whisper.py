@@ -59,6 +59,7 @@ class FakeModel:
     segments: list[FakeSegment] = field(default_factory=list)
     info: FakeInfo = field(default_factory=FakeInfo)
     error: Exception | None = None
+    reason: str = "Got: ConnectError: no name\nand more"  # why base cannot be had
     spoken: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 1.0)])
     supported_languages: tuple[str, ...] = ("en", "de")
     made: dict[str, Any] = field(default_factory=dict)
@@ -81,7 +82,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 
     def make(path: str, **more: Any) -> FakeModel:
         if path == "base":
-            raise FileNotFoundError("Got: ConnectError: no name\nand more")
+            raise FileNotFoundError(made.reason)
         made.made = {"path": path, **more}
         return made
 
@@ -170,6 +171,27 @@ def test_without_a_network_it_says_what_to_do(model: FakeModel) -> None:
     with pytest.raises(WeightsError, match=r"base is not on this machine.*package:NAME") as error:
         Whisper(named("base"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "quoted"),
+    [
+        (
+            "Cannot find a cached snapshot on the local disk. To enable downloads, set "
+            "'HF_HUB_OFFLINE=0' as environment variable.",
+            "(Cannot find a cached snapshot on the local disk). Without",
+        ),
+        ("so long a word " * 30, "so long a word so long …). Without"),
+        ("", "(FileNotFoundError). Without"),
+    ],
+)
+def test_of_a_reason_its_first_sentence_is_quoted(
+    model: FakeModel, reason: str, quoted: str
+) -> None:
+    model.reason = reason
+    with pytest.raises(WeightsError) as error:
+        Whisper(named("base"))
+    assert quoted in str(error.value)
 
 
 def test_a_size_is_itself_and_a_wrong_one_suggests_the_nearest(model: FakeModel) -> None:
