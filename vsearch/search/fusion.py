@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vsearch.types import Quote, Video
 
 GAIN = 8.0  # spreads that words add which say all that was asked
-SHARPNESS = 2.0  # a half of what was asked is worth a quarter
+SHARPNESS = 3.0  # a half of what was asked is worth an eighth
 LEAST = 0.4  # of what was asked, that words have to say to be found without their pictures
 NEAR = 2.0  # seconds between a picture and words that belong to it
 SHORTEST = 1.0  # seconds of a moment that was found by words

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vsearch.search.fusion import GAIN, Place, Scale, by_words, fused
+from vsearch.search.fusion import GAIN, SHARPNESS, Place, Scale, by_words, fused
 from vsearch.types import Moment, Quote, Span, Video, Why
 
 SCALE = Scale(background=0.1, spread=0.02)
@@ -88,9 +88,9 @@ def test_a_moment_of_words_lasts_long_enough_to_be_seen_and_ends_with_its_video(
 def test_pictures_and_words_that_agree_are_surer_than_either() -> None:
     seen = replace(moment(FILM, 8, 14, 0.4), confidence=0.5)
     [only] = fused([seen], [heard(FILM, 10, 0.8)], SCALE)
-    assert only.confidence == pytest.approx(1 - 0.5 * (1 - 0.8**2))
+    assert only.confidence == pytest.approx(1 - 0.5 * (1 - 0.8**SHARPNESS))
     [spoken] = fused([], [heard(FILM, 10, 0.8, confidence=None)], SCALE)
-    assert spoken.confidence == pytest.approx(0.8**2)
+    assert spoken.confidence == pytest.approx(0.8**SHARPNESS)
 
 
 def test_the_weight_of_words_is_the_weight_of_what_they_add() -> None:
