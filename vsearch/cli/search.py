@@ -97,6 +97,8 @@ def search(
         by = _by(library, query, found)
         _tell_of_names(library, query)
         _tell_of_marks(library, query)
+        if not found:
+            _tell_of_words(library, query)
         if not kept:
             told = "These results cannot be named later: neither library nor cache can be written."
             click.echo(told, err=True)
@@ -148,6 +150,17 @@ def _tell_of_marks(library: Library, query: Query) -> None:
     if not query.then and (count := len(library.marks(query))):
         told = f"Learnt from {plural(count, 'mark')}; `vsearch mark --forget` takes them back."
         click.echo(told, err=True)
+
+
+def _tell_of_words(library: Library, query: Query) -> None:
+    """Say what was asked of words that no video was ever looked through for."""
+    terms = [*query.terms, *(term for step in query.then for term in step.terms)]
+    kinds = {term.kind for term in terms} | set(query.filters.has)
+    known = {source for source, _ in library.info().words}
+    if kinds & {"said", "speech"} and not known & {"speech", "subtitles"}:
+        click.echo("Nobody has listened to these videos yet: see `vsearch transcribe`.", err=True)
+    if kinds & {"shown", "screen"} and "screen" not in known:
+        click.echo("Nobody has read these videos yet: see `vsearch read`.", err=True)
 
 
 def _narrowed(query: Query) -> str:

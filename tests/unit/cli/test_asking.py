@@ -80,6 +80,20 @@ def test_a_name_that_no_video_has_is_told(library: Vsearch) -> None:
     assert "nothere: no such" in library("search", "red path:nothere", "--json").stderr
 
 
+@pytest.mark.parametrize(
+    ("query", "command"),
+    [("said:hello", "transcribe"), ("red has:speech", "transcribe"), ("shown:EXIT", "read")],
+)
+def test_it_is_told_that_nobody_has_listened_or_read(
+    library: Vsearch, query: str, command: str
+) -> None:
+    told = library("search", query)
+    assert f"`vsearch {command}`" in told.stderr
+    assert "`vsearch" not in library("search", "red path:nothing").stderr.replace(
+        "`vsearch list`", ""
+    )
+
+
 def test_results_can_be_named(library: Vsearch) -> None:
     best = asked(library, "blue")["results"][0]  # type: ignore[index]
     again = asked(library, "like:#1")
