@@ -75,10 +75,7 @@ FORMATS: Mapping[str, Format] = {
 
 def ranked(moments: Iterable[Moment]) -> list[tuple[int, Result]]:
     """What a search found, by rank."""
-    return [
-        (rank, Result(str(one.video.path), one.span, one.score, one.confidence))
-        for rank, one in enumerate(moments, 1)
-    ]
+    return [(rank, Result.of(one)) for rank, one in enumerate(moments, 1)]
 
 
 def excerpts(
@@ -108,7 +105,7 @@ def excerpts(
             left.append(Left(rank, path, f"{path}: ends before what was found; index it again"))
             continue
         score, sure = _finite(result.score), _finite(result.confidence)
-        made.append(Excerpt(source, span, rank, score, sure, one_line(note)))
+        made.append(Excerpt(source, span, rank, score, sure, one_line(note), result.quote))
     return made, left
 
 

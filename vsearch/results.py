@@ -12,12 +12,12 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from vsearch.config import cache_folder
 from vsearch.errors import QueryError
 from vsearch.files import replaced
-from vsearch.types import Span
+from vsearch.types import CueSource, Quote, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,13 @@ class Result:
     span: Span
     score: float
     confidence: float | None = None
+    quote: Quote | None = None  # the words in the video that answer best
+
+    @classmethod
+    def of(cls, moment: Moment) -> Result:
+        """What is kept of a moment."""
+        quote = next(iter(moment.why.quotes), None)
+        return cls(str(moment.video.path), moment.span, moment.score, moment.confidence, quote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ def keep(library: Path, query: str, found: Sequence[Moment]) -> bool:
             "end": moment.span.end,
             "score": moment.score,
             "confidence": moment.confidence,
+            "why": {"quotes": [_plain(quote) for quote in moment.why.quotes[:1]]},
         }
         for moment in found[:MOST]
     ]
@@ -136,7 +144,28 @@ def _results(value: Any) -> Results:
             Span(float(each["start"]), float(each["end"])),
             float(each["score"]),
             None if each.get("confidence") is None else float(each["confidence"]),
+            _quote(each.get("why", {}).get("quotes")),
         )
         for each in value["results"][:MOST]
     ]
     return Results(str(value["query"]), tuple(found))
+
+
+def _plain(quote: Quote) -> dict[str, Any]:
+    """A quote as `search --json` prints it."""
+    start, end = quote.span.start, quote.span.end
+    return {
+        "source": quote.source, "start": start, "end": end, "text": quote.text,
+        "score": quote.score,
+    }  # fmt: skip
+
+
+def _quote(value: Any) -> Quote | None:
+    """The first of the quotes that a file holds."""
+    if not value:
+        return None
+    first = value[0]
+    if first["source"] not in get_args(CueSource):
+        raise ValueError("words are said or shown")
+    span = Span(float(first["start"]), float(first["end"]))
+    return Quote(first["source"], span, str(first["text"]), float(first["score"]))

@@ -8,7 +8,7 @@ import pytest
 from vsearch import results
 from vsearch.errors import QueryError
 from vsearch.files import replaced
-from vsearch.types import Moment, Span, Video, Why
+from vsearch.types import Moment, Quote, Span, Video, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 VIDEO = Video(1, Path("/films/\udcff 1.mp4"), "aa", 1, 1, 9.0, 25.0, 64, 36, "h264", 9)
 
+QUOTED = (
+    '{"query": "a", "results": [{"video": "a", "start": 1, "end": 2, "score": 0, '
+    '"why": {"quotes": %s}}]}'
+)
+
 
 def test_what_was_found_can_be_named_by_its_number(tmp_path: Path) -> None:
-    found = [Moment(VIDEO, Span(1, 2.5), 0.5, 0.9, Why(1.0, 0.5, 1))]
+    quote = Quote("screen", Span(1, 2), "<dogs>", 0.5)
+    found = [Moment(VIDEO, Span(1, 2.5), 0.5, 0.9, Why(1.0, 0.5, 1, quotes=(quote,)))]
     results.keep(tmp_path, '"a dog" -cat', found)
     kept = results.last(tmp_path)
     assert kept.query == '"a dog" -cat'
-    assert kept.named(1) == results.Result("/films/\udcff 1.mp4", Span(1, 2.5), 0.5, 0.9)
+    assert kept.named(1) == results.Result("/films/\udcff 1.mp4", Span(1, 2.5), 0.5, 0.9, quote)
+    assert kept.named(1) == results.Result.of(found[0])
     for number in (0, 2):
         with pytest.raises(QueryError, match="no such result"):
             kept.named(number)
@@ -36,7 +43,10 @@ def test_before_the_first_search_there_is_nothing_to_name(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "{}", '{"query": 1, "results": [{}]}', '{"results": 3}', "[" * 100_000,
-     '{"query": "a", "results": [{"video": "a", "start": 3, "end": 1, "score": 0}]}'],
+     '{"query": "a", "results": [{"video": "a", "start": 3, "end": 1, "score": 0}]}',
+     QUOTED % '{"a": 1}', QUOTED % '[3]', QUOTED % '[{"source": "speech"}]',
+     QUOTED % '[{"source": "dog", "start": 1, "end": 2, "text": "a", "score": 0}]',
+     QUOTED % '[{"source": "speech", "start": 1, "end": Infinity, "text": "a", "score": 0}]'],
 )  # fmt: skip
 def test_a_file_that_holds_no_results_is_named(content: str, tmp_path: Path) -> None:
     path = tmp_path / results.FILE

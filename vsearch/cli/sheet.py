@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsearch.cli.options import PAGE_BEGINS
-from vsearch.cli.render import clock, period, printable, short
+from vsearch.cli.render import clock, period, printable, short, sure, told
 from vsearch.errors import MediaError
 
 if TYPE_CHECKING:
@@ -29,18 +29,20 @@ PAGE = """{begin}
 :root {{ color-scheme: light dark; --soft: color-mix(in srgb, CanvasText 62%, Canvas);
   --card: color-mix(in srgb, CanvasText 6%, Canvas); }}
 body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 0 auto;
-  padding: 2rem 1.25rem; }}
-h2 {{ font-size: 1.3rem; margin: 2.5rem 0 .9rem; }}
-ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem;
-  list-style: none; margin: 0; padding: 0; }}
+  padding: 1.25rem; }}
+h2 {{ font-size: 1.3rem; margin: 2.5rem 0 .9rem; overflow-wrap: anywhere; }}
+section:first-of-type h2 {{ margin-top: 0; }}
+ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr));
+  gap: 1rem; list-style: none; margin: 0; padding: 0; }}
 li {{ background: var(--card); border-radius: .6rem; overflow: hidden; }}
 img, .none {{ display: block; width: 100%; aspect-ratio: 16/9; object-fit: contain;
   background: #000; }}
 .none {{ display: grid; place-items: center; color: #bbb; }}
 .text {{ padding: .6rem .8rem .75rem; }}
-.when {{ display: flex; justify-content: space-between; gap: .5rem;
+.when {{ display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 .5rem;
   font-variant-numeric: tabular-nums; font-weight: 600; }}
 a {{ color: inherit; }}
+.quote {{ font-size: .9rem; overflow-wrap: anywhere; }}
 .score, .file {{ color: var(--soft); font-weight: 400; font-size: .875rem;
   overflow-wrap: anywhere; }}
 </style>
@@ -72,15 +74,22 @@ def _section(library: Library, section: Section) -> str:
 
 
 def _card(library: Library, rank: int, moment: Moment) -> str:
-    path = moment.video.path
+    path, score = moment.video.path, f"{moment.score:.3f}"
+    known = moment.confidence is not None
+    fits, more = (sure(moment), f"{score} · ") if known else (score, "")
     return (
         f"<li>{_picture(library, moment)}"
         f'<div class="text"><div class="when"><span>{rank}. {period(moment.span)}</span>'
-        f'<span class="score">{moment.score:.3f}</span></div>'
-        f'<div class="file">best at {clock(moment.why.peak)} · '
+        f'<span class="score">{fits}</span></div>{_quotes(moment)}'
+        f'<div class="file">{more}best at {clock(moment.why.peak)} · '
         f'<a href="{html.escape(_link(moment))}" title="{_safe(short(path))}">'
         f"{_safe(path.name)}</a></div></div></li>"
     )
+
+
+def _quotes(moment: Moment) -> str:
+    words = moment.why.quotes[:1]
+    return "".join(f'<div class="quote">{html.escape(told(one))}</div>' for one in words)
 
 
 def _picture(library: Library, moment: Moment) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
+    from vsearch.types import Quote
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -42,6 +44,7 @@ class Excerpt:
     score: float | None = None
     confidence: float | None = None  # that this is what was asked
     note: str = ""  # what was asked
+    quote: Quote | None = None  # words in it that answer
 
     @property
     def label(self) -> str:
