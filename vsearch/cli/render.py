@@ -178,7 +178,7 @@ def _notes(moment: Moment) -> list[str]:
     why = moment.why
     notes = [told(quote) for quote in why.quotes[:1]]
     if why.steps:
-        notes.append(" then ".join(map(period, why.steps)))
+        notes.append(f"steps at {', '.join(clock(step.start) for step in why.steps)}")
     if why.alike:
         notes.append(f"and {why.alike} more like it: --alike shows all")
     return notes

@@ -124,7 +124,7 @@ def test_words_steps_and_likeness_are_told_below_a_result(
     assert capsys.readouterr().out.splitlines()[1:] == [
         "1  0:01:01 – 0:01:15  0.500  0:01:01  /films/a.mp4",
         "   said at 0:01:01: “thank\\x1b you”",
-        "   0:01:01 – 0:01:03 then 0:01:10 – 0:01:15",
+        "   steps at 0:01:01, 0:01:10",
         "   and 2 more like it: --alike shows all",
         "2  0:01:01 – 0:01:15  0.500  0:01:01  /films/a.mp4",
     ]
