@@ -9,9 +9,11 @@ package:NAME              one that an installed package carries, see carried.py
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 import textwrap
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,20 @@ _REASON = 160  # characters of an error that are quoted
 _SQUEEZED = 2.4  # compressed better than this, text is one phrase over and over
 _SILENT = 0.6  # this sure that nobody speaks …
 _UNSURE = -1.0  # … and of its words no surer than this: made up. Both are Whisper's own
+_SURE = 0.8  # mean of words: what is known to be made up often counts only if they are so sure
+# what Whisper learned to hear in noise, as films on the net end so
+_STOCK = frozenset(
+    (
+        "you", "bye", "bye bye", "thanks", "thank you", "thank you very much", "thank you so much",
+        "thanks for watching", "thank you for watching", "thank you so much for watching",
+        "thanks for listening", "please subscribe", "please subscribe to my channel",
+        "like and subscribe", "see you next time", "ill see you next time",
+        "see you in the next video", "vielen dank", "merci", "merci davoir regardé", "gracias",
+        "gracias por ver el video", "obrigado", "grazie", "спасибо за просмотр",
+        "продолжение следует", "ご視聴ありがとうございました", "谢谢观看", "谢谢大家",
+        "시청해주셔서 감사합니다",
+    )
+)  # fmt: skip
 _MARGIN = 200  # milliseconds heard around speech
 _APART = 3.0  # seconds of silence between what is heard together, at most
 _WINDOW = 30.0  # seconds that Whisper hears at once
@@ -130,8 +146,8 @@ class Whisper:
 
     def _cues(self, segments: Any) -> Iterator[Cue]:
         try:
-            for segment in segments:
-                if not _made_up(segment):
+            for _, together in itertools.groupby(segments, lambda segment: segment.seek):
+                for segment in _meant(list(together)):
                     yield from phrases(_words(segment))
         except RuntimeError as error:
             raise _failed(self.name, error) from error
@@ -153,6 +169,32 @@ def _made_up(segment: Any) -> bool:
     """Whether it was heard in what is no speech: the same over and over, or nothing sure."""
     unsure = segment.avg_logprob < _UNSURE and segment.no_speech_prob > _SILENT
     return bool(segment.compression_ratio > _SQUEEZED or unsure or not segment.text.strip())
+
+
+def _meant(segments: list[Any]) -> list[Any]:
+    """Of what was heard at once, that which was said.
+
+    Noise is heard as what films on the net end with, as one thing again and again, or as words
+    where probably nobody speaks. All of that is said, too, but then it is surer; not by its mean log
+    probability, which is low for anything short. Where most is made up, so is the rest.
+    """
+    heard = [segment for segment in segments if not _made_up(segment)]
+    chances = [word.probability for segment in heard for word in segment.words or ()]
+    if chances and sum(chances) / len(chances) >= _SURE:
+        return heard
+    texts = Counter(_bare(segment.text) for segment in heard)
+    often = _STOCK.union(text for text, count in texts.items() if count > 1)
+    meant = [
+        segment
+        for segment in heard
+        if _bare(segment.text) not in often and segment.no_speech_prob <= _SILENT
+    ]
+    return meant if 2 * len(meant) >= len(heard) else []
+
+
+def _bare(text: str) -> str:
+    """Small letters without punctuation."""
+    return " ".join(re.findall(r"[^\W_]+", text.casefold().replace("'", "")))
 
 
 def _words(segment: Any) -> Iterator[Word]:

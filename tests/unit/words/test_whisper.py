@@ -33,6 +33,7 @@ class FakeWord:
     word: str
     start: float
     end: float
+    probability: float = 0.9
 
 
 @dataclass
@@ -43,6 +44,7 @@ class FakeSegment:
     avg_logprob: float = -0.3
     no_speech_prob: float = 0.1
     compression_ratio: float = 1.2
+    seek: int = 0  # what was heard at once has the same
     words: list[FakeWord] | None = None
 
 
@@ -130,6 +132,43 @@ def test_what_was_made_up_is_left_out(model: FakeModel) -> None:
     ]
     assert texts(Whisper(Named("tiny", "tiny"))) == ["This was said."]
     assert model.asked["condition_on_previous_text"] is False
+
+
+def said(text: str, chance: float, seek: int = 0) -> FakeSegment:
+    return FakeSegment(text, seek=seek, words=[FakeWord(text, 0.0, 1.0, chance)])
+
+
+def test_noise_is_not_heard_as_thanks(model: FakeModel) -> None:
+    model.segments = [
+        said(" Thank you.", 0.85),
+        said(" Thank you!", 0.83),
+        said(" It is my trip.", 0.51),
+        said(" Thanks for watching!", 0.7, seek=3000),
+    ]
+    assert texts(Whisper(Named("tiny", "tiny"))) == []
+
+
+def test_where_probably_nobody_speaks_words_have_to_be_sure(model: FakeModel) -> None:
+    model.segments = [said(" Mm-hmm.", 0.4), said(" Good morning.", 0.9, seek=3000)]
+    for segment in model.segments:
+        segment.no_speech_prob = 0.7
+    assert texts(Whisper(Named("tiny", "tiny"))) == ["Good morning."]
+
+
+def test_one_thing_again_and_again_counts_if_it_is_sure(model: FakeModel) -> None:
+    unsure = [said(" Give it a look.", 0.6)] * 3
+    sure = [said(" Rain, rain, go away.", 0.9, seek=3000)] * 2
+    model.segments = [*unsure, *sure]
+    assert texts(Whisper(Named("tiny", "tiny"))) == ["Rain, rain, go away."] * 2
+
+
+def test_thanks_that_are_sure_and_what_was_said_before_thanks_stay(model: FakeModel) -> None:
+    model.segments = [
+        said(" That was my talk.", 0.6),
+        said(" Thank you.", 0.7),
+        said(" Thank you very much.", 0.9, seek=3000),
+    ]
+    assert texts(Whisper(Named("tiny", "tiny"))) == ["That was my talk.", "Thank you very much."]
 
 
 def test_where_nobody_speaks_nothing_is_heard(model: FakeModel) -> None:
