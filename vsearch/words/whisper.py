@@ -45,7 +45,7 @@ _SURE = 0.8  # mean of words: what is known to be made up often counts only if t
 # what Whisper learned to hear in noise, as films on the net end so
 _STOCK = frozenset(
     (
-        "you", "bye", "bye bye", "thanks", "thank you", "thank you very much", "thank you so much",
+        "you", "bye", "thanks", "thank you", "thank you very much", "thank you so much",
         "thanks for watching", "thank you for watching", "thank you so much for watching",
         "thanks for listening", "please subscribe", "please subscribe to my channel",
         "like and subscribe", "see you next time", "ill see you next time",
@@ -175,8 +175,8 @@ def _meant(segments: list[Any]) -> list[Any]:
     """Of what was heard at once, that which was said.
 
     Noise is heard as what films on the net end with, as one thing again and again, or as words
-    where probably nobody speaks. All of that is said, too, but then it is surer; not by its mean log
-    probability, which is low for anything short. Where most is made up, so is the rest.
+    where probably nobody speaks. All of that is said, too, but then it is surer; not by its mean
+    log probability, which is low for anything short. Where most is made up, so is the rest.
     """
     heard = [segment for segment in segments if not _made_up(segment)]
     chances = [word.probability for segment in heard for word in segment.words or ()]
@@ -193,8 +193,8 @@ def _meant(segments: list[Any]) -> list[Any]:
 
 
 def _bare(text: str) -> str:
-    """Small letters without punctuation."""
-    return " ".join(re.findall(r"[^\W_]+", text.casefold().replace("'", "")))
+    """Small letters without punctuation, and each word once."""
+    return " ".join(dict.fromkeys(re.findall(r"[^\W_]+", text.casefold().replace("'", ""))))
 
 
 def _words(segment: Any) -> Iterator[Word]:

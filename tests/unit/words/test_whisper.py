@@ -144,6 +144,9 @@ def test_noise_is_not_heard_as_thanks(model: FakeModel) -> None:
         said(" Thank you!", 0.83),
         said(" It is my trip.", 0.51),
         said(" Thanks for watching!", 0.7, seek=3000),
+        said(" Bye-bye. Bye!", 0.7, seek=6000),
+        said("どうぞ、どうぞ", 0.5, seek=9000),
+        said("どうぞ", 0.5, seek=9000),
     ]
     assert texts(Whisper(Named("tiny", "tiny"))) == []
 
