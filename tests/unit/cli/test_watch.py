@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from running import Done, Vsearch
 
 
+# what a shell runs in the background ignores Ctrl-C, and so does all that it starts
+HEEDING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from vsearch.cli.main import main
+main()
+"""
+
+
 @pytest.fixture
 def arriving(fake_model: None, tmp_path: Path) -> Path:
     folder = tmp_path / "in"
@@ -131,7 +140,7 @@ def test_it_waits_for_another_writer_and_ends_when_told(
     watched: Vsearch, arriving: Path, tmp_path: Path
 ) -> None:
     arrive(arriving, "red.mp4", [Scene(RED, 2)])
-    command = [sys.executable, "-m", "vsearch", "watch", "in", "--every", "0.2s"]
+    command = [sys.executable, "-c", HEEDING, "watch", "in", "--every", "0.2s"]
     with (
         WriteLock(tmp_path / "indexes" / "default"),
         subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as watching,
@@ -140,7 +149,7 @@ def test_it_waits_for_another_writer_and_ends_when_told(
         try:
             assert "trying again" in watching.stderr.readline()
             watching.send_signal(signal.SIGINT)
-            assert "Stopped watching" in watching.stderr.read()
-            assert watching.wait(60) == 0
+            assert "Stopped watching" in watching.communicate(timeout=60)[1]
+            assert watching.returncode == 0
         finally:
             watching.kill()
