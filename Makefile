@@ -15,7 +15,7 @@ demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="w
 		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
 
 test: $(VENV)/.dev  ## everything that takes seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.dev  ## what takes minutes: kills, memory, wheels
 	$(BIN)/python -m pytest -m slow

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -18,10 +19,17 @@ TESTS = Path(__file__).resolve().parent
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every test has a home: pytest's own numbering looks at all folders for each."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's home, settings or random state."""
-    home = tmp_path_factory.mktemp("home")
+    home = homes / uuid4().hex
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     for name in [name for name in os.environ if name.startswith("VSEARCH_")]:
