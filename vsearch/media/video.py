@@ -84,8 +84,15 @@ class Sampler:
         span: Span | None = None,
         detector: ShotDetector | None = None,
         keep: Callable[[Images, float], None] | None = None,
+        keyframes: bool = False,
+        hwaccel: str = "",
     ) -> None:
-        """`keep` is given each frame as it is to be kept (see `media/kept.py`) and its time."""
+        """`keep` is given each frame as it is to be kept (see `media/kept.py`) and its time.
+
+        With `keyframes` each instant is answered by the last key frame at or before it, and
+        nothing else is decoded. `hwaccel` names a device that decodes ("cuda", "vaapi" …), "auto"
+        takes any, "" none; software decodes what a device can't. ValueError for an unknown name.
+        """
         if not (math.isfinite(fps) and fps > 0) or short_side < 1 or batch_size < 1:
             raise ValueError("fps, short_side and batch_size must be above 0")
         self._path = path
@@ -96,9 +103,12 @@ class Sampler:
         self._painter, self._small = Painter(), Painter()
         self._keep = keep
         self._tiny = TinyPictures(detector) if detector else None
+        self._keyframes, self._hwaccel = keyframes, hwaccel
         self._stopped = False
         self.note: str | None = None  # what was wrong, once iterated
         self.end = 0.0  # seconds: when the last decoded frame ceases to be shown
+        self.gap = 0.0  # seconds, the longest in which nothing was looked at; 0 if all was
+        self.shot_seconds = 0.0  # of this thread's CPU, on tiny pictures and the detector
 
     def stop(self) -> None:
         """End the iteration at the next decoded frame; any thread may ask for it."""
