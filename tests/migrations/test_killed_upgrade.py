@@ -19,7 +19,7 @@ from schemas import FUTURE, future, revision_of
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from vsearch.catalog import models, upgrade
-from vsearch.catalog.database import open_engine
+from vsearch.catalog.database import open_pool
 from vsearch.catalog.repository import Catalog
 
 folder, start = Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None
@@ -39,7 +39,7 @@ def in_child(file, last):
     pid = os.fork()
     if pid == 0:
         die_at(last)
-        open_engine(file, create=True, schema=schema)
+        open_pool(file, create=True, schema=schema)
         os._exit(0)
     return os.waitpid(pid, 0)[1]
 
@@ -56,7 +56,7 @@ while ended != 0:
     assert left == (FUTURE if ended == 0 else None if start is None else "0001"), (last, left)
     if last % 5:  # trying again is slow: not each time
         continue
-    with Catalog(file, open_engine(file, create=True, schema=schema)) as catalog:
+    with Catalog(file, open_pool(file, create=True, schema=schema)) as catalog:
         assert catalog.counts().videos == videos
         assert catalog.check() == []
     assert revision_of(file) == FUTURE

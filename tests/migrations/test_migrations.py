@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
 
 from vsearch.catalog import change, upgrade
-from vsearch.catalog.database import HEAD, SHIPPED, open_engine
+from vsearch.catalog.database import HEAD, SHIPPED, open_pool
 from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.models import Base
 from vsearch.catalog.repository import Catalog
@@ -217,7 +217,7 @@ def test_a_library_with_tags_keeps_them(tmp_path: Path) -> None:
 def test_tables_that_are_built_anew_lose_nothing(tmp_path: Path) -> None:
     file = frozen("0001", tmp_path / "catalog.sqlite3")
     schema = future(tmp_path / "scripts")
-    with Catalog(file, open_engine(file, schema=schema)) as catalog:
+    with Catalog(file, open_pool(file, schema=schema)) as catalog:
         _holds_everything(catalog)
     assert revision_of(file) == FUTURE
     assert "title" in _tables(file)["videos"]
@@ -228,7 +228,7 @@ def test_a_backup_is_made_before_an_upgrade(tmp_path: Path) -> None:
     file = frozen("0001", tmp_path / "catalog.sqlite3")
     with closing(sqlite3.connect(file, isolation_level=None)) as raw:
         raw.execute("UPDATE library SET pooler = 'trained'")  # in the log, not yet in the file
-        open_engine(file, schema=future(tmp_path / "scripts")).dispose()
+        open_pool(file, schema=future(tmp_path / "scripts")).dispose()
     backup = tmp_path / "catalog.sqlite3.0001.bak"
     assert revision_of(backup) == "0001"
     (tmp_path / "elsewhere").mkdir()
@@ -251,9 +251,9 @@ def test_a_library_is_not_upgraded_while_another_process_writes_to_it(
         WriteLock(tmp_path, command="vsearch index"),
         pytest.raises(LockedError, match="'vsearch index'"),
     ):
-        open_engine(file, schema=schema)
+        open_pool(file, schema=schema)
     assert revision_of(file) == "0001"
-    open_engine(file, schema=schema).dispose()
+    open_pool(file, schema=schema).dispose()
     assert revision_of(file) == FUTURE
 
 
@@ -268,7 +268,7 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(tmp_path: Path) -> 
     script = schema.scripts / "versions" / f"{FUTURE}_future.py"
     script.write_text(script.read_text() + "    raise RuntimeError('half-way')\n")
     with pytest.raises(RuntimeError, match="half-way"):
-        open_engine(file, schema=schema)
+        open_pool(file, schema=schema)
     assert revision_of(file) == "0001"
     with Catalog.open(file) as catalog:
         _holds_everything(catalog)

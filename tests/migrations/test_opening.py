@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from schemas import frozen, future, revision_of
 
-from vsearch.catalog.database import HEAD, open_engine
+from vsearch.catalog.database import HEAD, open_pool
 from vsearch.catalog.repository import Catalog
 from vsearch.errors import (
     DamagedLibraryError,
@@ -61,7 +61,7 @@ def test_an_empty_database_counts_as_no_library(file: Path) -> None:
 @pytest.mark.parametrize("create", [False, True])
 def test_a_newer_library_is_refused_and_left_as_it_is(file: Path, create: bool) -> None:
     frozen("0001", file)
-    open_engine(file, schema=future(file.parent / "scripts")).dispose()
+    open_pool(file, schema=future(file.parent / "scripts")).dispose()
     before = file.read_bytes()
     with pytest.raises(
         NewerLibraryError, match=r"newer vsearch.*'9001'.*Upgrade vsearch"

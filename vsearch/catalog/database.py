@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from vsearch.catalog.connection import connect, is_writable, prepared
+from vsearch.catalog.connection import connect
 from vsearch.catalog.failures import explained
+from vsearch.catalog.pool import Pool
 from vsearch.catalog.schema import Schema, read_revision
 from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
 
 HEAD = "0004"  # the newest migration; opening a catalogue at it needs no Alembic, which is slow
 
@@ -30,8 +27,8 @@ def _shipped_scripts() -> Path:
 SHIPPED = Schema(HEAD, _shipped_scripts())
 
 
-def open_engine(path: Path, *, create: bool = False, schema: Schema = SHIPPED) -> Engine:
-    """The engine of a catalogue at the newest schema, made or upgraded if need be."""
+def open_pool(path: Path, *, create: bool = False, schema: Schema = SHIPPED) -> Pool:
+    """The connections to a catalogue at the newest schema, made or upgraded if need be."""
     with explained(path):
         found = _find(path)
         if found is None and not create:
@@ -40,7 +37,7 @@ def open_engine(path: Path, *, create: bool = False, schema: Schema = SHIPPED) -
             from vsearch.catalog.upgrade import upgrade  # brings Alembic: slow, seldom needed
 
             upgrade(path, found, schema)
-        return _engine(path)
+        return Pool(path)
 
 
 def _find(path: Path) -> str | None:
@@ -66,21 +63,3 @@ def _is_blank(path: Path) -> bool:
             "from a backup, or move it away and index the videos again."
         )
     return not start
-
-
-def _engine(path: Path) -> Engine:
-    from sqlalchemy import create_engine, event  # slow to import
-    from sqlalchemy.pool import NullPool, QueuePool
-
-    options: dict[str, Any] = {"poolclass": QueuePool, "max_overflow": -1}  # all may read at once
-    if not is_writable(path):  # somebody else may write it between two reads: opened for each
-        options = {"poolclass": NullPool}
-    engine = create_engine("sqlite://", creator=lambda: prepared(path), **options)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _begin(connection: Connection) -> None:
-    """A read sees one state throughout; a write holds the pen before it reads."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -78,10 +78,10 @@ def is_damage(error: Exception) -> bool:
 
 def _cause(error: Exception) -> Exception | None:
     """What SQLite said, if it was SQLite or the layer above it that failed."""
-    from sqlalchemy.exc import SQLAlchemyError  # slow to import, and loaded if it is the cause
-
     if isinstance(error, sqlite3.Error):
         return error
+    from sqlalchemy.exc import SQLAlchemyError  # slow to import, and loaded if it is the cause
+
     if isinstance(error, SQLAlchemyError):
         original = getattr(error, "orig", None)
         return original if isinstance(original, Exception) else error

@@ -13,7 +13,7 @@ from vsearch.catalog import marks, searches, words
 from vsearch.catalog import tags as tagging
 from vsearch.catalog.blobs import unpack
 from vsearch.catalog.cue_index import CueIndex
-from vsearch.catalog.database import open_engine
+from vsearch.catalog.database import open_pool
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
 from vsearch.catalog.paths import restored, storable, stored
@@ -29,12 +29,12 @@ from vsearch.catalog.soundness import problems
 from vsearch.errors import DamagedLibraryError, LibraryError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
-
     from vsearch.catalog.change import Change
+    from vsearch.catalog.pool import Pool
     from vsearch.types import (
         Counts,
         Cue,
@@ -106,10 +106,9 @@ _LACKING = f"""
 class Catalog:
     """The catalogue of one library. Safe to read from several threads."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, pool: Pool) -> None:
         """Prefer `Catalog.open`."""
-        self._path, self._engine = path, engine
-        self._writer = engine.execution_options(writes=True)
+        self._path, self._pool = path, pool
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Self:
@@ -118,11 +117,11 @@ class Catalog:
         Raises NoLibraryError if there is none and it is not to be made, NewerLibraryError if a
         newer vsearch wrote it and DamagedLibraryError if it is none.
         """
-        return cls(path, open_engine(path, create=create))
+        return cls(path, open_pool(path, create=create))
 
     def close(self) -> None:
         """Let go of the file."""
-        self._engine.dispose()
+        self._pool.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +134,7 @@ class Catalog:
         """One transaction: stored as a whole at the end, or not at all if anything is raised."""
         from vsearch.catalog.change import Change  # brings SQLAlchemy's ORM: slow, for writers only
 
-        with explained(self._path), self._writer.begin() as connection:
+        with explained(self._path), self._pool.writing() as connection:
             change = Change(connection, self._path)
             yield change
             change.close()
@@ -259,7 +258,7 @@ class Catalog:
         What has no vector in `space` is left out. All are of one state of the library.
         """
         with self._reading() as connection:
-            rows = connection.exec_driver_sql(_WHOLE_VIDEOS, (space.name, _listed(ids)))
+            rows = connection.execute(_WHOLE_VIDEOS, (space.name, _listed(ids)))
             for _, group in groupby(rows, key=lambda row: row[1]):
                 video = list(group)
                 with sensible(self._path):
@@ -349,10 +348,12 @@ class Catalog:
             found.append(str(error))
         return found
 
-    def _filled(self, connection: Connection, space: Space, ids: Ids | None) -> tuple[Ids, Matrix]:
+    def _filled(
+        self, connection: sqlite3.Connection, space: Space, ids: Ids | None
+    ) -> tuple[Ids, Matrix]:
         """Ids and vectors, ascending, in arrays that are made once: there may be gigabytes."""
         query, values = _selection("SELECT count(*)", space, ids)
-        total = connection.exec_driver_sql(query, values).scalar_one()
+        total = connection.execute(query, values).fetchone()[0]
         found = np.empty(total, np.int64)
         vectors = np.empty((total, space.dim), np.float32)
         filled = 0
@@ -363,10 +364,10 @@ class Catalog:
         return found, vectors
 
     def _batches(
-        self, connection: Connection, space: Space, ids: Ids | None, size: int
+        self, connection: sqlite3.Connection, space: Space, ids: Ids | None, size: int
     ) -> Iterator[tuple[Ids, Matrix]]:
         query, values = _selection("SELECT segment_id, data", space, ids)
-        result = connection.exec_driver_sql(f"{query} ORDER BY segment_id", values)
+        result = connection.execute(f"{query} ORDER BY segment_id", values)
         while rows := result.fetchmany(size):
             with sensible(self._path):
                 vectors = unpack([row[1] for row in rows], space.dim)
@@ -403,12 +404,12 @@ class Catalog:
 
     def _rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
         with self._reading() as connection:
-            return connection.exec_driver_sql(query, values).fetchall()
+            return connection.execute(query, values).fetchall()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that sees one state of the library."""
-        with explained(self._path), self._engine.connect() as connection:
+        with explained(self._path), self._pool.reading() as connection:
             yield connection
 
 

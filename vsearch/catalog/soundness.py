@@ -9,9 +9,8 @@ from vsearch.catalog.failures import is_damage
 from vsearch.catalog.paths import restored
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
-
-    from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
 
@@ -30,27 +29,25 @@ _WITHOUT_VECTORS = """
 _INDEX = "INSERT INTO cues_fts (cues_fts, rank) VALUES ('integrity-check', 1)"
 
 
-def problems(connection: Connection) -> Iterator[str]:
+def problems(connection: sqlite3.Connection) -> Iterator[str]:
     """Every problem found, at most 20 of a kind; none in a sound catalogue."""
-    for (told,) in connection.exec_driver_sql(f"PRAGMA integrity_check({_LIMIT})"):
+    for (told,) in connection.execute(f"PRAGMA integrity_check({_LIMIT})"):
         if told != "ok":
             yield f"the file is damaged: {told}"
-    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(
-        _LIMIT
-    ):
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(_LIMIT):
         yield f"row {row} of {table} belongs to a row of {parent} that is gone"
-    for (path,) in connection.exec_driver_sql(_WITHOUT_SEGMENTS, (_LIMIT,)):
+    for (path,) in connection.execute(_WITHOUT_SEGMENTS, (_LIMIT,)):
         yield f"{restored(path)} has no segments, so it is never found: index it again"
-    for path, count in connection.exec_driver_sql(_WITHOUT_VECTORS, (_LIMIT,)):
+    for path, count in connection.execute(_WITHOUT_VECTORS, (_LIMIT,)):
         yield f"{restored(path)} has {count} segments without a vector: index it again"
     if _is_index_damaged(connection):
         yield "the full-text index does not hold the words of the videos: run `vsearch rebuild`"
 
 
-def _is_index_damaged(connection: Connection) -> bool:
+def _is_index_damaged(connection: sqlite3.Connection) -> bool:
     """Compares every word; that changes nothing, and is left out where nothing may be written."""
     try:
-        connection.exec_driver_sql(_INDEX)
+        connection.execute(_INDEX)
     except Exception as error:
         if is_damage(error):
             return True

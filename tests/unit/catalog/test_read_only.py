@@ -26,6 +26,7 @@ import sqlalchemy.dialects.sqlite, sqlalchemy.pool, vsearch.catalog.change  # wh
 from pathlib import Path
 from vsearch.catalog.repository import Catalog
 from vsearch.errors import LibraryError
+sqlalchemy.create_engine("sqlite://")
 if os.geteuid() == 0:  # root may write anywhere: go on as nobody
     os.setgroups([])
     os.setgid(65534)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from filled import SPACE, add, scoring
-from sqlalchemy import event
 
 from fakes import FakeEncoder
 from vsearch.catalog.repository import Catalog
@@ -85,9 +84,9 @@ def test_a_query_of_the_same_form_asks_the_catalogue_nothing(library: Library) -
     library.calibration(IMAGE)
     current, sample = library.current, library.sample
     statements: list[str] = []
-    event.listen(
-        library.catalog._engine, "before_cursor_execute", lambda *said: statements.append(said[2])
-    )
+    with library.catalog._pool.reading() as connection:  # the next one to read has it
+        connection.set_trace_callback(statements.append)
+    statements.clear()
     other = Term("image", "cat.png")
     library.confidence.calibration([other], library.encoder, current, sample, NO_BANK, None)
     assert statements == []

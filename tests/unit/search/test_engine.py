@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from filled import QUERY, SPACE, add, scoring
-from sqlalchemy import event
 
 from vsearch.catalog.repository import Catalog
 from vsearch.search.current import CurrentIndex
@@ -139,7 +138,8 @@ def test_a_usual_search_reads_the_catalogue_once_for_all_its_videos(
     engine: Engine, catalog: Catalog
 ) -> None:
     statements: list[str] = []
-    event.listen(catalog._engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    with catalog._pool.reading() as connection:  # the next one to read has it
+        connection.set_trace_callback(statements.append)
     assert engine.search(QUERY, 3, among=None, per_video=3)
     assert len([told for told in statements if "FROM segments" in told]) == 1
     reads = [told for told in statements if "SELECT" in told]
@@ -161,7 +161,8 @@ def test_a_writer_that_replaces_a_video_meanwhile_disturbs_no_search(
         def replace(*_: object) -> None:
             add(writer, "long.mp4", blinking(0.9, 5))
 
-        event.listen(catalog._engine, "after_cursor_execute", replace)
+        with catalog._pool.reading() as connection:  # the next one to read has it
+            connection.set_trace_callback(replace)
         for _ in range(3):
             found = engine.search(QUERY, 10, among=None, per_video=3)
             assert set("0123456") <= set(names(found))
