@@ -14,8 +14,8 @@ LADDER = [
     {"evaluation"},
     {"library"},
     {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
-    | {"transcripts", "doctor", "marking", "searches"},
-    {"listening"},
+    | {"transcripts", "doctor", "indexing", "marking", "searches"},
+    {"listening", "storing"},
     {"ingest", "search", "analysis", "export", "model", "pooler"},
     {"subtitling"},
     {"media", "encoders", "temporal", "words", "vectors", "catalog"},

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "vsearch.toml"
-SWITCHES = ("keep_frames", "transcribe", "read_text")
+SWITCHES = ("keep_frames", "transcribe", "read_text", "fast")
+MOST_WORKERS = 64
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DEFAULT_LIBRARY = Path("indexes") / "default"
 
@@ -37,13 +38,16 @@ class Settings:
     transcribe: bool = False  # what is indexed
     read_text: bool = False  # on the screen, in what is indexed
     speech_model: str = ""  # size, folder or package:NAME; none: the best that is installed
+    fast: bool = False  # key frames only
+    workers: int = 0  # videos that are looked at side by side; 0: as suits the machine
+    hwaccel: str = ""  # a device that decodes, as FFmpeg names it; auto: any
 
     def __post_init__(self) -> None:
         for name in ("model", "device", "pooler", "index", "shots"):
             value: object = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise SettingsError(f"{name} must be a name, not {value!r}")
-        for name in ("text_model", "speech_model"):
+        for name in ("text_model", "speech_model", "hwaccel"):
             if not isinstance(getattr(self, name), str):
                 raise SettingsError(f"{name} must be a name, not {getattr(self, name)!r}")
         for name in SWITCHES:
@@ -52,6 +56,10 @@ class Settings:
         rate: object = self.fps
         if not isinstance(rate, int | float) or not 0.01 <= self.fps <= 60:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
+        if type(self.workers) is not int or not 0 <= self.workers <= MOST_WORKERS:
+            raise SettingsError(
+                f"workers must be a number from 0 to {MOST_WORKERS}, not {self.workers!r}"
+            )
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
 
@@ -103,17 +111,22 @@ def is_named(name: str, flag: object) -> bool:
 def save(library: Path, settings: Settings) -> None:
     """Keep the settings that a library is made with, for a person to read and change.
 
-    Not the device, which is this machine's, and files of a model by their whole path. Raises
-    SettingsError for a name that no text file can hold.
+    Not the device, which is this machine's, and files of a model by their whole path. What says
+    how this once is indexed stays as the file has it. Raises SettingsError for a name that no
+    text file can hold.
     """
+    known = load_file(library)
     settings = replace(
         settings,
         model=absolute(settings.model),
         text_model=absolute(settings.text_model),
         pooler=absolute(settings.pooler),
         device=Settings().device,
+        fast=known.fast,
+        workers=known.workers,
+        hwaccel=known.hwaccel,
     )
-    if (library / FILE).exists() and replace(load_file(library), device="auto") == settings:
+    if (library / FILE).exists() and replace(known, device="auto") == settings:
         return  # whoever wrote it may have left comments
     lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]
     for name, value in asdict(settings).items():
@@ -186,8 +199,8 @@ def _from_environment() -> dict[str, Any]:
 
 
 def _read_value(name: str, text: str) -> str | float | bool:
-    if name == "fps":
-        return _number(text)
+    if name in ("fps", "workers"):
+        return _number(name, text)
     if name not in SWITCHES:
         return text
     if text.lower() not in (*_YES, *_NO):
@@ -195,11 +208,11 @@ def _read_value(name: str, text: str) -> str | float | bool:
     return text.lower() in _YES
 
 
-def _number(text: str) -> float:
+def _number(name: str, text: str) -> float:
     try:
-        return float(text)
+        return int(text) if name == "workers" else float(text)
     except ValueError as error:
-        raise SettingsError(f"VSEARCH_FPS must be a number, not {text!r}") from error
+        raise SettingsError(f"VSEARCH_{name.upper()} must be a number, not {text!r}") from error
 
 
 def absolute(model: str) -> str:

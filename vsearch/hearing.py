@@ -159,7 +159,9 @@ class Hearing:
                 return
             work, run = make(), Run([video.size for video in left], self._progress)
             for number, video in enumerate(left):
-                yield self._one(video, source, work, run.reporter(video.path, number))
+                one = self._one(video, source, work, run.reporter(video.path, number))
+                run.finished(number)
+                yield one
 
     def _made(self, videos: Sequence[Video], source: CueSource) -> list[Transcript]:
         found = self._catalog.transcripts([video.id for video in videos])

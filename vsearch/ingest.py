@@ -1,12 +1,12 @@
-"""One video in: decode, encode, cut, pool, store."""
+"""One video seen: decode, encode, cut, pool."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,28 +22,95 @@ from vsearch.errors import (
 )
 from vsearch.media.ahead import ahead
 from vsearch.media.discovery import fingerprint
-from vsearch.media.sampling import segments
 from vsearch.media.video import Sampler, probe
-from vsearch.subtitling import is_of, stamped, subtitles
-from vsearch.types import Features, Ingested, Outcome, Progress
-from vsearch.words.subtitles import Folders
+from vsearch.types import Features, Ingested, Outcome, Progress, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
-    from vsearch.catalog.change import Change
     from vsearch.catalog.repository import Catalog
     from vsearch.media.kept import FrameStore
     from vsearch.media.video import VideoInfo
     from vsearch.protocols import Encoder, Pooler, ShotDetector
-    from vsearch.subtitling import Subtitles
     from vsearch.types import FrameBatch, Images, Matrix, Span, Times, Video
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
 
 LAST = 1e-3  # seconds that the last frame is shown at least
+
+
+class Halted(Exception):  # noqa: N818 - nothing is wrong
+    """Somebody asked for the work to end."""
+
+
+class Halt:
+    """Ends the work of other threads, each at its next decoded frame."""
+
+    def __init__(self) -> None:
+        self._lock, self._asked = threading.Lock(), False
+        self._samplers: set[Sampler] = set()
+
+    def ask(self) -> None:
+        """End what is going on, and what would begin later."""
+        with self._lock:
+            self._asked = True
+            for sampler in self._samplers:
+                sampler.stop()
+
+    @contextmanager
+    def ending(self, sampler: Sampler) -> Iterator[None]:
+        """Let the sampler be stopped within the block, which then ends by Halted."""
+        with self._lock:
+            if self._asked:
+                raise Halted
+            self._samplers.add(sampler)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._samplers.discard(sampler)
+        if self._asked:
+            raise Halted
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds up the seconds spent in its blocks."""
+
+    seconds: float = 0.0
+    _began: float = field(default=0.0, repr=False)
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.seconds += time.perf_counter() - self._began
+
+
+class TimedSampler(Sampler):
+    """A sampler that knows for how many seconds it was at work; shots are part of that."""
+
+    seconds = 0.0
+
+    def __iter__(self) -> Iterator[FrameBatch]:
+        batches, watch = super().__iter__(), Stopwatch()
+        while True:
+            with watch:
+                batch = next(batches, None)
+            self.seconds = watch.seconds
+            if batch is None:
+                return
+            yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +122,8 @@ class Described:
     cuts: Times
     end: float  # seconds: how far the pictures went
     note: str | None
+    keyframes: bool = False  # nothing else was looked at
+    timings: Timings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +135,7 @@ class Parts:
     detector: type[ShotDetector]
     fps: float  # frames sampled a second
     model: str  # by name, as it is noted
+    hwaccel: str = ""  # a device that decodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,57 +148,50 @@ class Stores:
 
 
 class Run:
-    """Progress within one file as progress of the whole run."""
+    """Progress within files, of which several may be in hand, as progress of the whole run."""
 
-    def __init__(self, sizes: Sequence[int], report: Callable[[Progress], None]) -> None:
-        self._ends = list(accumulate(sizes, initial=0))  # bytes before each file, then all
-        self._report = report
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        report: Callable[[Progress], None],
+        *,
+        number: int = 1,
+        passes: int = 1,
+    ) -> None:
+        """`sizes` of the files in bytes; `number` of the pass over them, of so many."""
+        self._sizes, self._total, self._report = sizes, sum(sizes), report
+        self._number, self._passes = number, passes
+        self._reached: dict[int, float] = {}  # bytes of each file that was begun
+        self._done = 0.0  # the sum of that
 
     def reporter(self, path: Path, number: int) -> Callable[[float, float], None]:
         """What tells of seconds done and the duration of that file."""
-        before, end = self._ends[number : number + 2]
-        files, after = len(self._ends) - 1, self._ends[-1] - end
+        size = self._sizes[number]
 
         def tell(seconds: float, duration: float) -> None:
-            now = Progress(path, number, files, seconds, duration, end - before, before, after)
+            here = size * min(1.0, seconds / duration) if duration > 0 else 0.0
+            self._reach(number, here)
+            before = max(self._done - here, 0.0)
+            after = max(self._total - size - before, 0.0)
+            now = Progress(
+                path, number, len(self._sizes), seconds, duration, size, before, after,
+                self._number, self._passes,
+            )  # fmt: skip
             self._report(now)
 
         return tell
 
+    def finished(self, number: int) -> None:
+        """That file is done, or passed over."""
+        self._reach(number, float(self._sizes[number]))
+
+    def _reach(self, number: int, size: float) -> None:
+        self._done += size - self._reached.get(number, 0.0)
+        self._reached[number] = size
+
 
 def _silent(seconds: float, duration: float) -> None:
     """Nobody asked for progress."""
-
-
-def ingest(
-    path: Path,
-    stores: Stores,
-    parts: Callable[[], Parts],
-    *,
-    fps: float | None = None,
-    again: bool = False,
-    keep: bool = False,
-    folders: Folders | None = None,
-    progress: Callable[[float, float], None] = _silent,
-) -> Ingested:
-    """Bring one file into the library, unless it is there as it is.
-
-    What is wrong with the file becomes an outcome. What would stop every other file too is raised:
-    LibraryError, ModelError and SettingsError. `parts` is called when there is something to
-    encode, so that a run that finds nothing new loads no model. `fps` asks for that rate, so that
-    what was sampled at another is indexed anew; `again` indexes even what is known; `keep` keeps
-    the sampled frames. Subtitles that came or changed since are read, whatever else is known;
-    `folders` says where they are. `progress` is told the seconds that are done and the duration.
-    """
-    folders = folders or Folders()
-
-    def work() -> Ingested:
-        found = None if again else _known(path, stores, fps)
-        if found is not None:
-            return _reworded(found, stores.catalog, folders)
-        return _store(path, stores, parts(), keep, folders, progress)
-
-    return attempted(path, work)
 
 
 def attempted(path: Path, work: Callable[[], Ingested]) -> Ingested:
@@ -136,72 +199,24 @@ def attempted(path: Path, work: Callable[[], Ingested]) -> Ingested:
     began = time.monotonic()
     try:
         found = work()
-    except (LibraryError, ModelError, SettingsError):
-        raise
-    except VSearchError as error:
-        found = Ingested(path, Outcome.FAILED, error=str(error))
-    except OSError as error:
-        found = Ingested(path, Outcome.FAILED, error=f"{path}: {error.strerror or error}")
     except Exception as error:
-        log.info("%s", path, exc_info=True)
-        reason = f"{path}: unexpected {type(error).__name__}: {error}; please report this"
-        found = Ingested(path, Outcome.FAILED, error=reason)
+        found = failed(path, error)
     seconds = time.monotonic() - began
     log.info("%s: %s in %.1f s", path, found.outcome, seconds)
     return replace(found, seconds=seconds)
 
 
-def _known(path: Path, stores: Stores, fps: float | None) -> Ingested | None:
-    """What the catalogue knows of this file; None if it has to be decoded."""
-    catalog, stat = stores.catalog, path.stat()
-    video = catalog.find(path)
-    if video is not None and fps not in (None, catalog.sampled_at(video.id)):
-        return None
-    space = catalog.space()
-    if video is not None and (space is None or not stores.features.has(video.id, space)):
-        return None
-    if video is not None and (video.size, video.modified) == (stat.st_size, stat.st_mtime_ns):
-        return Ingested(path, Outcome.UNCHANGED, video)
-    content = fingerprint(path)
-    if video is not None:
-        if video.fingerprint != content:
-            return None
-        with catalog.begin() as change:  # touched or copied back, the pictures are the same
-            change.touch_video(video.id, stat.st_size, stat.st_mtime_ns)
-        return Ingested(path, Outcome.UNCHANGED, video)
-    twins = catalog.by_fingerprint(content)
-    for twin in twins:
-        if holds(twin, content):
-            return Ingested(path, Outcome.DUPLICATE, twin)
-    for twin in twins:
-        if not gone(twin.path) or fps not in (None, catalog.sampled_at(twin.id)):
-            continue  # now another video, or to be sampled anew
-        with catalog.begin() as change:
-            change.move_video(twin.id, path, stat.st_size, stat.st_mtime_ns)
-        return Ingested(path, Outcome.MOVED, catalog.find(path))
-    return None
-
-
-def _reworded(found: Ingested, catalog: Catalog, folders: Folders) -> Ingested:
-    """The same, after the subtitles of a known video were read, unless they are as they were."""
-    video = found.video
-    if video is None or found.outcome not in (Outcome.UNCHANGED, Outcome.MOVED):
-        return found
-    known = [one.origin for one in catalog.transcripts([video.id]) if one.source == "subtitles"]
-    stamp = stamped(found.path, folders)
-    if any(is_of(origin, stamp) for origin in known):
-        return found
-    words = subtitles(found.path, folders)
-    with catalog.begin() as change:
-        _put_words(change, video.id, words)
-    told = [f"{found.path}: {len(words.cues)} subtitles read"] if words.cues or known else []
-    return replace(found, notes=(*told, *words.notes))
-
-
-def _put_words(change: Change, video_id: int, words: Subtitles) -> None:
-    change.replace_cues(
-        video_id, "subtitles", words.cues, origin=words.origin, language=words.language
-    )
+def failed(path: Path, error: Exception) -> Ingested:
+    """What is wrong with a file, as an outcome; what would stop every other file too is raised."""
+    if isinstance(error, LibraryError | ModelError | SettingsError):
+        raise error
+    if isinstance(error, VSearchError):
+        return Ingested(path, Outcome.FAILED, error=str(error))
+    if isinstance(error, OSError):
+        return Ingested(path, Outcome.FAILED, error=f"{path}: {error.strerror or error}")
+    log.info("%s", path, exc_info=error)
+    reason = f"{path}: unexpected {type(error).__name__}: {error}; please report this"
+    return Ingested(path, Outcome.FAILED, error=reason)
 
 
 def gone(path: Path) -> bool:
@@ -225,98 +240,78 @@ def holds(video: Video, content: str) -> bool:
     return same or fingerprint(video.path) == content
 
 
-def _store(
-    path: Path,
-    stores: Stores,
-    parts: Parts,
-    keep: bool,
-    folders: Folders,
-    progress: Callable[[float, float], None],
-) -> Ingested:
-    stat, content = path.stat(), fingerprint(path)
-    with stores.frames.keeping() if keep else nullcontext() as keeper:
-        described = describe(path, parts, keep=keeper.add if keeper else None, progress=progress)
-    info, features = described.info, described.features
-    spans = segments(features.times, described.cuts, described.end)
-    vectors = pooled(features, spans, parts.pooler)
-    old = stores.catalog.find(path)
-    words = subtitles(path, folders)
-    with stores.catalog.begin() as change:  # all of it or nothing
-        change.set_space(features.space, parts.pooler.name, parts.model)
-        if old is not None:
-            change.set_aside(old.id)
-        video = change.add_video(
-            path=path,
-            fingerprint=content,
-            size=stat.st_size,
-            modified=stat.st_mtime_ns,
-            duration=described.end,
-            fps=info.fps,
-            width=info.width,
-            height=info.height,
-            codec=info.codec,
-            frames=len(features.times),
-            note=described.note,
-            sampled_at=parts.fps,
-            recorded=info.recorded,
-        )
-        change.add_segments(video.id, spans, vectors, features.space)
-        change.add_features(video.id, features.space, parts.model)
-        _put_words(change, video.id, words)
-        if old is not None and old.fingerprint == content:  # what it shows is still true
-            change.inherit(video.id, old.id)
-        if old is not None:
-            change.remove_videos([old.id])
-        stores.features.save(video.id, features)
-        if keep:
-            stores.frames.claim(video.id)
-    if old is not None:
-        stores.features.remove(old.id)
-        stores.frames.remove(old.id)
-    outcome = Outcome.UPDATED if old is not None else Outcome.INDEXED
-    made = replace(video, model=parts.model)
-    shots = len(described.cuts) + 1
-    return Ingested(path, outcome, made, shots=shots, notes=words.notes)
-
-
 def describe(
     path: Path,
     parts: Parts,
     *,
     span: Span | None = None,
+    fast: bool = False,
     keep: Callable[[Images, float], None] | None = None,
     progress: Callable[[float, float], None] = _silent,
+    halt: Halt | None = None,
 ) -> Described:
-    """Decode and encode a video, or a span of it, in one pass. Raises MediaError."""
-    info = probe(path)
-    detector = parts.detector()
-    sampler = Sampler(
-        path,
-        fps=parts.fps,
-        short_side=parts.encoder.image_size,
-        span=span,
-        detector=detector,
-        keep=keep,
-    )
-    with ahead(sampler) as batches:
-        features = encoded(batches, parts.encoder, lambda time: progress(time, info.duration))
+    """Decode and encode a video, or a span of it, in one pass. Raises MediaError.
+
+    `fast` looks at key frames only. Raises Halted once `halt` is asked, and SettingsError for a
+    device that is not known.
+    """
+    with Stopwatch() as probing:
+        info = probe(path)
+    detector, encoding = parts.detector(), Stopwatch()
+    try:
+        sampler = TimedSampler(
+            path,
+            fps=parts.fps,
+            short_side=parts.encoder.image_size,
+            span=span,
+            detector=detector,
+            keep=keep,
+            keyframes=fast,
+            hwaccel=parts.hwaccel,
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    with (halt or Halt()).ending(sampler), ahead(sampler) as batches:
+        features = encoded(
+            batches, parts.encoder, lambda time: progress(time, info.duration), encoding
+        )
     if features is None:
         raise NoPictureError(
             f"{path}: no frame could be decoded; play it to see whether it is whole"
         )
-    end = max(sampler.end, float(features.times[-1]) + LAST)
-    return Described(info, features, detector.cuts(), end, sampler.note)
+    shots, gap = sampler.shot_seconds, sampler.gap if fast else 0.0
+    return Described(
+        info,
+        features,
+        detector.cuts(),
+        max(sampler.end, float(features.times[-1]) + LAST),
+        _note(gap, sampler.note),
+        keyframes=gap > 0,
+        timings=Timings(
+            probing.seconds + max(sampler.seconds - shots, 0.0), shots, encoding.seconds
+        ),
+    )
+
+
+def _note(gap: float, note: str | None) -> str | None:
+    """What was not looked at, and what was wrong."""
+    coarse = f"key frames only, up to {gap:.1f} s apart" if gap > 0 else None
+    return "; ".join(each for each in (coarse, note) if each) or None
 
 
 def encoded(
-    batches: Iterable[FrameBatch], encoder: Encoder, progress: Callable[[float], None]
+    batches: Iterable[FrameBatch],
+    encoder: Encoder,
+    progress: Callable[[float], None],
+    watch: Stopwatch | None = None,
 ) -> Features | None:
     """The features of frames, None if there are none; `progress` is told seconds."""
-    changed = ChangedFrames(encoder)
+    changed, watch = ChangedFrames(encoder), watch or Stopwatch()
     matrices: list[npt.NDArray[np.float16]] = []  # (N, D) each
     times: list[Times] = []
     for batch in batches:
-        matrices.append(changed.encode(batch.images).astype(np.float16))  # as it is stored
+        with watch:
+            matrices.append(changed.encode(batch.images).astype(np.float16))  # as it is stored
         times.append(batch.times)
         progress(float(batch.times[-1]))
     if not matrices:

@@ -31,12 +31,12 @@ from vsearch.search.confidence import Confidence
 from vsearch.search.current import CurrentIndex
 from vsearch.search.query import parse, parse_clip, query_of
 from vsearch.searches import Searches
-from vsearch.types import Info, Ingested, Outcome, Query
+from vsearch.types import Info, Query
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from vsearch.types import (
         Classified,
         CueSource,
+        Ingested,
         KnownSpace,
         Mark,
         Matrix,
@@ -123,12 +124,17 @@ class Library:
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
         read_text: bool | None = None,
+        fast: bool | None = None,
+        workers: int | None = None,
+        hwaccel: str | None = None,
         encoder: Encoder | None = None,
     ) -> Self:
         """Open the library in a folder, made if need be, or the default one.
 
         `encoder` stands in for the model that the settings name; `text_model` names another one
-        whose words fit its pictures ("" for none). Settings that are None come from
+        whose words fit its pictures ("" for none). `fast` looks at key frames only, `workers` is
+        how many videos are looked at side by side (0: as suits the machine), `hwaccel` a device
+        that decodes. Settings that are None come from
         VSEARCH_* variables, the library's vsearch.toml or the defaults. Raises NoLibraryError
         (when it may not be created), NewerLibraryError, DamagedLibraryError and SettingsError.
         """
@@ -144,7 +150,8 @@ class Library:
             )
         flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
         flags |= {"text_model": text_model, "keep_frames": keep_frames}
-        flags |= {"transcribe": transcribe, "read_text": read_text}
+        flags |= {"transcribe": transcribe, "read_text": read_text, "fast": fast}
+        flags |= {"workers": workers, "hwaccel": hwaccel}
         settings = config.load(folder, flags)
         catalog = Catalog.open(folder / CATALOG, create=create)
         named = encoder is not None or config.is_named("model", model)
@@ -173,37 +180,36 @@ class Library:
         paths: Iterable[Name],
         *,
         again: bool = False,
+        progressive: bool = False,
         progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Iterator[Ingested]:
+    ) -> Generator[Ingested]:
         """Bring files, folders and globs into the library; one Ingested for each file.
 
         What is known is passed over, unless `again`; what changed is indexed anew; what moved is
-        found by its content. May be stopped at any time and run again. Raises LockedError,
+        found by its content; what is known by its key frames only is filled in, unless the library
+        is `fast`. `progressive` takes the key frames of all first, and then fills them in: another
+        Ingested for each. They come in the order in which they are done, and while they are
+        iterated; it may be stopped at any time and run again. Raises LockedError,
         SpaceMismatchError and ModelError.
         """
-        from vsearch.ingest import Run, ingest  # deferred: a query needs no decoder
+        from vsearch.indexing import Indexing, workers  # deferred: a query needs no decoder
         from vsearch.media.discovery import find_videos
-        from vsearch.words.subtitles import Folders
+        from vsearch.storing import Wish
 
+        settings = self.settings
+        wish = Wish(
+            settings.fps if self._resample else None, settings.fast, again, settings.keep_frames
+        )
         with self._wording():
-            queue, folders = list(find_videos(map(Path, paths))), Folders()
-            run = Run([_size(found.path) for found in queue], progress)
-            for number, found in enumerate(queue):
-                if found.error is not None:
-                    yield Ingested(found.path, Outcome.FAILED, error=found.error)
-                    continue
-                one = ingest(
-                    found.path,
-                    self._stores(),
-                    self._parts_to_index,
-                    fps=self.settings.fps if self._resample else None,
-                    again=again,
-                    keep=self.settings.keep_frames,
-                    folders=folders,
-                    progress=run.reporter(found.path, number),
-                )
-                self._read_meanings()
-                yield one
+            work = Indexing(
+                self._stores(),
+                self._parts_to_index,
+                workers=workers(settings.workers),
+                progress=progress,
+                stored=self._read_meanings,
+            )
+            files = list(find_videos(map(Path, paths)))
+            yield from work.twice(files, wish) if progressive else work.run(files, wish)
 
     def remove(self, paths: Iterable[Name]) -> list[Video]:
         """Take videos out of the library (see `videos`); the files themselves stay."""
@@ -354,7 +360,11 @@ class Library:
             note_model(self._catalog, self._model)
             goal = goal_of(name, self.path, self._catalog, self.settings, encoder)
             work = Reembedding(
-                self._stores(), goal, forget=self._current.forget, keep=self.settings.keep_frames
+                self._stores(),
+                goal,
+                forget=self._current.forget,
+                keep=self.settings.keep_frames,
+                hwaccel=self.settings.hwaccel,
             )
             switch = work.run(skip_missing=skip_missing, progress=progress, each=each)
             if switch.done:
@@ -675,7 +685,8 @@ class Library:
 
         detector = resolve("shots", self.settings.shots)
         name = config.absolute(self.settings.model)
-        return Parts(self._model.pictures, self._pooler(), detector, self.settings.fps, name)
+        encoder, settings = self._model.pictures, self.settings
+        return Parts(encoder, self._pooler(), detector, settings.fps, name, settings.hwaccel)
 
     def _pooler(self, *, anew: bool = False) -> Pooler:
         """What pooled the segments that are there, or what is to pool them `anew`."""

@@ -66,10 +66,17 @@ class Reembedding:
     """Brings a library to its goal. Only the holder of the lock may."""
 
     def __init__(
-        self, stores: Stores, goal: Goal, *, forget: Callable[[Space], None], keep: bool
+        self,
+        stores: Stores,
+        goal: Goal,
+        *,
+        forget: Callable[[Space], None],
+        keep: bool,
+        hwaccel: str = "",
     ) -> None:
         """`forget` drops the index of a space, `keep` keeps the frames of what is decoded."""
         self._stores, self._goal, self._forget, self._keep = stores, goal, forget, keep
+        self._hwaccel = hwaccel
         self._described: set[int] = set()  # ids of the videos that have features in the goal
 
     def run(
@@ -88,6 +95,7 @@ class Reembedding:
         sizes, failed = Run([video.size for video in todo], progress), []
         for number, video in enumerate(todo):
             one = self._embedded(video, sizes.reporter(video.path, number))
+            sizes.finished(number)
             each(one)
             if one.error is not None:
                 failed.append(one)
@@ -171,6 +179,8 @@ class Reembedding:
                 fps=self._stores.catalog.sampled_at(video.id),
                 short_side=self._goal.lend().image_size,
                 keep=keeper.add if keeper else None,
+                keyframes=video.keyframes,
+                hwaccel=self._hwaccel,
             )
             with ahead(sampler) as batches:
                 features = self._encoded(batches, progress)

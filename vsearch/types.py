@@ -122,6 +122,7 @@ class Video:
     note: str | None = None  # what was wrong with it, if anything
     model: str | None = None  # that made its features; None where it was not noted
     recorded: datetime | None = None  # UTC, as the file itself says
+    keyframes: bool = False  # nothing else was looked at; see the note
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,11 +442,40 @@ class Outcome(StrEnum):
 
     INDEXED = "indexed"  # new
     UPDATED = "updated"  # its content had changed
+    FILLED = "filled"  # known by its key frames only, and now exactly
     UNCHANGED = "unchanged"  # known already
     MOVED = "moved"  # known under another path that is gone
     DUPLICATE = "duplicate"  # the same content is in the library under another path
     EMBEDDED = "embedded"  # known, and now also in the space of another model
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time went: seconds in which somebody was busy with it, waiting left out.
+
+    What several do at once counts for each, so the sum may be more than the clock says.
+    """
+
+    decode: float = 0.0  # containers, codecs, and scaling what is looked at
+    shots: float = 0.0  # looking for cuts
+    encode: float = 0.0  # pictures to vectors
+    pool: float = 0.0  # vectors of frames to those of segments
+    store: float = 0.0  # subtitles, catalogue, features
+
+    def __add__(self, other: Timings) -> Timings:
+        return Timings(
+            self.decode + other.decode,
+            self.shots + other.shots,
+            self.encode + other.encode,
+            self.pool + other.pool,
+            self.store + other.store,
+        )
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.decode + self.shots + self.encode + self.pool + self.store
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +489,7 @@ class Ingested:
     seconds: float = 0.0  # of work
     shots: int = field(default=0)
     notes: tuple[str, ...] = ()  # of its subtitles: what was read anew, what could not be, and why
+    timings: Timings | None = None  # None where nothing was decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +504,9 @@ class Switch:
     failed: tuple[Ingested, ...]  # those that cannot be; where it is done, they were left out
 
 
+KEY_FRAMES = 0.1  # of the work of two passes is the first
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far indexing has come."""
@@ -482,16 +516,23 @@ class Progress:
     files: int
     seconds: float  # of that video done, and all of it
     duration: float
-    size: int  # bytes of that file, of those before it and of those after it
-    size_before: int
-    size_after: int
+    size: int  # bytes of that file
+    size_before: float  # bytes that were done besides: other files may be in hand, too
+    size_after: float  # bytes that are still to be done besides
+    number_of_pass: int = 1  # over all files, from 1; the first of two takes key frames only
+    passes: int = 1
 
     @property
     def share(self) -> float:
         """How much of all bytes is done, in [0, 1]; of this file as much as of its seconds."""
         here = min(1.0, self.seconds / self.duration) if self.duration > 0 else 0.0
         total = self.size_before + self.size + self.size_after
-        return (self.size_before + here * self.size) / total if total else 0.0
+        share = (self.size_before + here * self.size) / total if total else 0.0
+        if self.passes == 1:
+            return share
+        return (
+            KEY_FRAMES * share if self.number_of_pass == 1 else 1 - (1 - KEY_FRAMES) * (1 - share)
+        )
 
 
 @dataclass(frozen=True, slots=True)

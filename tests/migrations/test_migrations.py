@@ -214,6 +214,29 @@ def test_a_library_with_tags_keeps_them(tmp_path: Path) -> None:
         assert catalog.tags() == [given]
 
 
+def test_what_an_older_vsearch_indexed_was_looked_at_wholly(tmp_path: Path) -> None:
+    with Catalog.open(frozen("0004", tmp_path / "catalog.sqlite3")) as catalog:
+        assert [video.keyframes for video in catalog.videos()] == [False, False]
+        assert len(catalog.cues(1)) == 2
+        assert len(catalog.tags()) == 3
+        [odd] = [video for video in catalog.videos() if video.note]
+        with catalog.begin() as change:
+            change.set_aside(odd.id)
+            new = change.add_video(
+                path=odd.path, fingerprint=odd.fingerprint, size=1, modified=1, duration=2.0,
+                fps=25.0, width=64, height=36, codec="h264", frames=1, sampled_at=1.0,
+                keyframes=True,
+            )  # fmt: skip
+        assert catalog.find(odd.path) == new
+        assert new.keyframes
+
+
+def test_a_library_knows_which_videos_were_sampled_by_their_key_frames(tmp_path: Path) -> None:
+    """What v0005.sql holds beside what v0004.sql did."""
+    with Catalog.open(frozen("0005", tmp_path / "catalog.sqlite3")) as catalog:
+        assert {video.id: video.keyframes for video in catalog.videos()} == {1: False, 2: True}
+
+
 def test_tables_that_are_built_anew_lose_nothing(tmp_path: Path) -> None:
     file = frozen("0001", tmp_path / "catalog.sqlite3")
     schema = future(tmp_path / "scripts")

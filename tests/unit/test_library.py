@@ -202,7 +202,7 @@ def test_progress_is_told_within_a_file(library: Library, videos: Path) -> None:
 def test_stopping_between_files_keeps_what_is_done(library: Library, videos: Path) -> None:
     run = library.index([videos])
     next(run)
-    run.close()  # type: ignore[attr-defined]
+    run.close()
     assert len(library.videos()) == 1
     assert sorted(outcomes(library, videos).values()) == [Outcome.INDEXED, Outcome.UNCHANGED]
 
@@ -215,7 +215,7 @@ def test_two_writers_do_not_meet(library: Library, videos: Path, tmp_path: Path)
         pytest.raises(LockedError, match=str(os.getpid())),
     ):
         other.remove(["green.mp4"])
-    run.close()  # type: ignore[attr-defined]
+    run.close()
 
 
 def test_a_reader_sees_what_another_process_indexed(

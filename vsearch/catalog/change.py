@@ -68,6 +68,7 @@ class Change:
         note: str | None = None,
         sampled_at: float,
         recorded: datetime | None = None,
+        keyframes: bool = False,
     ) -> Video:
         """Add a video, `recorded` in any zone; LibraryError if there is one with that path."""
         values: dict[str, Any] = {
@@ -81,6 +82,7 @@ class Change:
             "codec": storable(codec),
             "frames": int(frames),
             "note": None if note is None else storable(note),
+            "keyframes": bool(keyframes),
         }
         row = insert(VideoRow).values(
             path=stored(path),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - SQLAlchemy reads the annotations
 
-from sqlalchemy import CheckConstraint, DateTime, Float, ForeignKey, LargeBinary, MetaData, Text
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    Text,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -70,6 +79,7 @@ class VideoRow(Base):
     sampled_at: Mapped[float]  # frames a second
     indexed_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
     recorded_at: Mapped[datetime | None] = mapped_column(DateTime)  # UTC, as the file itself says
+    keyframes: Mapped[bool] = mapped_column(server_default=false())  # nothing else was looked at
 
 
 class FeaturesRow(Base):

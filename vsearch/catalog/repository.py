@@ -16,6 +16,7 @@ from vsearch.catalog.cue_index import CueIndex
 from vsearch.catalog.database import open_pool
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
+from vsearch.catalog.nearby import runs
 from vsearch.catalog.paths import restored, storable, stored
 from vsearch.catalog.rows import (
     read_counts,
@@ -57,7 +58,7 @@ Noun = TypeVar("Noun")
 _VIDEO = """
     SELECT id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
         recorded_at, (SELECT model FROM features WHERE video_id = videos.id
-            AND space_id = (SELECT space_id FROM library))
+            AND space_id = (SELECT space_id FROM library)), keyframes
     FROM videos
 """
 _SEGMENTS_OF = """
@@ -265,6 +266,21 @@ class Catalog:
                     segments = [read_segment(row[:4]) for row in video]
                     vectors = unpack([row[4] for row in video], space.dim)
                 yield segments, vectors
+
+    def around(
+        self, ids: Ids, reach: int, space: Space
+    ) -> Iterator[tuple[list[Segment], Matrix, bool]]:
+        """Parts of videos: these segments, and `reach` ones before and behind each.
+
+        For each part: its segments as they follow each other, their vectors, float32 (N, D), and
+        whether its video may go on beyond it. All are of one state of the library.
+        """
+        with self._reading() as connection:
+            for rows, cut in runs(connection, ids, reach, space):
+                with sensible(self._path):
+                    segments = [read_segment(row[:4]) for row in rows]
+                    vectors = unpack([row[4] for row in rows], space.dim)
+                yield segments, vectors, cut
 
     def vectors(self, ids: Ids | None, space: Space) -> tuple[Ids, Matrix]:
         """Vectors of these segments in this order, those that are not there left out, or of all.

@@ -42,10 +42,10 @@ def read_known_space(row: Row) -> KnownSpace:
 
 def read_video(row: Row) -> Video:
     """id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
-    recorded_at, model.
+    recorded_at, model, keyframes.
     """
     id_, path, fingerprint, size, modified, duration, fps, width, height, codec, *more = row
-    frames, note, recorded, model = more
+    frames, note, recorded, model, keyframes = more
     return Video(
         id=int(id_),
         path=restored(path),
@@ -61,6 +61,7 @@ def read_video(row: Row) -> Video:
         note=_text(note),
         model=_text(model),
         recorded=None if recorded is None else datetime.fromisoformat(recorded).replace(tzinfo=UTC),
+        keyframes=bool(keyframes),
     )
 
 

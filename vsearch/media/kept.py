@@ -42,21 +42,22 @@ class FrameStore:
         self.folder = folder
 
     @contextmanager
-    def keeping(self) -> Iterator[Keeper]:
+    def keeping(self, name: str = "") -> Iterator[Keeper]:
         """What takes the frames of one video; `claim` them for its id after the block.
 
-        Raises LibraryError where they cannot be written.
+        A `name` keeps apart what is decoded at the same time. Raises LibraryError where they
+        cannot be written.
         """
-        path = self._path(_UNCLAIMED)
+        path = self._path(_UNCLAIMED + name)
         with _written(self.folder), replaced(path) as file:
             keeper = Keeper(file)
             yield keeper
             keeper.finish()
 
-    def claim(self, video_id: int) -> None:
-        """Give the frames that were kept last to a video. Raises LibraryError."""
+    def claim(self, video_id: int, name: str = "") -> None:
+        """Give the frames that were kept last by that name to a video. Raises LibraryError."""
         with _written(self.folder):
-            self._path(_UNCLAIMED).replace(self._path(video_id))
+            self._path(_UNCLAIMED + name).replace(self._path(video_id))
             keep_names(self.folder)
 
     def batches(self, video_id: int) -> Iterator[FrameBatch]:
@@ -93,7 +94,7 @@ class FrameStore:
     def sweep(self, known: set[int]) -> int:
         """Delete what an interrupted run left: unfinished files and frames of no video."""
         stale = [self._path(video_id) for video_id in self.ids() - known]
-        stale += [path for path in (self._path(_UNCLAIMED),) if path.exists()]
+        stale += self.folder.glob(f"{_UNCLAIMED}*.frames")
         for path in stale:
             path.unlink(missing_ok=True)
         return len(stale) + sweep(self.folder)
