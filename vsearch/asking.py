@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from vsearch.catalog.named import named
 from vsearch.catalog.narrowing import narrowed
 from vsearch.errors import NoTextError, QueryError, SpaceMismatchError, VSearchError
 from vsearch.listening import Listened, listened
+from vsearch.search.background import Background
 from vsearch.search.clip import Clip
 from vsearch.search.confidence import Confidence, sure, told
 from vsearch.search.copies import Copies, first
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from vsearch.protocols import Encoder, Pooler
     from vsearch.search.calibration import Calibration
     from vsearch.search.current import Current, CurrentIndex
-    from vsearch.search.engine import Weigh
     from vsearch.search.teaching import Lesson
+    from vsearch.search.why import Weigh
     from vsearch.types import Ids, Matrix, Moment, Query, Space, Term, Times, Vector
     from vsearch.vectors.features import FeatureStore
 
@@ -53,6 +55,23 @@ SEEN = ("text", "image", "clip")  # what pictures can answer
 
 
 NOTHING = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was measured last, of one state of the library."""
+
+    current: Current
+    encoder: Encoder
+    backgrounds: dict[bool, Background]  # for queries of words alone, and for others
+
+    def fits(self, answering: _Answering) -> bool:
+        """Whether it is of that state; an index that is caught up keeps no list of ids."""
+        return (
+            self.current.index is answering.current.index
+            and self.current.ids is answering.current.ids
+            and self.encoder is answering.encoder
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +135,8 @@ class Asking:
         self._model, self._pooler, self._parts = model, pooler, parts
         self._confidence = confidence
         self._meanings = Meanings(catalog, lambda: model.pictures)
+        self._known: _Known | None = None
+        self._lock = threading.Lock()
 
     def search(
         self, query: Query, k: int, per_video: int | None, *, varied: bool, alike: bool
@@ -232,10 +253,8 @@ class Asking:
 
     def _looking(self, terms: Sequence[Term], answering: _Answering) -> _Looking:
         """What is asked of pictures. Raises QueryError, NoTextError and MediaError."""
-        current, encoder = answering.current, answering.encoder
-        words = all(term.kind == "text" for term in terms)
-        bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
-        engine = Engine(self._catalog, self._features, current, bank, self._weigh())
+        encoder = answering.encoder
+        engine = self._engine(answering, words=all(term.kind == "text" for term in terms))
         clips = {
             term: self._clip(Path(term.value), term.span, encoder.space)
             for term in terms
@@ -248,6 +267,21 @@ class Asking:
         alone = clips.get(terms[0]) if len(terms) == 1 else None
         # what is in the library finds itself
         return _Looking(engine, vector, alone if alone and alone.video is None else None)
+
+    def _engine(self, answering: _Answering, *, words: bool) -> Engine:
+        """What searches the library as it is now; what it measured last is kept."""
+        current, encoder = answering.current, answering.encoder
+        with self._lock:
+            known = self._known
+            if known is None or not known.fits(answering):
+                known = self._known = _Known(current, encoder, {})
+            if (background := known.backgrounds.get(words)) is None:
+                bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
+                background = Background(self._catalog, current, bank)
+                known.backgrounds[words] = background
+        return Engine(
+            self._catalog, self._features, current, background.bank, self._weigh, background
+        )
 
     def _listened(self, terms: Sequence[Term], among: Ids | None) -> Listened:
         if not any(term.kind in ("text", "said", "shown") for term in terms):
@@ -296,7 +330,7 @@ class Asking:
             return []
         current, encoder = answering.current, answering.encoder
         clip = self._clip(self._meant(path), span, encoder.space)
-        engine = Engine(self._catalog, self._features, current, Querybank.empty(encoder.space.dim))
+        engine = self._engine(answering, words=False)
         among = self._others(clip, current.ids, same_video=same_video)
         limit = min(PER_VIDEO, math.ceil(k / 2))
         return engine.search(clip.vector, k, among=among, per_video=limit)
@@ -347,14 +381,18 @@ class Asking:
         ]
         return np.setdiff1d(ids, own)
 
-    def _weigh(self) -> Weigh | None:
-        """What tells the weight of frames; a pooler that is lost or damaged stops no search."""
+    def _weigh(self, frames: Matrix, times: Times) -> Vector:
+        """How much each frame counts, float32 (T,).
+
+        Nothing where the pooler does not tell; one that is lost or damaged stops no search.
+        """
+        nothing: Vector = np.empty(0, np.float32)
         try:
-            found: Weigh | None = getattr(self._pooler(), "weigh", None)
+            weigh: Weigh | None = getattr(self._pooler(), "weigh", None)
         except VSearchError as error:
             log.warning("%s", error)
-            return None
-        return found
+            return nothing
+        return nothing if weigh is None else weigh(frames, times)
 
     def _answering(self) -> _Answering | None:
         """The present index and the model of its space; None while nothing is indexed."""

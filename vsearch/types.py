@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vsearch import notation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -411,7 +412,7 @@ class Why:
     peak_score: float  # its similarity
     segments: int  # how many neighbouring segments were joined
     copy: bool = False  # the clip that was asked for is a copy of this moment
-    heeded: tuple[Heeded, ...] = ()  # by a trained pooler in the best segment, most first
+    heeded: Sequence[Heeded] = ()  # by a trained pooler in the best segment, most first
     steps: tuple[Span, ...] = ()  # where each step of an A-then-B query is
     quotes: tuple[Quote, ...] = ()  # words in the video that answer, best first
     shares: Shares | None = None  # of pictures and words in the score; None where none had a say

@@ -269,18 +269,18 @@ class Catalog:
 
     def around(
         self, ids: Ids, reach: int, space: Space
-    ) -> Iterator[tuple[list[Segment], Matrix, bool]]:
+    ) -> Iterator[tuple[list[Segment], Matrix, list[Segment]]]:
         """Parts of videos: these segments, and `reach` ones before and behind each.
 
         For each part: its segments as they follow each other, their vectors, float32 (N, D), and
-        whether its video may go on beyond it. All are of one state of the library.
+        those of its ends beyond which its video may go on. All are of one state of the library.
         """
         with self._reading() as connection:
-            for rows, cut in runs(connection, ids, reach, space):
+            for rows, before, behind in runs(connection, ids, reach, space):
                 with sensible(self._path):
                     segments = [read_segment(row[:4]) for row in rows]
                     vectors = unpack([row[4] for row in rows], space.dim)
-                yield segments, vectors, cut
+                yield segments, vectors, segments[:before] + segments[-1:][:behind]
 
     def vectors(self, ids: Ids | None, space: Space) -> tuple[Ids, Matrix]:
         """Vectors of these segments in this order, those that are not there left out, or of all.

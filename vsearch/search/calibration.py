@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.search import generic
-from vsearch.search.engine import USUAL
+from vsearch.search.background import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

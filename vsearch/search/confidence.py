@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vsearch.search.background import SAMPLE
 from vsearch.search.calibration import SURE, Calibration, calibration
-from vsearch.search.engine import SAMPLE
 from vsearch.search.texts import GenericTexts
 
 if TYPE_CHECKING:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError
+from vsearch.search.background import Background
 from vsearch.search.bounds import sharpened
-from vsearch.search.moments import Stretch, Usual, choose, settled, stretches
-from vsearch.search.sequence import Step, chains
+from vsearch.search.moments import Stretch, choose, settled, stretches
+from vsearch.search.sequence import Chain, Step, chains
 from vsearch.search.why import why
 from vsearch.types import Moment, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
+    from vsearch.search.moments import Usual
     from vsearch.search.querybank import Querybank
-    from vsearch.search.sequence import Chain
     from vsearch.search.why import Weigh as Weigh
     from vsearch.types import Features, Ids, Matrix, Segment, Vector, Video
     from vsearch.vectors.features import FeatureStore
@@ -31,13 +33,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 1_000  # segments that stand for the library's background
 LEAST = 64  # segments fetched at once, however few moments are asked for
-USUAL = 5  # every fifth of those tells what fits every query
-VARIED = 0.6  # mean cosine of segments: a library that is all of one kind still has scenes
+BESIDE = 4  # segments read before and behind each of those: more than most moments reach
+FAR = 64  # read where one reaches further
+MOST = 4_096  # segments looked at so; where more are needed, whole videos are read
 STEPS = 1_000  # segments fetched for each step of a sequence
 STANDS = 0.5  # of the lead of the best in the library over the background: else it is no such step
-REACH = 8  # segments fetched for each moment asked for: a moment may hold several
+REACH = 16  # segments fetched for each moment asked for: a moment may hold several
 
 
 class Engine:
@@ -50,20 +52,26 @@ class Engine:
         current: Current,
         bank: Querybank,
         weigh: Weigh | None = None,
+        background: Background | None = None,
     ) -> None:
         """`bank` for a query with words; pictures are compared as they are, with an empty one.
 
         `weigh` tells how much each frame of a segment counted in its vector, where that is known.
+        `background` is that of `current` and `bank` where it was measured already.
         """
         self._catalog, self._features, self._current = catalog, features, current
-        self.bank, self._weigh = bank, weigh
+        self.background = background or Background(catalog, current, bank)
+        self._weigh = weigh
 
-    @cached_property
+    @property
+    def bank(self) -> Querybank:
+        """What is taken off the scores, as it fits every query."""
+        return self.background.bank
+
+    @property
     def sample(self) -> Matrix:
         """Vectors of at most 1,000 segments drawn evenly from the library, float32 (M, D)."""
-        ids = self._current.ids
-        step = max(1, -(-len(ids) // SAMPLE))
-        return self._catalog.vectors(ids[::step], self._current.space)[1]
+        return self.background.sample
 
     def search(
         self, query: Vector, k: int, *, among: Ids | None, per_video: int, fill: bool = True
@@ -72,16 +80,16 @@ class Engine:
 
         `fill` gives places that would stay empty to further moments of the same videos.
         """
-        usual = self._usual(query)
+        usual = self.background.usual(query)
         chosen = choose(self._found(query, usual, k, among, per_video), k, per_video, fill=fill)
         shown = self._catalog.videos_by_id({stretch.video_id for stretch in chosen})
         told: dict[Stretch, Moment] = {}
-        for video_id, video in shown.items():  # one at a time: features may be large
+        for video_id, video in shown.items():
             own = [stretch for stretch in chosen if stretch.video_id == video_id]
-            features = self._features_of(video_id)
-            spans = _sharpened(own, features, query, usual)
-            for stretch, span in zip(own, spans, strict=True):
-                reason = why(stretch, span, features, query, self._weigh)
+            frames = [self._frames_of(stretch) for stretch in own]
+            spans = _sharpened(own, frames, query, usual)
+            for stretch, span, near in zip(own, spans, frames, strict=True):
+                reason = why(stretch, span, near, query, self._weigh)
                 told[stretch] = Moment(video, span, stretch.score, None, reason)
         return [told[stretch] for stretch in chosen if stretch in told]  # not removed meanwhile
 
@@ -104,16 +112,15 @@ class Engine:
         """
         if not 2 <= len(steps) == len(within) + 1:
             raise ValueError(f"{len(steps)} steps do not fit {len(within)} gaps between them")
-        usual = [self._usual(step) for step in steps]
+        usual = [self.background.usual(step) for step in steps]
         found = self._chains(steps, usual, (None, *within), k, among)
         chosen = choose(found, k, per_video, fill=fill)
         shown = self._catalog.videos_by_id({chain.video_id for chain in chosen})
         told: dict[Chain, Moment] = {}
-        for video_id, video in shown.items():
-            features = self._features_of(video_id)
-            for chain in chosen:
-                if chain.video_id == video_id:
-                    told[chain] = _followed(video, chain, features, steps, usual)
+        for chain in chosen:
+            if chain.video_id in shown:
+                frames = self._frames_of(chain)
+                told[chain] = _followed(shown[chain.video_id], chain, frames, steps, usual)
         return [told[chain] for chain in chosen if chain in told]
 
     def _found(
@@ -121,9 +128,82 @@ class Engine:
     ) -> list[Stretch]:
         """Stretches among which are the k to show.
 
+        The surroundings of the nearest segments are looked at, of more and more of them, until k
+        stretches are at least as good as any that is left (with a querybank: as any like those of
+        the sample that is left).
+        """
+        fetched = max(k * REACH, LEAST)
+        while fetched <= MOST:
+            near, nearest = self._current.index.search(query, fetched, among)
+            found = self._beside(near, query, usual, among)
+            if len(near) < fetched:
+                return found
+            if settled(found, k, per_video, float(nearest[-1]) + self.background.gain):
+                return found
+            fetched *= 2
+        return self._found_in_whole_videos(query, usual, k, among, per_video)
+
+    def _beside(
+        self, near: Ids, query: Vector, usual: Usual, among: Ids | None, reach: int = BESIDE
+    ) -> list[Stretch]:
+        """The stretches that grow from segments, as they would in the whole of their videos."""
+        found: list[Stretch] = []
+        peaks: list[Vector] = []
+        cut: list[Ids] = []
+        known = np.sort(near)
+        for segments, vectors, ends in self._catalog.around(near, reach, self._current.space):
+            ids = np.array([segment.id for segment in segments], np.int64)
+            scores = vectors @ query
+            own = np.flatnonzero(_inside(ids, known))
+            best = own[np.argsort(-scores[own], kind="stable")].tolist()
+            allowed = None if among is None else _inside(ids, among).tolist()
+            grown = list(stretches(segments, vectors, scores, usual, allowed, best))
+            if any(end.span in stretch.around for end in ends for stretch in grown):
+                cut.append(ids[own])
+                continue
+            found += grown
+            peaks += [vectors[stretch.peak] for stretch in grown]
+        return self._fitting(found, peaks) + self._further(cut, query, usual, among, reach)
+
+    def _further(
+        self, cut: Sequence[Ids], query: Vector, usual: Usual, among: Ids | None, reach: int
+    ) -> list[Stretch]:
+        """The same where a stretch reached beyond what was read."""
+        if not cut:
+            return []
+        near = np.concatenate(cut)
+        if reach < FAR:
+            return self._beside(near, query, usual, among, FAR)
+        return self._in_whole_videos(near, query, usual, among)
+
+    def _fitting(self, found: Sequence[Stretch], peaks: Sequence[Vector]) -> list[Stretch]:
+        """Stretches, less what fits every query; `peaks` are the vectors of their best segments."""
+        if not found:
+            return []
+        taken = self.background.excess(np.stack(peaks))
+        return [
+            replace(stretch, score=stretch.score - float(less))
+            for stretch, less in zip(found, taken, strict=True)
+        ]
+
+    def _in_whole_videos(
+        self, near: Ids, query: Vector, usual: Usual, among: Ids | None, most: int | None = None
+    ) -> list[Stretch]:
+        """The stretches, at most so many of each, of the videos that hold any of these segments."""
+        found: list[Stretch] = []
+        for segments, vectors in self._catalog.whole_videos(near, self._current.space):
+            allowed = _allowed(segments, among)
+            own = list(islice(stretches(segments, vectors, vectors @ query, usual, allowed), most))
+            found += self._fitting(own, [vectors[stretch.peak] for stretch in own])
+        return found
+
+    def _found_in_whole_videos(
+        self, query: Vector, usual: Usual, k: int, among: Ids | None, per_video: int
+    ) -> list[Stretch]:
+        """Stretches among which are the k to show, where a few videos hold most of what is near.
+
         The videos of the nearest segments are looked at as a whole; then those of the nearest
-        segments of all other videos, until k stretches are at least as good as any that is left
-        (with a querybank: as any like those of the sample that is left).
+        segments of all other videos.
         """
         found: list[Stretch] = []
         left, fetched = among, max(k * REACH, LEAST)  # left None: all
@@ -131,20 +211,12 @@ class Engine:
             near, nearest = self._current.index.search(query, fetched, left)
             if not len(near):
                 break
-            seen = near.tolist()
-            for segments, vectors in self._catalog.whole_videos(near, self._current.space):
-                allowed = _allowed(segments, among)
-                own = list(islice(stretches(segments, vectors, vectors @ query, usual, allowed), k))
-                taken = self._excess(vectors[[stretch.peak for stretch in own]])
-                found += [
-                    replace(stretch, score=stretch.score - float(less))
-                    for stretch, less in zip(own, taken, strict=True)
-                ]
-                seen += [segment.id for segment in segments]
-            if settled(found, k, per_video, float(nearest[-1]) + self._gain):
+            found += self._in_whole_videos(near, query, usual, among, k)
+            if settled(found, k, per_video, float(nearest[-1]) + self.background.gain):
                 break
             fetched *= 2
-            left = np.setdiff1d(self._current.ids if left is None else left, seen)
+            seen = self._catalog.segment_ids(set(self._catalog.videos_of(near).tolist()))
+            left = np.setdiff1d(self._current.ids if left is None else left, [*near, *seen])
         return found
 
     def _chains(
@@ -179,9 +251,9 @@ class Engine:
         nearest to any of them.
         """
         whole = [
-            ids[scores + self._gain >= low]
+            ids[scores + self.background.gain >= low]
             for (ids, scores), low in zip(near, least, strict=True)
-            if len(ids) < STEPS or scores[-1] + self._gain < low
+            if len(ids) < STEPS or scores[-1] + self.background.gain < low
         ]
         if whole:
             return min(whole, key=len)
@@ -195,44 +267,22 @@ class Engine:
     def _scored(self, vectors: Matrix, query: Vector, least: float) -> Vector:
         """The scores of segments, float32 (N,); what cannot reach `least` is not worked out."""
         scores: Vector = vectors @ query
-        near = scores + self._gain >= least
-        scores[near] -= self._excess(vectors[near])
+        near = scores + self.background.gain >= least
+        scores[near] -= self.background.excess(vectors[near])
         return np.where(near, scores, np.float32(-1.0))
 
     def scores(self, vectors: Matrix, query: Vector) -> Vector:
         """What segments score, float32 (N,): as in a search, what fits every query taken off."""
-        scores: Vector = vectors @ query - self._excess(vectors)
+        scores: Vector = vectors @ query - self.background.excess(vectors)
         return scores
 
-    def _excess(self, vectors: Matrix) -> Vector:
-        """What to take off the scores of segments, float32 (N,), beside what is usual."""
-        less: Vector = self.bank.excess(vectors) - np.float32(self._middle)
-        return less
-
-    @cached_property
-    def _middle(self) -> float:
-        """What fits every query, on the average: added, so that scores stay cosines."""
-        return float(self._usually.mean()) if len(self._usually) else 0.0
-
-    @cached_property
-    def _gain(self) -> float:
-        """The most that a score can gain by what is taken off it."""
-        return self._middle - float(self._usually.min(initial=self._middle))
-
-    @cached_property
-    def _usually(self) -> Vector:
-        return self.bank.excess(self.sample[::USUAL])
-
-    def _usual(self, query: Vector) -> Usual:
-        """What segments of this library have in common, and with the query."""
-        if not len(self.sample):
-            return Usual(0.0, 0.0)
-        mean = self.sample.mean(axis=0)
-        return Usual(float(mean @ query), min(float(mean @ mean), VARIED))
-
-    def _features_of(self, video_id: int) -> Features | None:
+    def _frames_of(self, stretch: Stretch | Chain) -> Features | None:
+        """The frames that a stretch may show, as far as they are stored."""
+        steps = stretch.steps if isinstance(stretch, Chain) else (stretch,)
+        around = [span for step in steps for span in step.around]
+        whole = Span(min(span.start for span in around), max(span.end for span in around))
         try:
-            return self._features.load(video_id, self._current.space)
+            return self._features.part(stretch.video_id, self._current.space, whole)
         except DamagedLibraryError as error:
             log.warning("%s", error)
             return None
@@ -242,23 +292,27 @@ def _allowed(segments: Sequence[Segment], among: Ids | None) -> list[bool] | Non
     """Which segments of a video a search may give, of those `among`, ascending; None: all."""
     if among is None:
         return None
-    ids = np.array([segment.id for segment in segments], np.int64)
-    places = np.searchsorted(among, ids)  # `isin` would look at all of them for each video
-    inside = places < len(among)
-    inside[inside] = among[places[inside]] == ids[inside]
-    found: list[bool] = inside.tolist()
+    found: list[bool] = _inside(np.array([one.id for one in segments], np.int64), among).tolist()
     return found
 
 
+def _inside(ids: Ids, among: Ids) -> npt.NDArray[np.bool_]:
+    """Which ids are `among` others, ascending: `isin` would look at all of them each time."""
+    places = np.searchsorted(among, ids)
+    inside: npt.NDArray[np.bool_] = places < len(among)
+    inside[inside] = among[places[inside]] == ids[inside]
+    return inside
+
+
 def _sharpened(
-    chosen: Sequence[Stretch], features: Features | None, query: Vector, usual: Usual
+    chosen: Sequence[Stretch], frames: Sequence[Features | None], query: Vector, usual: Usual
 ) -> list[Span]:
     """Where the stretches of one video, the best first, begin and end; none has any of another.
 
-    Without stored features, where their segments do.
+    `frames` are those around each; without them, where their segments do.
     """
     spans: list[Span] = []
-    for number, stretch in enumerate(chosen):
+    for number, (stretch, features) in enumerate(zip(chosen, frames, strict=True)):
         rest = [other.best for other in chosen[number + 1 :]]
         spans.append(
             sharpened(stretch, features, query, usual, [*spans, *rest])

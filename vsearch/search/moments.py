@@ -73,16 +73,19 @@ def stretches(
     scores: Vector,
     usual: Usual,
     allowed: Sequence[bool] | None = None,
+    peaks: Sequence[int] | None = None,
 ) -> Iterator[Stretch]:
-    """The events of one video, best first.
+    """The events of one video, or of a part of it, best first.
 
     `segments` in the order of time, `vectors` float32 (N, D), `scores` float32 (N,). A segment
-    belongs to one stretch at most, and to none if it is not allowed to.
+    belongs to one stretch at most, and to none if it is not allowed to. `peaks` are the places of
+    those that one may grow from, best first, which no other is better than; None: all.
     """
     spans = [segment.span for segment in segments]
     may = [True] * len(spans) if allowed is None else list(allowed)
     free = may.copy()
-    for peak in map(int, np.argsort(-scores, kind="stable")):
+    order = map(int, np.argsort(-scores, kind="stable")) if peaks is None else peaks
+    for peak in order:
         if not free[peak]:
             continue
         first, last = grown(spans, vectors, scores, peak, usual, free)

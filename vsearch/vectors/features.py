@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsearch.arrays import load_arrays, save_arrays
+from vsearch.arrays import Place, load_arrays, place, save_arrays
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.files import file_name, sweep, usable
 from vsearch.types import Features, Space
@@ -16,9 +19,13 @@ from vsearch.types import Features, Space
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from typing import Self
 
     import numpy.typing as npt
 
+    from vsearch.types import Span, Times
+
+KNOWN = 256  # files of which it is known where what is in them
 _REMEDY = "the frame features of this video are lost: index it again with --again"
 
 
@@ -31,6 +38,8 @@ class FeatureStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._known: OrderedDict[Path, _Known] = OrderedDict()  # those read last
+        self._lock = threading.Lock()
 
     def save(self, video_id: int, features: Features) -> None:
         """Write or replace the features of a video in their space; durable when this returns.
@@ -60,12 +69,45 @@ class FeatureStore:
         path = self.path(video_id, space)
         with usable(path, _REMEDY):
             features = _features(load_arrays(path))
-        found = features.space
+        self._check(path, features.space, space)
+        return features
+
+    def _check(self, path: Path, found: Space, space: Space) -> None:
         if (found.name, found.dim) != (space.name, space.dim):
             raise DamagedLibraryError(
                 f"{path} holds features of {found.name} in place of {space.name}; {_REMEDY}"
             )
-        return features
+
+    def part(self, video_id: int, space: Space, span: Span) -> Features:
+        """The frames of a video inside a span and the next ones before and behind it; see `load`.
+
+        No more of the file is read than that, however long the video is.
+        """
+        path = self.path(video_id, space)
+        with usable(path, _REMEDY):
+            known = self._known_of(path)
+            first, last = np.searchsorted(known.times, [span.start, span.end]).tolist()
+            rows = slice(max(first - 1, 0), min(last + 1, len(known.times)))
+            matrix = known.place.read(path, rows).astype(np.float32)
+            if not np.isfinite(matrix).all():
+                raise ValueError("a number is not finite")
+            found = Features(known.space, matrix, known.times[rows])
+        self._check(path, found.space, space)
+        return found
+
+    def _known_of(self, path: Path) -> _Known:
+        stat = path.stat()
+        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            known = self._known.get(path)
+        if known is None or known.stamp != stamp:
+            known = _Known.of(path, stamp)
+        with self._lock:
+            self._known[path] = known
+            self._known.move_to_end(path)
+            while len(self._known) > KNOWN:
+                self._known.popitem(last=False)
+        return known
 
     def has(self, video_id: int, space: Space) -> bool:
         """Whether there are features of a video in a space, whatever they are worth."""
@@ -134,6 +176,30 @@ class FeatureStore:
         except DamagedLibraryError:
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is kept of a file, so that parts of it can be read."""
+
+    stamp: tuple[int, int, int]  # of the file: it may be replaced
+    space: Space
+    times: Times
+    place: Place
+
+    @classmethod
+    def of(cls, path: Path, stamp: tuple[int, int, int]) -> Self:
+        """Any exception means that `save` did not write the file."""
+        arrays, matrix = load_arrays(path, "times", "space"), place(path, "matrix")
+        times, space = arrays["times"], Space(*json.loads(str(arrays["space"])))
+        if (matrix.dtype.kind, times.dtype.kind, times.ndim) != ("f", "f", 1) or not len(times):
+            raise ValueError(f"matrix {matrix.dtype} {matrix.shape}, times {times.dtype}")
+        times = times.astype(np.float64)
+        if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+            raise ValueError("the times of the frames make no sense")
+        if matrix.shape != (len(times), space.dim):
+            raise ValueError(f"features of shape {matrix.shape} for {len(times)} times in {space}")
+        return cls(stamp, space, times, matrix)
 
 
 def _ids(folder: Path) -> set[int]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from filled import QUERY, SPACE, add, scoring
 
 from vsearch.catalog.repository import Catalog
+from vsearch.search import engine as searching
 from vsearch.search.current import CurrentIndex
 from vsearch.search.engine import LEAST, Engine
 from vsearch.search.querybank import Querybank
@@ -17,7 +19,6 @@ from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vsearch.types import Matrix, Moment, Times, Vector
 
@@ -30,8 +31,12 @@ class Counting(FeatureStore):
     loaded: list[int]
 
     def load(self, video_id: int, space: Space) -> Features:
-        self.loaded.append(video_id)
-        return super().load(video_id, space)
+        raise AssertionError("of a long video only what is near is wanted")
+
+    def part(self, video_id: int, space: Space, span: Span) -> Features:
+        found = super().part(video_id, space, span)
+        self.loaded += [video_id] * len(found.times)
+        return found
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ def test_what_fits_every_query_comes_after_what_fits_this_one(
     add(catalog, "own", scoring(0.78, seed=71), features)
     current = index.get()
     assert current is not None
-    hub = features.load(catalog.videos(["hub"])[0].id, SPACE).matrix  # (1, 8)
+    hub = features.part(catalog.videos(["hub"])[0].id, SPACE, Span(0, 5)).matrix  # (1, 8)
     plain = Engine(catalog, features, current, NO_BANK)
     assert names(plain.search(QUERY, 2, among=None, per_video=3)) == ["hub", "own"]
     engine = Engine(catalog, features, current, Querybank(np.repeat(hub, 4, axis=0)))
@@ -129,6 +134,34 @@ def test_segments_that_are_not_searched_are_no_part_of_a_moment(
     assert {(moment.video.id, moment.span) for moment in found} == allowed
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_beside_the_nearest_tells_as_much_as_whole_videos(
+    catalog: Catalog, index: CurrentIndex, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    for number in range(30):
+        walk = np.cumsum(random.normal(scale=0.12, size=random.integers(3, 200)))
+        add(catalog, f"{number}", scoring(*0.9 * np.tanh(walk), seed=number))
+    current = index.get()
+    assert current is not None
+    engine = Engine(catalog, FeatureStore(Path("none")), current, NO_BANK)
+    among = np.sort(random.choice(current.ids, len(current.ids) // 2, replace=False))
+
+    def found() -> list[Moment]:
+        return [
+            moment
+            for some in (None, among)
+            for k, per_video in ((1, 1), (10, 3), (20, 2))
+            for moment in engine.search(QUERY, k, among=some, per_video=per_video)
+        ]
+
+    beside = found()
+    monkeypatch.setattr(searching, "MOST", 0)
+    wholly = found()
+    assert [(m.video.id, m.span) for m in beside] == [(m.video.id, m.span) for m in wholly]
+    assert np.allclose([m.score for m in beside], [m.score for m in wholly], atol=1e-6)
+
+
 def test_nothing_to_search_among_is_nothing_found(engine: Engine) -> None:
     assert engine.search(QUERY, 10, among=np.array([], np.int64), per_video=3) == []
     assert engine.search(QUERY, 10, among=np.array([77]), per_video=3) == []
@@ -141,14 +174,16 @@ def test_a_usual_search_reads_the_catalogue_once_for_all_its_videos(
     with catalog._pool.reading() as connection:  # the next one to read has it
         connection.set_trace_callback(statements.append)
     assert engine.search(QUERY, 3, among=None, per_video=3)
-    assert len([told for told in statements if "FROM segments" in told]) == 1
     reads = [told for told in statements if "SELECT" in told]
     assert len(reads) == 4, "the sample takes two, what is shown one"
 
 
-def test_the_features_of_a_video_are_read_once(engine: Engine, features: Counting) -> None:
+def test_of_the_features_of_a_video_only_those_near_are_read(
+    engine: Engine, features: Counting
+) -> None:
     found = engine.search(QUERY, 10, among=None, per_video=3)
-    assert sorted(features.loaded) == sorted({moment.video.id for moment in found})
+    assert {*features.loaded} == {moment.video.id for moment in found}
+    assert max(map(features.loaded.count, features.loaded)) <= 3 * 7
     assert all(moment.why.peak == moment.span.start + 2.5 for moment in found)
 
 

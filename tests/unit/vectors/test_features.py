@@ -37,6 +37,38 @@ def test_what_is_saved_is_loaded_again(tmp_path: Path) -> None:
     assert store.damaged(SPACE) == []
 
 
+def test_a_part_is_the_frames_inside_and_the_next_ones(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "features")
+    store.save(7, features(50))
+    whole = store.load(7, SPACE)
+    for start, end in ((3, 9), (0, 2), (47, 99), (7.2, 7.8), (60, 61), (0, 50)):
+        part = store.part(7, SPACE, Span(start, end))
+        inside, found = whole.within(Span(start, end)), part.within(Span(start, end))
+        assert np.array_equal(inside.matrix, found.matrix)
+        assert np.array_equal(inside.times, found.times)
+        assert len(part.times) <= len(inside.times) + 2
+
+
+def test_a_part_is_of_the_file_that_is_there_now(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "features")
+    for count in (5, 9, 3):
+        store.save(7, features(count))
+        assert len(store.part(7, SPACE, Span(0, 99)).times) == count
+    store.remove(7)
+    with pytest.raises(DamagedLibraryError, match=r"7\.npz cannot be read .*--again"):
+        store.part(7, SPACE, Span(0, 99))
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_part_of_a_file_that_holds_no_features_is_told_as_damage(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path / "2.npz", name)
+    with pytest.raises(DamagedLibraryError, match=r"2\.npz is damaged; .*--again"):
+        FeatureStore(tmp_path).part(2, SPACE, Span(0, 9))
+    assert nothing_was_unpickled()
+
+
 def test_features_that_are_missing_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DamagedLibraryError, match=r"1\.npz cannot be read .*--again"):
         FeatureStore(tmp_path).load(1, SPACE)
@@ -91,6 +123,8 @@ def test_arrays_that_are_no_features_are_told_as_damage(
     np.savez(tmp_path / "1.npz", **(sound | changed))
     with pytest.raises(DamagedLibraryError, match="is damaged"):
         FeatureStore(tmp_path).load(1, SPACE)
+    with pytest.raises(DamagedLibraryError, match="is damaged"):
+        FeatureStore(tmp_path).part(1, SPACE, Span(0, 9))
 
 
 def test_features_of_another_space_are_refused_where_it_matters(tmp_path: Path) -> None:
