@@ -18,8 +18,8 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_the_public_names_are_these() -> None:
     assert sorted(vsearch.__all__) == [
         "Cue", "Filters", "Info", "Ingested", "Library", "Moment", "Outcome", "Progress", "Query",
-        "Quote", "Shares", "Space", "Span", "Step", "Term", "VSearchError", "Video", "Why",
-        "__version__",
+        "Quote", "Shares", "Space", "Span", "Step", "Term", "Timings", "VSearchError", "Video",
+        "Why", "__version__",
     ]  # fmt: skip
 
 

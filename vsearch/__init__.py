@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Span,
         Step,
         Term,
+        Timings,
         Video,
         Why,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "Span",
     "Step",
     "Term",
+    "Timings",
     "VSearchError",
     "Video",
     "Why",

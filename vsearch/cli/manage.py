@@ -1,22 +1,22 @@
-"""The commands that keep a library: index, list, info, remove, rebuild, doctor."""
+"""The commands that keep a library: index, list, info, remove, rebuild."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections import Counter
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import shared
+from vsearch.cli.options import hurried, shared
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
+from vsearch.cli.tally import Tally, messages, tell_timings
 from vsearch.cli.transcribe import add_words, check_extras
 from vsearch.errors import DamagedLibraryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from vsearch.cli.options import Options
     from vsearch.library import Library
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--fps", type=float, help="Frames sampled a second.  [default: the library's, or 1]")
 @click.option("--again", is_flag=True, help="Index even what is known and unchanged.")
+@click.option(
+    "--progressive", is_flag=True, help="Take key frames of all first, then fill them in."
+)
+@click.option("--timings", is_flag=True, help="Tell on stderr where the time went.")
+@hurried
 @click.option(
     "--keep-frames/--no-keep-frames",
     default=None,
@@ -51,21 +56,33 @@ def index(
     paths: tuple[str, ...],
     fps: float | None,
     again: bool,
+    progressive: bool,
+    timings: bool,
     keep_frames: bool | None,
     transcribe: bool | None,
     read_text: bool | None,
+    fast: bool | None,
+    workers: int | None,
+    hwaccel: str | None,
 ) -> None:
     """Bring videos into the library: files, folders and globs.
 
     What is known is passed over, so a second run is quick, and an interrupted one goes on where
     it stopped.
     """
+    if progressive and fast:
+        raise click.UsageError("--progressive takes key frames first and fills in: without --fast")
     flags = {"keep_frames": keep_frames, "transcribe": transcribe, "read_text": read_text}
-    with options.open(create=True, fps=fps, **flags) as library:
+    with options.open(
+        create=True, fps=fps, fast=fast, workers=workers, hwaccel=hwaccel, **flags
+    ) as library:
         check_extras(library)
-        results = run_index(library, paths, again=again)
+        results = run_index(library, paths, again=again, progressive=progressive)
+        if timings:
+            tell_timings(results)
         _report_missing(library)
-        well = add_words(library, [one.video for one in results if one.video])
+        videos = {one.video.id: one.video for one in results if one.video}
+        well = add_words(library, list(videos.values()))
     if not (all_well(results) and well):
         sys.exit(1)
 
@@ -76,59 +93,38 @@ def all_well(results: list[Ingested]) -> bool:
 
 
 def run_index(
-    library: Library, paths: tuple[str, ...], *, again: bool = False, quiet: bool = False
+    library: Library,
+    paths: tuple[str, ...],
+    *,
+    again: bool = False,
+    progressive: bool = False,
+    quiet: bool = False,
 ) -> list[Ingested]:
     """Index with progress on stderr, tell of each failure and, unless `quiet`, sum up on stdout."""
     from vsearch.cli.progress import ProgressLine  # deferred: brings rich
 
-    began = time.monotonic()
-    results: list[Ingested] = []
+    tally = Tally()
     try:
-        with ProgressLine() as line:
-            for one in library.index(paths, again=again, progress=line.update):
-                results.append(one)
+        with (
+            ProgressLine() as line,
+            closing(
+                library.index(paths, again=again, progressive=progressive, progress=line.update)
+            ) as run,
+        ):
+            for one in run:
+                tally.count(one)
                 line.finished(one)
-                for message in _messages(one):
+                for message in messages(one, brief=progressive):
                     line.say(message)
     except KeyboardInterrupt:
-        _sum_up(results, time.monotonic() - began)
+        tally.sum_up()
         click.echo(
             "Stopped. What was indexed is kept; run the same command again to go on.", err=True
         )
         sys.exit(130)
     if not quiet:
-        _sum_up(results, time.monotonic() - began)
-    return results
-
-
-def _messages(one: Ingested) -> Iterator[str]:
-    """What a person should know of one file, a line each; mostly nothing."""
-    if one.outcome == "failed":
-        yield f"failed     {printable(one.error or '')}"
-    elif one.outcome == "duplicate" and one.video is not None:
-        yield f"duplicate  {short(one.path)} is the same as {short(one.video.path)}"
-    elif one.outcome in ("moved", "updated"):
-        yield f"{one.outcome:<9}  {short(one.path)}"
-    if one.outcome in ("indexed", "updated") and one.video is not None and one.video.note:
-        yield f"note       {short(one.path)}: {printable(one.video.note)}"
-    for note in one.notes:
-        yield f"subtitles  {printable(note)}"
-
-
-def _sum_up(results: list[Ingested], took: float) -> None:
-    if not results:
-        click.echo("There are no videos in it.", err=True)
-        return
-    counts = Counter(str(one.outcome) for one in results)
-    order = ("indexed", "updated", "moved", "unchanged", "duplicate", "failed")
-    line = " · ".join(f"{counts[name]} {name}" for name in order if counts[name])
-    seconds = sum(
-        one.video.duration for one in results if one.video and one.outcome in ("indexed", "updated")
-    )
-    if seconds:
-        rate = seconds / max(took, 1e-3)
-        line += f"   ({length(seconds)} of video in {length(took)}, {rate:.1f}× real time)"
-    click.echo(line)
+        tally.sum_up()
+    return tally.results
 
 
 def _report_missing(library: Library) -> None:
@@ -180,6 +176,7 @@ def _video_json(video: Video) -> dict[str, object]:
         "frames": video.frames,
         "fingerprint": video.fingerprint,
         "note": video.note,
+        "keyframes": video.keyframes,
         "model": video.model,
     }
 
@@ -311,18 +308,4 @@ def rebuild(options: Options) -> None:
     click.echo(f"{plural(count, 'segment')} rebuilt, pooled by {pooler or '–'}")
 
 
-@click.command()
-@shared
-@click.pass_obj
-def doctor(options: Options) -> None:
-    """Check the library and say what is wrong; exit 1 if anything is."""
-    with options.open() as library:
-        problems = library.doctor()
-    for problem in problems:
-        click.echo(printable(problem))
-    if problems:
-        sys.exit(1)
-    click.echo("The library is sound.")
-
-
-COMMANDS = (index, list_, info, remove, rebuild, doctor)
+COMMANDS = (index, list_, info, remove, rebuild)

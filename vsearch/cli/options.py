@@ -36,6 +36,9 @@ class Options:
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
         read_text: bool | None = None,
+        fast: bool | None = None,
+        workers: int | None = None,
+        hwaccel: str | None = None,
     ) -> Library:
         """The library that the options mean."""
         from vsearch.library import Library  # deferred: --help needs no library
@@ -50,6 +53,9 @@ class Options:
             keep_frames=keep_frames,
             transcribe=transcribe,
             read_text=read_text,
+            fast=fast,
+            workers=workers,
+            hwaccel=hwaccel,
         )
 
 
@@ -70,6 +76,13 @@ def device(command: F) -> F:
     """Give a command --device."""
     wrapped: F = SHARED[-1](command)
     return wrapped
+
+
+def hurried(command: F) -> F:
+    """Give a command --fast, --workers and --hwaccel: how videos are looked at."""
+    for option in reversed(HURRIED):
+        command = option(command)
+    return command
 
 
 def _put(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -104,6 +117,28 @@ SHARED: tuple[Callable[[Any], Any], ...] = (
     ),
     _option(
         "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where the model runs."
+    ),
+)
+
+
+HURRIED: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--fast/--exact",
+        default=None,
+        help="Look at key frames only, and tell how far they are apart, or at every instant; "
+        "--exact fills in what is known by key frames.  [default: the library's, or --exact]",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(0, 64),
+        metavar="N",
+        help="Videos that are looked at side by side.  [default: 0, as suits the machine]",
+    ),
+    click.option(
+        "--hwaccel",
+        metavar="NAME",
+        help="A device that decodes, as FFmpeg names it (cuda, vaapi, …), or auto for any; "
+        "what it cannot decode is decoded as usual.  [default: none]",
     ),
 )
 

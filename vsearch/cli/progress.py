@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from vsearch.cli.render import clock, printable
+from vsearch.types import KEY_FRAMES
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from vsearch.types import Ingested, Progress, Video
@@ -36,6 +38,8 @@ class ProgressLine:
         self._began = time.monotonic()
         self._seconds = 0.0  # of video that was indexed
         self._size = 0  # bytes of it
+        self._hand: dict[Path, float] = {}  # seconds of those that are being indexed
+        self._place = (1, 0)  # the pass, and the last file in it that was begun
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -55,13 +59,23 @@ class ProgressLine:
 
     def update(self, now: Progress) -> None:
         """Redraw, within one file."""
+        if now.number_of_pass != self._place[0]:  # seconds of another kind
+            self._began, self._seconds, self._size = time.monotonic(), 0.0, 0
+        self._place = max(self._place, (now.number_of_pass, now.number))
+        self._hand[now.path] = now.seconds
         spent = max(time.monotonic() - self._began, 1e-3)
-        rate = max(self._seconds + now.seconds, 1e-3) / spent  # seconds of video a second
+        rate = max(self._seconds + sum(self._hand.values()), 1e-3) / spent  # of video a second
         left = self._still(now) / rate
+        done = spent / (spent + left)
+        first = now.number_of_pass < now.passes
+        if first:
+            done, left = KEY_FRAMES * done, left + (spent + left) * (1 / KEY_FRAMES - 1)
+        elif now.passes > 1:
+            done = KEY_FRAMES + (1 - KEY_FRAMES) * done
         self._bar.update(
             self._task,
-            completed=spent / (spent + left),
-            count=f"{now.number + 1}/{now.files}",
+            completed=done,
+            count=f"{'key frames ' if first else ''}{self._place[1] + 1}/{now.files}",
             rate=f"{rate:.1f}× real time",
             left=f"{clock(left)} left",
             name=printable(now.path.name)[:40],
@@ -69,11 +83,13 @@ class ProgressLine:
 
     def finished(self, one: Ingested) -> None:
         """Count a file that is done."""
-        if one.video is not None and one.outcome in ("indexed", "updated", "embedded"):
+        self._hand.pop(one.path, None)
+        if one.video is not None and one.outcome in ("indexed", "updated", "filled", "embedded"):
             self.passed(one.video)
 
     def passed(self, video: Video) -> None:
         """Count a video that was worked on."""
+        self._hand.pop(video.path, None)
         self._seconds += video.duration
         self._size += video.size
 

@@ -97,16 +97,19 @@ def table(
     fit: Callable[[str, int], str] = elided,
     notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
     dim: Container[int] = (),
+    err: bool = False,
 ) -> None:
     """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right.
 
     On a terminal, column `shrink` is made to `fit` where the table would be wider than the window.
-    `notes` are lines below a row, by its place; `dim` the places of rows that count less.
+    `notes` are lines below a row, by its place; `dim` the places of rows that count less. With
+    `err` it goes to stderr.
     """
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    window = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    tty = (sys.stderr if err else sys.stdout).isatty()
+    window = shutil.get_terminal_size().columns if tty else None
     if shrink is not None and window is not None:
         room = window - sum(widths) - 2 * (len(widths) - 1) + widths[shrink]
         widths[shrink] = min(widths[shrink], max(room, 16))
@@ -120,11 +123,12 @@ def table(
             gap = " " * (widths[i] - cell_len(cell))
             cells.append(gap + cell if right[i : i + 1] == "r" else cell + gap)
         line = "  ".join(cells).rstrip()
-        click.echo(click.style(line, dim=True) if number == 0 or number in dim else line)
+        faint = number == 0 or number in dim
+        click.echo(click.style(line, dim=True) if faint else line, err=err)
         indent = " " * (widths[0] + 2)
         for note in notes.get(number, ()):
             seen = note if window is None else clipped(note, max(window - len(indent), 16))
-            click.echo(click.style(f"{indent}{seen}", dim=True))
+            click.echo(click.style(f"{indent}{seen}", dim=True), err=err)
 
 
 def moments(found: Sequence[Moment]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import shared
+from vsearch.cli.options import hurried, shared
 from vsearch.cli.render import moment_json, percent, period, printable, short
 from vsearch.errors import LockedError
 
@@ -59,6 +60,7 @@ class Interval(click.ParamType[float]):
 @click.option("--every", default="10s", show_default=True, type=Interval(), help="How often.")
 @click.option("--once", is_flag=True, help="Until nothing more arrives, instead of for ever.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@hurried
 @shared
 @click.pass_obj
 def watch(
@@ -68,6 +70,9 @@ def watch(
     every: float,
     once: bool,
     as_json: bool,
+    fast: bool | None,
+    workers: int | None,
+    hwaccel: str | None,
 ) -> None:
     """Index what arrives in folders, and tell what saved searches find in it.
 
@@ -79,7 +84,7 @@ def watch(
     """
     from vsearch.media.arrivals import QUIET, Arrivals  # deferred: --help needs none
 
-    with options.open(create=True) as library:
+    with options.open(create=True, fast=fast, workers=workers, hwaccel=hwaccel) as library:
         watching = _Watching(library, alerts, as_json)
         watching.asked()  # a name that means no search is told at once
         arrivals = Arrivals(paths, max(every, QUIET))
@@ -125,11 +130,12 @@ class _Watching:
         return [(name, self.library.query(f"@{name}")) for name in names]
 
     def _indexed(self, ready: Sequence[Path], arrivals: Arrivals) -> Iterator[Video]:
-        for one in self.library.index(ready):
-            arrivals.given(one.path)
-            self._report(one)
-            if one.video is not None and one.outcome in NEW:
-                yield one.video
+        with closing(self.library.index(ready)) as results:
+            for one in results:
+                arrivals.given(one.path)
+                self._report(one)
+                if one.video is not None and one.outcome in NEW:
+                    yield one.video
 
     def _report(self, one: Ingested) -> None:
         if one.error is not None:
@@ -141,7 +147,7 @@ class _Watching:
         if one.outcome == "duplicate" and one.video is not None:
             known = short(one.video.path)
             click.echo(f"duplicate  {short(one.path)} is the same as {known}", err=True)
-        elif one.outcome in NEW:
+        elif one.outcome in (*NEW, "filled"):
             click.echo(f"{one.outcome}    {short(one.path)}", err=True)
 
     def _show(self, name: str, rank: int, moment: Moment) -> None:

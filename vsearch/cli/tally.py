@@ -1,0 +1,120 @@
+"""What became of the files that were indexed, told to a person."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from vsearch.cli.render import length, printable, short, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from vsearch.types import Ingested, Timings
+
+ORDER = ("indexed", "updated", "filled", "moved", "unchanged", "duplicate", "failed")
+SEEN = ("indexed", "updated", "filled")  # outcomes of what was decoded
+STEPS = ("decode", "shots", "encode", "pool", "store")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts files while they are indexed."""
+
+    results: list[Ingested] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+    _coarse: float | None = None  # when a second pass began
+
+    def count(self, one: Ingested) -> None:
+        """Take what became of one file, the second time maybe."""
+        if one.outcome == "filled" and self._coarse is None:
+            self._coarse = time.monotonic()
+        self.results.append(one)
+
+    def sum_up(self) -> None:
+        """Tell of all on stdout, and on stderr if only key frames were looked at."""
+        if not self.results:
+            click.echo("There are no videos in it.", err=True)
+            return
+        last = self._last()
+        counts = Counter(last.values())
+        line = " · ".join(f"{counts[name]} {name}" for name in ORDER if counts[name])
+        videos = {one.video.path: one.video for one in self.results
+                  if one.video and one.outcome in SEEN}  # fmt: skip
+        seconds = sum(video.duration for video in videos.values())
+        if seconds:
+            took = time.monotonic() - self._began
+            rate = seconds / max(took, 1e-3)
+            line += f"   ({length(seconds)} of video in {length(took)}, {rate:.1f}× real time"
+            line += f"{self._told_of_first_pass()})"
+        click.echo(line)
+        coarse = sum(video.keyframes for video in videos.values())
+        if coarse:
+            click.echo(
+                f"{coarse} by key frames only: `vsearch list` tells how far they are apart, "
+                "`vsearch index` fills them in.",
+                err=True,
+            )
+
+    def _last(self) -> dict[Path, str]:
+        """What became of each file in the end; filling in what was just indexed is a part of it."""
+        last: dict[Path, str] = {}
+        for one in self.results:
+            before = last.get(one.path)
+            if one.outcome != "filled" or before not in SEEN:
+                last[one.path] = str(one.outcome)
+        return last
+
+    def _told_of_first_pass(self) -> str:
+        new = any(one.outcome in SEEN[:2] and one.video and one.video.keyframes
+                  for one in self.results)  # fmt: skip
+        if self._coarse is None or not new:
+            return ""
+        return f"; by key frames after {length(self._coarse - self._began)}"
+
+
+def messages(one: Ingested, *, brief: bool = False) -> Iterator[str]:
+    """What a person should know of one file, a line each; mostly nothing.
+
+    `brief` leaves out notes of what is about to be filled in.
+    """
+    video = one.video
+    if one.outcome == "failed":
+        yield f"failed     {printable(one.error or '')}"
+    elif one.outcome == "duplicate" and video is not None:
+        yield f"duplicate  {short(one.path)} is the same as {short(video.path)}"
+    elif one.outcome in ("moved", "updated"):
+        yield f"{one.outcome:<9}  {short(one.path)}"
+    if one.outcome in SEEN and video and video.note and not (brief and video.keyframes):
+        yield f"note       {short(one.path)}: {printable(video.note)}"
+    for note in one.notes:
+        yield f"subtitles  {printable(note)}"
+
+
+def tell_timings(results: Sequence[Ingested]) -> None:
+    """Print on stderr how many seconds each step of each video took."""
+    from vsearch.types import Timings  # deferred: --help needs no numpy
+
+    rows: list[tuple[str, ...]] = [(*STEPS, "seconds", "video")]
+    total = Timings()
+    for one in results:
+        if one.timings is not None:
+            total += one.timings
+            rows.append((*_figures(one.timings), short(one.path)))
+    rows.append((*_figures(total), "in all"))
+    rows.append((*_shares(total), "", "of the work"))
+    table(rows, right="r" * (len(STEPS) + 1), shrink=len(STEPS) + 1, err=True)
+
+
+def _figures(timings: Timings) -> tuple[str, ...]:
+    seconds = [getattr(timings, step) for step in STEPS]
+    return *(f"{each:.2f}" for each in seconds), f"{timings.total:.2f}"
+
+
+def _shares(timings: Timings) -> tuple[str, ...]:
+    return tuple(f"{100 * getattr(timings, step) / (timings.total or 1):.0f} %" for step in STEPS)
