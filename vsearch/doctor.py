@@ -1,17 +1,82 @@
-"""What is wrong with a library, in sentences."""
+"""What is wrong with a library, in sentences, and how good its index is."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vsearch.errors import DamagedLibraryError
 from vsearch.ingest import gone
+from vsearch.vectors.truth import FAR, NEAR, NEAREST, Truth, perturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from vsearch.catalog.repository import Catalog
     from vsearch.ingest import Stores
+    from vsearch.search.current import Current, CurrentIndex
     from vsearch.types import Video
+
+QUESTIONS = 100  # of each kind
+TIMED = 5  # of them also compared one by one, for the time it takes
+UNSEEN = 1  # the seed: an index that tunes itself does it by others
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """How much of the ten truly nearest segments the index finds, for questions of one kind."""
+
+    about: str  # what is asked
+    questions: int
+    recall: float  # 0 to 1
+    seconds: float  # that the index takes for one, the median
+    exact: float  # seconds that comparing every vector in memory takes for one
+
+
+def recall(catalog: Catalog, index: CurrentIndex) -> list[Recall]:
+    """The recall of the present index, against every vector; nothing for an empty library."""
+    current = index.get()
+    if current is None or not len(current.ids):
+        return []
+    sample = catalog.sample(current.space)
+    kinds = {
+        f"segments, changed to a cosine of {cosine:g}": perturbed(
+            sample, QUESTIONS, (cosine,), UNSEEN
+        )
+        for cosine in (NEAR, FAR)
+    }
+    words = index.questions(current.space)
+    kinds["generic questions in words"] = words[:: max(1, len(words) // QUESTIONS)][:QUESTIONS]
+    truths = {about: Truth(asked) for about, asked in kinds.items() if len(asked)}
+    exact = _compare(catalog, current, list(truths.values()))
+    return [_measured(current, about, truth, exact) for about, truth in truths.items()]
+
+
+def _compare(catalog: Catalog, current: Current, truths: list[Truth]) -> float:
+    """Show all vectors to the truths; returns the seconds that a question alone takes."""
+    spent, single = 0.0, truths[0].questions[:TIMED]
+    for ids, vectors in catalog.iter_vectors(current.space):
+        for truth in truths:
+            truth.see(ids, vectors)
+        began = time.perf_counter()
+        for question in single:
+            vectors @ question
+        spent += time.perf_counter() - began
+    return spent / len(single)
+
+
+def _measured(current: Current, about: str, truth: Truth, exact: float) -> Recall:
+    found, took = [], []
+    for question in truth.questions:
+        began = time.perf_counter()
+        ids, _ = current.index.search(question, NEAREST)
+        took.append(time.perf_counter() - began)
+        found.append(ids.tolist())
+    share = truth.recall(found)
+    return Recall(about, len(truth.questions), share, float(np.median(took)), exact)
 
 
 def examine(stores: Stores) -> list[str]:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from vsearch.analysis.length import Length
     from vsearch.analysis.summarise import Summary
     from vsearch.catalog.repository import Catalog
+    from vsearch.doctor import Recall
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.hearing import Hearing, Worded
     from vsearch.ingest import Parts, Stores
@@ -96,7 +97,12 @@ class Library:
         self.path, self._catalog, self._resample = path, catalog, resample
         self._model = model
         self._features = FeatureStore(path / "features")
-        self._current = CurrentIndex(catalog, path / "vectors", self.settings.index)
+        self._current = CurrentIndex(
+            catalog,
+            path / "vectors",
+            self.settings.index,
+            questions=lambda: getattr(model.whole, "querybank", None),
+        )
         self._searches, self._marks = Searches(catalog, path), Marks(catalog)
         self._asking = Asking(
             catalog,
@@ -160,6 +166,7 @@ class Library:
 
     def close(self) -> None:
         """Let go of the files."""
+        self._current.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -669,6 +676,12 @@ class Library:
         except VSearchError as error:
             problems.append(str(error))
         return problems
+
+    def recall(self) -> list[Recall]:
+        """How much of what is nearest the index finds, of each kind of question; none if empty."""
+        from vsearch.doctor import recall  # deferred: a query needs no decoder
+
+        return recall(self._catalog, self._current)
 
     # --- the parts, made when they are needed
 

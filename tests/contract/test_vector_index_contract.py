@@ -12,6 +12,7 @@ from vsearch.files import usable
 from vsearch.protocols import VectorIndex
 from vsearch.vectors.exact import ExactIndex
 from vsearch.vectors.faiss_index import FaissIndex
+from vsearch.vectors.layered import IvfIndex, Sq8Index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def ids(*values: int) -> Ids:
     return np.array(values, np.int64)
 
 
-@pytest.fixture(params=[ExactIndex, FaissIndex])
+@pytest.fixture(params=[ExactIndex, FaissIndex, Sq8Index, IvfIndex])
 def cls(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -14,6 +14,7 @@ from vsearch.cli import (
     alike,
     classify,
     demo,
+    doctor,
     evaluate,
     export,
     manage,
@@ -60,8 +61,8 @@ def cli(verbose: bool) -> None:
 
 
 for command in (
-    *manage.COMMANDS, model.model, models.models, search.search, *saved.COMMANDS, mark.mark,
-    evaluate.evaluate, train.train,
+    *manage.COMMANDS, doctor.doctor, model.model, models.models, search.search, *saved.COMMANDS,
+    mark.mark, evaluate.evaluate, train.train,
     classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, *transcribe.COMMANDS,
     transcript.transcript,
     export.export, watch.watch, demo.demo,

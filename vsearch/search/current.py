@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsearch.errors import LibraryError
+from vsearch.errors import LibraryError, VSearchError
 from vsearch.files import sweep
 from vsearch.plugins import resolve
 from vsearch.vectors.cache import Cached, IndexCache, forget, saved
+from vsearch.vectors.rescored import Rescored
+from vsearch.vectors.source import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from vsearch.catalog.repository import Catalog
     from vsearch.protocols import VectorIndex
-    from vsearch.types import Ids, Space
+    from vsearch.types import Ids, Matrix, Space
 
-EXACT_UP_TO = 100_000  # segments; above, FAISS answers
+log = logging.getLogger(__name__)
+
+EXACT_UP_TO = 50_000  # segments; above, bytes are looked through, and the best compared exactly
+FLAT_UP_TO = 150_000  # above, only groups of them
+QUICKLY = 5_000  # segments; when more came, and more than there were, an index is made at once
+DRIFT = 0.05  # of the segments that a saved index may not know, or know though they are gone
+PATIENCE = 5.0  # seconds before a thread begins to build: a command that asks once is gone then
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +49,90 @@ class _Held:
 
     space: Space
     pooler: str | None  # of what is in it: another one makes other vectors of the same segments
+    size: int  # segments of the library
     cache: IndexCache
     cached: Cached
+    built: int = -1  # the revision for which it was built anew
+
+
+class _StoppedError(Exception):
+    """The index is not wanted any more."""
 
 
 class CurrentIndex:
     """Keeps an index in step with the catalogue. Segment ids are never used twice, so the ids
     that came and went are all that has to be known.
+
+    An index that should be of another kind by now, or built anew, goes on answering until the
+    other one is there: built by a thread, or by who saves.
     """
 
-    def __init__(self, catalog: Catalog, folder: Path, kind: str) -> None:
-        """`kind` names an index plugin; "auto" is exact search while the library is small."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        folder: Path,
+        kind: str,
+        questions: Callable[[], Matrix | None] | None = None,
+    ) -> None:
+        """`kind` names an index plugin; "auto" is the one for the library's size.
+
+        `questions` gives what is usually asked, float32 (Q, D), for an index that tunes itself.
+        """
         self._catalog, self._folder, self._kind = catalog, folder, kind
-        self._lock = threading.Lock()
+        self._questions = questions
+        self._lock, self._building = threading.Lock(), threading.Lock()
         self._held: _Held | None = None
+        self._forgotten = 0  # how often
+        self._builder: threading.Thread | None = None
+        self._closing = threading.Event()
 
     def get(self) -> Current | None:
         """The index at the catalogue's present revision; None while nothing is indexed."""
         with self._lock:
             held = self._present()
-        return None if held is None else Current(held.cached.index, held.space, held.cached.ids)
+            if held is not None and self._overdue(held):
+                self._build_later()
+        if held is None:
+            return None
+        index, space = held.cached.index, held.space
+        if getattr(index, "approximate", False):
+            index = Rescored(index, lambda ids: self._catalog.vectors(ids, space))
+        return Current(index, space, held.cached.ids)
 
     def save(self) -> None:
-        """Write the present index for the next process. Only the holder of the lock may."""
+        """Write the present index, built anew if it is time, for the next process.
+
+        Only the holder of the lock may.
+        """
+        self.renew()
         with self._lock:
             held = self._present()
         if held is not None:
             held.cache.store(held.space, held.cached)
+
+    def renew(self) -> None:
+        """Build anew an index for which it is time; the old one answers until then.
+
+        Nothing is written. Where the index is forgotten or closed meanwhile, nothing is done.
+        """
+        with self._building:
+            with self._lock:
+                before, forgotten = self._present(), self._forgotten
+            if before is None or not self._overdue(before):
+                return
+            try:
+                made = self._saved_by_another(before) or self._made(before, quick=False)
+            except _StoppedError:
+                return
+            with self._lock:
+                if forgotten == self._forgotten:
+                    self._held = made
+
+    def close(self) -> None:
+        """End what is being built."""
+        self._closing.set()
+        if self._builder is not None:
+            self._builder.join()
 
     def forget(self, space: Space | None = None) -> None:
         """Drop the index of the library's or of another space, here and on disk.
@@ -74,6 +142,7 @@ class CurrentIndex:
         """
         with self._lock:
             self._held, space = None, space or self._catalog.space()
+            self._forgotten += 1
         try:
             if space is not None:
                 forget(self._folder, space)
@@ -82,6 +151,16 @@ class CurrentIndex:
                 f"{error.filename} cannot be deleted ({error.strerror}). Make its folder writable "
                 "for you, and run the command again."
             ) from error
+
+    def questions(self, space: Space) -> Matrix:
+        """What is usually asked, float32 (Q, D), as far as it is known."""
+        try:
+            found = None if self._questions is None else self._questions()
+        except VSearchError as error:
+            log.info("the index is built without questions in words: %s", error)
+            found = None
+        sound = found is not None and found.shape[1:] == (space.dim,)
+        return found if found is not None and sound else np.empty((0, space.dim), np.float32)
 
     def size(self, space: Space) -> int:
         """The bytes that the saved indexes of a space take."""
@@ -100,31 +179,100 @@ class CurrentIndex:
         if held is not None and (held.space, held.pooler) != (space, pooler):
             held = None
         if held is None or held.cached.revision != revision:
-            kind = self._chosen()
-            if held is None or held.cache.kind != kind:
-                held = self._loaded(space, pooler, kind)
+            size = self._catalog.counts().segments
+            held = self._loaded(space, pooler, size) if held is None else replace(held, size=size)
             if held.cached.revision != revision:
-                held = replace(held, cached=self._caught_up(held.cached, space, revision))
+                held = self._caught_up(held, revision)
             self._held = held
         return held
 
-    def _loaded(self, space: Space, pooler: str | None, kind: str) -> _Held:
-        """The saved index of that kind, or an empty one."""
-        cls: Any = resolve("indexes", kind)
-        cache = IndexCache(self._folder, kind, cls)
+    def _loaded(self, space: Space, pooler: str | None, size: int) -> _Held:
+        """The saved index of the kind for the library's size, or an empty one."""
+        cache = self._cache(size)
+        cls: Any = cache.cls
         empty = Cached(cls(space.dim), -1, np.empty(0, np.int64))
-        return _Held(space, pooler, cache, cache.load(space) or empty)
+        return _Held(space, pooler, size, cache, cache.load(space) or empty)
 
-    def _caught_up(self, cached: Cached, space: Space, revision: int) -> Cached:
-        ids = self._catalog.segment_ids()
+    def _caught_up(self, held: _Held, revision: int) -> _Held:
+        """The same with what came and without what went."""
+        cached, ids = held.cached, self._catalog.segment_ids()
+        fresh = np.setdiff1d(ids, cached.ids)
+        if len(fresh) > max(len(cached.ids), QUICKLY):
+            return self._made(held, quick=True)
         cached.index.remove(np.setdiff1d(cached.ids, ids))
         known = [np.intersect1d(cached.ids, ids)]
-        for batch, vectors in self._catalog.iter_vectors(space, np.setdiff1d(ids, cached.ids)):
+        for batch, vectors in self._catalog.iter_vectors(held.space, fresh):
             cached.index.upsert(batch, vectors)
             known.append(batch)
-        return Cached(cached.index, revision, np.sort(np.concatenate(known)))
+        now = Cached(cached.index, revision, np.sort(np.concatenate(known)))
+        return replace(held, cached=now)
 
-    def _chosen(self) -> str:
+    def _made(self, held: _Held, *, quick: bool) -> _Held:
+        """An index of what the catalogue holds now, of the kind for its size."""
+        cache = self._cache(held.size)
+        cls: Any = cache.cls
+        revision, ids = self._catalog.revision(), [np.empty(0, np.int64)]
+
+        def batches() -> Iterator[tuple[Ids, Matrix]]:
+            for batch, vectors in self._catalog.iter_vectors(held.space):
+                self._stop()
+                ids.append(batch)
+                yield batch, vectors
+
+        if hasattr(cls, "built"):
+            sample = partial(self._catalog.sample, held.space)
+            source = Source(held.size, sample, batches, partial(self.questions, held.space))
+            index: VectorIndex = cls.built(held.space.dim, source, quick=quick, stop=self._stop)
+        else:
+            index = cls(held.space.dim)
+            for batch, vectors in batches():
+                index.upsert(batch, vectors)
+        cached = Cached(index, revision, np.concatenate(ids))
+        return replace(held, cache=cache, cached=cached, built=-1 if quick else revision)
+
+    def _saved_by_another(self, held: _Held) -> _Held | None:
+        """The index that another process has built and saved meanwhile, if it is better."""
+        cache = self._cache(held.size)
+        cached = cache.load(held.space)
+        if cached is None:
+            return None
+        other = replace(held, cache=cache, cached=cached)
+        apart = len(np.setxor1d(cached.ids, held.cached.ids))
+        return None if self._overdue(other) or apart > DRIFT * held.size else other
+
+    def _overdue(self, held: _Held) -> bool:
+        """Whether another index would be better, and was not built for what there is now."""
+        if held.built == held.cached.revision:
+            return False
+        other = self._kind_for(held.size) != held.cache.kind
+        return other or bool(getattr(held.cached.index, "overdue", False))
+
+    def _build_later(self) -> None:
+        """Have a thread build the index anew, unless one does."""
+        if self._closing.is_set() or (self._builder is not None and self._builder.is_alive()):
+            return
+        self._builder = threading.Thread(target=self._build, name="index", daemon=True)
+        self._builder.start()
+
+    def _build(self) -> None:
+        if self._closing.wait(PATIENCE):
+            return
+        try:
+            self.renew()
+        except Exception:  # the old index goes on, and a thread has nobody to tell
+            log.info("the index was not built anew", exc_info=True)
+
+    def _stop(self) -> None:
+        if self._closing.is_set():
+            raise _StoppedError
+
+    def _kind_for(self, size: int) -> str:
+        """The kind for so many segments."""
         if self._kind != "auto":
             return self._kind
-        return "exact" if self._catalog.counts().segments <= EXACT_UP_TO else "faiss"
+        return "exact" if size <= EXACT_UP_TO else "sq8" if size <= FLAT_UP_TO else "ivf"
+
+    def _cache(self, size: int) -> IndexCache:
+        """Where the index of that kind is saved."""
+        kind = self._kind_for(size)
+        return IndexCache(self._folder, kind, resolve("indexes", kind))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from vsearch.errors import DamagedLibraryError
 from vsearch.files import usable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from vsearch.protocols import VectorIndex
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STAMP = ".npz"
+_FRESH = ".new"
+_MOMENT = 0.1  # seconds that replacing an index and its stamp takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +40,36 @@ class Cached:
 
 
 class IndexCache:
-    """`<folder>/<space>.<kind>` and its stamp `….npz`.
+    """`<folder>/<space>.<kind>`, its stamp `….npz`, and `….*`, what the index keeps beside it.
 
     The stamp is deleted before the index is replaced and written after it, so a stamp that is
-    there always tells the truth about the file beside it.
+    there always tells the truth about the file beside it. An index that keeps files beside its
+    own, large ones that seldom change, names them as `parts`.
     """
 
     def __init__(self, folder: Path, kind: str, cls: type[VectorIndex]) -> None:
-        self.kind = kind
-        self._folder, self._cls = folder, cls
+        self.kind, self.cls = kind, cls
+        self._folder = folder
 
     def load(self, space: Space) -> Cached | None:
-        """The saved index of a space, or None where there is none that can be used."""
+        """The saved index of a space, or None where there is none that can be used.
+
+        One that is replaced at this moment by another process is waited for.
+        """
         path, stamp = self._paths(space)
+        before = _state(stamp)
         try:
             with usable(path, "the index is made anew from the catalogue"):
-                return self._load(space, path, stamp) if stamp.exists() else None
+                if found := self._load(space, path, stamp) if before else None:
+                    return found
         except DamagedLibraryError as error:
-            log.warning("%s", error)
+            if _state(stamp) == before:
+                log.warning("%s", error)
+                return None
+        if not path.exists():
             return None
+        time.sleep(_MOMENT)
+        return None if _state(stamp) in (None, before) else self.load(space)
 
     def store(self, space: Space, cached: Cached) -> None:
         """Save an index in place of what was saved of its space, whatever the kind.
@@ -62,19 +77,24 @@ class IndexCache:
         A failure (disk full, read-only folder) is logged, not raised.
         """
         path, stamp = self._paths(space)
+        fresh = path.with_name(f"{path.name}{_FRESH}")
         try:
-            forget(self._folder, space)
-            cached.index.save(path)
+            cached.index.save(fresh)  # while others still read what was saved before
+            kept = {path.with_name(name) for name in getattr(cached.index, "parts", ())}
+            forget(self._folder, space, {fresh, *kept})
+            fresh.replace(path)
             told = {"revision": cached.revision, "ids": cached.ids, "space": space.name}
             save_arrays(stamp, told)
         except OSError as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
             log.info("%s was not saved: %s", path, error)
 
     def _load(self, space: Space, path: Path, stamp: Path) -> Cached:
         """Any exception means that the files are of no use."""
         arrays = load_arrays(stamp)
         revision, ids = int(arrays["revision"]), arrays["ids"]
-        index: VectorIndex = self._cls.load(path)  # type: ignore[attr-defined]
+        index: VectorIndex = self.cls.load(path)  # type: ignore[attr-defined]
         if ids.dtype != np.int64 or ids.shape != (len(index),) or arrays["space"] != space.name:
             raise ValueError(f"{path} does not fit its stamp")
         found, _ = index.search(np.zeros(space.dim, np.float32), 1, among=ids[:1])
@@ -87,12 +107,12 @@ class IndexCache:
         return self._folder / name, self._folder / f"{name}{_STAMP}"
 
 
-def forget(folder: Path, space: Space) -> None:
+def forget(folder: Path, space: Space, kept: Collection[Path] = ()) -> None:
     """Delete the saved indexes of a space, of every kind: first the stamps, so that none is used.
 
     Raises OSError if a stamp stays. An index that Windows keeps, as somebody searches it, may.
     """
-    files = saved(folder, space)
+    files = saved(folder, space).difference(kept)
     stamps = {path for path in files if path.suffix == _STAMP}
     for stamp in stamps:
         stamp.unlink(missing_ok=True)
@@ -105,6 +125,15 @@ def saved(folder: Path, space: Space) -> set[Path]:
     """The files of the saved indexes of a space, of every kind, and their stamps."""
     stem = glob.escape(_stem(space))
     return set(folder.glob(f"{stem}.*"))
+
+
+def _state(stamp: Path) -> tuple[int, int] | None:
+    """Differs for a stamp that was written anew; None where there is none."""
+    try:
+        found = stamp.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _stem(space: Space) -> str:

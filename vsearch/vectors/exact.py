@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from vsearch.types import Ids, Matrix, Vector
 
+PICKED = 8  # where a filter leaves less than one in so many, no other is compared
+
 
 class ExactIndex:
     """Every vector is compared. A loaded index maps its file instead of reading it."""
@@ -44,12 +46,15 @@ class ExactIndex:
 
     def search(self, query: Vector, k: int, among: Ids | None = None) -> tuple[Ids, Vector]:
         """The k best, best first; equal scores by lower id. See `VectorIndex.search`."""
-        with self._lock:
-            ids, vectors = self._ids, self._vectors
-        scores = vectors @ query.astype(np.float32)  # (N,)
+        ids, vectors = self.rows()
         if among is not None:
-            chosen = np.isin(ids, among)
-            ids, scores = ids[chosen], scores[chosen]
+            chosen = np.flatnonzero(np.isin(ids, among))
+            ids = ids[chosen]
+        if among is not None and len(ids) < len(vectors) // PICKED:
+            scores = vectors[chosen] @ query.astype(np.float32)
+        else:
+            scores = vectors @ query.astype(np.float32)  # (N,)
+            scores = scores if among is None else scores[chosen]
         if 0 < k < len(ids):
             worst = np.partition(scores, len(ids) - k)[len(ids) - k]
             near = np.flatnonzero(scores >= worst)
@@ -59,14 +64,21 @@ class ExactIndex:
 
     def save(self, path: Path) -> None:
         """Write ids and vectors as they are in memory."""
+        save_rows(path, *self.rows())
+
+    def rows(self) -> tuple[Ids, Matrix]:
+        """The ids, ascending, and their vectors."""
         with self._lock:
-            ids, vectors = self._ids, self._vectors
-        save_rows(path, ids, vectors)
+            return self._ids, self._vectors
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Map a saved index. Raises an exception of any kind if the file is not one."""
-        ids, vectors = load_rows(path)
+        return cls.of(*load_rows(path))
+
+    @classmethod
+    def of(cls, ids: Ids, vectors: Matrix) -> Self:
+        """An index of vectors float32 (N, D) as they are, maybe mapped; ids ascending."""
         index = cls(vectors.shape[1])
         index._ids, index._vectors = ids, vectors
         return index

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
+import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,11 +17,15 @@ from vsearch.search import current
 from vsearch.search.current import Current, CurrentIndex
 from vsearch.vectors import cache
 from vsearch.vectors.exact import ExactIndex
-from vsearch.vectors.faiss_index import FaissIndex
+from vsearch.vectors.layered import IvfIndex, Sq8Index
+from vsearch.vectors.rescored import Rescored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from vsearch.protocols import VectorIndex
+    from vsearch.types import Matrix
 
 
 @pytest.fixture
@@ -47,6 +53,12 @@ def agrees(index: CurrentIndex, catalog: Catalog) -> bool:
     return len(held.index) == len(ids) and best == held.ids.tolist() == ids.tolist()
 
 
+def kind(index: CurrentIndex) -> type[VectorIndex]:
+    """What answers, below the rescoring."""
+    found = got(index).index
+    return type(found.index) if isinstance(found, Rescored) else type(found)
+
+
 def test_nothing_is_found_before_anything_is_indexed(catalog: Catalog, vectors: Path) -> None:
     index = CurrentIndex(catalog, vectors, "auto")
     assert index.get() is None
@@ -55,7 +67,7 @@ def test_nothing_is_found_before_anything_is_indexed(catalog: Catalog, vectors: 
     assert not vectors.exists()
 
 
-@pytest.mark.parametrize("kind", ["exact", "faiss"])
+@pytest.mark.parametrize("kind", ["exact", "faiss", "sq8", "ivf"])
 def test_the_index_follows_the_catalogue_and_comes_back_from_its_file(
     catalog: Catalog, vectors: Path, kind: str
 ) -> None:
@@ -71,7 +83,7 @@ def test_the_index_follows_the_catalogue_and_comes_back_from_its_file(
     assert got(again).ids is got(again).ids, "nothing is read again while nothing changes"
 
 
-@pytest.mark.parametrize("kind", ["exact", "faiss"])
+@pytest.mark.parametrize("kind", ["exact", "faiss", "sq8", "ivf"])
 def test_a_restored_backup_is_searched_as_it_is(tmp_path: Path, vectors: Path, kind: str) -> None:
     file, backup = tmp_path / "catalog.sqlite3", tmp_path / "backup.sqlite3"
     with Catalog.open(file, create=True) as catalog:
@@ -93,19 +105,30 @@ def test_a_library_that_outgrows_exact_search_has_a_sound_index_of_the_other_kin
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(current, "EXACT_UP_TO", 3)
+    monkeypatch.setattr(current, "PATIENCE", 300)
     index = CurrentIndex(catalog, vectors, "auto")
     add(catalog, "a", scoring(0.1, 0.2, 0.3))
     index.save()
     assert isinstance(got(index).index, ExactIndex)
     add(catalog, "b", scoring(0.4, seed=1))
-    index.save()
-    assert isinstance(got(index).index, FaissIndex)
+    assert isinstance(got(index).index, ExactIndex), "it answers until the other one is there"
     assert agrees(index, catalog)
-    assert sorted(file.name for file in vectors.iterdir()) == ["chosen.faiss", "chosen.faiss.npz"]
+    index.save()
+    assert kind(index) is Sq8Index
+    assert agrees(index, catalog)
+    assert sorted(file.name for file in vectors.iterdir()) == ["chosen.sq8", "chosen.sq8.npz"]
     again = CurrentIndex(catalog, vectors, "auto")
-    assert isinstance(got(again).index, FaissIndex)
+    assert kind(again) is Sq8Index
+    assert agrees(again, catalog)
+    monkeypatch.setattr(current, "FLAT_UP_TO", 4)
+    add(catalog, "c", scoring(0.5, 0.6, seed=2))
+    again.renew()
+    assert kind(again) is IvfIndex
     assert agrees(again, catalog)
     add(catalog, "b", scoring())
+    add(catalog, "c", scoring())
+    assert agrees(again, catalog)
+    again.renew()
     assert isinstance(got(again).index, ExactIndex)
     assert agrees(again, catalog)
     assert caplog.records == []
@@ -138,7 +161,7 @@ def test_an_index_that_cannot_be_deleted_is_named(
     assert cache.forget is not refuse
 
 
-@pytest.mark.parametrize("kind", ["exact", "faiss"])
+@pytest.mark.parametrize("kind", ["exact", "faiss", "sq8", "ivf"])
 def test_a_segment_without_a_vector_is_no_part_of_the_index(
     catalog: Catalog,
     tmp_path: Path,
@@ -176,3 +199,140 @@ def test_a_damaged_file_costs_a_warning_only(
     (vectors / "chosen.faiss.npy").replace(vectors / "chosen.faiss")
     assert agrees(CurrentIndex(catalog, vectors, "faiss"), catalog)
     assert "made anew from the catalogue" in caplog.text
+
+
+def many(count: int, seed: int = 0) -> Matrix:
+    """Vectors enough for an index of bytes."""
+    rows = np.random.default_rng(seed).normal(size=(count, SPACE.dim)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@pytest.mark.parametrize("kind", ["sq8", "ivf"])
+def test_an_index_of_bytes_answers_with_the_scores_of_the_catalogue(
+    catalog: Catalog, vectors: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "QUICKLY", 100)
+    add(catalog, "a", many(5_000))
+    CurrentIndex(catalog, vectors, kind).save()
+    index = CurrentIndex(catalog, vectors, kind)
+    rows = catalog.vectors(None, SPACE)[1]
+    for query in rows[::500]:
+        ids, scores = got(index).index.search(query, 5)
+        assert scores == pytest.approx(np.sort(rows @ query)[::-1][:5], abs=1e-6)
+        assert ids.tolist() == got(index).ids[np.argsort(-(rows @ query))[:5]].tolist()
+    index.close()
+
+
+def test_a_thread_builds_what_is_overdue_while_the_old_index_answers(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "PATIENCE", 0)
+    index = CurrentIndex(catalog, vectors, "ivf")
+    add(catalog, "small", scoring(0.9))
+    assert len(got(index).index) == 1
+    ids = add(catalog, "large", many(4_900))  # caught up by id: few enough for that
+    reached, go_on = threading.Event(), threading.Event()
+    before: Any = IvfIndex.built.__func__  # type: ignore[attr-defined]
+
+    def built(cls: type[IvfIndex], *args: Any, **options: Any) -> Any:
+        reached.set()
+        assert go_on.wait(60)
+        return before(cls, *args, **options)
+
+    monkeypatch.setattr(IvfIndex, "built", classmethod(built))
+    old = got(index).index
+    assert reached.wait(60)
+    assert got(index).index.index is old.index  # type: ignore[attr-defined]
+    assert len(old.search(QUERY, 3)[0]) == 3
+    add(catalog, "small", scoring(0.95, seed=1))  # the thread does not know
+    add(catalog, "more", scoring(0.99, seed=2))
+    assert agrees(index, catalog)
+    go_on.set()
+    assert index._builder is not None
+    index._builder.join(60)
+    new = got(index).index
+    assert new.index is not old.index  # type: ignore[attr-defined]
+    assert not new.index.overdue  # type: ignore[attr-defined]
+    assert agrees(index, catalog)
+    assert len(got(index).ids) == len(ids) + 2
+    index.close()
+
+
+def test_what_a_thread_builds_of_a_forgotten_index_is_not_used(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "PATIENCE", 300)
+    add(catalog, "a", many(4_900))
+    index = CurrentIndex(catalog, vectors, "sq8")
+    old = got(index).index
+    before: Any = Sq8Index.built.__func__  # type: ignore[attr-defined]
+
+    def built(cls: type[Sq8Index], *args: Any, **options: Any) -> Any:
+        index.forget()
+        return before(cls, *args, **options)
+
+    monkeypatch.setattr(Sq8Index, "built", classmethod(built))
+    index.renew()
+    assert index._held is None
+    assert len(old) == len(got(index).index) == 4_900
+    index.close()
+
+
+def test_closing_ends_what_is_being_built(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "PATIENCE", 0)
+    add(catalog, "a", many(4_900))
+    index = CurrentIndex(catalog, vectors, "sq8")
+    reached = threading.Event()
+
+    def built(_: Any, dim: int, __: Any, *, quick: bool, stop: Callable[[], None]) -> Sq8Index:
+        reached.set()
+        while True:
+            stop()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Sq8Index, "built", classmethod(built))
+    assert len(got(index).index) == 4_900
+    assert reached.wait(60)
+    index.close()
+    assert index._builder is not None
+    assert not index._builder.is_alive()
+    assert len(got(index).index) == 4_900
+
+
+def test_an_index_that_another_process_built_is_taken(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "PATIENCE", 300)
+    add(catalog, "a", many(4_900))
+    index = CurrentIndex(catalog, vectors, "ivf")
+    assert got(index).index.index.overdue  # type: ignore[attr-defined]
+    CurrentIndex(catalog, vectors, "ivf").save()
+    monkeypatch.setattr(IvfIndex, "built", None)  # nobody may
+    index.renew()
+    assert not got(index).index.index.overdue  # type: ignore[attr-defined]
+    assert agrees(index, catalog)
+    index.close()
+
+
+def test_a_killed_save_costs_the_saved_index_only(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(catalog, "a", many(4_900))
+    CurrentIndex(catalog, vectors, "sq8").save()
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    for place in ("save_arrays", "forget"):
+        index = CurrentIndex(catalog, vectors, "sq8")
+        add(catalog, "b", scoring(0.5, seed=3))
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, place, killed)
+            with pytest.raises(SystemExit):
+                index.save()
+        add(catalog, "b", scoring())
+        assert agrees(CurrentIndex(catalog, vectors, "sq8"), catalog)
+    CurrentIndex(catalog, vectors, "sq8").save()
+    assert len(list(vectors.iterdir())) == 3, "nothing is left behind"

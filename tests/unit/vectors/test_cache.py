@@ -10,6 +10,7 @@ from vsearch.types import Space
 from vsearch.vectors.cache import Cached, IndexCache, forget
 from vsearch.vectors.exact import ExactIndex
 from vsearch.vectors.faiss_index import FaissIndex
+from vsearch.vectors.layered import IvfIndex, Sq8Index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ SPACE = Space("clip/../odd name", 4, speaks_text=True)
 OTHER = Space("clip____odd name", 4, speaks_text=True)
 
 
-@pytest.fixture(params=[ExactIndex, FaissIndex])
+@pytest.fixture(params=[ExactIndex, FaissIndex, Sq8Index, IvfIndex])
 def cls(request: pytest.FixtureRequest) -> Any:
     return request.param
 
