@@ -31,7 +31,7 @@ from vsearch.search.terms import combine, term_vector
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from vsearch.analysis.duplicates import Shared
     from vsearch.catalog.repository import Catalog
@@ -52,9 +52,6 @@ SPARE = 10  # moments that are found beyond those asked for, as some may be near
 STEP = 100  # moments of each step of A-then-B, where words are among them
 LEAST_SPREAD = 0.02  # of scores, in a library of few scenes
 SEEN = ("text", "image", "clip")  # what pictures can answer
-
-
-NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +299,7 @@ class Asking:
     ) -> list[float]:
         """The best score of the segments that overlap spans of videos, named by their ids."""
         overlapping = self._catalog.overlapping(spans)
-        wanted = np.unique(np.concatenate([*overlapping, NOTHING]))
+        wanted = _united(overlapping)
         known, rows = self._catalog.vectors(wanted, answering.current.space)
         scores = looking.engine.scores(rows, looking.vector)
         return [
@@ -314,7 +311,7 @@ class Asking:
         """The vectors of the segments that fit best, float32 (N, D)."""
         peaks = [(one.video.id, Span(one.why.peak, one.why.peak)) for one in found]
         ids = [each[:1] for each in self._catalog.overlapping(peaks)]
-        known, rows = self._catalog.vectors(np.unique(np.concatenate([*ids, NOTHING])), space)
+        known, rows = self._catalog.vectors(_united(ids), space)
         vectors = np.zeros((len(found), space.dim), np.float32)
         for row, own in zip(vectors, ids, strict=True):
             if len(own) and len(place := np.flatnonzero(known == own[0])):
@@ -425,6 +422,11 @@ class Asking:
         features = features.within(span)
         spans = _segments(features.times, cuts, span)
         return Clip(path, span, features, spans, pooled(features, spans, self._pooler()), known)
+
+
+def _united(ids: Iterable[Ids]) -> Ids:
+    """All of some ids, ascending, each once; NumPy's own way to it is slow to load."""
+    return np.array(sorted({one for some in ids for one in some.tolist()}), np.int64)
 
 
 def _segments(times: Times, cuts: Times, span: Span) -> tuple[Span, ...]:

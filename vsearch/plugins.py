@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vsearch.errors import MissingExtraError, UnknownPluginError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     from vsearch.protocols import Encoder
 
 Group: TypeAlias = Literal["encoders", "poolers", "indexes", "shots"]
@@ -26,7 +28,7 @@ def resolve(group: Group, name: str) -> type[Any]:
     Raises UnknownPluginError for a name nobody registered and MissingExtraError when the class
     needs a package that is not installed.
     """
-    found = entry_points(group=f"vsearch.{group}", name=name)
+    found = _own(group, name) or entry_points(group=f"vsearch.{group}", name=name)
     if not found:
         known = names(group)
         near = difflib.get_close_matches(name, known, n=1)
@@ -42,6 +44,14 @@ def resolve(group: Group, name: str) -> type[Any]:
             "pip install 'vsearch[models]'"
         ) from error
     return loaded
+
+
+def _own(group: Group, name: str) -> EntryPoints | None:
+    """What ships under that name: other packages need not be looked through for it."""
+    try:
+        return distribution("vsearch").entry_points.select(group=f"vsearch.{group}", name=name)
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return None
 
 
 def encoder(model: str, device: str) -> Encoder:

@@ -34,7 +34,8 @@ def runs(
     of id, video_id, start, end, data, without those that have no vector; and whether more of its
     video may come before them, and behind.
     """
-    wanted = np.unique((ids[:, None] + np.arange(-reach, reach + 1)).ravel())
+    around = (ids[:, None] + np.arange(-reach, reach + 1)).ravel()
+    wanted = np.array(sorted(set(around.tolist())), np.int64)
     rows = connection.execute(_ROWS, (json.dumps(wanted.tolist()), space.name)).fetchall()
     places = np.searchsorted(wanted, [row[0] for row in rows]).tolist()
     edges = {*(wanted - 1).tolist(), *(wanted + 1).tolist()} - set(wanted.tolist())

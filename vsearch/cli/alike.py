@@ -155,6 +155,3 @@ def _json(one: Shared) -> dict[str, Any]:
             for path, span in ((one.one, one.span), (one.other, one.other_span))
         ],
     }
-
-
-COMMANDS = (similar, duplicates)

@@ -10,28 +10,9 @@ from typing import NoReturn
 import click
 
 from vsearch import __version__
-from vsearch.cli import (
-    alike,
-    classify,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    manage,
-    mark,
-    model,
-    models,
-    saved,
-    search,
-    summarize,
-    tags,
-    train,
-    transcribe,
-    transcript,
-    watch,
-)
 from vsearch.cli.options import shared
 from vsearch.cli.render import printable
+from vsearch.cli.roster import Roster
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
 
 INTERRUPTED = 130  # as shells have it
@@ -41,7 +22,7 @@ WARNING = (
 )  # fmt: skip
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Roster, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vsearch")
 @shared
 @click.option("-v", "--verbose", is_flag=True, help="Say more about what happens.")
@@ -58,16 +39,6 @@ def cli(verbose: bool) -> None:
     # of these what is odd, and no more
     for name in WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-for command in (
-    *manage.COMMANDS, doctor.doctor, model.model, models.models, search.search, *saved.COMMANDS,
-    mark.mark, evaluate.evaluate, train.train,
-    classify.classify, tags.tags, summarize.summarize, *alike.COMMANDS, *transcribe.COMMANDS,
-    transcript.transcript,
-    export.export, watch.watch, demo.demo,
-):  # fmt: skip
-    cli.add_command(command)
 
 
 def main() -> NoReturn:

@@ -62,6 +62,3 @@ def saved(options: Options, as_json: bool) -> None:
 def _plain(one: SavedSearch) -> dict[str, str]:
     made = one.made_at.isoformat(timespec="seconds")
     return {"name": one.name, "query": one.query, "made_at": made}
-
-
-COMMANDS = (save, saved)

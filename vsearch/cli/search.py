@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,8 @@ def search(
     vsearch search --image beach.jpg "at night"
     vsearch search --clip goal.mp4@3-8 --video 'matches/*'
     """
+    # numpy is not loaded yet: for one query threads of its own cost more than they bring
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from vsearch import results
 
     began = time.perf_counter()

@@ -181,6 +181,3 @@ def _sum_up(done: Sequence[Worded], verbs: dict[str, str], took: float) -> None:
         line += f"   ({length(seconds)} of video in {length(took)}, {rate:.1f}× real time)"
     if line:
         click.echo(line)
-
-
-COMMANDS = (transcribe, read)
