@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vsearch.types import FrameBatch, Ids, Images, Matrix, Space, Times, Vector
+    from vsearch.types import Grays, Ids, Images, Matrix, Space, Times, Vector
 
 
 @runtime_checkable
@@ -74,8 +74,12 @@ class VectorIndex(Protocol):
 class ShotDetector(Protocol):
     """Finds cuts while a video is decoded. Made as `cls()`, one for each video."""
 
-    def see(self, batch: FrameBatch) -> None:
-        """Take tiny pictures, uint8 (N, 36, 64, 3) RGB, of consecutive decoded frames."""
+    def see(self, pictures: Grays, times: Times) -> None:
+        """Take tiny luma pictures, uint8 (N, 36, 64), of frames, and their times, float64 (N,).
+
+        They are those that were decoded, in the order in which they are shown. Frames between
+        them may have been left out: usually one or two, up to the next sampled one at times.
+        """
 
     def cuts(self) -> Times:
         """float64 (C,) ascending: when each new shot begins, the first one (0) left out."""

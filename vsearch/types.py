@@ -25,6 +25,7 @@ Matrix: TypeAlias = npt.NDArray[np.float32]  # (N, D) rows of unit length
 Times: TypeAlias = npt.NDArray[np.float64]  # (N,) seconds
 Ids: TypeAlias = npt.NDArray[np.int64]  # (N,)
 Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3) RGB
+Grays: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W) from black, 0, to white, 255
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 from av.stream import Discard
 
-from vsearch.media.film import codec_of, exact, open_file, origin
+from vsearch.media.container import codec_of, exact, open_file, origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

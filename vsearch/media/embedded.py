@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from av.error import FFmpegError
 from av.stream import Discard
 
-from vsearch.media.film import clock, codec_of, exact, open_file, origin
+from vsearch.media.container import codec_of, exact, open_file, origin
+from vsearch.media.film import clock
 from vsearch.types import Span
 
 if TYPE_CHECKING:

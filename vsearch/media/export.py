@@ -22,8 +22,8 @@ from av.error import FFmpegError
 from vsearch.errors import ExportError, MediaError
 from vsearch.files import replaced
 from vsearch.media.canvas import Canvas
+from vsearch.media.container import exact, open_file
 from vsearch.media.cutting import cut, only_video, packets
-from vsearch.media.film import exact, open_file
 from vsearch.media.sound import Sound, has_sound
 from vsearch.media.timestamps import TICK
 from vsearch.media.tracks import MOST, Pictures, SoundTrack

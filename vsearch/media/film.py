@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import av
-import av.logging
-from av.codec.context import ThreadType
 from av.error import FFmpegError
-from av.stream import Discard, Disposition
 
 from vsearch.errors import MediaError, NoPictureError
-from vsearch.media.limits import check_size, most_pixels, threads
+from vsearch.media.bitstream import Bitstream
+from vsearch.media.container import TIMEOUT, bits_of, exact, open_file, origin, video_stream
+from vsearch.media.devices import opened_with
+from vsearch.media.limits import check_size, most_pixels
 from vsearch.media.recorded import recorded
+from vsearch.media.selective import Selection, Unsure
 from vsearch.media.timestamps import LEAP, Timestamps
 
 if TYPE_CHECKING:
@@ -28,38 +29,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from av.codec import CodecContext
     from av.container import InputContainer
     from av.packet import Packet
-    from av.rational import AVRational
-    from av.stream import Stream
-    from av.video.codeccontext import VideoCodecContext
-    from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# Errors and notes say what is wrong with a file. Any other level makes FFmpeg's threads wait for
-# the GIL to log, while the thread that holds it waits for them in closing the file.
-av.logging.set_level(None)
-
-# PyAV before 19 refuses a file for odd letters in its title, 19 has no such option.
-_LENIENT: dict[str, Any] = (
-    {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-)
+    from vsearch.media.instants import Instants
 
 _MAY_RESTART = 0x200  # AVFMT_TS_DISCONT: a format whose timestamps may start anew
+_PLAIN = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "mpeg", "flv"}  # times in order
 _PLACES = 100  # in a file, at which timestamps are compared
 _LONGEST = 30 * 24 * 3600.0  # seconds; a file that claims to be longer is not believed
 _PATIENCE = 2000  # packets that may fail before the first frame
-_TIMEOUT = 60.0  # seconds to wait for the disk, and for all reads that fail together
-# Formats that name no other file: no playlists, devices, manifests or series of images.
-_FORMATS = (
-    "3gp,4xm,aac,ac3,amr,amv,apng,asf,asf_o,av1,avi,avs2,avs3,bink,cavsvideo,cdxl,dhav,dirac,dnxhd,"
-    "dv,dxa,eac3,film_cpk,flac,flic,flv,gif,gxf,h261,h263,h264,hevc,idcin,iff,ifv,ipmovie,ivf,jv,"
-    "kux,live_flv,lmlm4,lxf,m4v,matroska,mjpeg,mjpeg_2000,mlv,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
-    "mtv,mv,mvi,mxf,nsv,nut,nuv,obu,ogg,pmp,pva,r3d,rl2,rm,roq,rpl,smjpeg,smk,swf,thp,tmv,vc1,"
-    "vc1test,vivo,vmd,vvc,w64,wav,wc3movie,webm,wsvqa,wtv,wv,xmv,yop,yuv4mpegpipe"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +51,7 @@ class Frame:
     aspect: Fraction  # of one pixel: its width divided by its height
     time: Fraction  # seconds, rising from frame to frame
     length: Fraction  # seconds that it claims to be shown
+    until: Fraction | None = None  # when the next one replaces it; None: see that
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +65,19 @@ class Claims:
     recorded: datetime | None = None  # UTC
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """To decode less than everything."""
+
+    wants: Instants
+    keyframes: bool  # nothing but these
+
+
 class Film(Protocol):
     """An opened file."""
 
     def claims(self) -> Claims: ...
-    def frames(self, start: Fraction = ...) -> Iterator[Frame]: ...
+    def frames(self, start: Fraction = ..., wants: Instants | None = ...) -> Iterator[Frame]: ...
     def reason(self) -> MediaError: ...
     def note(self, end: float, *, whole: bool) -> str | None: ...
     def close(self) -> None: ...
@@ -96,16 +86,23 @@ class Film(Protocol):
 class ContainerFilm:
     """A file that FFmpeg opens."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keyframes: bool = False, device: str = "") -> None:
+        """With `keyframes` nothing else is decoded, if they are told and at most 30 s apart."""
         self._path = path
+        self._keyframes = keyframes
+        self._device = device
         self._damaged = 0  # packets
         self._damaged_at: Fraction | None = None
         self._now = Fraction(0)
         self._seen = False
         self._encrypted = False
-        self._container: InputContainer = open_file(path)
+        self._remark: str | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._container: InputContainer = opened_with(self._device, self._path, open_file)
         try:
-            self._stream = _video_stream(path, self._container)
+            self._stream = video_stream(self._path, self._container)
         except BaseException:
             self._container.close()
             raise
@@ -141,24 +138,58 @@ class ContainerFilm:
         if self._damaged and self._damaged_at is not None:
             many = "a part" if self._damaged == 1 else f"{self._damaged} parts"
             return f"{many} could not be decoded, first at {clock(float(self._damaged_at))}"
-        return None
+        return self._remark
 
-    def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
-        """Frames from the last one at or before `start` or earlier, in the order they are shown."""
+    def frames(
+        self, start: Fraction = Fraction(0), wants: Instants | None = None
+    ) -> Iterator[Frame]:
+        """Frames from the last one at or before `start` or earlier, in the order they are shown.
+
+        With `wants` those that it takes are among them, and others may be left out; a frame comes
+        again, as the next one, where it turns out that nothing is known of what follows it.
+        """
+        last: Fraction | None = None
+        for way in self._ways(wants):
+            try:
+                for frame in self._found(start, way):
+                    if last is None or frame.time >= last:
+                        yield frame
+                        last = frame.time
+                return
+            except Unsure as unsure:
+                self._begin_again(unsure, last)
+        for frame in self._found(start, None):
+            if last is None or frame.time >= last:
+                yield frame
+
+    def _ways(self, wants: Instants | None) -> list[_Way]:
+        """How to leave frames out, one way after the other."""
+        if wants is None or self._stream.codec_context.is_hwaccel:
+            return []
+        return [_Way(wants, True)] * self._keyframes + [_Way(wants, False)]
+
+    def _begin_again(self, unsure: Unsure, last: Fraction | None) -> None:
+        """After something that was not as planned: as if nothing had been read."""
+        if unsure.remark:
+            self._remark = f"{unsure.remark} after {clock(float(last or 0))}"
+        self._damaged, self._damaged_at, self._encrypted = 0, None, False
+        self._container.close()
+        self._open()
+
+    def _found(self, start: Fraction, way: _Way | None) -> Iterator[Frame]:
         if start > 0 and self._stream.start_time is not None:
             for margin in (0, 2, 10, 60) if self.runs_through() else ():
                 if start <= margin:
                     break
-                found = self._sought(start - margin)
+                found = self._sought(start - margin, way)
                 first = next(found, None)
                 if first and first.time <= start:
                     yield first
                     yield from found
                     return
             self._container.close()  # this file can't be sought in: from the beginning
-            self._container = open_file(self._path)
-            self._stream = _video_stream(self._path, self._container)
-        yield from self._decoded(sought=False)
+            self._open()
+        yield from self._decoded(way, sought=False)
 
     def runs_through(self) -> bool:
         """Whether timestamps rise from the beginning of the file to its end.
@@ -188,18 +219,21 @@ class ContainerFilm:
             return None
         return None if stamp is None else stamp * self._time_base()
 
-    def _sought(self, start: Fraction) -> Iterator[Frame]:
+    def _sought(self, start: Fraction, way: _Way | None) -> Iterator[Frame]:
         seconds = min(start, Fraction(_LONGEST)) + self._origin()
         try:
             self._container.seek(int(seconds / self._time_base()), stream=self._stream)
         except (FFmpegError, OverflowError):
             return
-        yield from self._decoded(sought=True)
+        yield from self._decoded(way, sought=True)
 
-    def _decoded(self, *, sought: bool) -> Iterator[Frame]:
+    def _decoded(self, way: _Way | None, *, sought: bool) -> Iterator[Frame]:
         base = self._time_base()
         step = 1 / (self._rate() or Fraction(25))
         times = Timestamps(base, self._origin(), step, sought=sought)
+        if way:
+            yield from self._selected(way, times)
+            return
         for packet in self._packets():
             if packet and packet.has_sidedata("encryption_info"):
                 self._encrypted = True
@@ -210,10 +244,45 @@ class ContainerFilm:
                 self._now, self._seen = times.read(pts), True
                 if picture.is_corrupt:
                     self._note_damage()
-                length = (picture.duration or 0) * base
-                yield Frame(
-                    picture, self._aspect(), self._now, length if 0 < length < LEAP else step
-                )
+                yield Frame(picture, self._aspect(), self._now, self._length(picture))
+
+    def _length(self, picture: VideoFrame) -> Fraction:
+        length = (picture.duration or 0) * self._time_base()
+        return length if 0 < length < LEAP else 1 / (self._rate() or Fraction(25))
+
+    def _selected(self, way: _Way, times: Timestamps) -> Iterator[Frame]:
+        """Only what is needed for the frames that are wanted. Raises Unsure."""
+        codec = self._stream.codec_context
+        if self._container.format.name not in _PLAIN:
+            raise Unsure
+        try:
+            bitstream = Bitstream(codec.codec.canonical_name, codec.extradata)
+        except KeyError as error:
+            raise Unsure from error
+        selection = Selection(
+            codec, bitstream, times, way.wants.again(),
+            base=self._time_base(), keyframes=way.keyframes,
+        )  # fmt: skip
+        for picture, slot in selection.frames(self._whole_packets(), self._whole_pictures):
+            self._now, self._seen = slot.time, True
+            length = self._length(picture)
+            if way.keyframes and slot.until is None:  # nothing tells of those after it
+                length = max(length, selection.reached() - self._origin() - slot.time)
+            yield Frame(picture, self._aspect(), slot.time, length, slot.until)
+
+    def _whole_packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """Packets, as long as nothing is wrong. Raises Unsure."""
+        for packet in self._packets():
+            if self._damaged:
+                raise Unsure
+            yield packet
+
+    def _whole_pictures(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        """What a packet, or the end, gives, as long as nothing is wrong. Raises Unsure."""
+        pictures = self._pictures(packet)
+        if self._damaged or any(picture.is_corrupt for picture in pictures):
+            raise Unsure
+        return pictures
 
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
         """Packets, then None; a container that fails to read on is asked again, within bounds."""
@@ -231,7 +300,7 @@ class ContainerFilm:
             else:
                 return
             lost += monotonic() - began
-            if lost >= _TIMEOUT:
+            if lost >= TIMEOUT:
                 break
         yield None
 
@@ -242,7 +311,7 @@ class ContainerFilm:
             self._note_damage()
             return []
         for picture in pictures:
-            check_size(self._path, picture.width, picture.height, bits=_bits(picture))
+            check_size(self._path, picture.width, picture.height, bits=bits_of(picture))
         return [picture for picture in pictures if picture.width and picture.height]
 
     def _note_damage(self) -> None:
@@ -281,73 +350,8 @@ class ContainerFilm:
         return next((float(d) for d in (own, whole, counted) if 0 < d < _LONGEST), 0.0)
 
 
-def origin(container: InputContainer, stream: Stream) -> Fraction:
-    """What a player shows as 0:00, in the container's own seconds."""
-    if container.start_time is not None:
-        return Fraction(container.start_time, av.time_base)
-    return (stream.start_time or 0) * (exact(stream.time_base) or Fraction(1, av.time_base))
-
-
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def open_file(path: Path) -> InputContainer:
-    """Open as a local file, whatever its name looks like or its content refers to."""
-    container: InputContainer = av.open(
-        f"file:{path.absolute()}",
-        mode="r",
-        options={"max_pixels": str(most_pixels(1))},
-        container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
-        timeout=_TIMEOUT,
-        **_LENIENT,
-    )
-    return container
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The stream that a player shows, ready to decode."""
-    streams = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
-    ]
-    if not streams:
-        raise NoPictureError(f"{path}: has sound but no moving pictures; nothing to index")
-    known = [stream for stream in streams if codec_of(stream)]
-    if not known:
-        raise NoPictureError(f"{path}: its video codec is unknown; re-encode it, as H.264 say")
-    best = container.streams.best("video")
-    stream = next((stream for stream in known if stream is best), known[0])
-    codec = stream.codec_context
-    check_size(path, codec.width, codec.height, bits=_bits(codec))
-    _set_threads(codec)
-    for other in container.streams:
-        if other is not stream:
-            other.discard = Discard.all
-    return stream
-
-
-def codec_of(stream: Stream) -> CodecContext | None:
-    """What decodes the stream; PyAV's stubs hold that there always is something."""
-    return stream.codec_context
-
-
-def _set_threads(codec: VideoCodecContext) -> None:
-    codec.thread_count = threads(codec.width, codec.height, bits=_bits(codec))
-    codec.thread_type = ThreadType.AUTO
-    codec.options = {"max_pixels": str(most_pixels(codec.thread_count))}
-
-
-def _bits(picture: VideoFrame | VideoCodecContext) -> int:
-    """Of memory that a pixel takes: 16 at least, 64 where the layout is not known yet."""
-    layout: VideoFormat | None = picture.format
-    return max(16, layout.padded_bits_per_pixel) if layout else 64
-
-
-def exact(rational: Fraction | AVRational | None) -> Fraction | None:
-    """What PyAV 18 calls Fraction and 19 AVRational."""
-    return Fraction(rational.numerator, rational.denominator) if rational else None

@@ -19,13 +19,9 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
-from vsearch.types import FrameBatch, Images
-
 if TYPE_CHECKING:
-    from vsearch.media.film import Frame
-    from vsearch.protocols import ShotDetector
+    from vsearch.types import Images
 
-TINY = (64, 36)  # width, height of what the shot detector sees
 _MAX_ASPECT = 4  # longer pictures are squeezed to it: wider than any screen, yet bounded
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -76,34 +72,6 @@ class Painter:
         except FFmpegError:  # primaries that swscale does not know: flat, but a picture
             size = (picture.width, picture.height)
             return _rgb(self._scaler, picture, size, Interpolation.BICUBIC)
-
-
-class TinyPictures:
-    """Hands tiny pictures of consecutive frames to the shot detector, some at a time."""
-
-    def __init__(self, detector: ShotDetector) -> None:
-        self._detector = detector
-        self._scaler = VideoReformatter()
-        self._images = np.empty((64, TINY[1], TINY[0], 3), np.uint8)  # (N, 36, 64, 3)
-        self._times = np.empty(64)  # (N,) seconds
-        self._count = 0
-
-    def take(self, frame: Frame) -> None:
-        """Add one frame."""
-        self._images[self._count] = _rgb(self._scaler, frame.picture, TINY, Interpolation.AREA)
-        self._times[self._count] = float(frame.time)
-        self._count += 1
-        if self._count == len(self._times):
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand over what there is."""
-        if self._count:
-            batch = FrameBatch(
-                self._images[: self._count].copy(), self._times[: self._count].copy()
-            )
-            self._detector.see(batch)
-        self._count = 0
 
 
 def shown_size(picture: VideoFrame, aspect: Fraction) -> tuple[int, int]:

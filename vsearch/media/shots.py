@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
-    from vsearch.types import FrameBatch, Times
+    from vsearch.types import Grays, Times
 
 _REACH = 4  # frames: what is as before within as many is a flash, not a cut
 _AROUND = 8  # frames before and after with which a change is compared
@@ -28,18 +28,18 @@ class ContentDetector:
     """
 
     def __init__(self) -> None:
-        self._recent = np.empty((0, 36, 64, 3), np.int16)  # (_REACH, 36, 64, 3) at most
+        self._recent = np.empty((0, 36, 64), np.int16)  # (_REACH, 36, 64) at most
         self._times: list[Times] = []
         self._steps: list[_Changes] = []  # from the frame before
         self._leaps: list[_Changes] = []  # from _REACH frames before
 
-    def see(self, batch: FrameBatch) -> None:
-        """Take tiny pictures, uint8 (N, 36, 64, 3) RGB, of consecutive decoded frames."""
-        pictures = np.concatenate([self._recent, batch.images.astype(np.int16)])
-        self._steps.append(_changes(pictures, 1)[-len(batch) :])
-        self._leaps.append(_changes(pictures, _REACH)[-len(batch) :])
-        self._times.append(batch.times)
-        self._recent = pictures[-_REACH:]
+    def see(self, pictures: Grays, times: Times) -> None:
+        """Take tiny pictures, uint8 (N, 36, 64), of consecutive decoded frames."""
+        known = np.concatenate([self._recent, pictures.astype(np.int16)])
+        self._steps.append(_changes(known, 1)[-len(times) :])
+        self._leaps.append(_changes(known, _REACH)[-len(times) :])
+        self._times.append(times)
+        self._recent = known[-_REACH:]
 
     def cuts(self) -> Times:
         """float64 (C,) ascending: when each new shot begins, the first one (0) left out."""
@@ -56,7 +56,7 @@ def _changes(pictures: npt.NDArray[np.int16], reach: int) -> _Changes:
     changes = np.zeros(len(pictures), np.float32)
     if len(pictures) > reach:
         difference = np.abs(pictures[reach:] - pictures[:-reach])
-        changes[reach:] = difference.mean(axis=(1, 2, 3), dtype=np.float32)
+        changes[reach:] = difference.mean(axis=(1, 2), dtype=np.float32)
     return changes
 
 

@@ -18,7 +18,8 @@ from av.error import FFmpegError
 from av.stream import Discard
 
 from vsearch.errors import MediaError
-from vsearch.media.film import ContainerFilm, codec_of, exact, open_file, origin
+from vsearch.media.container import codec_of, exact, open_file, origin
+from vsearch.media.film import ContainerFilm
 from vsearch.media.timestamps import Timestamps
 from vsearch.media.video import opened
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 
 from vsearch.errors import NoPictureError, TooLargeError, UnreadableError
+from vsearch.media import devices
 from vsearch.media.batches import batched
 from vsearch.media.film import ContainerFilm, clock
+from vsearch.media.instants import Instants
 from vsearch.media.kept import SHORT_SIDE
-from vsearch.media.painter import Painter, TinyPictures, shown_size
-from vsearch.media.timestamps import TICK
+from vsearch.media.painter import Painter, shown_size
+from vsearch.media.tiny import TinyPictures
 from vsearch.media.webp import WebPFilm
 
 if TYPE_CHECKING:
@@ -91,12 +93,12 @@ class Sampler:
 
         With `keyframes` each instant is answered by the last key frame at or before it, and
         nothing else is decoded. `hwaccel` names a device that decodes ("cuda", "vaapi" …), "auto"
-        takes any, "" none; software decodes what a device can't. ValueError for an unknown name.
+        takes any, "" none; software decodes what a device can't. SettingsError for an unknown name.
         """
         if not (math.isfinite(fps) and fps > 0) or short_side < 1 or batch_size < 1:
             raise ValueError("fps, short_side and batch_size must be above 0")
+        devices.check(hwaccel)
         self._path = path
-        self._fps = Fraction(fps).limit_denominator(1000) or Fraction(1, 1000)
         self._short_side = short_side
         self._batch_size = batch_size
         self._span = span
@@ -104,15 +106,21 @@ class Sampler:
         self._keep = keep
         self._tiny = TinyPictures(detector) if detector else None
         self._keyframes, self._hwaccel = keyframes, hwaccel
-        self._stopped = False
+        self._sparse = fps < 1
+        start, end = (span.start, span.end) if span else (0, None)
+        self._wants = Instants(
+            Fraction(fps).limit_denominator(1000) or Fraction(1, 1000),
+            Fraction(start),
+            None if end is None else Fraction(end),
+        )
         self.note: str | None = None  # what was wrong, once iterated
         self.end = 0.0  # seconds: when the last decoded frame ceases to be shown
-        self.gap = 0.0  # seconds, the longest in which nothing was looked at; 0 if all was
+        self.gap = 0.0  # seconds, the longest between frames of `keyframes` or below 1 fps, else 0
         self.shot_seconds = 0.0  # of this thread's CPU, on tiny pictures and the detector
 
     def stop(self) -> None:
         """End the iteration at the next decoded frame; any thread may ask for it."""
-        self._stopped = True
+        self._wants.stopped.set()
 
     def __iter__(self) -> Iterator[FrameBatch]:
         frames = map(self._painted, self._wanted())  # each is let go at once
@@ -136,37 +144,46 @@ class Sampler:
         """The frames that are to come out; the first of a span is dated to its start."""
         start = Fraction(self._span.start) if self._span else Fraction(0)
         last: _Shown | None = None
-        due: int | None = None  # the next instant k / fps to be shown; None before the first frame
-        with opened(self._path) as film:
+        before: float | None = None
+        wants = self._wants.again()
+        with opened(self._path, keyframes=self._keyframes, hwaccel=self._hwaccel) as film:
             for shown in self._intervals(film, start):
-                if self._stopped:
+                if wants.stopped.is_set():
                     return
                 last = shown
-                reached = math.ceil(shown.gone * self._fps)
-                if shown.gone > start and (due is None or reached > due):
-                    due = reached
+                if wants.takes(shown.time, shown.until):
                     begin = max(shown.time, start)
+                    self._passed(before, float(begin))
+                    before = float(begin)
                     yield _Shown(shown.picture, shown.aspect, begin, shown.until)
             if last is None:
                 raise film.reason()
+            self._passed(before, self.end)
             self.note = film.note(self.end, whole=self._span is None)
-            if due is None:
+            if not wants.met:
                 self.note = f"ends at {clock(self.end)}, before the part that was asked for"
                 yield last
         if self._tiny:
             self._tiny.flush()
+            self.shot_seconds = self._tiny.seconds
+
+    def _passed(self, before: float | None, now: float) -> None:
+        """Keep the longest time in which nothing was looked at, where that is of interest."""
+        if before is not None and (self._keyframes or self._sparse):
+            self.gap = max(self.gap, now - before)
 
     def _intervals(self, film: Film, start: Fraction) -> Iterator[_Shown]:
         """Each frame up to the end of the span, with the time at which the next one replaces it."""
-        end = Fraction(self._span.end) if self._span else None
         held: Frame | None = None
-        for frame in film.frames(start):
-            if held:
-                yield _Shown(held.picture, held.aspect, held.time, frame.time)
-            if end is not None and frame.time >= max(end - TICK, start + TICK):
+        for frame in film.frames(start, self._wants.again()):
+            again = held is not None and held.time == frame.time
+            if held and not again:
+                until = frame.time if held.until is None else held.until
+                yield _Shown(held.picture, held.aspect, held.time, until)
+            if self._wants.over(frame.time):
                 self.end = float(frame.time)
                 return
-            if self._tiny and frame.time >= start:
+            if self._tiny and frame.time >= start and not again:
                 self._tiny.take(frame)
             held = frame
             self.end = float(frame.time + frame.length)
@@ -183,11 +200,6 @@ class _Shown:
     time: Fraction  # seconds
     until: Fraction
 
-    @property
-    def gone(self) -> Fraction:
-        """Seconds from which on it counts as replaced: times may be rounded, by a tick at most."""
-        return self.until - min(TICK, (self.until - self.time) / 2)
-
 
 def _kept_side(shown: _Shown) -> int:
     """The short side of the frame that is kept: a small one is not made larger."""
@@ -196,10 +208,10 @@ def _kept_side(shown: _Shown) -> int:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Film]:
+def opened(path: Path, *, keyframes: bool = False, hwaccel: str = "") -> Iterator[Film]:
     """Open `path` with what can read it; nothing but MediaError leaves the block."""
     try:
-        with closing(_film(path)) as film:
+        with closing(_film(path, keyframes, hwaccel)) as film:
             yield film
     except FileNotFoundError as error:
         raise UnreadableError(f"{path}: there is no such file; check the path") from error
@@ -211,9 +223,11 @@ def opened(path: Path) -> Iterator[Film]:
         raise UnreadableError(_unreadable(path)) from error
 
 
-def _film(path: Path) -> Film:
+def _film(path: Path, keyframes: bool, hwaccel: str) -> Film:
     try:
-        return WebPFilm(path) if _is_webp(path) else ContainerFilm(path)
+        if _is_webp(path):
+            return WebPFilm(path)
+        return ContainerFilm(path, keyframes=keyframes, device=hwaccel)
     except (ValueError, OverflowError) as error:  # a null in the name, absurd numbers in a header
         raise UnreadableError(_unreadable(path)) from error
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from vsearch.media.instants import Instants
+
 
 class WebPFilm:
     """An animated WebP, read with Pillow."""
@@ -49,7 +51,11 @@ class WebPFilm:
             pass
         return Claims(float(self._length), self._count / float(self._length), "webp")
 
-    def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:  # noqa: ARG002
+    def frames(
+        self,
+        start: Fraction = Fraction(0),  # noqa: ARG002
+        wants: Instants | None = None,  # noqa: ARG002
+    ) -> Iterator[Frame]:
         """All frames: there is no seeking, and animations are short."""
         self._length = Fraction(0)
         for index in range(self._count):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vsearch.types import FrameBatch, Times
+    from vsearch.types import Grays, Times
 
 MEASURE = """
 import sys
@@ -210,8 +210,8 @@ class Counter:
     def __init__(self) -> None:
         self.frames = 0
 
-    def see(self, batch: FrameBatch) -> None:
-        self.frames += len(batch)
+    def see(self, pictures: Grays, times: Times) -> None:
+        self.frames += len(times)
 
     def cuts(self) -> Times:
         return np.empty(0)
