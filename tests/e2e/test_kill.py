@@ -1,4 +1,4 @@
-"""kill -9 at random instants of indexing loses the video in flight at most."""
+"""kill -9 at random instants of indexing loses the videos in hand at most."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def make_videos(folder: Path, seconds: float) -> None:
         make_video(folder / f"{name}.mp4", scenes, fps=25, size=(320, 240))
 
 
-def start(library: Path, videos: Path) -> subprocess.Popen[bytes]:
+def start(library: Path, videos: Path, *how: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "vsearch", "--library", str(library), "index", str(videos)]
+    command += how
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -59,12 +60,13 @@ def check_whole(library: Path, videos: Path) -> None:
     assert check_search(library) == len(COLOURS)
 
 
-@pytest.mark.parametrize("kind", ["new", "changed"])
+@pytest.mark.parametrize("kind", ["new", "changed", "side by side", "progressive"])
 def test_indexing_survives_being_killed(tmp_path: Path, kind: str) -> None:
     videos, chance = tmp_path / "videos", random.Random(11)
+    how = {"side by side": ["--workers", "2"], "progressive": ["--progressive", "--workers", "2"]}
     make_videos(videos, 1.0)
     began = time.monotonic()
-    assert start(tmp_path / "timed", videos).wait() == 0
+    assert start(tmp_path / "timed", videos, *how.get(kind, [])).wait() == 0
     whole = time.monotonic() - began
     reached = []
     for kill in range(KILLS // 2):
@@ -73,11 +75,27 @@ def test_indexing_survives_being_killed(tmp_path: Path, kind: str) -> None:
             make_videos(videos, 1.0)
             assert start(library, videos).wait() == 0
             make_videos(videos, 1.2)
-        process = start(library, videos)
+        process = start(library, videos, *how.get(kind, []))
         time.sleep(chance.uniform(0.3, 1.0) * whole)
         process.kill()
         process.wait()
         reached.append(check_search(library))
-        assert start(library, videos).wait() == 0
+        assert start(library, videos, *how.get(kind, [])).wait() == 0
         check_whole(library, videos)
     print(f"videos that were there after each kill: {reached}")
+
+
+@pytest.mark.parametrize("kill", range(4))
+def test_plain_indexing_goes_on_with_what_a_killed_progressive_run_left(
+    tmp_path: Path, kill: int
+) -> None:
+    videos, library = tmp_path / "videos", tmp_path / "library"
+    make_videos(videos, 1.0)
+    process = start(library, videos, "--progressive")
+    deadline = time.monotonic() + 60
+    while check_search(library) <= kill and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert start(library, videos).wait() == 0
+    check_whole(library, videos)

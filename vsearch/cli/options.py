@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,6 +84,15 @@ def hurried(command: F) -> F:
     for option in reversed(HURRIED):
         command = option(command)
     return command
+
+
+def small_matrices() -> None:
+    """Let NumPy, which must not be loaded yet, multiply by one thread.
+
+    To index it has many small matrices only: several threads would wait for each other longer than
+    they work, the more so the busier the machine is.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _put(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import hurried, shared
+from vsearch.cli.options import hurried, shared, small_matrices
 from vsearch.cli.render import moment_json, percent, period, printable, short
 from vsearch.errors import LockedError
 
@@ -82,6 +82,7 @@ def watch(
     vsearch save dogs a dog runs
     vsearch watch ~/Camera --alert @dogs
     """
+    small_matrices()
     from vsearch.media.arrivals import QUIET, Arrivals  # deferred: --help needs none
 
     with options.open(create=True, fast=fast, workers=workers, hwaccel=hwaccel) as library:
