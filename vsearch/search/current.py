@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXACT_UP_TO = 50_000  # segments; above, bytes are looked through, and the best compared exactly
-FLAT_UP_TO = 150_000  # above, only groups of them
+FLAT_UP_TO = 100_000  # above, only groups of them
 QUICKLY = 5_000  # segments; when more came, and more than there were, an index is made at once
 DRIFT = 0.05  # of the segments that a saved index may not know, or know though they are gone
 PATIENCE = 5.0  # seconds before a thread begins to build: a command that asks once is gone then

@@ -33,10 +33,15 @@ class ExactIndex:
         fresh, last = np.unique(ids[::-1], return_index=True)  # of equal ids the last one counts
         with self._lock:
             kept = ~np.isin(self._ids, fresh)
-            together = np.concatenate([self._ids[kept], fresh])
-            rows = np.concatenate([self._vectors[kept], vectors[::-1][last]]).astype(np.float32)
-            order = np.argsort(together)
-            self._ids, self._vectors = together[order], rows[order]
+            old, before = self._ids, self._vectors
+            if not kept.all():
+                old, before = old[kept], before[kept]
+            together = np.concatenate([old, fresh])
+            rows = np.concatenate([before, vectors[::-1][last]], dtype=np.float32)
+            if not (np.diff(together) > 0).all():  # what is new mostly comes last
+                order = np.argsort(together)
+                together, rows = together[order], rows[order]
+            self._ids, self._vectors = together, rows
 
     def remove(self, ids: Ids) -> None:
         """Forget ids; those that are not there are passed over."""

@@ -271,9 +271,9 @@ def _shelved(state: _State, query: Vector, k: int, among: Ids | None) -> tuple[I
             return scan.best()
         keep = bits(rows, len(shelf.ids))
     wider = max(1.0, k / MANY) * len(shelf.ids) / max(count, 1)
-    for probes in (math.ceil(shelf.probes * wider), len(shelf.centres)):
+    for more in (wider, math.inf):
         with Scan(shelf.codec, query, k, keep) as scan:
-            for run in shelf.runs(query, probes):
+            for run in shelf.runs(query, more):
                 scan.see(shelf.codes[run], shelf.labels[run])
         labels, scores = scan.best()
         if len(labels) >= min(k, count):

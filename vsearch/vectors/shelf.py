@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from vsearch.vectors.source import Source
 
 FORMAT = 1  # of the file
-ASKED = 200  # questions that tell how many groups must be looked through
-RECALL = 0.998  # of their ten nearest that must be in those groups
+ASKED = 200  # questions that tell in which groups must be looked
+MOST = 0.6  # of the groups: where more are within reach, all are looked through
+RECALL = 0.999  # of their ten nearest that must be in those groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Shelf:
     codec: Codec
     centres: Matrix  # float32 (L, D) of the groups
     starts: Ids  # (L + 1,) the row at which each group begins; the last one is N
-    probes: int  # groups that are to be looked through, of L
+    reach: float  # groups are looked through whose centre is so much farther than the nearest one
     ids: Ids  # (N,) ascending
     rows: npt.NDArray[np.int32]  # (N,) where the codes of each id are
     places: npt.NDArray[np.int32]  # (N,) the other way round: which of `ids` a row is
@@ -66,36 +68,33 @@ class Shelf:
         rows = np.empty_like(places)
         rows[places] = np.arange(len(places), dtype=np.int32)
         put = _put(codes, rows, len(codec.low))
-        shelf = cls(codec, centres, starts, groups, np.concatenate(ids), rows, places, put)
-        return shelf._tuned(asked)
+        shelf = cls(codec, centres, starts, 0.0, np.concatenate(ids), rows, places, put)
+        return replace(shelf, reach=max(map(shelf._needed, asked)))
 
-    def _tuned(self, asked: list[Truth]) -> Self:
-        """The same with as many probes as the truth takes; all of them where that are many."""
-        groups = len(self.centres)
-        needed = max((self._needed(truth) for truth in asked), default=groups)
-        return replace(self, probes=needed if needed <= groups // 2 else groups)
-
-    def _needed(self, truth: Truth) -> int:
-        """How many of the groups, nearest first, hold nearly all that is to be found."""
-        ranks: list[int] = []
+    def _needed(self, truth: Truth) -> float:
+        """The reach within which nearly all is that should be found."""
+        apart: list[float] = []
         for question, near in zip(truth.questions, truth.nearest(), strict=True):
-            order = np.argsort(-(self.centres @ question))
-            rank = np.empty(len(order), np.int64)
-            rank[order] = np.arange(len(order))
+            scores = self.centres @ question
             rows = self.rows[np.searchsorted(self.ids, near)]
-            ranks += rank[np.searchsorted(self.starts, rows, side="right") - 1].tolist()
-        return 1 + int(np.quantile(ranks, RECALL, method="higher")) if ranks else 1
+            groups = np.searchsorted(self.starts, rows, side="right") - 1
+            apart += (scores.max() - scores[groups]).tolist()
+        return float(np.quantile(apart, RECALL, method="higher")) if apart else 0.0
 
     @cached_property
     def labels(self) -> Ids:
         """The number of each row, int64 (N,)."""
         return np.arange(len(self.ids))
 
-    def runs(self, query: Vector, probes: int) -> list[slice]:
-        """The rows of so many groups that are nearest to a query, neighbours joined."""
-        if probes >= len(self.centres):
+    def runs(self, query: Vector, wider: float = 1.0) -> list[slice]:
+        """The rows of the groups within reach of a query, or of more, neighbours joined."""
+        scores = self.centres @ query
+        within = np.count_nonzero(scores >= scores.max() - self.reach)
+        wanted = wider * within if within else math.inf
+        if wanted >= MOST * len(scores):  # all of them, one after the other, is faster
             return [slice(0, len(self.ids))]
-        near = np.argpartition(-(self.centres @ query), probes - 1)[:probes]
+        probes = math.ceil(wanted)
+        near = np.argpartition(-scores, probes - 1)[:probes]
         near.sort()
         cuts = np.flatnonzero(np.diff(near) > 1)
         first = self.starts[near[np.concatenate([[0], cuts + 1])]]
@@ -113,7 +112,8 @@ class Shelf:
         """Write to `path`."""
         save_stack(
             path,
-            np.array([FORMAT, self.probes], np.int64),
+            np.array([FORMAT], np.int64),
+            np.array([self.reach], np.float32),
             np.stack([self.codec.low, self.codec.step]),
             self.centres,
             self.starts,
@@ -126,19 +126,20 @@ class Shelf:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Map a file. Raises an exception of any kind if it is not one."""
-        told, ranges, centres, starts, ids, rows, places, codes = load_stack(
-            path, np.int64, np.float32, np.float32, np.int64, np.int64, np.int32, np.int32, np.uint8
-        )
-        version, probes = told.tolist()
+        told, reach, ranges, centres, starts, ids, rows, places, codes = load_stack(
+            path, np.int64, np.float32, np.float32, np.float32,
+            np.int64, np.int64, np.int32, np.int32, np.uint8,
+        )  # fmt: skip
         low, step = np.array(ranges)
         count, dim = codes.shape
         sound = (
-            version == FORMAT
+            told.tolist() == [FORMAT]
             and low.shape == (dim,)
             and centres.shape == (len(starts) - 1, dim)
             and ids.shape == rows.shape == places.shape == (count,)
-            and 1 <= probes <= len(centres)
-            and bool(np.isfinite(centres).all())
+            and reach.shape == (1,)
+            and len(centres) > 0
+            and bool(np.isfinite(centres).all() and np.isfinite(reach).all())
             and (starts[0], starts[-1]) == (0, count)
             and bool((np.diff(starts) >= 0).all() and (np.diff(ids) > 0).all())
             and all(not len(one) or 0 <= one.min() <= one.max() < count for one in (rows, places))
@@ -146,7 +147,14 @@ class Shelf:
         if not sound:
             raise ValueError(f"{path}: its parts do not fit each other")
         return cls(
-            Codec(low, step), np.array(centres), np.array(starts), probes, ids, rows, places, codes
+            Codec(low, step),
+            np.array(centres),
+            np.array(starts),
+            float(reach[0]),
+            ids,
+            rows,
+            places,
+            codes,
         )
 
 

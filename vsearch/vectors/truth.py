@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NEAREST = 10
 NEAR, FAR = 0.9, 0.3  # cosines of pictures with what is like them, and of words with pictures
+MIXED = 2_000  # vectors that tell in which directions
 
 
 def perturbed(
@@ -20,12 +21,13 @@ def perturbed(
 ) -> Matrix:
     """Questions like a library's own vectors, but not the same, float32 (<= count, D).
 
-    They have these cosines, by turns, with a vector, and lead away from it as one of the others
-    does from a third one.
+    They have these cosines, by turns, with a vector, and lead away from it in directions in which
+    the vectors differ: anywhere else they would be equally far from all.
     """
     random = np.random.default_rng(seed)
-    rows, others, thirds = (random.permutation(len(vectors))[:count] for _ in range(3))
-    own, away = vectors[rows], vectors[others] - vectors[thirds]
+    rows = random.permutation(len(vectors))[:count]
+    own, others = vectors[rows], vectors[random.permutation(len(vectors))[:MIXED]]
+    away = random.normal(size=(len(rows), len(others))) @ (others - others.mean(axis=0))
     away -= (away * own).sum(axis=1, keepdims=True) * own
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
     cosine = np.resize(cosines, len(rows))[:, None]
