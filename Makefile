@@ -29,9 +29,22 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## CLIPS=folder with clips.jsonl: {"path": …, "caption": …} a line
-	@test -n "$(CLIPS)" || { echo "name a folder with clips.jsonl: make bench CLIPS=folder"; exit 2; }
-	$(BIN)/python -m tests.benchmarks.bench_retrieval "$$CLIPS"
+# Each writes what it found to build/bench; `python -m tests.benchmarks.table FILE...` tells the README.
+BENCH := start query growth vectors
+CLIPS_BENCH := indexing
+
+bench: $(VENV)/.bench  ## CLIPS=folder: those as well that need videos (with clips.jsonl)
+	@mkdir -p build/bench
+	@for name in $(BENCH); do \
+		echo "== $$name"; \
+		$(BIN)/python -m tests.benchmarks.bench_$$name --json build/bench/$$name.json || exit 1; \
+	done
+	@test -n "$$CLIPS" || echo "Those that need videos are left out: make bench CLIPS=folder"
+	@test -z "$$CLIPS" || for name in $(CLIPS_BENCH); do \
+		echo "== $$name"; \
+		$(BIN)/python -m tests.benchmarks.bench_$$name "$$CLIPS" --json build/bench/$$name.json || exit 1; \
+	done
+	@test -z "$$CLIPS" || $(BIN)/python -m tests.benchmarks.bench_retrieval "$$CLIPS"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
@@ -54,3 +67,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	@echo "Installing vsearch with what its tests need (torch among it: this takes a while) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@

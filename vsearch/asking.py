@@ -63,12 +63,9 @@ class _Known:
     backgrounds: dict[bool, Background]  # for queries of words alone, and for others
 
     def fits(self, answering: _Answering) -> bool:
-        """Whether it is of that state; an index that is caught up keeps no list of ids."""
-        return (
-            self.current.index is answering.current.index
-            and self.current.ids is answering.current.ids
-            and self.encoder is answering.encoder
-        )
+        """Whether it is of that state; every other one has a list of ids of its own."""
+        same_ids = self.current.ids is answering.current.ids
+        return same_ids and self.encoder is answering.encoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 LEAST = 64  # segments fetched at once, however few moments are asked for
 BESIDE = 4  # segments read before and behind each of those: more than most moments reach
-FAR = 64  # read where one reaches further
+FAR = 24  # read where one reaches further: a minute, mostly
 MOST = 4_096  # segments looked at so; where more are needed, whole videos are read
 STEPS = 1_000  # segments fetched for each step of a sequence
 STANDS = 0.5  # of the lead of the best in the library over the background: else it is no such step
