@@ -37,6 +37,7 @@ HOMES = {
     "open_clip": {"encoders"},
     "onnx": {"encoders"},
     "onnxruntime": {"encoders", "temporal"},
+    "openvino": {"encoders"},
     "tokenizers": {"encoders"},
     "faster_whisper": {"words"},
     "ctranslate2": {"words"},

@@ -41,6 +41,8 @@ MAKERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder("", device="cpu"),
     "builtin": lambda _: BuiltinEncoder("", device="cpu"),
     "builtin:fast": lambda _: BuiltinEncoder("fast", device="cpu"),
+    "builtin, by the fastest engine": lambda _: BuiltinEncoder("", device="auto"),
+    "builtin:fast, by the fastest engine": lambda _: BuiltinEncoder("fast", device="auto"),
     "text_tower": lambda _: TextTower(FakeEncoder(), "fake:other", lambda: FakeEncoder("other")),
     "openclip": _openclip,
     "cnn": _cnn,

@@ -4,11 +4,13 @@
     python -m vsearch.encoders.build_builtin towers CLIP_ENCODER.onnx MINILM_FOLDER
     python -m vsearch.encoders.build_builtin align PAIRS_FOLDER [--cache FILE] [--open-licences]
     python -m vsearch.encoders.build_builtin fast PAIRS_FOLDER CLIP_ENCODER.onnx [--cache FILE]
+    python -m vsearch.encoders.build_builtin int8 PAIRS_FOLDER
 
 `towers` writes image.onnx, text.onnx and tokenizer.json. `align` writes centre.npy and
 alignment.npz from `pairs.jsonl` and the tar files of pictures beside it, and prints the recall on
-the validation split. `fast` writes fast.onnx, taught with the same pictures. Each brings SHA256SUMS
-up to date. The folder is `weights/` or --into FOLDER; --cache keeps the vectors of the pictures.
+the validation split. `fast` writes fast.onnx, taught with the same pictures. `int8` writes
+image-int8.npz and fast-int8.npz, whose rounding suits them. Each brings SHA256SUMS up to date. The
+folder is `weights/` or --into FOLDER; --cache keeps the vectors of the pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from PIL import Image
 
 from vsearch.encoders.pictures import crop_to_square
 from vsearch.encoders.shipped import FOLDER, digests
-from vsearch.encoders.towers import ImageTower, SentenceTower, unit
+from vsearch.encoders.towers import TIERS, ImageTower, SentenceTower, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from vsearch.encoders.alignment import LinearMap, Pairs
     from vsearch.types import Ids, Images, Matrix
 
+OBSERVED = 96  # training pictures that the rounding of int8 has to suit
 OPEN = ("CC0", "CC-BY-4.0", "MIT", "Apache-2.0", "Unlicense", "public domain", "GPL", "PD")
 
 
@@ -119,6 +122,26 @@ def fast(pairs: Path, clip: Path, into: Path, cache: Path | None) -> None:
     record(into, "fast.onnx")
 
 
+def int8(pairs: Path, into: Path) -> None:
+    """Write both tiers for int8 arithmetic."""
+    import onnx
+
+    from vsearch.encoders.quantise import Tower
+
+    train = [row for row in read_lines(pairs) if row["split"] == "train"]
+    places = np.linspace(0, len(train) - 1, OBSERVED).astype(int)
+    shown = list(read_pictures(pairs, [train[i] for i in places]))
+    for tier in TIERS.values():
+        pictures = [crop_to_square(picture, tier.size) for picture in shown]
+        tower = Tower(onnx.load(str(into / tier.files[0])))
+        tower.round(
+            tower.observe(np.concatenate(pictures[i : i + 4]) for i in range(0, OBSERVED, 4))
+        )
+        arrays: dict[str, Any] = tower.packed((into / "image.onnx").read_bytes())
+        np.savez(into / tier.int8[0], **arrays)
+    record(into, *(tier.int8[0] for tier in TIERS.values()))
+
+
 def recall(found: LinearMap, pairs: Pairs, at: Sequence[int] = (1, 5, 10)) -> dict[int, float]:
     """Text to image: how often the first text of a picture finds it, or one of its group.
 
@@ -161,7 +184,7 @@ def picture_vectors(
     if cache is not None and cache.exists():
         known: Matrix = np.load(cache, allow_pickle=False)
         return known
-    tower = ImageTower(into, "auto")
+    tower = ImageTower(into, "cpu")
     found = []
     for number, picture in enumerate(read_pictures(pairs, rows)):
         found.append(tower(picture))
@@ -217,12 +240,16 @@ def main() -> None:
     third.add_argument("pairs", type=Path)
     third.add_argument("clip", type=Path)
     third.add_argument("--cache", type=Path)
+    fourth = steps.add_parser("int8")
+    fourth.add_argument("pairs", type=Path)
     asked = parser.parse_args()
     asked.into.mkdir(parents=True, exist_ok=True)
     if asked.step == "towers":
         towers(asked.clip, asked.minilm, asked.into)
     elif asked.step == "align":
         align(asked.pairs, asked.into, asked.cache, asked.open_licences)
+    elif asked.step == "int8":
+        int8(asked.pairs, asked.into)
     else:
         fast(asked.pairs, asked.clip, asked.into, asked.cache)
 

@@ -37,8 +37,7 @@ class BuiltinEncoder:
     """
 
     prompt = DESCRIPTION
-    precision = "float32; matrices stored as int8"
-    variants: ClassVar = {name: (*tier.files, *SHARED) for name, tier in TIERS.items()}
+    variants: ClassVar = {name: (*tier.all_files, *SHARED) for name, tier in TIERS.items()}
 
     def __init__(self, argument: str = "", *, device: str = "auto", weights: Path = FOLDER) -> None:
         """Raises UnknownPluginError for an argument and WeightsError for missing weights."""
@@ -53,6 +52,11 @@ class BuiltinEncoder:
         self.space = Space(_space_name(weights), ImageTower.dim, speaks_text=True)
         self.image_size = tier.size
         self.text_digest = _digest("text.onnx", "alignment.npz", weights=weights)
+
+    @property
+    def precision(self) -> str:
+        """What is computed in; texts always in float32."""
+        return f"{self._see.kind.precision}; matrices stored as int8"
 
     def encode_images(self, images: Images) -> Matrix:
         """uint8 (N, H, W, 3) RGB -> float32 (N, 512), rows of unit length.

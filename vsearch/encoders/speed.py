@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TOPIC = "speed"  # in the notes
 SECONDS = 2.0  # that a measurement takes, about
 LARGEST = 64  # pictures at once
-ENGINES = ("onnxruntime", "torch")
+ENGINES = ("onnxruntime", "openvino", "torch")
 
 
 @dataclass(frozen=True, slots=True)

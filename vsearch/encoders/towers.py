@@ -1,7 +1,8 @@
-"""The two networks of the embedded model, run by ONNX Runtime and loaded on first use."""
+"""The two networks of the embedded model, loaded on first use."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.encoders import engine, grown
 from vsearch.encoders.pictures import crop_to_square
 from vsearch.encoders.shipped import read_verified
-from vsearch.errors import ModelError
+from vsearch.errors import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from vsearch.types import Images, Matrix
 
-BATCH = 8  # images at once: more is no faster on a CPU and takes more memory
+log = logging.getLogger(__name__)
+
 TOKENS = 256  # of a text; the rest is cut off, as in all-MiniLM-L6-v2's own pipeline
 
 
@@ -30,10 +33,18 @@ class Tier:
     """An image tower in the package."""
 
     files: tuple[str, ...]  # its graph, then those that the graph borrows arrays from
+    int8: tuple[str, ...]  # the same for int8 arithmetic, see `grown.py`
     size: int  # pixels: the side of the square that it sees
 
+    @property
+    def all_files(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.files, *self.int8)))
 
-TIERS = {"": Tier(("image.onnx",), 224), "fast": Tier(("fast.onnx", "image.onnx"), 128)}
+
+TIERS = {
+    "": Tier(("image.onnx",), ("image-int8.npz", "image.onnx"), 224),
+    "fast": Tier(("fast.onnx", "image.onnx"), ("fast-int8.npz", "image.onnx"), 128),
+}
 
 
 class ImageTower:
@@ -48,16 +59,42 @@ class ImageTower:
     def __call__(self, images: Images) -> Matrix:
         """The centre squares of uint8 (N, H, W, 3) RGB -> float32 (N, 512) of unit length."""
         with self._lock:
-            session = self._session
+            run, size = self._network, self.kind.batch
         found = [np.empty((0, self.dim), np.float32)]
-        for start in range(0, len(images), BATCH):
-            batch = crop_to_square(images[start : start + BATCH], self._tier.size)
-            found.append(session.run(None, {"images": batch})[0])
+        for start in range(0, len(images), size):
+            found.append(run(crop_to_square(images[start : start + size], self._tier.size)))
         return unit(np.concatenate(found))
 
     @cached_property
-    def _session(self) -> Any:
-        return _session(self._folder, self._tier.files, self._device)
+    def kind(self) -> engine.Kind:
+        """How it is run. Raises ModelError for a device that is not there."""
+        return engine.choose(self._device)
+
+    @cached_property
+    def _network(self) -> Callable[[Images], Matrix]:
+        if self.kind is engine.INT8_OPENVINO:
+            try:
+                return engine.openvino(self._graph())
+            except WeightsError:
+                raise
+            except Exception as error:  # whatever is wrong with it, there is another way
+                log.warning(
+                    "OpenVINO is installed but cannot run the embedded model (%s); ONNX Runtime "
+                    "does, a little slower",
+                    str(error).strip().partition("\n")[0] or type(error).__name__,
+                )
+                self.kind = engine.INT8_ORT
+        run = engine.onnx_runtime(self._graph(), self.kind)
+        return lambda images: run({"images": images})
+
+    def _graph(self) -> engine.Graph:
+        """The network's graph, and the files that it borrows from, verified."""
+        files = self._tier.int8 if self.kind.precision == "int8" else self._tier.files
+        first, *others = (read_verified(name, self._folder) for name in files)
+        lenders = dict(zip(files[1:], others, strict=True))
+        if self.kind.precision == "int8":
+            first, lenders[grown.GROWN] = grown.read(first, lenders["image.onnx"])
+        return engine.Graph(first, lenders)
 
 
 class SentenceTower:
@@ -72,11 +109,11 @@ class SentenceTower:
     def __call__(self, texts: Sequence[str]) -> Matrix:
         """N texts -> float32 (N, 384) of unit length."""
         with self._lock:
-            tokenizer, session = self._tokenizer, self._session
+            tokenizer, run = self._tokenizer, self._network
         found = [np.empty((0, self.dim), np.float32)]
         for text in texts:  # one at a time: no padding, so neighbours cannot change a vector
             ids = np.array([tokenizer.encode(text).ids], np.int64)
-            found.append(session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0])
+            found.append(run({"ids": ids, "mask": np.ones_like(ids)}))
         return unit(np.concatenate(found))
 
     def rank(self, word: str) -> int | None:
@@ -90,8 +127,8 @@ class SentenceTower:
         return known
 
     @cached_property
-    def _session(self) -> Any:
-        return _session(self._folder, ("text.onnx",), "cpu")
+    def _network(self) -> Callable[[dict[str, Any]], Matrix]:
+        return engine.onnx_runtime(engine.Graph(read_verified("text.onnx", self._folder)))
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -108,31 +145,3 @@ def unit(rows: npt.NDArray[np.float32]) -> Matrix:
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     scaled: Matrix = (rows / np.maximum(length, 1e-12)).astype(np.float32)
     return scaled
-
-
-def _session(folder: Path, files: Sequence[str], device: str) -> Any:
-    """A network ready to run, on CUDA if ONNX Runtime was built for it and may use it.
-
-    The first file is its graph, the others hold arrays that the graph borrows.
-    """
-    import onnxruntime  # deferred: asking for the space must not cost 300 ms
-
-    providers = ["CPUExecutionProvider"]
-    if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, "CUDAExecutionProvider")
-    elif device not in ("auto", "cpu"):
-        raise ModelError(
-            f"the embedded model cannot run on {device!r} here: ONNX Runtime offers "
-            f"{', '.join(onnxruntime.get_available_providers())}; leave --device out"
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # int8 matrices become float32 ones once, at load, instead of int8 arithmetic at every step
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    # idle threads sleep: the other core is decoding
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph, *lenders = (read_verified(name, folder) for name in files)
-    if lenders:
-        sizes = [len(data) for data in lenders]
-        options.add_external_initializers_from_files_in_memory(list(files[1:]), lenders, sizes)
-    return onnxruntime.InferenceSession(graph, options, providers=providers)

@@ -61,6 +61,8 @@ def test_both_tiers_are_built_from_pairs(
     monkeypatch.setattr(graphs, "clip_weights", lambda _: weights)
     build_builtin.fast(pairs, tmp_path / "no file is read", into, cache)
     assert "val R@1" in capsys.readouterr().out
+    monkeypatch.setattr(build_builtin, "OBSERVED", 4)
+    build_builtin.int8(pairs, into)
     assert (into / "fast.onnx").stat().st_size < (into / "image.onnx").stat().st_size / 20
     default, fast = (BuiltinEncoder(tier, weights=into) for tier in ("", "fast"))
     assert default.space == fast.space
