@@ -77,8 +77,8 @@ class ShotDetector(Protocol):
     def see(self, pictures: Grays, times: Times) -> None:
         """Take tiny luma pictures, uint8 (N, 36, 64), of frames, and their times, float64 (N,).
 
-        They are those that were decoded, in the order in which they are shown. Frames between
-        them may have been left out: usually one or two, up to the next sampled one at times.
+        They are those that were decoded, in the order in which they are shown: single frames may
+        have been left out between them, to which no other refers.
         """
 
     def cuts(self) -> Times:

@@ -19,14 +19,18 @@ class Instants:
     would not take changes nothing.
     """
 
-    def __init__(self, fps: Fraction, start: Fraction, end: Fraction | None) -> None:
+    def __init__(
+        self, fps: Fraction, start: Fraction, end: Fraction | None, *, through: bool = False
+    ) -> None:
+        """`through` asks for what lies between as well, but for single frames: it is watched."""
+        self.through = through
         self.stopped = Event()  # set by whoever wants no more of them
         self._fps, self._start, self._end = fps, start, end
         self._due: int | None = None  # the next one to be shown; None before the first frame
 
     def again(self) -> Instants:
         """The same from the start on, to be stopped together."""
-        other = Instants(self._fps, self._start, self._end)
+        other = Instants(self._fps, self._start, self._end, through=self.through)
         other.stopped = self.stopped
         return other
 

@@ -2,8 +2,8 @@
 
 Packets are read up to the next key frame, so that their timestamps tell what is shown when, before
 anything is decoded. Frames that nothing refers to are left out unless they are wanted, and so is
-what follows the last wanted one up to the next key frame. Whatever is not as planned raises
-`Unsure`: the film then decodes everything.
+what follows the last wanted one up to the next key frame, unless that is watched. Whatever is not
+as planned raises `Unsure`: the film then decodes everything.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class Selection:
         """Each frame that comes out, among them all that are wanted. Raises Unsure."""
         for piece, following in self._planned(packets):
             closed = following is None or (following.begins and not following.led())
+            closed = closed and not self._wants.through
             for packet in self._fed(piece, following, closed=closed or self._keyframes):
                 for picture in decode(packet):
                     yield picture, self._slot(picture)

@@ -1,8 +1,9 @@
 """Videos to RGB frames with true times.
 
-`Sampler` decodes a file once. Every decoded frame gives a tiny picture to the shot detector; those
-shown at 0, 1/fps, 2/fps … seconds come out scaled, upright and in batches. Zero is what a player
-shows as 0:00. In here time is `Fraction` seconds, so that no rounding shifts a frame.
+`Sampler` decodes a file once, no more of it than it needs (see `media/selective.py`). Every frame
+that is decoded gives a tiny picture to the shot detector; those shown at 0, 1/fps, 2/fps … seconds
+come out scaled, upright and in batches. Zero is what a player shows as 0:00. In here time is
+`Fraction` seconds, so that no rounding shifts a frame.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from vsearch.media.film import Film, Frame
     from vsearch.protocols import ShotDetector
     from vsearch.types import FrameBatch, Images, Span
+
+_CLOSE = 0.4  # frames a second from on which cuts can be told from what passes between two
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ class Sampler:
     ) -> None:
         """`keep` is given each frame as it is to be kept (see `media/kept.py`) and its time.
 
+        `detector` is shown all but single frames to which no other refers. Below 0.4 frames a
+        second, and of `keyframes`, it is shown nothing: too much would lie between them.
+
         With `keyframes` each instant is answered by the last key frame at or before it, and
         nothing else is decoded. `hwaccel` names a device that decodes ("cuda", "vaapi" …), "auto"
         takes any, "" none; software decodes what a device can't. SettingsError for an unknown name.
@@ -104,7 +110,8 @@ class Sampler:
         self._span = span
         self._painter, self._small = Painter(), Painter()
         self._keep = keep
-        self._tiny = TinyPictures(detector) if detector else None
+        close = fps >= _CLOSE and not keyframes
+        self._tiny = TinyPictures(detector) if detector and close else None
         self._keyframes, self._hwaccel = keyframes, hwaccel
         self._sparse = fps < 1
         start, end = (span.start, span.end) if span else (0, None)
@@ -112,6 +119,7 @@ class Sampler:
             Fraction(fps).limit_denominator(1000) or Fraction(1, 1000),
             Fraction(start),
             None if end is None else Fraction(end),
+            through=self._tiny is not None,
         )
         self.note: str | None = None  # what was wrong, once iterated
         self.end = 0.0  # seconds: when the last decoded frame ceases to be shown

