@@ -259,18 +259,22 @@ def _added(state: _State, query: Vector, k: int, among: Ids | None) -> tuple[Ids
 
 
 def _shelved(state: _State, query: Vector, k: int, among: Ids | None) -> tuple[Ids, Vector]:
-    """The k best of the shelf. What a filter leaves is picked out, or looked for more widely."""
+    """The k best of the shelf.
+
+    What a filter leaves is picked out where it is little, and else looked through as a whole: the
+    nearest of it may be in groups that are far from the query.
+    """
     shelf, keep, count = state.shelf, state.kept, len(state.shelf.ids) - state.gone
-    if among is not None:
-        rows = state.there(among)
+    wider = max(1.0, k / MANY)
+    rows = None if among is None else state.there(among)
+    if rows is not None and len(rows) < count:
         count = len(rows)
         if count <= max(len(shelf.ids) // FEW, LEAST):
             rows.sort()
             with Scan(shelf.codec, query, k) as scan:
                 scan.see(shelf.codes[rows], rows)
             return scan.best()
-        keep = bits(rows, len(shelf.ids))
-    wider = max(1.0, k / MANY) * len(shelf.ids) / max(count, 1)
+        keep, wider = bits(rows, len(shelf.ids)), math.inf
     for more in (wider, math.inf):
         with Scan(shelf.codec, query, k, keep) as scan:
             for run in shelf.runs(query, more):

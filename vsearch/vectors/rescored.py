@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vsearch.protocols import VectorIndex
     from vsearch.types import Ids, Matrix, Vector
 
-MORE = 10, 100  # neighbours looked at beyond those asked for: as many, within these
+MORE = 30, 100  # neighbours looked at beyond those asked for: as many, within these
 
 
 @dataclass(frozen=True, slots=True)

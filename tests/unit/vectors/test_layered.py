@@ -137,14 +137,16 @@ def test_one_that_was_removed_may_come_again(index: Any) -> None:
 
 @pytest.mark.parametrize("share", [0.002, 0.01, 0.2, 0.7])
 @pytest.mark.parametrize("few", [4, 10**9])
+@pytest.mark.parametrize("together", [1, 20])  # segments, or whole videos
 def test_a_filter_does_not_ruin_recall(
-    index: Any, share: float, few: int, monkeypatch: pytest.MonkeyPatch
+    index: Any, share: float, few: int, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layered, "FEW", few)
     monkeypatch.setattr(layered, "LEAST", 0)
     index.upsert(MORE_IDS, MORE)
     ids, vectors = np.concatenate([IDS, MORE_IDS]), np.concatenate([VECTORS, MORE])
-    chosen = np.flatnonzero(np.random.default_rng(1).random(len(ids)) < share)
+    left = np.random.default_rng(1).random(len(ids)) < share
+    chosen = np.flatnonzero(left[np.arange(len(ids)) // together])
     assert recall(index, referee(vectors, ids), among=ids[chosen]) >= 0.99
     found, _ = index.search(VECTORS[0], 10, among=ids[chosen][::-1])  # in whatever order
     assert np.isin(found, ids[chosen]).all()
