@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fakes import FakeEncoder
-from vsearch.encoders.changes import ChangedFrames, alike
+from vsearch.encoders.changes import ChangedFrames, alike, look_of
+
+if TYPE_CHECKING:
+    from vsearch.types import Images
 
 
-def pictures(count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def pictures(count: int, seed: int = 0) -> Images:
     return np.random.default_rng(seed).integers(0, 255, (count, 64, 96, 3), np.uint8)
 
 
@@ -28,13 +33,51 @@ def test_a_still_picture_is_encoded_once_across_batches() -> None:
     assert (np.concatenate([first, second]) == first[0]).all()
 
 
+def same(a: Images, b: Images) -> bool:
+    return alike(look_of(a), look_of(b))
+
+
 def test_coding_noise_is_no_change_but_a_small_object_is() -> None:
     picture = pictures(1)[0] // 2 + 60
     noise = picture + np.random.default_rng(1).integers(0, 2, picture.shape, np.uint8)
-    assert alike(picture, noise)
-    object_ = picture.copy()
-    object_[16:24, 16:24] += 20
-    assert not alike(picture, object_)
+    assert same(picture, noise)
+    for corner in (16, 20):  # in one block, and across four
+        object_ = picture.copy()
+        object_[corner : corner + 8, corner : corner + 8] += 20
+        assert not same(picture, object_)
+
+
+def test_the_noise_of_a_sensor_is_no_change() -> None:
+    random = np.random.default_rng(2)
+    quiet = np.full((2, 224, 398, 3), 90.0)
+    noisy = (quiet + random.normal(0, 5, quiet.shape)).clip(0, 255).astype(np.uint8)
+    assert same(noisy[0], noisy[1])
+
+
+def test_another_colour_of_the_same_brightness_is_a_change() -> None:
+    red, green = (np.zeros((32, 32, 3), np.uint8) for _ in range(2))
+    red[...] = (180, 60, 60)
+    green[...] = (60, 121, 60)
+    assert not same(red, green)
+
+
+def test_what_blinks_is_encoded_twice() -> None:
+    encoder = FakeEncoder()
+    off = pictures(1)[0]
+    on = off.copy()
+    on[8:16, 8:16] = 255 - on[8:16, 8:16] // 2
+    frames = ChangedFrames(encoder)
+    found = np.concatenate([frames.encode(np.stack([off, on, off])) for _ in range(4)])
+    assert encoder.seen == 2
+    right = FakeEncoder().encode_images(np.stack([off, on, off]))
+    assert (found == np.tile(right, (4, 1))).all()
+
+
+def test_every_frame_is_encoded_on_request() -> None:
+    encoder = FakeEncoder()
+    still = np.repeat(pictures(1), 4, axis=0)
+    assert len(ChangedFrames(encoder, still=0).encode(still)) == 4
+    assert encoder.seen == 4
 
 
 def test_a_slow_fade_is_encoded_again_and_again() -> None:
@@ -45,11 +88,20 @@ def test_a_slow_fade_is_encoded_again_and_again() -> None:
     assert encoder.seen >= 25
 
 
+def test_a_video_without_frames_has_no_vectors() -> None:
+    assert ChangedFrames(FakeEncoder()).encode(pictures(1)[:0]).shape == (
+        0,
+        FakeEncoder().space.dim,
+    )
+
+
 def test_pictures_of_another_size_are_a_change() -> None:
-    assert not alike(pictures(1)[0], pictures(1)[0][:32])
+    assert not same(pictures(1)[0], pictures(1)[0][:32])
 
 
-def test_tiny_pictures_are_compared_exactly() -> None:
+def test_tiny_pictures_are_compared_pixel_by_pixel() -> None:
     one = np.zeros((2, 2, 3), np.uint8)
-    assert alike(one, one.copy())
-    assert not alike(one, one + np.uint8(1))
+    other = one.copy()
+    other[0, 0] = 9
+    assert same(one, one.copy())
+    assert not same(one, other)
