@@ -95,8 +95,8 @@ def main() -> None:
     rows = [json.loads(line) for line in asked.clips.read_text("utf-8").splitlines()]
     encoder = BuiltinEncoder("fast")
     videos = [
-        np.concatenate([b.images for b in Sampler(asked.clips.parent / row["path"], fps=1.0)])
-        for row in rows
+        np.concatenate([batch.images for batch in Sampler(path, fps=1.0, short_side=224)])
+        for path in (asked.clips.parent / row["path"] for row in rows)
     ]
     vectors = [encoder.encode_images(images) for images in videos]
     queries = encoder.encode_texts([row["caption"] for row in rows])
