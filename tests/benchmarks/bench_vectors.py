@@ -143,14 +143,14 @@ def measured(segments: int, folder: Path) -> Report:
     report = Report(f"vectors: {segments:,} x {DIM}")
     for row in reversed(rows):
         name = row["index"]
-        opened = {"open ms": row.pop("open ms", float("nan"))}
+        opened = {"open ms": row.pop("open ms", None)}
         row |= {f"recall {cosine:g}": found[cosine][name][0] for cosine in found}
         row |= {f"ms {cosine:g}": found[cosine][name][1] for cosine in found}
         row["of flat"] = float(
             np.mean([found[one][name][1] / found[one][REFERENCE][1] for one in found])
         )
-        added, removed = changed(indexes[name], walks) if name in indexes else (np.nan, np.nan)
-        row |= opened | {"add ms": float(added), "remove ms": float(removed)}
+        added, removed = changed(indexes[name], walks) if name in indexes else (None, None)
+        row |= opened | {"add ms": added, "remove ms": removed}
         report.rows.append(row)
     report.claims = claims(report, segments)
     return report
