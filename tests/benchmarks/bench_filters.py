@@ -34,10 +34,10 @@ def chosen(walks: Walks, share: float, *, videos: bool) -> Ids:
     """What a filter leaves, ascending."""
     random = np.random.default_rng(1)
     if not videos:
-        return walks.ids[random.random(len(walks.ids)) < share]
+        return np.asarray(walks.ids[random.random(len(walks.ids)) < share])
     count = -(-len(walks.ids) // LENGTH)
     some = random.choice(count, max(1, round(share * count)), replace=False)
-    return walks.ids[np.isin(walks.ids // LENGTH, some)]
+    return np.asarray(walks.ids[np.isin(walks.ids // LENGTH, some)])
 
 
 def measured(segments: int, folder: Path) -> Report:

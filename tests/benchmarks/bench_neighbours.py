@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hnswlib
+import hnswlib  # type: ignore[import-untyped]
 import numpy as np
 from usearch.index import Index
 
@@ -84,13 +84,13 @@ def answers(index: Any) -> Callable[[Vector], list[int]]:
 def tried(index: Any, effort: int, truth: Truth) -> tuple[float, float]:
     """Recall and median milliseconds."""
     if isinstance(index, Index):
-        index.expansion_search = effort
+        index.expansion_search = effort  # type: ignore[misc] # it can be set
     elif not isinstance(index, Rescored):
         index.set_ef(max(effort, NEAREST))
     ask = answers(index)
     found, took = [], []
     for question in truth.questions:
-        seconds, ids = spent(lambda question=question: ask(question))  # type: ignore[misc]
+        seconds, ids = spent(lambda question=question: ask(question))
         found.append(ids)
         took.append(1000 * seconds)
     return truth.recall(found), float(np.median(took))
@@ -114,13 +114,13 @@ def measured(segments: int, folder: Path) -> Report:
         truth.see(ids, vectors)
     report, wanted = Report(f"neighbours: {segments:,} x {DIM}"), 0.0
     for name, make in (("vsearch ivf", grouped), ("hnswlib", hnsw), ("usearch f16", usearch)):
-        build, index = spent(lambda make=make: make(walks))  # type: ignore[misc]
+        build, index = spent(lambda make=make: make(walks))
         for effort in (0,) if make is grouped else EFFORTS:
             recall, took = tried(index, effort, truth)
             if recall >= wanted:
                 break
         wanted = wanted or recall
-        removing, _ = spent(lambda index=index: remove(index, walks))  # type: ignore[misc]
+        removing, _ = spent(lambda index=index: remove(index, walks))
         report.rows.append(
             {
                 "index": name, "effort": effort or "–", "build s": build, "MB": size(index),
