@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vsearch.types import Images, Matrix
 
-ROUNDS, PICTURES = 4, 16  # a turn: so many pictures
+ROUNDS, PICTURES = 3, 8  # a turn: so many pictures
 ENGINES = (engine.FLOAT32, engine.INT8_ORT, engine.INT8_OPENVINO)
 REFERENCE = "torch float32, open_clip ViT-B-16"
 
