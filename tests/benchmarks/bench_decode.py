@@ -93,7 +93,7 @@ def pyav(path: Path, fps: float) -> None:
         stream.thread_type = "AUTO"
         due = 0
         for frame in container.decode(stream):
-            if frame.time is not None and frame.time * fps >= due:
+            if frame.pts is not None and float(frame.time) * fps >= due:
                 frame.to_ndarray(width=SIDE, height=SIDE, format="rgb24")
                 due += 1
 
@@ -133,7 +133,7 @@ def spent(way: Callable[[Path, float], None], path: Path, fps: float) -> float:
     way(path, fps)
     children = getrusage(RUSAGE_CHILDREN)
     own = time.process_time() - began[0]
-    return own + sum(
+    return own + sum(  # type: ignore[no-any-return]
         getattr(children, kind) - getattr(began[1], kind) for kind in ("ru_utime", "ru_stime")
     )
 

@@ -72,7 +72,7 @@ def resized(image: Images) -> Images:
 def tiny(film: Film) -> Images:
     """What a detector sees of it, but in colour: uint8 (N, 36, 64, 3)."""
     blocks = film.images.reshape(len(film.times), 36, SIZE[1] // 36, 64, SIZE[0] // 64, 3)
-    return blocks.mean(axis=(2, 4)).astype(np.uint8)
+    return np.asarray(blocks.mean(axis=(2, 4)), np.uint8)
 
 
 def flashed(images: Images, at: int, rng: np.random.Generator) -> None:

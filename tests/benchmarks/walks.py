@@ -35,7 +35,7 @@ class Walks:
     def _noise(self, *shape: int) -> Matrix:
         """Directions of length 1 on the average."""
         drawn = self._random.standard_normal((*shape, DIM), np.float32) * self._scale
-        return drawn / np.float32(np.sqrt((self._scale**2).sum()))
+        return np.asarray(drawn / np.sqrt((self._scale**2).sum()), np.float32)
 
     def _videos(self) -> Matrix:
         """BATCH videos, one after the other, float32 (BATCH * LENGTH, D)."""

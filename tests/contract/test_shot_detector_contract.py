@@ -34,7 +34,8 @@ def show(detector: ShotDetector, images: Grays, *, batch: int = 64) -> None:
 @pytest.fixture(scope="module")
 def three_shots() -> Grays:
     parts = [Scene(RED, 2), Scene(GREEN, 3), Scene(BLUE, 2)]
-    return (np.stack(list(frames(parts, fps=25, size=(64, 36)))) @ LUMA).astype(np.uint8)
+    colours = np.stack(list(frames(parts, fps=25, size=(64, 36))))
+    return np.asarray(colours @ LUMA, np.uint8)
 
 
 def test_hard_cuts_are_found(detector: ShotDetector, three_shots: Grays) -> None:

@@ -27,7 +27,8 @@ def test_a_third_party_model_is_found() -> None:
 def test_a_typo_is_told_with_what_was_meant() -> None:
     with pytest.raises(UnknownPluginError, match=r"model named 'bultin'; did you mean 'builtin'"):
         plugins.resolve("encoders", "bultin")
-    with pytest.raises(UnknownPluginError, match=r"no index named 'xyz'\. Known: exact, faiss\."):
+    known = r"no index named 'xyz'\. Known: exact, faiss, ivf, sq8\."
+    with pytest.raises(UnknownPluginError, match=known):
         plugins.resolve("indexes", "xyz")
 
 

@@ -59,6 +59,6 @@ def _tell(found: Sequence[Recall], segments: int) -> list[str]:
     if min(one.recall for one in found) >= TARGET:
         return []
     return [
-        f"the index finds less than {100 * TARGET:.0f} % of what is nearest: `vsearch rebuild` builds it "
-        'anew; `index = "exact"` in vsearch.toml compares everything'
+        f"the index finds less than {100 * TARGET:.0f} % of what is nearest: `vsearch rebuild` "
+        'builds it anew; `index = "exact"` in vsearch.toml compares everything'
     ]

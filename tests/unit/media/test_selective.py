@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from vsearch.errors import MediaError
@@ -123,7 +124,8 @@ class Sampled:
 def sampled(path: Path, fps: float, span: Span | None) -> Sampled | str:
     """What comes out, or why nothing does."""
     sampler = Sampler(path, fps=fps, short_side=96, span=span)
-    images, times = [], []
+    images: list[npt.NDArray[np.uint8]] = []
+    times: list[float] = []
     try:
         for batch in sampler:
             images.extend(batch.images)

@@ -29,7 +29,8 @@ def cuts(images: Grays, *, fps: float = 25, batch: int = 64) -> list[float]:
 
 
 def scenes(*parts: Scene) -> Grays:
-    return (np.stack(list(frames(parts, fps=25, size=(64, 36)))) @ LUMA).astype(np.uint8)
+    colours = np.stack(list(frames(parts, fps=25, size=(64, 36))))
+    return np.asarray(colours @ LUMA, np.uint8)
 
 
 def test_cuts_are_found_at_the_first_frame_of_a_shot() -> None:

@@ -27,7 +27,8 @@ def picture(size: tuple[int, int], layout: str, *, full: bool = False) -> av.Vid
 @pytest.mark.parametrize("size", SIZES)
 def test_black_is_0_and_white_255(size: tuple[int, int], layout: str) -> None:
     found = tiny(picture(size, layout), VideoReformatter())
-    assert (found.shape, found.dtype) == ((36, 64), np.uint8)
+    assert found.shape == (36, 64)
+    assert found.dtype == np.uint8
     found = found.astype(float)
     assert found[:, :17] == pytest.approx(0, abs=3)
     assert found[:, 25:39] == pytest.approx(128, abs=3)
