@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hnswlib  # type: ignore[import-untyped]
+import hnswlib
 import numpy as np
 from usearch.index import Index
 
@@ -84,7 +84,7 @@ def answers(index: Any) -> Callable[[Vector], list[int]]:
 def tried(index: Any, effort: int, truth: Truth) -> tuple[float, float]:
     """Recall and median milliseconds."""
     if isinstance(index, Index):
-        index.expansion_search = effort  # type: ignore[misc] # it can be set
+        index.expansion_search = effort
     elif not isinstance(index, Rescored):
         index.set_ef(max(effort, NEAREST))
     ask = answers(index)
