@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 _STAMP = ".npz"
 _FRESH = ".new"
-_MOMENT = 0.1  # seconds that replacing an index and its stamp takes
+_MOMENT = 0.1  # seconds that replacing an index and its stamp mostly takes
+_MOST = 10  # such moments; on a slow disk it takes longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,23 @@ class IndexCache:
         One that is replaced at this moment by another process is waited for.
         """
         path, stamp = self._paths(space)
-        before = _state(stamp)
+        before, found = _state(stamp), None
         try:
             with usable(path, "the index is made anew from the catalogue"):
-                if found := self._load(space, path, stamp) if before else None:
-                    return found
+                found = self._load(space, path, stamp) if before else None
         except DamagedLibraryError as error:
             if _state(stamp) == before:
                 log.warning("%s", error)
                 return None
+        if found and _state(stamp) == before:  # else it may be of an older or a newer stamp
+            return found
         if not path.exists():
             return None
-        time.sleep(_MOMENT)
-        return None if _state(stamp) in (None, before) else self.load(space)
+        for _ in range(_MOST if before else 1):  # a stamp long gone may never come
+            time.sleep(_MOMENT)
+            if _state(stamp) not in (None, before):
+                return self.load(space)
+        return None
 
     def store(self, space: Space, cached: Cached) -> None:
         """Save an index in place of what was saved of its space, whatever the kind.
@@ -81,7 +86,7 @@ class IndexCache:
         try:
             cached.index.save(fresh)  # while others still read what was saved before
             kept = {path.with_name(name) for name in getattr(cached.index, "parts", ())}
-            forget(self._folder, space, {fresh, *kept})
+            forget(self._folder, space, {path, fresh, *kept})  # path: for who waits
             fresh.replace(path)
             told = {"revision": cached.revision, "ids": cached.ids, "space": space.name}
             save_arrays(stamp, told)

@@ -51,15 +51,14 @@ class ExactIndex:
 
     def search(self, query: Vector, k: int, among: Ids | None = None) -> tuple[Ids, Vector]:
         """The k best, best first; equal scores by lower id. See `VectorIndex.search`."""
-        ids, vectors = self.rows()
-        if among is not None:
-            chosen = np.flatnonzero(np.isin(ids, among))
-            ids = ids[chosen]
-        if among is not None and len(ids) < len(vectors) // PICKED:
-            scores = vectors[chosen] @ query.astype(np.float32)
+        (ids, vectors), query = self.rows(), query.astype(np.float32)
+        if among is None:
+            scores = vectors @ query  # (N,)
         else:
-            scores = vectors @ query.astype(np.float32)  # (N,)
-            scores = scores if among is None else scores[chosen]
+            chosen = np.flatnonzero(np.isin(ids, among))
+            few = len(chosen) < len(ids) // PICKED
+            scores = vectors[chosen] @ query if few else (vectors @ query)[chosen]
+            ids = ids[chosen]
         if 0 < k < len(ids):
             worst = np.partition(scores, len(ids) - k)[len(ids) - k]
             near = np.flatnonzero(scores >= worst)

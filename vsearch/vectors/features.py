@@ -191,11 +191,8 @@ class _Known:
     def of(cls, path: Path, stamp: tuple[int, int, int]) -> Self:
         """Any exception means that `save` did not write the file."""
         arrays, matrix = load_arrays(path, "times", "space"), place(path, "matrix")
-        times, space = arrays["times"], Space(*json.loads(str(arrays["space"])))
-        if (matrix.dtype.kind, times.dtype.kind, times.ndim) != ("f", "f", 1) or not len(times):
-            raise ValueError(f"matrix {matrix.dtype} {matrix.shape}, times {times.dtype}")
-        times = times.astype(np.float64)
-        if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        space, times = _described(arrays, matrix.dtype)
+        if (np.diff(times) < 0).any():
             raise ValueError("the times of the frames make no sense")
         if matrix.shape != (len(times), space.dim):
             raise ValueError(f"features of shape {matrix.shape} for {len(times)} times in {space}")
@@ -218,10 +215,19 @@ def _may_be_of(path: Path, space: Space) -> bool:
 
 def _features(arrays: dict[str, npt.NDArray[Any]]) -> Features:
     """What `save` wrote, checked; any exception means that it did not."""
-    matrix, times = arrays["matrix"], arrays["times"]
-    if (matrix.dtype.kind, times.dtype.kind, times.ndim) != ("f", "f", 1) or not len(times):
-        raise ValueError(f"matrix {matrix.dtype} {matrix.shape}, times {times.dtype} {times.shape}")
-    matrix, times = matrix.astype(np.float32), times.astype(np.float64)
-    if not (np.isfinite(matrix).all() and np.isfinite(times).all()):
+    space, times = _described(arrays, arrays["matrix"].dtype)
+    matrix = arrays["matrix"].astype(np.float32)
+    if not np.isfinite(matrix).all():
         raise ValueError("a number is not finite")
-    return Features(Space(*json.loads(str(arrays["space"]))), matrix, times)
+    return Features(space, matrix, times)
+
+
+def _described(arrays: dict[str, npt.NDArray[Any]], dtype: np.dtype[Any]) -> tuple[Space, Times]:
+    """What belongs to a matrix of that type, checked like it."""
+    times = arrays["times"]
+    if (dtype.kind, times.dtype.kind, times.ndim) != ("f", "f", 1) or not len(times):
+        raise ValueError(f"matrix of {dtype}, times {times.dtype} {times.shape}")
+    times = times.astype(np.float64)
+    if not np.isfinite(times).all():
+        raise ValueError("a time is not finite")
+    return Space(*json.loads(str(arrays["space"]))), times

@@ -163,7 +163,7 @@ class Sq8Index:
     def save(self, path: Path) -> None:
         """Write what changed to `path` and, unless it lies there, the shelf to a file beside it."""
         with self._lock:
-            name = "" if self._state is None else self._shelved(path, self._state.shelf)
+            name = "" if self._state is None else self._kept_beside(path, self._state.shelf)
             state, (ids, vectors) = self._state, self._small.rows()
             none = np.empty((0, vectors.shape[1]), np.uint8)
             save_stack(
@@ -176,7 +176,7 @@ class Sq8Index:
                 none if state is None else state.codes,
             )
 
-    def _shelved(self, path: Path, shelf: Shelf) -> str:
+    def _kept_beside(self, path: Path, shelf: Shelf) -> str:
         """The name of the file beside `path` that the shelf is in, written now if need be."""
         if self._file is None or self._file.parent != path.parent or not self._file.exists():
             file = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from crafted import CRAFTED, nothing_was_unpickled, write
 
+from vsearch.arrays import save_arrays
 from vsearch.types import Space
+from vsearch.vectors import cache as module
 from vsearch.vectors.cache import Cached, IndexCache, forget
 from vsearch.vectors.exact import ExactIndex
 from vsearch.vectors.faiss_index import FaissIndex
@@ -151,6 +154,45 @@ def test_a_forgotten_index_is_gone(cache: IndexCache, cls: Any, tmp_path: Path) 
     forget(tmp_path / "vectors", SPACE)
     assert cache.load(SPACE) is None
     assert cache.load(OTHER) is not None
+
+
+def replacing(cache: IndexCache, cls: Any, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next load meets another process that saves just before or behind it; what follows not."""
+    load = cls.load
+
+    def disturbed(path: Path) -> Any:
+        monkeypatch.setattr(cls, "load", load)
+        found = load(path) if when == "behind" else None
+        cache.store(SPACE, cached(cls, revision=6))
+        return found or load(path)
+
+    monkeypatch.setattr(cls, "load", disturbed)
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_an_index_that_is_replaced_while_it_is_loaded_never_gets_the_stamp_of_another(
+    cache: IndexCache, cls: Any, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.store(SPACE, cached(cls))
+    replacing(cache, cls, when, monkeypatch)
+    found = cache.load(SPACE)
+    assert found is not None
+    assert found.revision == 6
+
+
+def test_who_finds_no_stamp_in_the_middle_of_a_save_waits_for_it(
+    cache: IndexCache, cls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def met(path: Path, told: dict[str, Any]) -> None:
+        monkeypatch.setattr(module, "save_arrays", save_arrays)
+        monkeypatch.setattr(time, "sleep", lambda _: save_arrays(path, told))
+        found.append(cache.load(SPACE))
+
+    found: list[Cached | None] = []
+    cache.store(SPACE, cached(cls))
+    monkeypatch.setattr(module, "save_arrays", met)
+    cache.store(SPACE, cached(cls, revision=6))
+    assert [one and one.revision for one in found] == [6]
 
 
 def test_a_full_disk_costs_the_saved_index_only(

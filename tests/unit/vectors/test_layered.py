@@ -63,6 +63,16 @@ def recall(index: VectorIndex, exact: ExactIndex, among: Ids | None = None) -> f
     return truth.recall([rescored.search(one, 10, among)[0].tolist() for one in questions])
 
 
+def is_refused(cls: Any, path: Path) -> bool:
+    """Whether a file is no index, told as damage; any other error is no refusal."""
+    try:
+        with usable(path, ""):
+            cls.load(path)
+    except DamagedLibraryError as error:
+        return "is damaged" in str(error) or "cannot be read" in str(error)
+    return False
+
+
 def parts(folder: Path) -> list[str]:
     """The names of all files."""
     return sorted(path.name for path in folder.iterdir())
@@ -241,7 +251,7 @@ def test_a_shelf_of_another_kind_is_refused(
 ) -> None:
     index.save(tmp_path / "index")
     write(tmp_path / next(iter(index.parts)), name)
-    refused(cls, tmp_path / "index")
+    assert is_refused(cls, tmp_path / "index")
 
 
 def test_a_missing_or_cut_shelf_is_refused(index: Any, cls: Any, tmp_path: Path) -> None:
@@ -250,9 +260,9 @@ def test_a_missing_or_cut_shelf_is_refused(index: Any, cls: Any, tmp_path: Path)
     whole = shelf.read_bytes()
     for length in (len(whole) - 1, len(whole) // 2, 100):
         shelf.write_bytes(whole[:length])
-        refused(cls, tmp_path / "index")
+        assert is_refused(cls, tmp_path / "index")
     shelf.unlink()
-    refused(cls, tmp_path / "index")
+    assert is_refused(cls, tmp_path / "index")
 
 
 def forged(shelf: Shelf, name: str, value: object) -> Shelf:
@@ -302,7 +312,7 @@ def test_a_forged_shelf_is_refused_before_it_is_searched(
                 np.save(file, array)
     else:
         forged(shelf, name, change(getattr(shelf, name))).save(path)
-    refused(IvfIndex, tmp_path / "index")
+    assert is_refused(IvfIndex, tmp_path / "index")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 0.0])
@@ -312,16 +322,16 @@ def test_ranges_that_make_no_sense_are_refused(tmp_path: Path, value: float) -> 
     codec = index._state.shelf.codec
     object.__setattr__(codec, "step", np.full_like(codec.step, value))
     index._state.shelf.save(tmp_path / next(iter(index.parts)))
-    refused(Sq8Index, tmp_path / "index")
+    assert is_refused(Sq8Index, tmp_path / "index")
 
 
 @pytest.mark.parametrize("name", ["../index", "/etc/passwd", "..", "\x00", "other"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     index = built(Sq8Index)
     index.save(tmp_path / "index")
-    index._shelved = lambda *_: name
+    index._kept_beside = lambda *_: name
     index.save(tmp_path / "index")
-    refused(Sq8Index, tmp_path / "index")
+    assert is_refused(Sq8Index, tmp_path / "index")
 
 
 def test_no_damaged_byte_of_what_tells_the_shape_crashes(cls: Any, tmp_path: Path) -> None:
@@ -355,8 +365,3 @@ def test_a_query_of_another_size_never_reaches_native_code(index: Any) -> None:
     index.search(np.full(DIM, np.nan, np.float32), 3)
     with pytest.raises(ValueError, match="vectors"):
         index.upsert(IDS[:2], VECTORS[:3])
-
-
-def refused(cls: Any, path: Path) -> None:
-    with pytest.raises(DamagedLibraryError, match=r"is damaged|cannot be read"), usable(path, ""):
-        cls.load(path)
