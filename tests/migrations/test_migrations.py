@@ -237,6 +237,27 @@ def test_a_library_knows_which_videos_were_sampled_by_their_key_frames(tmp_path:
         assert {video.id: video.keyframes for video in catalog.videos()} == {1: False, 2: True}
 
 
+def test_an_older_library_finds_segments_by_video_and_time_without_reading_all(
+    tmp_path: Path,
+) -> None:
+    """What v0006.sql has beside what v0005.sql did."""
+    file = frozen("0005", tmp_path / "catalog.sqlite3")
+    with Catalog.open(file) as catalog:
+        places = [(1, Span(1, 2)), (1, Span(2.5, 2.5)), (1, Span(0, 9)), (2, Span(0, 1))]
+        found = [ids.tolist() for ids in catalog.overlapping(places)]
+        assert found == [[1], [2], [1, 2], [3]]
+        assert catalog.segment_ids([2, 1]).tolist() == [1, 2, 3]
+    with closing(sqlite3.connect(file)) as raw:
+        for query in (
+            "SELECT id FROM segments WHERE video_id = 1 AND start <= 2 AND \"end\" > 1",
+            "SELECT id FROM segments WHERE video_id = 1",
+        ):
+            [(*_, plan)] = raw.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            assert "COVERING INDEX ix_segments_span" in plan
+        indexes = raw.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'segments'")
+        assert "ix_segments_video_id" not in {name for (name,) in indexes}
+
+
 def test_tables_that_are_built_anew_lose_nothing(tmp_path: Path) -> None:
     file = frozen("0001", tmp_path / "catalog.sqlite3")
     schema = future(tmp_path / "scripts")

@@ -11,7 +11,7 @@ from vsearch.catalog.pool import Pool
 from vsearch.catalog.schema import Schema, read_revision
 from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
 
-HEAD = "0005"  # the newest migration; opening a catalogue at it needs no Alembic, which is slow
+HEAD = "0006"  # the newest migration; opening a catalogue at it needs no Alembic, which is slow
 
 _MAGIC = b"SQLite format 3\0"
 _SHORTEST = 512  # bytes of a page, and so of a database

@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     LargeBinary,
     MetaData,
     Text,
@@ -100,11 +101,12 @@ class SegmentRow(Base):
     __tablename__ = "segments"
     __table_args__ = (
         CheckConstraint('"end" >= start', name="span"),
+        Index("ix_segments_span", "video_id", "start", "end"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"))
     start: Mapped[float]  # seconds
     end: Mapped[float]  # seconds
 

@@ -71,12 +71,15 @@ _WHOLE_VIDEOS = f"""
     WHERE video_id IN (SELECT video_id FROM segments WHERE id {_AMONG})
     ORDER BY video_id, start, "end", segments.id
 """  # noqa: S608
+# DISTINCT: else older versions of SQLite read the JSON anew for each segment
 _OVERLAPPING = """
-    SELECT place.key, segments.id FROM json_each(?) AS place
-    JOIN segments ON segments.video_id = json_extract(place.value, '$[0]')
-        AND (start < json_extract(place.value, '$[2]') AND "end" > json_extract(place.value, '$[1]')
-            OR start = json_extract(place.value, '$[1]'))
-    ORDER BY place.key, segments.start, segments.id
+    WITH place AS (
+        SELECT DISTINCT key, json_extract(value, '$[0]') AS video, json_extract(value, '$[1]') AS since,
+            json_extract(value, '$[2]') AS until
+        FROM json_each(?))
+    SELECT key, segments.id FROM place CROSS JOIN segments ON video_id = video AND start <= until
+        AND ("end" > since AND start < until OR start = since)
+    ORDER BY key, start, segments.id
 """
 _OF_SPACE = "space_id = (SELECT id FROM spaces WHERE name = ?)"
 _IN_SPACE = f"FROM vectors WHERE {_OF_SPACE}"

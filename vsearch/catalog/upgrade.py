@@ -65,6 +65,7 @@ def _migrate(path: Path, connection: Connection, config: Config, schema: Schema)
         return
     _refuse_newer(path, found, config)
     if found is not None:
+        _refuse_damaged(raw, path)
         _back_up(path, found)
     given = _ids_given(raw, found)
     config.attributes["connection"] = connection
@@ -108,6 +109,16 @@ def _refuse_newer(path: Path, found: str | None, config: Config) -> None:
         raise NewerLibraryError(
             f"{path} was written by a newer vsearch (its schema is {found!r}, this one knows "
             f"up to {scripts.get_current_head()!r}). Upgrade vsearch; the library is untouched."
+        )
+
+
+def _refuse_damaged(raw: sqlite3.Connection, path: Path) -> None:
+    """A new schema may do without what is broken, and so hide it."""
+    [(told,)] = raw.execute("PRAGMA quick_check(1)").fetchall()
+    if told != "ok":
+        raise DamagedLibraryError(
+            f"{path} is damaged ({told.replace(chr(10), ' ')}), so it was not upgraded and is as it "
+            "was. Restore it from a backup or index the videos again."
         )
 
 
