@@ -60,7 +60,8 @@ def test_several_names_change_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ['"model" = "a"\n', 'model = """a"""\n', "model = '''a'''\n"])
 def test_other_spellings_are_written_anew(tmp_path: Path, text: str) -> None:
-    changed(tmp_path, f"fps = 2.0\n{text}", model="b")
+    written = changed(tmp_path, f"fps = 2.0\n{text}", model="b")
+    assert written.count("model = ") == written.count('\nmodel = "b"\n') == 1
 
 
 def test_a_file_that_cannot_be_written_is_told_and_stays(

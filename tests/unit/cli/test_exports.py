@@ -167,13 +167,22 @@ def test_what_is_gone_is_told_and_the_rest_is_written(
 
 
 @pytest.mark.parametrize(
-    "words",
-    [("red",), ("--csv", "a.csv"), ("red", "--csv", "a.csv", "--pad", "soon"),
-     ("red", "--csv", "a.csv", "--pad", "-1"), ("red", "--csv", "a.csv", "-k", "0"),
-     ("#1", "--csv", "a.csv"), (" ", "--csv", "a.csv")],
-)  # fmt: skip
-def test_wrong_usage_is_told(words: tuple[str, ...], vsearch: Vsearch, indexed: Path) -> None:
-    vsearch("export", *words, code=2)
+    ("words", "told"),
+    [
+        (["red"], "say what to write"),
+        (["--csv", "a.csv"], "Missing argument 'QUERY|#RESULTS|FILE...'"),
+        (["red", "--csv", "a.csv", "--pad", "soon"], "'soon' is no length"),
+        (["red", "--csv", "a.csv", "--pad", "-1"], "'-1' is no length"),
+        (["red", "--csv", "a.csv", "-k", "0"], "0 is not in the range"),
+        (["#1", "--csv", "a.csv"], "no search was made"),
+        ([" ", "--csv", "a.csv"], "nothing to search for"),
+    ],
+)
+def test_wrong_usage_is_told(
+    words: list[str], told: str, vsearch: Vsearch, indexed: Path, tmp_path: Path
+) -> None:
+    assert told in vsearch("export", *words, code=2).stderr
+    assert not (tmp_path / "a.csv").exists()
 
 
 @pytest.mark.parametrize("target", ["a.txt", "no/such/a.csv", "mine.csv"])

@@ -130,12 +130,19 @@ def test_a_name_must_mean_one_video(vsearch: Vsearch, videos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
-    [("--length", "soon"), ("--length", "0"), ("-o", "a.avi"), ("-o", "no/such/a.html"),
-     ("--query", " ")],
-)  # fmt: skip
-def test_wrong_usage_is_told(words: tuple[str, str], vsearch: Vsearch, film: Path) -> None:
-    vsearch("summarize", film, *words, code=2)
+    ("words", "told"),
+    [
+        (("--length", "soon"), "'soon' is no length"),
+        (("--length", "0"), "give a length above 0"),
+        (("-o", "a.avi"), "name a film, *.mp4, or a page, *.html"),
+        (("-o", "no/such/a.html"), "there is no folder no/such"),
+        (("--query", " "), "nothing to search for"),
+    ],
+)
+def test_wrong_usage_is_told(
+    words: tuple[str, str], told: str, vsearch: Vsearch, film: Path
+) -> None:
+    assert told in vsearch("summarize", film, *words, code=2).stderr
 
 
 def test_a_summary_never_replaces_its_video(vsearch: Vsearch, film: Path) -> None:

@@ -95,9 +95,17 @@ def test_too_few_rows_are_refused(vsearch: Vsearch, tmp_path: Path, place: Path)
     assert not (place / "adapter.npz").exists()
 
 
-@pytest.mark.parametrize("words", [["--remove", "--force"], ["--dry-run", "--force"]])
-def test_what_makes_no_sense_together_is_a_usage_error(vsearch: Vsearch, words: list[str]) -> None:
-    vsearch("train", "align", *words, code=2)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--remove", "--force"], "--remove goes alone"),
+        (["--dry-run", "--force"], "--dry-run and --force exclude each other"),
+    ],
+)
+def test_what_makes_no_sense_together_is_a_usage_error(
+    vsearch: Vsearch, words: list[str], told: str
+) -> None:
+    assert told in vsearch("train", "align", *words, code=2).stderr
 
 
 def test_without_torch_it_says_what_to_install(

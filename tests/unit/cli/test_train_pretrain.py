@@ -67,12 +67,14 @@ def test_captions_that_are_not_there_are_told(vsearch: Vsearch, place: Path) -> 
     assert "cannot be read" in vsearch("train", "pretrain", "--captions", "no.csv", code=1).stderr
 
 
-def test_a_folder_that_is_a_file_is_a_usage_error(
+def test_a_folder_that_is_a_file_and_an_unknown_form_are_usage_errors(
     vsearch: Vsearch, place: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    vsearch("train", "pretrain", "--out", tmp_path / "file", code=2)
-    vsearch("train", "pretrain", "--form", "both", code=2)
+    told = vsearch("train", "pretrain", "--out", tmp_path / "file", code=2).stderr
+    assert "is a file" in told
+    told = vsearch("train", "pretrain", "--form", "both", code=2).stderr
+    assert "'both' is not one of" in told
 
 
 def test_without_torch_it_says_what_to_install(
