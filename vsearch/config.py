@@ -58,7 +58,7 @@ class Settings:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
         if type(self.workers) is not int or not 0 <= self.workers <= MOST_WORKERS:
             raise SettingsError(
-                f"workers must be a number from 0 to {MOST_WORKERS}, not {self.workers!r}"
+                f"workers must be a whole number from 0 to {MOST_WORKERS}, not {self.workers!r}"
             )
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
@@ -209,10 +209,11 @@ def _read_value(name: str, text: str) -> str | float | bool:
 
 
 def _number(name: str, text: str) -> float:
+    read, what = (int, "a whole number") if name == "workers" else (float, "a number")
     try:
-        return int(text) if name == "workers" else float(text)
+        return read(text)
     except ValueError as error:
-        raise SettingsError(f"VSEARCH_{name.upper()} must be a number, not {text!r}") from error
+        raise SettingsError(f"VSEARCH_{name.upper()} must be {what}, not {text!r}") from error
 
 
 def absolute(model: str) -> str:

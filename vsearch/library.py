@@ -37,7 +37,6 @@ from vsearch.vectors.features import FeatureStore
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from types import TracebackType
     from typing import Self
 
     from vsearch.analysis.duplicates import Shared
@@ -172,12 +171,7 @@ class Library:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # --- putting videos in and taking them out

@@ -307,6 +307,3 @@ def rebuild(options: Options) -> None:
         count = library.rebuild()
         pooler = library.info().pooler
     click.echo(f"{plural(count, 'segment')} rebuilt, pooled by {pooler or '–'}")
-
-
-COMMANDS = (index, list_, info, remove, rebuild)

@@ -89,8 +89,8 @@ def hurried(command: F) -> F:
 def small_matrices() -> None:
     """Let NumPy, which must not be loaded yet, multiply by one thread.
 
-    To index it has many small matrices only: several threads would wait for each other longer than
-    they work, the more so the busier the machine is.
+    Nearly all that are multiplied to index are small: several threads would wait for each other
+    longer than they work, the more so the busier the machine is.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -10,7 +10,6 @@ from vsearch.types import KEY_FRAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from vsearch.types import Ingested, Progress, Video
 
@@ -45,12 +44,7 @@ class ProgressLine:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def say(self, message: str) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from vsearch.types import Ingested, Timings
 
 ORDER = ("indexed", "updated", "filled", "moved", "unchanged", "duplicate", "failed")
-SEEN = ("indexed", "updated", "filled")  # outcomes of what was decoded
+NEW = ("indexed", "updated")  # outcomes of what was decoded
+SEEN = (*NEW, "filled")  # all of them
 STEPS = ("decode", "shots", "encode", "pool", "store")
 
 
@@ -28,11 +29,11 @@ class Tally:
 
     results: list[Ingested] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
-    _coarse: float | None = None  # when a second pass began
+    _coarse: float | None = None  # when the last one that is new was known by its key frames
 
     def count(self, one: Ingested) -> None:
         """Take what became of one file, the second time maybe."""
-        if one.outcome == "filled" and self._coarse is None:
+        if one.outcome in NEW and one.video is not None and one.video.keyframes:
             self._coarse = time.monotonic()
         self.results.append(one)
 
@@ -41,19 +42,18 @@ class Tally:
         if not self.results:
             click.echo("There are no videos in it.", err=True)
             return
-        last = self._last()
-        counts = Counter(last.values())
+        counts = Counter(self._last().values())
         line = " · ".join(f"{counts[name]} {name}" for name in ORDER if counts[name])
-        videos = {one.video.path: one.video for one in self.results
-                  if one.video and one.outcome in SEEN}  # fmt: skip
-        seconds = sum(video.duration for video in videos.values())
+        seen = [one.video for one in self.results if one.video and one.outcome in SEEN]
+        videos = {video.path: video for video in seen}.values()  # each as it is now
+        seconds = sum(video.duration for video in videos)
         if seconds:
             took = time.monotonic() - self._began
             rate = seconds / max(took, 1e-3)
             line += f"   ({length(seconds)} of video in {length(took)}, {rate:.1f}× real time"
             line += f"{self._told_of_first_pass()})"
         click.echo(line)
-        coarse = sum(video.keyframes for video in videos.values())
+        coarse = sum(video.keyframes for video in videos)
         if coarse:
             click.echo(
                 f"{coarse} by key frames only: `vsearch list` tells how far they are apart, "
@@ -71,9 +71,8 @@ class Tally:
         return last
 
     def _told_of_first_pass(self) -> str:
-        new = any(one.outcome in SEEN[:2] and one.video and one.video.keyframes
-                  for one in self.results)  # fmt: skip
-        if self._coarse is None or not new:
+        filled = any(one.outcome == "filled" for one in self.results)
+        if self._coarse is None or not filled:
             return ""
         return f"; by key frames after {length(self._coarse - self._began)}"
 

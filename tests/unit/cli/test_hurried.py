@@ -68,8 +68,10 @@ def test_settings_say_it_too(
     monkeypatch.setenv("VSEARCH_WORKERS", "2")
     assert "2 by key frames only" in vsearch("index", films).stderr
     assert vsearch("index", films, "--exact").stdout.startswith("2 filled")
-    monkeypatch.setenv("VSEARCH_WORKERS", "several")
-    assert "VSEARCH_WORKERS must be a number" in vsearch("index", films, code=2).stderr
+    for wrong in ("several", "1.5"):
+        monkeypatch.setenv("VSEARCH_WORKERS", wrong)
+        told = vsearch("index", films, code=2).stderr
+        assert f"VSEARCH_WORKERS must be a whole number, not '{wrong}'" in told
     monkeypatch.setenv("VSEARCH_WORKERS", "1000")
     assert "from 0 to 64" in vsearch("index", films, code=2).stderr
 
