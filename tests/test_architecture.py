@@ -13,6 +13,7 @@ LADDER = [
     {"training"},
     {"evaluation"},
     {"library"},
+    {"workshop"},
     {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
     | {"transcripts", "doctor", "indexing", "marking", "searches"},
     {"listening", "storing"},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,6 @@ from vsearch.catalog.named import named
 from vsearch.encoders.adapter import AdaptedEncoder
 from vsearch.errors import (
     LibraryError,
-    ModelError,
     NoLibraryError,
     QueryError,
     SpaceMismatchError,
@@ -25,14 +22,14 @@ from vsearch.errors import (
 )
 from vsearch.marking import Marks
 from vsearch.model import Model
-from vsearch.plugins import resolve
-from vsearch.pooler import AUTO, install, keep, made, own, pooler_for, shipped
+from vsearch.pooler import AUTO, install, keep, made, own, shipped
 from vsearch.search.confidence import Confidence
 from vsearch.search.current import CurrentIndex
 from vsearch.search.query import parse, parse_clip, query_of
 from vsearch.searches import Searches
 from vsearch.types import Info, Query
 from vsearch.vectors.features import FeatureStore
+from vsearch.workshop import Workshop
 
 if TYPE_CHECKING:
     import os
@@ -47,9 +44,7 @@ if TYPE_CHECKING:
     from vsearch.doctor import Recall
     from vsearch.encoders.adapter import Adapter, AdapterFile
     from vsearch.hearing import Hearing, Worded
-    from vsearch.ingest import Parts, Stores
     from vsearch.labelling import Labelling
-    from vsearch.media.kept import FrameStore
     from vsearch.protocols import Encoder, Pooler
     from vsearch.results import Result
     from vsearch.temporal.weights import Weights
@@ -76,8 +71,6 @@ if TYPE_CHECKING:
 
     Name = str | os.PathLike[str]
 
-log = logging.getLogger(__name__)
-
 CATALOG = "catalog.sqlite3"
 
 
@@ -102,6 +95,7 @@ class Library:
             self.settings.index,
             questions=lambda: getattr(model.whole, "querybank", None),
         )
+        self._workshop = Workshop(path, catalog, self._features, self._current, model)
         self._searches, self._marks = Searches(catalog, path), Marks(catalog)
         self._asking = Asking(
             catalog,
@@ -109,8 +103,8 @@ class Library:
             self._current,
             model,
             Confidence(catalog, path / "null"),
-            pooler=self._pooler,
-            parts=self._parts,
+            pooler=self._workshop.pooler,
+            parts=self._workshop.parts,
             lesson=self._marks.lesson,
         )
 
@@ -201,13 +195,13 @@ class Library:
         wish = Wish(
             settings.fps if self._resample else None, settings.fast, again, settings.keep_frames
         )
-        with self._wording():
+        with self._workshop.wording():
             work = Indexing(
-                self._stores(),
-                self._parts_to_index,
+                self._workshop.stores(),
+                self._workshop.parts_to_index,
                 workers=workers(settings.workers),
                 progress=progress,
-                stored=self._read_meanings,
+                stored=self._workshop.read_meanings,
             )
             files = list(find_videos(map(Path, paths)))
             yield from work.twice(files, wish) if progressive else work.run(files, wish)
@@ -218,12 +212,12 @@ class Library:
         return self._remove(self.videos(asked) if asked else [])
 
     def _remove(self, videos: list[Video]) -> list[Video]:
-        with self._writing():
+        with self._workshop.writing():
             with self._catalog.begin() as change:
                 change.remove_videos([video.id for video in videos])
             for video in videos:
                 self._features.remove(video.id)
-                self._frames.remove(video.id)
+                self._workshop.frames.remove(video.id)
         return videos
 
     def forget_missing(self) -> list[Video]:
@@ -237,12 +231,12 @@ class Library:
         """
         from vsearch.ingest import pool_again  # deferred: a query needs no decoder
 
-        with self._writing():
+        with self._workshop.writing():
             self._current.forget()
-            pool_again(self._catalog, self._features, self._pooler(anew=True))
+            pool_again(self._catalog, self._features, self._workshop.pooler(anew=True))
             with self._catalog.begin() as change:
                 change.rebuild_words()
-            self._read_meanings(check=True)
+            self._workshop.read_meanings(check=True)
         return self._catalog.counts().segments
 
     def use_pooler(self, weights: Weights | None) -> str:
@@ -254,7 +248,7 @@ class Library:
         """
         from vsearch.ingest import pool_again  # deferred: a query needs no decoder
 
-        with self._writing():
+        with self._workshop.writing():
             space, there = self._catalog.space(), own(self.path)
             path = None if weights is None else install(self.path, space, weights)
             chosen = made(f"transformer:{path}") if path else shipped(space)
@@ -334,7 +328,7 @@ class Library:
     def _hearing(self, progress: Callable[[Progress], None]) -> Hearing:
         from vsearch.hearing import Hearing  # deferred: brings a decoder
 
-        return Hearing(self._catalog, self._wording, progress)
+        return Hearing(self._catalog, self._workshop.wording, progress)
 
     # --- changing the model
 
@@ -357,11 +351,11 @@ class Library:
         """
         from vsearch.reembed import Reembedding, goal_of, note_model  # deferred: brings a decoder
 
-        with self._wording():
+        with self._workshop.wording():
             note_model(self._catalog, self._model)
             goal = goal_of(name, self.path, self._catalog, self.settings, encoder)
             work = Reembedding(
-                self._stores(),
+                self._workshop.stores(),
                 goal,
                 forget=self._current.forget,
                 keep=self.settings.keep_frames,
@@ -377,18 +371,20 @@ class Library:
         """Delete what a model or space that is not in use has on disk. Raises LibraryError."""
         from vsearch.reembed import counted, drop, meant  # deferred: a query needs no decoder
 
-        with self._writing():
+        with self._workshop.writing():
             known = meant(self._catalog, config.absolute(name))
-            known = counted(self._stores(), self._current, known)
+            known = counted(self._workshop.stores(), self._current, known)
             self._current.forget(known.space)
-            drop(self._stores(), known.space)
+            drop(self._workshop.stores(), known.space)
         return known
 
     def spaces(self) -> list[KnownSpace]:
         """The spaces that the library has vectors in, the first one first; one is in use."""
         from vsearch.reembed import counted  # deferred: a query needs no decoder
 
-        return [counted(self._stores(), self._current, one) for one in self._catalog.spaces()]
+        return [
+            counted(self._workshop.stores(), self._current, one) for one in self._catalog.spaces()
+        ]
 
     def adapt(self, adapter: Adapter | None) -> bool:
         """Read words through an adapter from now on (see `evaluation.adapting`); None: as they are.
@@ -396,7 +392,7 @@ class Library:
         Whether that changes anything. Raises LockedError, LibraryError, and SpaceMismatchError for
         an adapter of another space.
         """
-        with self._writing():
+        with self._workshop.writing():
             if adapter is None:
                 return self.adapter_file.remove()
             if (space := self._catalog.space()) is None or space.name != adapter.trained.space:
@@ -579,7 +575,7 @@ class Library:
         from vsearch.abridging import abridged  # deferred: brings a decoder
 
         return abridged(
-            video, length, query, self._catalog, self._features, self._model, self._parts
+            video, length, query, self._catalog, self._features, self._model, self._workshop.parts
         )
 
     def similar(
@@ -663,10 +659,10 @@ class Library:
         """What is wrong with the library, a line each; empty when it is sound."""
         from vsearch.doctor import examine  # deferred: a query needs no decoder
 
-        problems = [*examine(self._stores()), *self.adapter_file.problems()]
+        problems = [*examine(self._workshop.stores()), *self.adapter_file.problems()]
         try:
             if self._catalog.space() is not None:
-                self._pooler()
+                self._workshop.pooler()
         except VSearchError as error:
             problems.append(str(error))
         return problems
@@ -687,86 +683,16 @@ class Library:
         """
         return self._model.whole
 
-    def _parts(self) -> Parts:
-        from vsearch.ingest import Parts  # deferred: a query needs no decoder
-
-        detector = resolve("shots", self.settings.shots)
-        name = config.absolute(self.settings.model)
-        encoder, settings = self._model.pictures, self.settings
-        return Parts(encoder, self._pooler(), detector, settings.fps, name, settings.hwaccel)
-
-    def _pooler(self, *, anew: bool = False) -> Pooler:
-        """What pooled the segments that are there, or what is to pool them `anew`."""
-        noted = None if anew or self._catalog.is_empty() else self._catalog.pooler()
-        space = self._catalog.space() or self._model.pictures.space
-        return pooler_for(self.settings.pooler, self.path, space, noted)
-
-    def _stores(self) -> Stores:
-        from vsearch.ingest import Stores  # deferred: a query needs no decoder
-
-        return Stores(self._catalog, self._features, self._frames)
-
     @property
     def _labelling(self) -> Labelling:
         from vsearch.labelling import Labelling  # deferred: a query needs no labels
 
-        return Labelling(self._catalog, self._features, self._model, self._writing)
+        return Labelling(self._catalog, self._features, self._model, self._workshop.writing)
 
     @property
     def settings(self) -> config.Settings:
         """What flags, variables and vsearch.toml say, in that order."""
         return self._model.settings
-
-    @property
-    def _frames(self) -> FrameStore:
-        from vsearch.media.kept import FrameStore  # deferred: a query needs none
-
-        return FrameStore(self.path / "frames")
-
-    def _parts_to_index(self) -> Parts:
-        """Those that fit what the library holds; what an empty one is given becomes its own."""
-        parts, space = self._parts(), self._catalog.space()
-        if space is None or not self._catalog.counts().segments:
-            config.save(self.path, self.settings)
-            return parts
-        self._model.check(space)
-        if (known := self._catalog.pooler()) not in (None, parts.pooler.name):
-            raise SpaceMismatchError(
-                f"{self.path} holds segments pooled by {known}, not {parts.pooler.name}: run "
-                "`vsearch rebuild` first, to pool them anew"
-            )
-        return parts
-
-    def _read_meanings(self, *, check: bool = False) -> None:
-        """Read what new words mean; a model that cannot be had stops nothing else."""
-        from vsearch.transcripts import read_meanings  # deferred: a query needs none
-
-        try:
-            read_meanings(self._catalog, lambda: self._model.pictures, check=check)
-        except (ModelError, QueryError) as error:
-            log.warning("%s: words are found, but not what means the same: %s", self.path, error)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Be the one writer: clean up after an interrupted one first, save the index at the end."""
-        with WriteLock(self.path):
-            before = self._catalog.revision()
-            known = {video.id for video in self._catalog.videos()}
-            self._features.sweep(known, [one.space for one in self._catalog.spaces()])
-            self._frames.sweep(known)
-            self._current.sweep()
-            try:
-                yield
-            finally:
-                if self._catalog.revision() != before:
-                    self._current.save()
-
-    @contextmanager
-    def _wording(self) -> Iterator[None]:
-        """Be the one writer, and read in the end what words mean: it may take long."""
-        with self._writing():
-            yield
-            self._read_meanings()
 
 
 def _size(path: Path) -> int:
