@@ -124,9 +124,9 @@ class Whisper:
         from faster_whisper import vad  # deferred, as below
 
         found = vad.get_speech_timestamps(samples, vad.VadOptions(speech_pad_ms=_MARGIN))
-        spans = list(_windows([(one["start"] / RATE, one["end"] / RATE) for one in found]))
-        if not spans:
+        if not found:
             return Heard(None, 0.0, ())
+        spans = _windows([(one["start"] / RATE, one["end"] / RATE) for one in found])
         try:
             segments, info = self._model.transcribe(
                 samples,
@@ -154,15 +154,17 @@ class Whisper:
 
 
 def _windows(spans: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """Starts and ends of what is heard together: a window costs the same however full it is."""
-    start, end = spans[0] if spans else (0.0, 0.0)
+    """Starts and ends of what is heard together, of one span at least.
+
+    A window costs the same however full it is.
+    """
+    start, end = spans[0]
     for begin, last in spans[1:]:
         if begin - end > _APART or last - start > _WINDOW:
             yield start, end
             start = begin
         end = last
-    if spans:
-        yield start, end
+    yield start, end
 
 
 def _made_up(segment: Any) -> bool:

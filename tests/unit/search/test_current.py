@@ -223,6 +223,19 @@ def test_an_index_of_bytes_answers_with_the_scores_of_the_catalogue(
     index.close()
 
 
+def before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, cls: type[Sq8Index], do: Callable[[], None]
+) -> None:
+    """Have something happen whenever an index of that class is about to be built."""
+    build: Any = cls.built.__func__  # type: ignore[attr-defined]
+
+    def built(cls: type[Sq8Index], *args: Any, **options: Any) -> Any:
+        do()
+        return build(cls, *args, **options)
+
+    monkeypatch.setattr(cls, "built", classmethod(built))
+
+
 def test_a_thread_builds_what_is_overdue_while_the_old_index_answers(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,14 +245,12 @@ def test_a_thread_builds_what_is_overdue_while_the_old_index_answers(
     assert len(got(index).index) == 1
     ids = add(catalog, "large", many(4_900))  # caught up by id: few enough for that
     reached, go_on = threading.Event(), threading.Event()
-    before: Any = IvfIndex.built.__func__  # type: ignore[attr-defined]
 
-    def built(cls: type[IvfIndex], *args: Any, **options: Any) -> Any:
+    def wait() -> None:
         reached.set()
         assert go_on.wait(60)
-        return before(cls, *args, **options)
 
-    monkeypatch.setattr(IvfIndex, "built", classmethod(built))
+    before_it_is_built(monkeypatch, IvfIndex, wait)
     old = got(index).index
     assert reached.wait(60)
     assert got(index).index.index is old.index  # type: ignore[attr-defined]
@@ -265,13 +276,7 @@ def test_what_a_thread_builds_of_a_forgotten_index_is_not_used(
     add(catalog, "a", many(4_900))
     index = CurrentIndex(catalog, vectors, "sq8")
     old = got(index).index
-    before: Any = Sq8Index.built.__func__  # type: ignore[attr-defined]
-
-    def built(cls: type[Sq8Index], *args: Any, **options: Any) -> Any:
-        index.forget()
-        return before(cls, *args, **options)
-
-    monkeypatch.setattr(Sq8Index, "built", classmethod(built))
+    before_it_is_built(monkeypatch, Sq8Index, index.forget)
     index.renew()
     assert index._held is None
     assert len(old) == len(got(index).index) == 4_900
