@@ -8,22 +8,21 @@ are half near to a segment, half far from all; times are those of one processor 
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.benchmarks.bench_vectors import source
-from tests.benchmarks.report import Claim, Report, with_json
+from tests.benchmarks.report import Claim, Report, run
 from tests.benchmarks.walks import DIM, LENGTH, Walks
 from vsearch.vectors.layered import IvfIndex, Sq8Index
 from vsearch.vectors.rescored import Rescored
 from vsearch.vectors.truth import FAR, NEAR, NEAREST, Truth
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vsearch.types import Ids
 
 SHARES = 0.0002, 0.01, 0.2, 1.0
@@ -95,14 +94,5 @@ def claims(report: Report, segments: int) -> list[Claim]:
     return [Claim(what, found, "python -m tests.benchmarks.bench_filters")]
 
 
-def main() -> None:
-    """Measure and tell."""
-    parser = with_json(argparse.ArgumentParser(description=__doc__.partition("\n")[0]))
-    parser.add_argument("--segments", type=int, default=200_000)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measured(options.segments, Path(folder)).write(options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, 200_000, measured)

@@ -10,9 +10,6 @@ Needs the extra `bench`. Ours fetches the few vectors that it rescores from a fi
 
 from __future__ import annotations
 
-import argparse
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hnswlib
@@ -20,7 +17,7 @@ import numpy as np
 from usearch.index import Index
 
 from tests.benchmarks.bench_vectors import source, spent
-from tests.benchmarks.report import Claim, Report, with_json
+from tests.benchmarks.report import Claim, Report, run
 from tests.benchmarks.walks import DIM, Walks
 from vsearch.vectors.layered import IvfIndex
 from vsearch.vectors.rescored import Rescored
@@ -28,6 +25,7 @@ from vsearch.vectors.truth import FAR, NEAR, NEAREST, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vsearch.types import Vector
 
@@ -146,14 +144,5 @@ def claims(report: Report, segments: int) -> list[Claim]:
     return [Claim(what, found, "python -m tests.benchmarks.bench_neighbours")]
 
 
-def main() -> None:
-    """Measure and tell."""
-    parser = with_json(argparse.ArgumentParser(description=__doc__.partition("\n")[0]))
-    parser.add_argument("--segments", type=int, default=50_000)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measured(options.segments, Path(folder)).write(options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, 50_000, measured)

@@ -10,17 +10,14 @@ the catalogue keeps them. Other than these, nothing but the index is in memory.
 
 from __future__ import annotations
 
-import argparse
 import resource
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
 
-from tests.benchmarks.report import Claim, Report, with_json
+from tests.benchmarks.report import Claim, Report, run
 from tests.benchmarks.walks import DIM, Walks
 from vsearch.types import Space
 from vsearch.vectors.cache import Cached, IndexCache
@@ -32,6 +29,7 @@ from vsearch.vectors.truth import FAR, NEAR, NEAREST, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vsearch.types import Vector
 
@@ -176,14 +174,5 @@ def claims(report: Report, segments: int) -> list[Claim]:
     return said
 
 
-def main() -> None:
-    """Measure and tell."""
-    parser = with_json(argparse.ArgumentParser(description=__doc__.partition("\n")[0]))
-    parser.add_argument("--segments", type=int, default=1_000_000)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measured(options.segments, Path(folder)).write(options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, 1_000_000, measured)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,18 @@ def with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Give a benchmark `--json FILE`."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was found")
     return parser
+
+
+def run(about: str, segments: int, measured: Callable[[int, Path], Report]) -> None:
+    """Measure a library of `--segments` in a folder that is gone afterwards, and tell.
+
+    `about` is the benchmark's docstring.
+    """
+    parser = with_json(argparse.ArgumentParser(description=about.partition("\n")[0]))
+    parser.add_argument("--segments", type=int, default=segments)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measured(options.segments, Path(folder)).write(options.json)
 
 
 def _cell(value: object) -> str:
