@@ -157,6 +157,8 @@ class ContainerFilm:
                         last = frame.time
                 return
             except Unsure as unsure:
+                if way.wants.stopped.is_set():
+                    return  # what was planned is not waited for
                 self._begin_again(unsure, last)
         for frame in self._found(start, None):
             if last is None or frame.time >= last:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -13,12 +14,18 @@ import pytest
 
 from vsearch.errors import MediaError
 from vsearch.media.film import ContainerFilm
+from vsearch.media.instants import Instants
+from vsearch.media.selective import Selection
 from vsearch.media.video import Sampler
 from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
     from vsearch.types import Grays, Images, Times
 
@@ -318,3 +325,30 @@ def test_only_single_frames_are_kept_from_the_shot_detector(tmp_path: Path) -> N
     assert len(watcher.times) < 200
     assert max(np.diff(watcher.times)) < 0.17
     assert watcher.times[-1] == pytest.approx(259 / 25, abs=0.09)
+
+
+def test_who_stops_it_while_it_plans_does_not_have_all_decoded_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encoded(tmp_path / "a.mp4", KINDS["h264"])
+    wants = Instants(Fraction(25), Fraction(0), None)
+    decoded: list[VideoFrame] = []
+    decode = ContainerFilm._pictures
+
+    def counted(film: ContainerFilm, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        pictures = decode(film, packet)
+        decoded.extend(pictures)
+        return pictures
+
+    def planned(selection: Selection, packets: list[Packet[VideoStream]]) -> Any:
+        if len(decoded) > 100:
+            wants.stopped.set()
+        return plan(selection, packets)
+
+    plan = Selection._piece
+    monkeypatch.setattr(ContainerFilm, "_pictures", counted)
+    monkeypatch.setattr(Selection, "_piece", planned)
+    with closing(ContainerFilm(path)) as film:
+        seen = list(film.frames(wants=wants))
+    assert 100 < len(seen) < 200
+    assert len(decoded) < 200, "and not from the beginning"
