@@ -98,14 +98,17 @@ def test_only_the_tagged_seconds_are_looked_through(library: Library, films: Pat
     assert late[0].why.copy
 
 
-@pytest.mark.slow  # has failed after thousands of other tests, never by itself: not yet known why
-def test_a_clip_is_placed_between_frames_that_are_far_apart(tmp_path: Path, films: Path) -> None:
-    span = Span(12.3, 18.3)
-    for number in range(4):  # a new picture every 5 seconds
+def test_a_clip_is_placed_between_frames_that_are_far_apart(tmp_path: Path) -> None:
+    """By so few frames other places in the same film may seem likelier: in the last one they do."""
+    begins = [12.3, 12.3, 12.3, 12.3, 16.2]
+    films = tmp_path / "films"
+    films.mkdir()
+    for number in range(5):  # a new picture every 5 seconds
         write(films / f"{number}.mp4", wandering(12.5, number, fps=20), 10, 20)
     with Library.open(tmp_path / "sparse", encoder=FakeEncoder(), fps=0.2) as library:
         assert [one.error for one in library.index([films]) if one.error] == []
-        for number in range(4):
+        for number, begin in enumerate(begins):
+            span = Span(begin, begin + 6)
             best = library.search(clip=cut(films, number, span, Copying(fps=12, crop=0)))[0]
             assert best.why.copy
             assert best.video.path.name == f"{number}.mp4"

@@ -33,6 +33,8 @@ NEAREST = 48  # segments fetched for each one of the clip
 ASKED = 12  # segments of a long clip that are asked for
 VIDEOS = 8  # whose frames are compared
 LOOKED_AT = 4  # of which are looked at in pictures
+SPARSE = 2.0  # seconds between stored frames from which on they hardly tell one place from another
+PLACES = 3  # of a video with so few of them
 PROMISING = 0.35  # of the way from what any frame scores to 1: else there is no copy
 CERTAIN = 0.65  # of that way, where there are no pictures to look at
 OVERLAP = 0.9  # of the shorter one of clip and video, that is to lie on the other
@@ -89,7 +91,7 @@ class Copies:
         """The stretches that the clip shows, the surest first; mostly none or one."""
         places = self._places(clip)
         look = _Look(clip, SLACK)
-        found = look.through(places[:LOOKED_AT])
+        found = look.through(_first_videos(places, LOOKED_AT))
         if not found:  # a camera that stands still, say: the frames do not tell the time
             likely = [place for place in places if place.certain or place in look.alike]
             found = replace(look, slack=WIDE).through(likely[:WIDELY])
@@ -104,15 +106,15 @@ class Copies:
         return bool(np.isin(there, self._among).any())
 
     def _places(self, clip: Clip) -> list[_Place]:
-        """Where the clip may be from, the likeliest first; at most one place in a video."""
+        """Where the clip may be from, the likeliest first; mostly one place in a video."""
         floor = float((self._sample @ clip.features.matrix.T).mean()) if len(self._sample) else 0.0
         found = []
         for video in self._candidates(clip):
             frames = self._frames(video)
-            offset = _offset(clip, video, frames) if frames else None
-            share = (offset.likeness - floor) / max(1 - floor, 1e-6) if offset else 0.0
-            if frames and offset and share >= PROMISING:
-                found.append(_Place(video, offset, share, spacing(frames)))
+            for offset in _offsets(clip, video, frames) if frames else ():
+                share = (offset.likeness - floor) / max(1 - floor, 1e-6)
+                if frames and share >= PROMISING:
+                    found.append(_Place(video, offset, share, spacing(frames)))
         return sorted(found, key=lambda place: -place.offset.score)
 
     def _candidates(self, clip: Clip) -> list[Video]:
@@ -147,11 +149,11 @@ class _Look:
     alike: list[_Place] = field(default_factory=list)  # the same scene, perhaps at another time
 
     def through(self, places: Sequence[_Place]) -> list[Copy]:
-        """The copies among these; after the first one only what is as likely to be another."""
+        """The copies among these, one a video; after the first one only what is as likely."""
         found: list[Copy] = []
         least = -1.0
         for place in places:
-            if place.share < least:
+            if place.share < least or any(copy.video == place.video for copy in found):
                 continue
             copy = self._at(place)
             if copy is not None:
@@ -221,11 +223,17 @@ def _same(moment: Moment, copy: Copy) -> bool:
     return moment.video.id == copy.video.id and shared > shorter / 2
 
 
-def _offset(clip: Clip, video: Video, frames: Features) -> Offset | None:
+def _offsets(clip: Clip, video: Video, frames: Features) -> list[Offset]:
     """Where the clip fits best by the stored frames of a video."""
     overlap = OVERLAP * min(clip.span.duration, video.duration)
-    found = offsets(clip.features, clip.span, frames, video.duration, overlap=overlap, most=1)
-    return found[0] if found else None
+    most = PLACES if spacing(frames) >= SPARSE else 1
+    return offsets(clip.features, clip.span, frames, video.duration, overlap=overlap, most=most)
+
+
+def _first_videos(places: Sequence[_Place], most: int) -> list[_Place]:
+    """The places in so many videos, those named first."""
+    videos = list(dict.fromkeys(place.video.id for place in places))[:most]
+    return [place for place in places if place.video.id in videos]
 
 
 def _meet(one: Span, other: Span) -> bool:
