@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SHEET ?= contact-sheet.html
 # Own videos go into the default library, the samples into one of their own.
 LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
+# tests side by side
+BESIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 export VIDEOS QUERY SHEET LIBRARY CLIPS
 
 .PHONY: demo test test-slow lint format bench clean
@@ -15,10 +17,10 @@ demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="w
 		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
 
 test: $(VENV)/.dev  ## everything that takes seconds
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" $(BESIDE)
 
 test-slow: $(VENV)/.dev  ## what takes minutes: kills, memory, wheels
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(BESIDE)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
