@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from vsearch.errors import MediaError
@@ -122,7 +122,7 @@ def encoded(path: Path, kind: Kind, frames: int = 260) -> Path:
 class Sampled:
     """All that a sampler tells."""
 
-    images: list[Images]
+    images: list[str]  # digests
     times: list[float]
     end: float
     note: str | None
@@ -131,11 +131,11 @@ class Sampled:
 def sampled(path: Path, fps: float, span: Span | None) -> Sampled | str:
     """What comes out, or why nothing does."""
     sampler = Sampler(path, fps=fps, short_side=96, span=span)
-    images: list[npt.NDArray[np.uint8]] = []
+    images: list[str] = []
     times: list[float] = []
     try:
         for batch in sampler:
-            images.extend(batch.images)
+            images.extend(sha256(image.tobytes()).hexdigest() for image in batch.images)
             times.extend(batch.times.tolist())
     except MediaError as error:
         return str(error)
@@ -154,15 +154,6 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sampled | str]:
     return decode
 
 
-def assert_same(found: Sampled | str, true: Sampled | str) -> None:
-    if isinstance(found, str) or isinstance(true, str):
-        assert found == true
-        return
-    assert (found.times, found.end, found.note) == (true.times, true.end, true.note)
-    for image, other in zip(found.images, true.images, strict=True):
-        assert np.array_equal(image, other)
-
-
 CASES = [
     pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow, id=name) for name in KINDS
 ]
@@ -175,7 +166,7 @@ def test_what_is_left_out_changes_nothing(
     path = encoded(tmp_path / KINDS[name].name, KINDS[name])
     for fps in RATES:
         for span in SPANS:
-            assert_same(sampled(path, fps, span), everything(path, fps, span))
+            assert sampled(path, fps, span) == everything(path, fps, span)
 
 
 @pytest.mark.slow
@@ -184,7 +175,7 @@ def test_what_is_left_out_of_real_clips_changes_nothing(
 ) -> None:
     for path in sorted(real_clips.iterdir()):
         for fps in (0.5, 2.5):
-            assert_same(sampled(path, fps, None), everything(path, fps, None))
+            assert sampled(path, fps, None) == everything(path, fps, None)
 
 
 @pytest.mark.slow
@@ -198,7 +189,7 @@ def test_what_is_left_out_of_broken_files_changes_nothing(
             if isinstance(found, Sampled) and path.name.startswith(("decode_error", "corrupted")):
                 found.images.clear()
                 true.images.clear()
-            assert_same(found, true)
+            assert found == true
 
 
 class Fed:
