@@ -249,7 +249,7 @@ def test_an_older_library_finds_segments_by_video_and_time_without_reading_all(
         assert catalog.segment_ids([2, 1]).tolist() == [1, 2, 3]
     with closing(sqlite3.connect(file)) as raw:
         for query in (
-            "SELECT id FROM segments WHERE video_id = 1 AND start <= 2 AND \"end\" > 1",
+            'SELECT id FROM segments WHERE video_id = 1 AND start <= 2 AND "end" > 1',
             "SELECT id FROM segments WHERE video_id = 1",
         ):
             [(*_, plan)] = raw.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()

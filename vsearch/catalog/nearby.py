@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.catalog.blobs import unpack
+
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from vsearch.types import Ids, Space
+    import numpy.typing as npt
 
-    Row = Sequence[Any]
+    from vsearch.types import Ids, Matrix, Space
 
 _ROWS = """
     SELECT segments.id, video_id, start, "end", data FROM json_each(?) AS wanted
@@ -25,27 +27,60 @@ _ROWS = """
 """
 
 
-def runs(
-    connection: sqlite3.Connection, ids: Ids, reach: int, space: Space
-) -> Iterator[tuple[list[Row], bool, bool]]:
-    """Unbroken runs of segments of one video: those of `ids`, and `reach` ids to both sides.
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Segments of one video that follow each other, none between them left out."""
 
-    The segments of a video follow each other in time as their ids do (`Change.add_segments`). Rows
-    of id, video_id, start, end, data, without those that have no vector; and whether more of its
-    video may come before them, and behind.
+    video_id: int
+    ids: Ids  # (N,) ascending
+    times: list[list[float]]  # when each starts and ends, seconds
+    vectors: Matrix  # float32 (N, D) of unit length
+    before: bool  # whether there may be more of the video before them
+    behind: bool
+
+
+def runs(connection: sqlite3.Connection, ids: Ids, reach: int, space: Space) -> Iterator[Run]:
+    """These segments, and `reach` ids to both sides of each; what has no vector is left out.
+
+    The segments of a video follow each other in time as their ids do (`Change.add_segments`).
+    Raises ValueError where a row makes no sense.
     """
-    around = (ids[:, None] + np.arange(-reach, reach + 1)).ravel()
-    wanted = np.array(sorted(set(around.tolist())), np.int64)
+    wanted = _each_once((ids[:, None] + np.arange(-reach, reach + 1)).ravel())
     rows = connection.execute(_ROWS, (json.dumps(wanted.tolist()), space.name)).fetchall()
-    places = np.searchsorted(wanted, [row[0] for row in rows]).tolist()
-    edges = {*(wanted - 1).tolist(), *(wanted + 1).tolist()} - set(wanted.tolist())
-    for _, group in groupby(zip(places, rows, strict=True), key=_run):
-        run = [row for _, row in group]
-        before, behind = run[0][0] - 1 in edges, run[-1][0] + 1 in edges
-        yield [row for row in run if row[4] is not None], before, behind
+    if not rows:
+        return
+    found, videos = np.array([row[:2] for row in rows], np.int64).T
+    kept = np.array([row[4] is not None for row in rows])
+    times = _times([row[2:4] for row in rows])
+    vectors = np.empty((len(rows), space.dim), np.float32)
+    vectors[kept] = unpack([row[4] for row in rows if row[4] is not None], space.dim)
+    left_out = found - np.searchsorted(wanted, found)  # how many ids before were not asked for
+    cuts = np.flatnonzero((np.diff(left_out) != 0) | (np.diff(videos) != 0)) + 1
+    asked = set(wanted.tolist())
+    for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True):
+        own = (
+            slice(first, last) if kept[first:last].all() else first + kept[first:last].nonzero()[0]
+        )
+        yield Run(
+            int(videos[first]),
+            found[own],
+            times[own].tolist(),
+            vectors[own],
+            int(found[first]) - 1 not in asked,
+            int(found[last - 1]) + 1 not in asked,
+        )
 
 
-def _run(one: tuple[int, Row]) -> tuple[int, int]:
-    """What segments of one run have in common: the video, and that no id between is left out."""
-    place, row = one
-    return row[1], row[0] - place
+def _times(spans: list[tuple[float, float]]) -> npt.NDArray[np.float64]:
+    """Starts and ends, float64 (N, 2)."""
+    times = np.array(spans, np.float64)
+    starts, ends = times.T
+    if not (np.isfinite(times).all() and (starts >= 0).all() and (starts <= ends).all()):
+        raise ValueError("a segment that does not start before it ends")
+    return times
+
+
+def _each_once(ids: Ids) -> Ids:
+    """Ascending; NumPy's own way to it is slow to load."""
+    ids = np.sort(ids)
+    return ids[np.concatenate([[True], np.diff(ids) > 0])] if len(ids) else ids

@@ -16,7 +16,7 @@ from vsearch.catalog.cue_index import CueIndex
 from vsearch.catalog.database import open_pool
 from vsearch.catalog.failures import explained, sensible
 from vsearch.catalog.globs import matcher
-from vsearch.catalog.nearby import runs
+from vsearch.catalog.nearby import Run, runs
 from vsearch.catalog.paths import restored, storable, stored
 from vsearch.catalog.rows import (
     read_counts,
@@ -74,8 +74,8 @@ _WHOLE_VIDEOS = f"""
 # DISTINCT: else older versions of SQLite read the JSON anew for each segment
 _OVERLAPPING = """
     WITH place AS (
-        SELECT DISTINCT key, json_extract(value, '$[0]') AS video, json_extract(value, '$[1]') AS since,
-            json_extract(value, '$[2]') AS until
+        SELECT DISTINCT key, json_extract(value, '$[0]') AS video,
+            json_extract(value, '$[1]') AS since, json_extract(value, '$[2]') AS until
         FROM json_each(?))
     SELECT key, segments.id FROM place CROSS JOIN segments ON video_id = video AND start <= until
         AND ("end" > since AND start < until OR start = since)
@@ -270,20 +270,13 @@ class Catalog:
                     vectors = unpack([row[4] for row in video], space.dim)
                 yield segments, vectors
 
-    def around(
-        self, ids: Ids, reach: int, space: Space
-    ) -> Iterator[tuple[list[Segment], Matrix, list[Segment]]]:
+    def around(self, ids: Ids, reach: int, space: Space) -> list[Run]:
         """Parts of videos: these segments, and `reach` ones before and behind each.
 
-        For each part: its segments as they follow each other, their vectors, float32 (N, D), and
-        those of its ends beyond which its video may go on. All are of one state of the library.
+        All are of one state of the library.
         """
-        with self._reading() as connection:
-            for rows, before, behind in runs(connection, ids, reach, space):
-                with sensible(self._path):
-                    segments = [read_segment(row[:4]) for row in rows]
-                    vectors = unpack([row[4] for row in rows], space.dim)
-                yield segments, vectors, segments[:before] + segments[-1:][:behind]
+        with self._reading() as connection, sensible(self._path):
+            return list(runs(connection, ids, reach, space))
 
     def vectors(self, ids: Ids | None, space: Space) -> tuple[Ids, Matrix]:
         """Vectors of these segments in this order, those that are not there left out, or of all.
@@ -291,7 +284,10 @@ class Catalog:
         Returns ids int64 (N,) and vectors float32 (N, D), rows of unit length. All come ascending.
         """
         with self._reading() as connection:
-            found, vectors = self._filled(connection, space, ids)
+            if ids is None:
+                found, vectors = self._filled(connection, space)
+            else:
+                found, vectors = self._those(connection, space, ids)
         if ids is None or np.array_equal(found, ids):
             return found, vectors
         places = np.searchsorted(found, ids)  # found is ascending
@@ -367,20 +363,27 @@ class Catalog:
             found.append(str(error))
         return found
 
-    def _filled(
-        self, connection: sqlite3.Connection, space: Space, ids: Ids | None
-    ) -> tuple[Ids, Matrix]:
+    def _filled(self, connection: sqlite3.Connection, space: Space) -> tuple[Ids, Matrix]:
         """Ids and vectors, ascending, in arrays that are made once: there may be gigabytes."""
-        query, values = _selection("SELECT count(*)", space, ids)
+        query, values = _selection("SELECT count(*)", space, None)
         total = connection.execute(query, values).fetchone()[0]
         found = np.empty(total, np.int64)
         vectors = np.empty((total, space.dim), np.float32)
         filled = 0
-        for some, rows in self._batches(connection, space, ids, 10_000):
+        for some, rows in self._batches(connection, space, None, 10_000):
             found[filled : filled + len(some)] = some
             vectors[filled : filled + len(some)] = rows
             filled += len(some)
         return found, vectors
+
+    def _those(self, connection: sqlite3.Connection, space: Space, ids: Ids) -> tuple[Ids, Matrix]:
+        """Ids and vectors of those segments that are there, ascending."""
+        batches = [(np.empty(0, np.int64), np.empty((0, space.dim), np.float32))]
+        batches += self._batches(connection, space, ids, 10_000)
+        if len(batches) == 2:
+            return batches[1]
+        found, vectors = zip(*batches, strict=True)
+        return np.concatenate(found), np.concatenate(vectors)
 
     def _batches(
         self, connection: sqlite3.Connection, space: Space, ids: Ids | None, size: int

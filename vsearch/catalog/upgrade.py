@@ -117,7 +117,7 @@ def _refuse_damaged(raw: sqlite3.Connection, path: Path) -> None:
     [(told,)] = raw.execute("PRAGMA quick_check(1)").fetchall()
     if told != "ok":
         raise DamagedLibraryError(
-            f"{path} is damaged ({told.replace(chr(10), ' ')}), so it was not upgraded and is as it "
+            f"{path} is damaged ({' '.join(told.split())}), so it was not upgraded and is as it "
             "was. Restore it from a backup or index the videos again."
         )
 

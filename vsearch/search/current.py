@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.repository import Catalog
     from vsearch.protocols import VectorIndex
-    from vsearch.types import Ids, Matrix, Space
+    from vsearch.types import Ids, Matrix, Space, Vector
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,23 @@ class Current:
     index: VectorIndex
     space: Space
     ids: Ids
+
+    def nearest(
+        self, query: Vector, k: int, among: Ids | None, catalog: Catalog
+    ) -> tuple[Ids, Vector, Matrix]:
+        """The k nearest segments, best first, their scores, and their vectors, float32 (n, D).
+
+        The vector of one that is gone meanwhile is 0.
+        """
+        if isinstance(self.index, Rescored):  # it has read them
+            return self.index.nearest(query, k, among)
+        ids, scores = self.index.search(query, k, among)
+        known, rows = catalog.vectors(ids, self.space)
+        if len(known) == len(ids):
+            return ids, scores, rows
+        vectors = np.zeros((len(ids), self.space.dim), np.float32)
+        vectors[np.isin(ids, known)] = rows
+        return ids, scores, vectors
 
 
 @dataclass(frozen=True, slots=True)

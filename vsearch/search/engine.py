@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,30 +13,27 @@ import numpy as np
 from vsearch.errors import DamagedLibraryError
 from vsearch.search.background import Background
 from vsearch.search.bounds import sharpened
-from vsearch.search.moments import Stretch, choose, settled, stretches
+from vsearch.search.moments import Stretch, choose, settled
 from vsearch.search.sequence import Chain, Step, chains
+from vsearch.search.surroundings import Surroundings, allowed, grouped
 from vsearch.search.why import why
 from vsearch.types import Moment, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
     from vsearch.search.moments import Usual
     from vsearch.search.querybank import Querybank
     from vsearch.search.why import Weigh as Weigh
-    from vsearch.types import Features, Ids, Matrix, Segment, Vector, Video
+    from vsearch.types import Features, Ids, Matrix, Vector, Video
     from vsearch.vectors.features import FeatureStore
 
 
 log = logging.getLogger(__name__)
 
 LEAST = 64  # segments fetched at once, however few moments are asked for
-BESIDE = 4  # segments read before and behind each of those: more than most moments reach
-FAR = 24  # read where one reaches further: a minute, mostly
 MOST = 4_096  # segments looked at so; where more are needed, whole videos are read
 STEPS = 1_000  # segments fetched for each step of a sequence
 STANDS = 0.5  # of the lead of the best in the library over the background: else it is no such step
@@ -128,77 +126,22 @@ class Engine:
     ) -> list[Stretch]:
         """Stretches among which are the k to show.
 
-        The surroundings of the nearest segments are looked at, of more and more of them, until k
-        stretches are at least as good as any that is left (with a querybank: as any like those of
-        the sample that is left).
+        The surroundings of the nearest segments are looked at, of more and more of them.
         """
+        around = Surroundings(self._catalog, self.background, query, usual, among)
         fetched = max(k * REACH, LEAST)
         while fetched <= MOST:
-            near, nearest = self._current.index.search(query, fetched, among)
-            found = self._beside(near, query, usual, among)
-            if len(near) < fetched:
-                return found
-            if settled(found, k, per_video, float(nearest[-1]) + self.background.gain):
+            near, nearest, vectors = self._current.nearest(query, fetched, among, self._catalog)
+            least = -math.inf if len(near) < fetched else float(nearest[-1]) + self.background.gain
+            groups = grouped(near, around.fitting(near, nearest, vectors))
+            found, enough = around.found(groups, k, per_video, least)
+            if enough or len(near) < fetched:
                 return found
             fetched *= 2
-        return self._found_in_whole_videos(query, usual, k, among, per_video)
-
-    def _beside(
-        self, near: Ids, query: Vector, usual: Usual, among: Ids | None, reach: int = BESIDE
-    ) -> list[Stretch]:
-        """The stretches that grow from segments, as they would in the whole of their videos."""
-        found: list[Stretch] = []
-        peaks: list[Vector] = []
-        cut: list[Ids] = []
-        known = np.sort(near)
-        for segments, vectors, ends in self._catalog.around(near, reach, self._current.space):
-            ids = np.array([segment.id for segment in segments], np.int64)
-            scores = vectors @ query
-            own = np.flatnonzero(_inside(ids, known))
-            best = own[np.argsort(-scores[own], kind="stable")].tolist()
-            allowed = None if among is None else _inside(ids, among).tolist()
-            grown = list(stretches(segments, vectors, scores, usual, allowed, best))
-            if any(end.span in stretch.around for end in ends for stretch in grown):
-                cut.append(ids[own])
-                continue
-            found += grown
-            peaks += [vectors[stretch.peak] for stretch in grown]
-        return self._fitting(found, peaks) + self._further(cut, query, usual, among, reach)
-
-    def _further(
-        self, cut: Sequence[Ids], query: Vector, usual: Usual, among: Ids | None, reach: int
-    ) -> list[Stretch]:
-        """The same where a stretch reached beyond what was read."""
-        if not cut:
-            return []
-        near = np.concatenate(cut)
-        if reach < FAR:
-            return self._beside(near, query, usual, among, FAR)
-        return self._in_whole_videos(near, query, usual, among)
-
-    def _fitting(self, found: Sequence[Stretch], peaks: Sequence[Vector]) -> list[Stretch]:
-        """Stretches, less what fits every query; `peaks` are the vectors of their best segments."""
-        if not found:
-            return []
-        taken = self.background.excess(np.stack(peaks))
-        return [
-            replace(stretch, score=stretch.score - float(less))
-            for stretch, less in zip(found, taken, strict=True)
-        ]
-
-    def _in_whole_videos(
-        self, near: Ids, query: Vector, usual: Usual, among: Ids | None, most: int | None = None
-    ) -> list[Stretch]:
-        """The stretches, at most so many of each, of the videos that hold any of these segments."""
-        found: list[Stretch] = []
-        for segments, vectors in self._catalog.whole_videos(near, self._current.space):
-            allowed = _allowed(segments, among)
-            own = list(islice(stretches(segments, vectors, vectors @ query, usual, allowed), most))
-            found += self._fitting(own, [vectors[stretch.peak] for stretch in own])
-        return found
+        return self._found_in_whole_videos(around, query, k, among, per_video)
 
     def _found_in_whole_videos(
-        self, query: Vector, usual: Usual, k: int, among: Ids | None, per_video: int
+        self, around: Surroundings, query: Vector, k: int, among: Ids | None, per_video: int
     ) -> list[Stretch]:
         """Stretches among which are the k to show, where a few videos hold most of what is near.
 
@@ -211,7 +154,7 @@ class Engine:
             near, nearest = self._current.index.search(query, fetched, left)
             if not len(near):
                 break
-            found += self._in_whole_videos(near, query, usual, among, k)
+            found += around.in_videos(near, k)
             if settled(found, k, per_video, float(nearest[-1]) + self.background.gain):
                 break
             fetched *= 2
@@ -236,12 +179,12 @@ class Engine:
         wanted = self._may_hold(near, least)
         found: list[Chain] = []
         for segments, vectors in self._catalog.whole_videos(wanted, self._current.space):
-            allowed = _allowed(segments, among)
+            may = allowed(segments, among)
             asked = [
                 Step(self._scored(vectors, step, low), low, one, gap)
                 for step, one, low, gap in zip(steps, usual, least, within, strict=True)
             ]
-            found += islice(chains(segments, vectors, asked, allowed), k)
+            found += islice(chains(segments, vectors, asked, may), k)
         return found
 
     def _may_hold(self, near: Sequence[tuple[Ids, Vector]], least: Sequence[float]) -> Ids:
@@ -286,22 +229,6 @@ class Engine:
         except DamagedLibraryError as error:
             log.warning("%s", error)
             return None
-
-
-def _allowed(segments: Sequence[Segment], among: Ids | None) -> list[bool] | None:
-    """Which segments of a video a search may give, of those `among`, ascending; None: all."""
-    if among is None:
-        return None
-    found: list[bool] = _inside(np.array([one.id for one in segments], np.int64), among).tolist()
-    return found
-
-
-def _inside(ids: Ids, among: Ids) -> npt.NDArray[np.bool_]:
-    """Which ids are `among` others, ascending: `isin` would look at all of them each time."""
-    places = np.searchsorted(among, ids)
-    inside: npt.NDArray[np.bool_] = places < len(among)
-    inside[inside] = among[places[inside]] == ids[inside]
-    return inside
 
 
 def _sharpened(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Found(Protocol):
 
 
 FoundT = TypeVar("FoundT", bound=Found)
+Times: TypeAlias = "Sequence[Sequence[float]]"  # when each segment starts and ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,82 +68,115 @@ class Usual:
         return self.likeness + SAME * (1 - self.likeness)
 
 
+class Place(NamedTuple):
+    """Where among the segments of a video, or of a part of it, an event is."""
+
+    peak: int  # its best one
+    first: int
+    last: int
+    begin: int  # the first one that it may reach into, next to it
+    end: int  # and the last one
+
+
 def stretches(
     segments: Sequence[Segment],
     vectors: Matrix,
     scores: Vector,
     usual: Usual,
     allowed: Sequence[bool] | None = None,
-    peaks: Sequence[int] | None = None,
 ) -> Iterator[Stretch]:
-    """The events of one video, or of a part of it, best first.
+    """The events of one video, best first; see `places`."""
+    times = [(segment.span.start, segment.span.end) for segment in segments]
+    for place in places(times, vectors, scores, usual, allowed):
+        yield stretch(segments[place.peak].video_id, times, place, float(scores[place.peak]))
 
-    `segments` in the order of time, `vectors` float32 (N, D), `scores` float32 (N,). A segment
-    belongs to one stretch at most, and to none if it is not allowed to. `peaks` are the places of
+
+def stretch(video_id: int, times: Times, place: Place, score: float) -> Stretch:
+    """What is at a place."""
+    return Stretch(
+        video_id,
+        Span(times[place.first][0], times[place.last][1]),
+        score,
+        place.last - place.first + 1,
+        place.first,
+        place.peak,
+        Span(*times[place.peak]),
+        tuple(Span(*each) for each in times[place.begin : place.end + 1]),
+    )
+
+
+def places(
+    times: Times,
+    vectors: Matrix,
+    scores: Vector,
+    usual: Usual,
+    allowed: Sequence[bool] | None = None,
+    peaks: Sequence[int] | None = None,
+) -> Iterator[Place]:
+    """Where the events of one video, or of a part of it, are, best first.
+
+    `times` are those of its segments in their order, `vectors` float32 (N, D), `scores` float32
+    (N,). A segment belongs to one event at most, and to none if it is not allowed to. `peaks` are
     those that one may grow from, best first, which no other is better than; None: all.
     """
-    spans = [segment.span for segment in segments]
-    may = [True] * len(spans) if allowed is None else list(allowed)
+    may = [True] * len(times) if allowed is None else list(allowed)
     free = may.copy()
-    order = map(int, np.argsort(-scores, kind="stable")) if peaks is None else peaks
+    order = np.argsort(-scores, kind="stable").tolist() if peaks is None else peaks
+    values = scores.tolist()
     for peak in order:
-        if not free[peak]:
-            continue
-        first, last = grown(spans, vectors, scores, peak, usual, free)
-        free[first : last + 1] = [False] * (last + 1 - first)
-        yield Stretch(
-            segments[peak].video_id,
-            Span(spans[first].start, spans[last].end),
-            float(scores[peak]),
-            last - first + 1,
-            first,
-            peak,
-            spans[peak],
-            _around(spans, first, last, may),
-        )
+        if free[peak]:
+            first, last = grown(times, vectors, values, peak, usual, free)
+            free[first : last + 1] = [False] * (last + 1 - first)
+            yield Place(peak, first, last, *_around(times, first, last, may))
 
 
 def grown(
-    spans: Sequence[Span],
+    times: Times,
     vectors: Matrix,
-    scores: Vector,
+    scores: Sequence[float],
     peak: int,
     usual: Usual,
     free: Sequence[bool],
 ) -> tuple[int, int]:
-    """The first and the last of the spans that show what the peak does, a watershed's basin.
+    """The first and the last of the times that show what the peak does, a watershed's basin.
 
     It grows to both sides, to the better one first, while neighbours score nearly as well as the
     peak and look like it, never as the last one added, so that it cannot creep away.
     """
     enough = usual.score + NEAR * (scores[peak] - usual.score)
-    first = last = peak
-    while True:
-        sides = [
-            side
-            for side in (first - 1, last + 1)
-            if 0 <= side < len(spans)
+
+    def joins(side: int) -> bool:
+        return (
+            0 <= side < len(times)
             and free[side]
             and scores[side] >= enough
             and float(vectors[side] @ vectors[peak]) >= usual.alike
-        ]
-        if not sides:
-            return first, last
-        side = max(sides, key=lambda i: scores[i])
-        wider = min(first, side), max(last, side)
-        if spans[wider[1]].end - spans[wider[0]].start > LONGEST:
-            return first, last
-        first, last = wider
+        )
+
+    first = last = peak
+    before, behind = joins(peak - 1), joins(peak + 1)
+    while before or behind:
+        if before and (not behind or scores[first - 1] >= scores[last + 1]):
+            if times[last][1] - times[first - 1][0] > LONGEST:
+                break
+            first -= 1
+            before = joins(first - 1)
+        else:
+            if times[last + 1][1] - times[first][0] > LONGEST:
+                break
+            last += 1
+            behind = joins(last + 1)
+    return first, last
 
 
-def _around(spans: Sequence[Span], first: int, last: int, may: Sequence[bool]) -> tuple[Span, ...]:
-    """The spans of a stretch, and its neighbours as far as they may be searched."""
-    start, end = spans[first].start, spans[last].end
-    while first > 0 and may[first - 1] and start - spans[first - 1].end < AROUND:
+def _around(times: Times, first: int, last: int, may: Sequence[bool]) -> tuple[int, int]:
+    """The first and the last of a stretch, and of its neighbours as far as they may be searched."""
+    start, end = times[first][0], times[last][1]
+    while first > 0 and may[first - 1] and start - times[first - 1][1] < AROUND:
         first -= 1
-    while last + 1 < len(spans) and may[last + 1] and spans[last + 1].start - end < AROUND:
+    while last + 1 < len(times) and may[last + 1] and times[last + 1][0] - end < AROUND:
         last += 1
-    return tuple(spans[first : last + 1])
+    return first, last
 
 
 def choose(found: Sequence[FoundT], k: int, per_video: int, *, fill: bool = True) -> list[FoundT]:

@@ -46,8 +46,10 @@ class Querybank:
         if not len(self._vectors):
             return taken
         for start in range(0, len(vectors), ROWS):
-            near = SHARPNESS * (vectors[start : start + ROWS] @ self._vectors.T)  # (n, B)
+            near = vectors[start : start + ROWS] @ self._vectors.T  # (n, B)
             most = near.max(axis=1)
-            mean = np.exp(near - most[:, None]).mean(axis=1)
-            taken[start : start + ROWS] = (most + np.log(mean)) / SHARPNESS
+            near -= most[:, None]
+            near *= np.float32(SHARPNESS)
+            mean = np.exp(near, out=near).mean(axis=1)
+            taken[start : start + ROWS] = most + np.log(mean) / np.float32(SHARPNESS)
         return STRENGTH * taken

@@ -38,11 +38,18 @@ class Rescored:
 
     def search(self, query: Vector, k: int, among: Ids | None = None) -> tuple[Ids, Vector]:
         """The k best, best first; equal scores by lower id. See `VectorIndex.search`."""
+        ids, scores, _ = self.nearest(query, k, among)
+        return ids, scores
+
+    def nearest(
+        self, query: Vector, k: int, among: Ids | None = None
+    ) -> tuple[Ids, Vector, Matrix]:
+        """The same with their vectors, float32 (n, D)."""
         near, _ = self.index.search(query, k + min(max(k, MORE[0]), MORE[1]), among)
         ids, vectors = self.vectors(near)
         scores = vectors @ query.astype(np.float32)
         order = np.lexsort((ids, -scores))[: max(k, 0)]
-        return ids[order], scores[order]
+        return ids[order], scores[order], vectors[order]
 
     def save(self, path: Path) -> None:
         """Write the index below."""

@@ -26,9 +26,15 @@ def scoring(*scores: float, seed: int = 0) -> Matrix:
     return np.hstack([first, np.sqrt(1 - first**2) * rest]).astype(np.float32)
 
 
-def add(catalog: Catalog, name: str, vectors: Matrix, features: FeatureStore | None = None) -> Ids:
-    """A video with a segment of five seconds, and a frame in its middle, for each vector."""
-    spans = [Span(5.0 * i, 5.0 * i + 5) for i in range(len(vectors))]
+def add(
+    catalog: Catalog,
+    name: str,
+    vectors: Matrix,
+    features: FeatureStore | None = None,
+    seconds: float = 5.0,
+) -> Ids:
+    """A video with a segment of some seconds, and a frame in its middle, for each vector."""
+    spans = [Span(seconds * i, seconds * i + seconds) for i in range(len(vectors))]
     with catalog.begin() as change:
         old = catalog.find(Path(f"/{name}"))
         if old is not None:
@@ -38,16 +44,16 @@ def add(catalog: Catalog, name: str, vectors: Matrix, features: FeatureStore | N
             fingerprint=name,
             size=1,
             modified=1,
-            duration=5.0 * len(vectors),
+            duration=seconds * len(vectors),
             fps=25.0,
             width=64,
             height=48,
             codec="h264",
             frames=len(vectors),
-            sampled_at=0.2,
+            sampled_at=1 / seconds,
         )
         ids = change.add_segments(video.id, spans, vectors, SPACE)
     if features is not None:
-        times = np.array([span.start + 2.5 for span in spans])
+        times = np.array([span.start + seconds / 2 for span in spans])
         features.save(video.id, Features(SPACE, vectors, times))
     return ids

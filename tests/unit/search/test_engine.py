@@ -20,7 +20,8 @@ from vsearch.vectors.features import FeatureStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vsearch.types import Matrix, Moment, Times, Vector
+    from vsearch.catalog.nearby import Run
+    from vsearch.types import Ids, Matrix, Moment, Times, Vector
 
 NO_BANK = Querybank.empty(SPACE.dim)
 
@@ -175,7 +176,46 @@ def test_a_usual_search_reads_the_catalogue_once_for_all_its_videos(
         connection.set_trace_callback(statements.append)
     assert engine.search(QUERY, 3, among=None, per_video=3)
     reads = [told for told in statements if "SELECT" in told]
-    assert len(reads) == 4, "the sample takes two, what is shown one"
+    assert len(reads) == 4, "the sample, the nearest, what is around them, their videos"
+
+
+def test_what_can_not_be_among_the_best_is_not_read(
+    catalog: Catalog, index: CurrentIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        add(catalog, f"{number}", scoring(*[0.0] * 30, 0.9 - number / 100, *[0.0] * 30))
+    read: list[int] = []
+    around = Catalog.around
+
+    def counting(self: Catalog, ids: Ids, reach: int, space: Space) -> list[Run]:
+        read.extend(ids.tolist())
+        return around(self, ids, reach, space)
+
+    monkeypatch.setattr(Catalog, "around", counting)
+    current = index.get()
+    assert current is not None
+    engine = Engine(catalog, FeatureStore(Path("none")), current, NO_BANK)
+    assert names(engine.search(QUERY, 4, among=None, per_video=3)) == list("0123")
+    assert len(read) < LEAST, "only what is better than the first that was not looked at"
+
+
+def test_a_moment_that_reaches_far_is_found_as_a_whole_and_others_of_its_video_once(
+    catalog: Catalog, index: CurrentIndex
+) -> None:
+    shown = np.array([*[0.0] * 60, *[0.6] * 30, 0.9, *[0.6] * 30, *[0.0] * 60, 0.85, 0.0])
+    film = scoring(*shown)
+    same = np.sqrt(1 - shown[60:121] ** 2)[:, None] * np.eye(16)[1]
+    film[60:121] = np.hstack([shown[60:121, None], same[:, 1:]])
+    add(catalog, "film", film, seconds=0.5)
+    add(catalog, "other", scoring(*[0.0] * 900))
+    for number in range(200):  # nearer than what surrounds the best of the film
+        add(catalog, f"{number}", scoring(0.7, seed=number))
+    current = index.get()
+    assert current is not None
+    engine = Engine(catalog, FeatureStore(Path("none")), current, NO_BANK)
+    found = engine.search(QUERY, 5, among=None, per_video=5)
+    assert [round(moment.score, 2) for moment in found] == [0.9, 0.85, 0.7, 0.7, 0.7]
+    assert [moment.span for moment in found[:2]] == [Span(30, 60.5), Span(90.5, 91)]
 
 
 def test_of_the_features_of_a_video_only_those_near_are_read(
