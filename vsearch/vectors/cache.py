@@ -82,7 +82,7 @@ class IndexCache:
         A failure (disk full, read-only folder) is logged, not raised.
         """
         path, stamp = self._paths(space)
-        fresh = path.with_name(f"{path.name}{_FRESH}")
+        fresh, before = path.with_name(f"{path.name}{_FRESH}"), saved(self._folder, space)
         try:
             cached.index.save(fresh)  # while others still read what was saved before
             kept = {path.with_name(name) for name in getattr(cached.index, "parts", ())}
@@ -91,8 +91,7 @@ class IndexCache:
             told = {"revision": cached.revision, "ids": cached.ids, "space": space.name}
             save_arrays(stamp, told)
         except OSError as error:
-            with suppress(OSError):
-                fresh.unlink(missing_ok=True)
+            _delete({*saved(self._folder, space) - before, fresh})
             log.info("%s was not saved: %s", path, error)
 
     def _load(self, space: Space, path: Path, stamp: Path) -> Cached:
@@ -121,7 +120,12 @@ def forget(folder: Path, space: Space, kept: Collection[Path] = ()) -> None:
     stamps = {path for path in files if path.suffix == _STAMP}
     for stamp in stamps:
         stamp.unlink(missing_ok=True)
-    for path in files - stamps:
+    _delete(files - stamps)
+
+
+def _delete(files: Collection[Path]) -> None:
+    """As far as that can be done."""
+    for path in files:
         with suppress(OSError):
             path.unlink(missing_ok=True)
 

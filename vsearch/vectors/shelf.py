@@ -50,16 +50,15 @@ class Shelf:
         What `stop` raises, which is called now and then, ends the work.
         """
         codec, centres = Codec.fitted(sample), clustered(sample, groups, stop)
-        asked = [Truth(perturbed(sample, ASKED))]
-        if groups > 1:
-            asked.append(Truth(source.questions()[:ASKED]))
+        questions = [perturbed(sample, ASKED), source.questions()[:ASKED]] if groups > 1 else []
+        asked = list(map(Truth, questions))
         ids, codes, chosen = [], [], []
         for batch, vectors in source.batches():
             stop()
             ids.append(batch)
             codes.append(codec.encode(vectors))
             chosen.append(nearest(centres, vectors, stop))
-            for truth in asked if groups > 1 else ():
+            for truth in asked:
                 truth.see(batch, vectors)
         group = np.concatenate([np.empty(0, np.int64), *chosen])
         places = np.argsort(group, kind="stable").astype(np.int32)
@@ -69,7 +68,7 @@ class Shelf:
         rows[places] = np.arange(len(places), dtype=np.int32)
         put = _put(codes, rows, len(codec.low))
         shelf = cls(codec, centres, starts, 0.0, np.concatenate(ids), rows, places, put)
-        return replace(shelf, reach=max(map(shelf._needed, asked)))
+        return replace(shelf, reach=max(map(shelf._needed, asked), default=0.0))
 
     def _needed(self, truth: Truth) -> float:
         """The reach within which nearly all is that should be found."""

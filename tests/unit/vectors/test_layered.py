@@ -245,6 +245,30 @@ def test_a_new_shelf_takes_the_place_of_the_old_one(cls: Any, tmp_path: Path) ->
     assert set(parts(tmp_path)) == names
 
 
+def test_a_disk_that_fills_up_behind_the_shelf_keeps_what_was_saved_and_nothing_else(
+    cls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    space = Space("here", DIM, speaks_text=True)
+    cache = IndexCache(tmp_path, "kind", cls)
+    cache.store(space, Cached(built(cls), 3, IDS))
+    before = parts(tmp_path)
+    again = built(cls)
+    with monkeypatch.context() as patched:
+        patched.setattr(layered, "save_stack", full)
+        cache.store(space, Cached(again, 4, IDS))
+    assert parts(tmp_path) == before
+    found = cache.load(space)
+    assert found is not None
+    assert found.revision == 3
+    cache.store(space, Cached(again, 4, IDS))
+    found = cache.load(space)
+    assert found is not None
+    assert found.revision == 4
+
+
 @pytest.mark.parametrize("name", CRAFTED)
 def test_a_shelf_of_another_kind_is_refused(
     index: Any, cls: Any, tmp_path: Path, name: str
