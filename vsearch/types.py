@@ -6,7 +6,7 @@ Times are seconds as float64, spans half-open. Vectors are float32 of unit lengt
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -489,7 +489,7 @@ class Ingested:
     video: Video | None = None
     error: str | None = None
     seconds: float = 0.0  # of work
-    shots: int = field(default=0)
+    shots: int = 0
     notes: tuple[str, ...] = ()  # of its subtitles: what was read anew, what could not be, and why
     timings: Timings | None = None  # None where nothing was decoded
 
@@ -529,12 +529,15 @@ class Progress:
         """How much of all bytes is done, in [0, 1]; of this file as much as of its seconds."""
         here = min(1.0, self.seconds / self.duration) if self.duration > 0 else 0.0
         total = self.size_before + self.size + self.size_after
-        share = (self.size_before + here * self.size) / total if total else 0.0
+        return self.of_all((self.size_before + here * self.size) / total if total else 0.0)
+
+    def of_all(self, share: float) -> float:
+        """What a share of this pass is of all the work."""
         if self.passes == 1:
             return share
-        return (
-            KEY_FRAMES * share if self.number_of_pass == 1 else 1 - (1 - KEY_FRAMES) * (1 - share)
-        )
+        if self.number_of_pass == 1:
+            return KEY_FRAMES * share
+        return KEY_FRAMES + (1 - KEY_FRAMES) * share
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,10 @@ class ProgressLine:
         spent = max(time.monotonic() - self._began, 1e-3)
         rate = max(self._seconds + sum(self._hand.values()), 1e-3) / spent  # of video a second
         left = self._still(now) / rate
-        done = spent / (spent + left)
+        done = now.of_all(spent / (spent + left))
         first = now.number_of_pass < now.passes
         if first:
-            done, left = KEY_FRAMES * done, left + (spent + left) * (1 / KEY_FRAMES - 1)
-        elif now.passes > 1:
-            done = KEY_FRAMES + (1 - KEY_FRAMES) * done
+            left += (spent + left) * (1 / KEY_FRAMES - 1)
         self._bar.update(
             self._task,
             completed=done,
