@@ -30,7 +30,8 @@ def test_a_result_names_no_machine_and_holds_a_table(file: Path) -> None:
     assert all(claim["what"] and claim["found"] and claim["how"] for claim in found["claims"])
 
 
-def test_a_claim_becomes_a_line(tmp_path: Path) -> None:
-    claim = {"what": "a query", "found": "3 ms", "how": "`ask`"}
+@pytest.mark.parametrize("how", ["ask", "`ask`"])
+def test_a_claim_becomes_a_line_with_its_command(tmp_path: Path, how: str) -> None:
+    claim = {"what": "a query", "found": "3 ms", "how": how}
     (tmp_path / "a.json").write_text(json.dumps({"claims": [claim]}), "utf-8")
     assert rendered(tmp_path).endswith("|---|---|---|\n| a query | 3 ms | `ask` |\n")

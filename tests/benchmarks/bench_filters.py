@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.benchmarks.bench_vectors import source
-from tests.benchmarks.report import Claim, Report, run
+from tests.benchmarks.report import Claim, Report, command, run
 from tests.benchmarks.walks import DIM, LENGTH, Walks
 from vsearch.vectors.layered import IvfIndex, Sq8Index
 from vsearch.vectors.rescored import Rescored
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from vsearch.types import Ids
 
+SEGMENTS = 200_000
 SHARES = 0.0002, 0.01, 0.2, 1.0
 ASKED = 50  # questions of each kind
 
@@ -48,7 +49,7 @@ def measured(segments: int, folder: Path) -> Report:
         name: Rescored(cls.built(DIM, made, quick=False, stop=lambda: None), walks.rows)
         for name, cls in (("sq8", Sq8Index), ("ivf", IvfIndex))
     }
-    report = Report(f"filters: {segments:,} x {DIM}")
+    report = Report("filters")
     for share in SHARES:
         for videos in (True, False):
             among = chosen(walks, share, videos=videos)
@@ -91,8 +92,8 @@ def claims(report: Report, segments: int) -> list[Claim]:
     }
     found = ", ".join(f"{100 * share:g} %: {recall:.3f}" for share, recall in least.items())
     what = f"least recall@10 where a filter leaves a share of {segments:,} segments"
-    return [Claim(what, found, "python -m tests.benchmarks.bench_filters")]
+    return [Claim(what, found, command("filters", segments, SEGMENTS))]
 
 
 if __name__ == "__main__":
-    run(__doc__, 200_000, measured)
+    run(__doc__, SEGMENTS, measured)

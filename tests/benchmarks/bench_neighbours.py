@@ -17,7 +17,7 @@ import numpy as np
 from usearch.index import Index
 
 from tests.benchmarks.bench_vectors import source, spent
-from tests.benchmarks.report import Claim, Report, run
+from tests.benchmarks.report import Claim, Report, command, run
 from tests.benchmarks.walks import DIM, Walks
 from vsearch.vectors.layered import IvfIndex
 from vsearch.vectors.rescored import Rescored
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LINKS, BUILDING = 16, 200
 EFFORTS = 16, 32, 64, 128, 256, 512, 1_024
+SEGMENTS = 50_000
 ASKED = 50  # questions of each kind
 REMOVED = 3_600
 
@@ -110,7 +111,7 @@ def measured(segments: int, folder: Path) -> Report:
     truth = Truth(np.concatenate([walks.questions(ASKED, cosine) for cosine in (NEAR, FAR)]))
     for ids, vectors in walks.batches():
         truth.see(ids, vectors)
-    report, wanted = Report(f"neighbours: {segments:,} x {DIM}"), 0.0
+    report, wanted = Report("neighbours"), 0.0
     for name, make in (("vsearch ivf", grouped), ("hnswlib", hnsw), ("usearch f16", usearch)):
         build, index = spent(lambda make=make: make(walks))
         for effort in (0,) if make is grouped else EFFORTS:
@@ -141,8 +142,8 @@ def claims(report: Report, segments: int) -> list[Claim]:
         for row in report.rows[1:]
     )
     what = f"graphs against vsearch's ivf (recall {ours['recall']:.3f}), {segments:,} segments"
-    return [Claim(what, found, "python -m tests.benchmarks.bench_neighbours")]
+    return [Claim(what, found, command("neighbours", segments, SEGMENTS))]
 
 
 if __name__ == "__main__":
-    run(__doc__, 50_000, measured)
+    run(__doc__, SEGMENTS, measured)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from tests.benchmarks.report import Claim, Report, run
+from tests.benchmarks.report import Claim, Report, command, run
 from tests.benchmarks.walks import DIM, Walks
 from vsearch.types import Space
 from vsearch.vectors.cache import Cached, IndexCache
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Ask = Callable[[Vector], list[int]]
 
 SPACE = Space("bench", DIM, speaks_text=False)
+SEGMENTS = 1_000_000
 ASKED = 100  # questions of each kind
 ADDED, REMOVED = 1_000, 3_600
 REFERENCE = "IndexFlatIP"
@@ -138,7 +139,7 @@ def measured(segments: int, folder: Path) -> Report:
         asks[name] = lambda one, index=rescored: index.search(one, NEAREST)[0].tolist()  # type: ignore[misc]
     asks[REFERENCE] = lambda one: flat.search(one[None], NEAREST)[1][0].tolist()
     found = {cosine: asked(asks, truth) for cosine, truth in truths.items()}
-    report = Report(f"vectors: {segments:,} x {DIM}")
+    report = Report("vectors")
     for row in reversed(rows):
         name = row["index"]
         opened = {"open ms": row.pop("open ms", None)}
@@ -156,8 +157,7 @@ def measured(segments: int, folder: Path) -> Report:
 
 def claims(report: Report, segments: int) -> list[Claim]:
     """What is said in the README."""
-    how = "python -m tests.benchmarks.bench_vectors"
-    how += "" if segments == 1_000_000 else f" --segments {segments}"
+    how = command("vectors", segments, SEGMENTS)
     said = []
     for row in report.rows:
         if row["index"] in ("ivf", "sq8"):
@@ -175,4 +175,4 @@ def claims(report: Report, segments: int) -> list[Claim]:
 
 
 if __name__ == "__main__":
-    run(__doc__, 1_000_000, measured)
+    run(__doc__, SEGMENTS, measured)

@@ -19,14 +19,14 @@ class Claim:
 
     what: str
     found: str
-    how: str
+    how: str  # a command
 
 
 @dataclass(slots=True)
 class Report:
     """The rows of one benchmark, which have the same columns, and what follows from them."""
 
-    name: str
+    name: str  # of its file in `results/`
     rows: list[dict[str, Any]] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
 
@@ -51,6 +51,12 @@ def with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Give a benchmark `--json FILE`."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was found")
     return parser
+
+
+def command(name: str, segments: int, usual: int) -> str:
+    """How a benchmark that goes by segments, so many of them where nobody says, was run."""
+    asked = "" if segments == usual else f" --segments {segments}"
+    return f"python -m tests.benchmarks.bench_{name}{asked}"
 
 
 def run(about: str, segments: int, measured: Callable[[int, Path], Report]) -> None:

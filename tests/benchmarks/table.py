@@ -22,7 +22,7 @@ HEAD = "| what | found | how |\n|---|---|---|\n"
 def rendered(folder: Path = RESULTS) -> str:
     """The claims of all results, by the name of the file, as a table in Markdown."""
     lines = [
-        f"| {claim['what']} | {claim['found']} | {claim['how']} |\n"
+        f"| {claim['what']} | {claim['found']} | `{claim['how'].strip('`')}` |\n"
         for path in sorted(folder.glob("*.json"))
         for claim in json.loads(path.read_text("utf-8"))["claims"]
     ]
