@@ -228,14 +228,20 @@ class Catalog:
             return rate
         raise LibraryError(f"{self._path} holds no video {video_id} (any more)")
 
-    def segment_ids(self, video_ids: Iterable[int] | None = None) -> Ids:
-        """Ids of all segments, or of those of some videos, ascending, int64 (N,)."""
-        if video_ids is None:
-            rows = self._rows("SELECT id FROM segments ORDER BY id")
-        else:
-            query = f"SELECT id FROM segments WHERE video_id {_AMONG} ORDER BY id"  # noqa: S608
-            rows = self._rows(query, _listed(video_ids))
-        return np.array([row[0] for row in rows], np.int64)
+    def segment_ids(self, video_ids: Iterable[int] | None = None, *, after: int = 0) -> Ids:
+        """Ids of all segments, or of those of some videos, ascending, int64 (N,).
+
+        Only those `after` an id, which are those that came later.
+        """
+        of_videos = "" if video_ids is None else f"AND video_id {_AMONG}"
+        query = f"SELECT id FROM segments WHERE id > ? {of_videos} ORDER BY id"  # noqa: S608
+        values = (after,) if video_ids is None else (after, _listed(video_ids))
+        with self._reading() as connection:  # there may be millions
+            return np.fromiter((row[0] for row in connection.execute(query, values)), np.int64)
+
+    def segment_count(self) -> int:
+        """How many segments there are."""
+        return int(self._rows("SELECT count(*) FROM segments")[0][0])
 
     def segments_of(self, video_id: int) -> list[Segment]:
         """The segments of a video, as they follow each other."""

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 EXACT_UP_TO = 50_000  # segments; above, bytes are looked through, and the best compared exactly
 FLAT_UP_TO = 100_000  # above, only groups of them
+KINDS = "exact", "sq8", "ivf"
 QUICKLY = 5_000  # segments; when more came, and more than there were, an index is made at once
 DRIFT = 0.05  # of the segments that a saved index may not know, or know though they are gone
 PATIENCE = 5.0  # seconds before a thread begins to build: a command that asks once is gone then
@@ -195,30 +196,40 @@ class CurrentIndex:
         held, pooler = self._held, self._catalog.pooler()
         if held is not None and (held.space, held.pooler) != (space, pooler):
             held = None
-        if held is None or held.cached.revision != revision:
-            size = self._catalog.counts().segments
-            held = self._loaded(space, pooler, size) if held is None else replace(held, size=size)
-            if held.cached.revision != revision:
-                held = self._caught_up(held, revision)
-            self._held = held
+        if held is None:
+            held = self._loaded(space, pooler)
+        if held.cached.revision != revision:
+            held = self._caught_up(replace(held, size=self._catalog.segment_count()), revision)
+        self._held = held
         return held
 
-    def _loaded(self, space: Space, pooler: str | None, size: int) -> _Held:
-        """The saved index of the kind for the library's size, or an empty one."""
+    def _loaded(self, space: Space, pooler: str | None) -> _Held:
+        """What is saved, of any kind that may be meant, or else an empty index."""
+        kinds = KINDS if self._kind == "auto" else (self._kind,)
+        for cache in map(self._cache_of, kinds):
+            if (cached := cache.load(space)) is not None:
+                return _Held(space, pooler, len(cached.ids), cache, cached)
+        size = self._catalog.segment_count()
         cache = self._cache(size)
         cls: Any = cache.cls
-        empty = Cached(cls(space.dim), -1, np.empty(0, np.int64))
-        return _Held(space, pooler, size, cache, cache.load(space) or empty)
+        return _Held(space, pooler, size, cache, Cached(cls(space.dim), -1, np.empty(0, np.int64)))
 
     def _caught_up(self, held: _Held, revision: int) -> _Held:
         """The same with what came and without what went."""
-        cached, ids = held.cached, self._catalog.segment_ids()
-        fresh = np.setdiff1d(ids, cached.ids)
-        if len(fresh) > max(len(cached.ids), QUICKLY):
+        cached = held.cached
+        last, gone = int(cached.ids.max(initial=0)), np.empty(0, np.int64)
+        came = self._catalog.segment_ids(after=last)
+        if held.size - len(came) != len(cached.ids):  # something went: all have to be compared
+            ids = self._catalog.segment_ids()
+            came = np.setdiff1d(ids, cached.ids, assume_unique=True)
+            gone = np.setdiff1d(cached.ids, ids, assume_unique=True)
+        if len(came) > max(len(cached.ids), QUICKLY):
             return self._made(held, quick=True)
-        cached.index.remove(np.setdiff1d(cached.ids, ids))
-        known = [np.intersect1d(cached.ids, ids)]
-        for batch, vectors in self._catalog.iter_vectors(held.space, fresh):
+        known = [cached.ids]
+        if len(gone):
+            cached.index.remove(gone)
+            known = [np.setdiff1d(cached.ids, gone, assume_unique=True)]
+        for batch, vectors in self._catalog.iter_vectors(held.space, came):
             cached.index.upsert(batch, vectors)
             known.append(batch)
         now = Cached(cached.index, revision, np.sort(np.concatenate(known)))
@@ -290,6 +301,8 @@ class CurrentIndex:
         return "exact" if size <= EXACT_UP_TO else "sq8" if size <= FLAT_UP_TO else "ivf"
 
     def _cache(self, size: int) -> IndexCache:
-        """Where the index of that kind is saved."""
-        kind = self._kind_for(size)
+        """Where the index for so many segments is saved."""
+        return self._cache_of(self._kind_for(size))
+
+    def _cache_of(self, kind: str) -> IndexCache:
         return IndexCache(self._folder, kind, resolve("indexes", kind))

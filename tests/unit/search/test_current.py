@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.protocols import VectorIndex
-    from vsearch.types import Matrix
+    from vsearch.types import Ids, Matrix
 
 
 @pytest.fixture
@@ -81,6 +81,39 @@ def test_the_index_follows_the_catalogue_and_comes_back_from_its_file(
     add(catalog, "c", scoring(0.1))
     assert agrees(again, catalog)
     assert got(again).ids is got(again).ids, "nothing is read again while nothing changes"
+
+
+def test_while_nothing_goes_only_what_came_is_read(catalog: Catalog, vectors: Path) -> None:
+    index = CurrentIndex(catalog, vectors, "exact")
+    first = add(catalog, "a", scoring(*[0.5] * 20))
+    got(index)
+    read: list[int] = []
+    segment_ids = catalog.segment_ids
+
+    def counting(*args: Any, **named: Any) -> Ids:
+        found = segment_ids(*args, **named)
+        read.extend(found.tolist())
+        return found
+
+    catalog.segment_ids = counting  # type: ignore[method-assign]
+    added = add(catalog, "b", scoring(0.2, 0.3, seed=1))
+    assert got(index).ids.tolist() == [*first, *added]
+    assert read == added.tolist()
+    with catalog.begin() as change:
+        change.remove_videos([catalog.videos(["/a"])[0].id])
+    newest = add(catalog, "c", scoring(0.1, seed=2))
+    assert got(index).ids.tolist() == [*added, *newest]
+    assert len(got(index).index) == 3
+
+
+def test_an_index_that_was_saved_is_opened_without_counting_the_library(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(catalog, "a", scoring(0.5, 0.4))
+    CurrentIndex(catalog, vectors, "auto").save()
+    monkeypatch.setattr(Catalog, "segment_count", None)
+    monkeypatch.setattr(Catalog, "segment_ids", None)
+    assert len(got(CurrentIndex(catalog, vectors, "auto")).ids) == 2
 
 
 @pytest.mark.parametrize("kind", ["exact", "faiss", "sq8", "ivf"])
