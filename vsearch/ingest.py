@@ -28,7 +28,6 @@ from vsearch.types import Features, Ingested, Outcome, Progress, Timings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from vsearch.catalog.repository import Catalog
@@ -88,12 +87,7 @@ class Stopwatch:
         self._began = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._began
 
 
