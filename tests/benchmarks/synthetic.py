@@ -10,6 +10,7 @@ queries find something. Rows, vectors and frame features go in by the library's 
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,11 @@ from vsearch.types import Features, Span
 from vsearch.vectors.features import FeatureStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from vsearch.types import Matrix, Space
 
-SECONDS = 5.0  # of a segment
-PER_HOUR = 720  # segments
-FILM = 360  # segments of a video: half an hour
+SECONDS = 8.0  # of a segment: the longest that sampling makes, unless nothing changes for longer
+PER_HOUR = 450  # segments
+FILM = PER_HOUR  # segments of a video
 SCENE = (1, 12)  # segments
 KINDS = 2_000  # of scenes, in all films together
 SHOWN = 0.55  # cosine of a scene and one text that asks for it, as of trained models
@@ -82,34 +81,45 @@ def queries(count: int) -> list[str]:
     return list(USUAL[::step][:count])
 
 
-def fill(folder: Path, world: World, films: range) -> Iterator[int]:
-    """Add films to the library in a folder; the number of segments of each as it is there."""
-    features = FeatureStore(folder / "features")
-    spans = [Span(SECONDS * i, SECONDS * (i + 1)) for i in range(FILM)]
-    pooler = shipped(world.space).name
-    with Catalog.open(folder / "catalog.sqlite3", create=True) as catalog:
-        for number in films:
-            vectors = world.film(number)
-            with catalog.begin() as change:
-                video = change.add_video(
-                    path=Path(f"/films/{number // 100:03}/film {number:05}.mp4"),
-                    fingerprint=f"synthetic-{number}",
-                    size=1_000_000,
-                    modified=0,
-                    duration=SECONDS * FILM,
-                    fps=25.0,
-                    width=1920,
-                    height=1080,
-                    codec="h264",
-                    frames=FILM,
-                    sampled_at=1 / SECONDS,
-                )
-                times = np.array([span.start + SECONDS / 2 for span in spans])
-                features.save(video.id, Features(world.space, vectors, times))
-                change.add_features(video.id, world.space, MODEL)
-                change.add_segments(video.id, spans, vectors, world.space)
-                change.set_space(world.space, pooler, MODEL)
-            yield FILM
+class Shop:
+    """Puts films into the library in a folder."""
+
+    def __init__(self, folder: Path, world: World) -> None:
+        self._world = world
+        self._features = FeatureStore(folder / "features")
+        self._catalog = Catalog.open(folder / "catalog.sqlite3", create=True)
+        self._pooler = shipped(world.space).name
+        self._spans = [Span(SECONDS * i, SECONDS * (i + 1)) for i in range(FILM)]
+
+    def __len__(self) -> int:
+        return self._catalog.counts().videos
+
+    def put(self, number: int, vectors: Matrix) -> None:
+        """Store a film, whose segments have these vectors, float32 (FILM, D)."""
+        space = self._world.space
+        with self._catalog.begin() as change:
+            video = change.add_video(
+                path=Path(f"/films/{number // 100:03}/film {number:05}.mp4"),
+                fingerprint=f"synthetic-{number}",
+                size=1_000_000,
+                modified=0,
+                duration=SECONDS * FILM,
+                fps=25.0,
+                width=1920,
+                height=1080,
+                codec="h264",
+                frames=FILM,
+                sampled_at=1 / SECONDS,
+            )
+            times = np.array([span.start + SECONDS / 2 for span in self._spans])
+            self._features.save(video.id, Features(space, vectors, times))
+            change.add_features(video.id, space, MODEL)
+            change.add_segments(video.id, self._spans, vectors, space)
+            change.set_space(space, self._pooler, MODEL)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._catalog.close()
 
 
 def save_index(folder: Path) -> None:
@@ -123,8 +133,10 @@ def build(folder: Path, segments: int, world: World | None = None) -> None:
     done = folder / f"{segments}.done"
     if done.exists():
         return
-    for _ in fill(folder, world or World.of(), range(-(-segments // FILM))):
-        pass
+    world = world or World.of()
+    with closing(Shop(folder, world)) as shop:
+        for number in range(len(shop), -(-segments // FILM)):
+            shop.put(number, world.film(number))
     save_index(folder)
     done.touch()
 
