@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vsearch.errors import MissingExtraError, UnknownPluginError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.metadata import EntryPoints
 
     from vsearch.protocols import Encoder
@@ -36,14 +38,21 @@ def resolve(group: Group, name: str) -> type[Any]:
         raise UnknownPluginError(
             f"there is no {NOUNS[group]} named {name!r}{hint} Known: {', '.join(known)}."
         )
-    try:
+    with needed_by(repr(name)):
         loaded: type[Any] = next(iter(found)).load()
+    return loaded
+
+
+@contextmanager
+def needed_by(what: str) -> Iterator[None]:
+    """Imports in the block are of the extra `models`; MissingExtraError where one is missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{name!r} needs the package {error.name!r}, which is not installed: "
+            f"{what} needs the package {error.name!r}, which is not installed: "
             "pip install 'vsearch[models]'"
         ) from error
-    return loaded
 
 
 def _own(group: Group, name: str) -> EntryPoints | None:

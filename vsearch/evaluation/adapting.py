@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.encoders.adapter import PROBES, AdaptedEncoder, Adapter, Map, Trained
-from vsearch.errors import MissingExtraError
 from vsearch.evaluation.comparison import check
 from vsearch.evaluation.metrics import Measure, measure, shares
 from vsearch.evaluation.sample import sample
 from vsearch.evaluation.trial import first_ranks
+from vsearch.plugins import needed_by
 from vsearch.search.querybank import Querybank
 
 if TYPE_CHECKING:
@@ -90,13 +90,8 @@ def align(
     many are done. Raises DatasetError for too few rows, NoTextError, SpaceMismatchError and
     MissingExtraError.
     """
-    try:
+    with needed_by("training"):
         from vsearch.encoders.adaptation import learn  # deferred: brings torch
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"training needs the package {error.name!r}, which is not installed: "
-            "pip install 'vsearch[models]'"
-        ) from error
     began = time.monotonic()
     check(library)
     plain = _plain(library)

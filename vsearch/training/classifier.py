@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsearch.analysis.trained import LONGEST, softened, thinned
-from vsearch.errors import DamagedLibraryError, DatasetError, MissingExtraError, SettingsError
+from vsearch.errors import DamagedLibraryError, DatasetError, SettingsError
 from vsearch.evaluation.classes import judge
+from vsearch.plugins import needed_by
 from vsearch.temporal.clips import Clips
 from vsearch.temporal.weights import PRESETS
 from vsearch.training.labelled import join, seen
@@ -100,15 +101,10 @@ def train_classifier(
     and MissingExtraError.
     """
     plan = plan or Plan()
-    try:
+    with needed_by("training"):
         from vsearch.encoders.device import Device  # deferred: bring torch
         from vsearch.temporal import classifying
         from vsearch.temporal.training import train
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"training needs the package {error.name!r}, which is not installed: "
-            "pip install 'vsearch[models]'"
-        ) from error
     began = time.monotonic()
     material = Material(library, name, given, plan)
     recipe = _recipe(plan, material.per_epoch, Device.choose(plan.device).kind)

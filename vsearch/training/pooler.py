@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.errors import DatasetError, MissingExtraError
+from vsearch.errors import DatasetError
 from vsearch.evaluation.gate import (
     Case,
     Gate,
@@ -23,6 +23,7 @@ from vsearch.evaluation.gate import (
     hopeless,
     junk_pictures,
 )
+from vsearch.plugins import needed_by
 from vsearch.pooler import AUTO, pooler_for
 from vsearch.search.querybank import Querybank
 from vsearch.temporal.learned import TransformerPooler
@@ -152,15 +153,10 @@ def train_pooler(
     DatasetError for a library that is too small to judge by, unless it is to be trained `anyway`,
     and MissingExtraError without torch.
     """
-    try:
+    with needed_by("training"):
         from vsearch.encoders.device import Device  # deferred: bring torch
         from vsearch.temporal.robust import RobustPooling
         from vsearch.temporal.training import Recipe, train
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"training needs the package {error.name!r}, which is not installed: "
-            "pip install 'vsearch[models]'"
-        ) from error
     began = time.monotonic()
     encoder = library.encoder
     source = LibraryClips(library, encoder, dataset, seed)

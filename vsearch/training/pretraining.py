@@ -11,7 +11,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from vsearch.errors import MissingExtraError, SettingsError, SpaceMismatchError
+from vsearch.errors import SettingsError, SpaceMismatchError
+from vsearch.plugins import needed_by
 from vsearch.temporal.clips import Clips
 from vsearch.temporal.weights import PRESETS, Weights
 from vsearch.training.cues import Cues
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from vsearch.evaluation.datasets import Dataset
     from vsearch.library import Library
-    from vsearch.temporal.training import Progress
+    from vsearch.temporal.training import Progress, Recipe
     from vsearch.training.sequences import Clip
     from vsearch.types import Matrix, Space
 
@@ -91,15 +92,10 @@ def pretrain(
     SpaceMismatchError if captions cannot be read by the library's model, and MissingExtraError.
     """
     plan = plan or Plan()
-    try:
+    with needed_by("training"):
         from vsearch.encoders.device import Device  # deferred: bring torch
         from vsearch.temporal import masked
-        from vsearch.temporal.training import Recipe, train
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"training needs the package {error.name!r}, which is not installed: "
-            "pip install 'vsearch[models]'"
-        ) from error
+        from vsearch.temporal.training import train
     began = time.monotonic()
     device = Device.choose(plan.device).kind
     material = Material(library, plan, captions)
@@ -109,14 +105,6 @@ def pretrain(
         features=material.space.dim,
         num_classes=0 if vocabulary is None else len(vocabulary),
     )
-    recipe = Recipe(
-        steps=plan.steps,
-        rate=plan.rate,
-        seed=plan.seed,
-        every=max(1, math.ceil(plan.steps / VALIDATIONS)),
-        device=device,
-        half=device == "cuda",
-    )
     lesson = masked.Lesson(
         masked.MaskedFrames.begun(config, vocabulary, plan.seed),
         material.batch,
@@ -125,7 +113,7 @@ def pretrain(
         seed=plan.seed,
     )
     first = lesson.judged(device)
-    done = train(lesson, recipe, out, report)
+    done = train(lesson, _recipe(plan, device), out, report)
     about = material.about | {"figures": dict(done.figures), "step": done.best_step}
     weights = lesson.network.weights(about)
     if out is not None:
@@ -141,6 +129,19 @@ def pretrain(
         config.num_classes,
         material.left_out,
         time.monotonic() - began,
+    )
+
+
+def _recipe(plan: Plan, device: str) -> Recipe:
+    from vsearch.temporal.training import Recipe  # deferred: brings torch
+
+    return Recipe(
+        steps=plan.steps,
+        rate=plan.rate,
+        seed=plan.seed,
+        every=max(1, math.ceil(plan.steps / VALIDATIONS)),
+        device=device,
+        half=device == "cuda",
     )
 
 
