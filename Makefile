@@ -32,7 +32,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 # Each writes what it found to build/bench; `python -m tests.benchmarks.table FILE...` tells the README.
-BENCH := start query growth vectors
+BENCH := start query growth vectors memory
 CLIPS_BENCH := indexing
 
 bench: $(VENV)/.bench  ## CLIPS=folder: those as well that need videos (with clips.jsonl)

@@ -32,9 +32,9 @@ def film_of(clips: Path, across: int, seconds: int, work: Path) -> Film:
     """A mosaic of `across` x `across` clips, kept in `work`."""
     made = work / f"{across}x{across}-{seconds}.mp4"
     if not made.exists():
-        part = _whole(made.with_suffix(".third.mp4"), _coded(clips, across, work, seconds))
+        part = whole(made.with_suffix(".third.mp4"), _coded(clips, across, work, seconds))
         again = ["-stream_loop", str(REPEATED - 1), "-i", str(part), "-c", "copy"]
-        _whole(made, [*again, "-t", str(seconds)])
+        whole(made, [*again, "-t", str(seconds)])
     found = Film(made, length := _length(made), made.stat().st_size * 8 / length / 1e6)
     if abs(found.seconds - seconds) > 1:
         raise SystemExit(f"{made}: lasts {found.seconds:.1f} s instead of {seconds} s; delete it")
@@ -63,10 +63,10 @@ def _plain(clip: Path, work: Path) -> Path:
     shape = f"{WIDTH}:{HEIGHT}:force_original_aspect_ratio=decrease,pad={WIDTH}:{HEIGHT}:-1:-1"
     how = f"scale={shape},fps={RATE},setsar=1,format=yuv420p"
     coded = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12"]
-    return made if made.exists() else _whole(made, ["-i", str(clip), "-an", "-vf", how, *coded])
+    return made if made.exists() else whole(made, ["-i", str(clip), "-an", "-vf", how, *coded])
 
 
-def _whole(made: Path, command: list[str]) -> Path:
+def whole(made: Path, command: list[str]) -> Path:
     """Let ffmpeg make a file, which is there only when it is done."""
     begun = made.with_suffix(".begun.mp4")
     ffmpeg = ["ffmpeg", "-v", "error", "-y", *command, str(begun)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,16 @@ def test_two_hours_take_no_more_memory_than_a_minute(tmp_path: Path, frames: str
     print(f"1 minute: {small:.0f} MB, {seconds / 3600:.1f} hours: {large:.0f} MB")
     assert seconds == pytest.approx(7200, abs=1)
     assert large - small < ALLOWED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_4k_takes_at_most_900_mb_with_the_embedded_model(tmp_path: Path) -> None:
+    scenes = [Scene(colour, 2) for colour in (RED, GREEN, BLUE)]
+    video = make_video(tmp_path / "large.mp4", scenes, fps=10, size=(3840, 2160), gop=60)
+    command = ["-m", "vsearch", "--library", str(tmp_path / "library"), "index", str(video)]
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # it was waited for
+    assert process.returncode == 0
+    assert used.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2) <= 900

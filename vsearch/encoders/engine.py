@@ -90,7 +90,10 @@ def openvino(graph: Graph) -> Callable[[Images], Matrix]:
     """A network ready to run. Raises whatever OpenVINO does where it cannot run it."""
     ov = importlib.import_module("openvino")
     core = ov.Core()
-    model = core.read_model(whole(graph.data, graph.lenders))
+    data = whole(graph.data, graph.lenders)
+    del graph  # 170 MB that nobody needs any more
+    model = core.read_model(data)
+    del data
     # nothing but what the graph rounds is rounded: no bfloat16, no matrices by groups
     streams = min(threads(), STREAMS)
     settings = {
