@@ -149,8 +149,10 @@ class CurrentIndex:
     def close(self) -> None:
         """End what is being built."""
         self._closing.set()
-        if self._builder is not None:
-            self._builder.join()
+        with self._lock:  # it may be about to start
+            builder = self._builder
+        if builder is not None:
+            builder.join()
 
     def forget(self, space: Space | None = None) -> None:
         """Drop the index of the library's or of another space, here and on disk.
@@ -242,6 +244,7 @@ class CurrentIndex:
         revision, ids = self._catalog.revision(), [np.empty(0, np.int64)]
 
         def batches() -> Iterator[tuple[Ids, Matrix]]:
+            del ids[1:]  # of an earlier look
             for batch, vectors in self._catalog.iter_vectors(held.space):
                 self._stop()
                 ids.append(batch)

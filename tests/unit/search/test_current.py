@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from vsearch.protocols import VectorIndex
     from vsearch.types import Ids, Matrix
+    from vsearch.vectors.source import Source
 
 
 @pytest.fixture
@@ -337,6 +338,46 @@ def test_closing_ends_what_is_being_built(
     assert index._builder is not None
     assert not index._builder.is_alive()
     assert len(got(index).index) == 4_900
+
+
+def test_closing_waits_for_a_thread_that_is_about_to_start(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "PATIENCE", 300)
+    add(catalog, "a", many(4_900))
+    index = CurrentIndex(catalog, vectors, "sq8")
+    closer, start = threading.Thread(target=index.close), threading.Thread.start
+
+    def late(thread: threading.Thread) -> None:
+        start(closer)
+        assert index._closing.wait(60)
+        closer.join(0.2)  # nothing to join yet
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", late)
+    assert len(got(index).index) == 4_900
+    closer.join(60)
+    assert not closer.is_alive()
+    assert index._builder is not None
+    assert not index._builder.is_alive()
+
+
+def test_an_index_may_look_at_all_vectors_more_than_once(
+    catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(cls: type[Sq8Index], dim: int, made: Source, **_: object) -> Sq8Index:
+        index = cls(dim)
+        for _look in range(2):
+            for ids, rows in made.batches():
+                index.upsert(ids, rows)
+        return index
+
+    monkeypatch.setattr(Sq8Index, "built", classmethod(built))
+    monkeypatch.setattr(current, "QUICKLY", 1)
+    ids = add(catalog, "a", scoring(0.9, 0.8, 0.7))
+    index = CurrentIndex(catalog, vectors, "sq8")
+    assert got(index).ids.tolist() == ids.tolist()
+    index.close()
 
 
 def test_an_index_that_another_process_built_is_taken(
