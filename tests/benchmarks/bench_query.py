@@ -79,8 +79,8 @@ def report(sizes: list[int]) -> Report:
     largest = found.rows[-1]
     told = (
         f"reading the words {largest['words p50 ms']} ms, everything else "
-        f"{largest['rest p50 ms']} ms (p95 {largest['rest p95 ms']}, limit {LIMIT:g}); a bare numpy "
-        f"scan of the vectors {largest['numpy scan p50 ms']} ms"
+        f"{largest['rest p50 ms']} ms (p95 {largest['rest p95 ms']}, limit {LIMIT:g}); a bare "
+        f"numpy scan of the vectors {largest['numpy scan p50 ms']} ms"
     )
     what = f"one text query in an open library, {largest['segments']:,} segments, processor time"
     found.claims.append(Claim(what, told, "`python -m tests.benchmarks.bench_query`"))

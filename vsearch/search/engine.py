@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEAST = 64  # segments fetched at once, however few moments are asked for
+NEARBY = 512  # segments, at least, among which one may score more than much nearer ones
 MOST = 4_096  # segments looked at so; where more are needed, whole videos are read
 STEPS = 1_000  # segments fetched for each step of a sequence
 STANDS = 0.5  # of the lead of the best in the library over the background: else it is no such step
@@ -126,13 +127,17 @@ class Engine:
     ) -> list[Stretch]:
         """Stretches among which are the k to show.
 
-        The surroundings of the nearest segments are looked at, of more and more of them.
+        The surroundings of the nearest segments are looked at, of more and more of them, until
+        what is left scores less. With a querybank that could gain by it as much as any like those
+        of the sample; beyond `NEARBY` segments, what does is not worth the time.
         """
         around = Surroundings(self._catalog, self.background, query, usual, among)
         fetched = max(k * REACH, LEAST)
+        nearby = max(NEARBY, 2 * fetched)
         while fetched <= MOST:
             near, nearest, vectors = self._current.nearest(query, fetched, among, self._catalog)
-            least = -math.inf if len(near) < fetched else float(nearest[-1]) + self.background.gain
+            gain = self.background.gain if fetched < nearby else 0.0
+            least = -math.inf if len(near) < fetched else float(nearest[-1]) + gain
             groups = grouped(near, around.fitting(near, nearest, vectors))
             found, enough = around.found(groups, k, per_video, least)
             if enough or len(near) < fetched:
