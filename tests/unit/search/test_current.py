@@ -365,7 +365,7 @@ def test_closing_waits_for_a_thread_that_is_about_to_start(
 def test_an_index_may_look_at_all_vectors_more_than_once(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def built(cls: type[Sq8Index], dim: int, made: Source, **_: object) -> Sq8Index:
+    def built(cls: type[Sq8Index], /, dim: int, made: Source, **_: object) -> Sq8Index:
         index = cls(dim)
         for _look in range(2):
             for ids, rows in made.batches():
