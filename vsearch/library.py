@@ -133,11 +133,11 @@ class Library:
         `encoder` stands in for the model that the settings name; `text_model` names another one
         whose words fit its pictures ("" for none). `fast` looks at key frames only, `workers` is
         how many videos are looked at side by side (0: as suits the machine), `hwaccel` a device
-        that decodes. Settings that are None come from
-        VSEARCH_* variables, the library's vsearch.toml or the defaults. Raises NoLibraryError
-        (when it may not be created), NewerLibraryError, DamagedLibraryError and SettingsError.
+        that decodes. Settings that are None come from VSEARCH_* variables, the library's
+        vsearch.toml or the defaults. Raises NoLibraryError (when it may not be created),
+        NewerLibraryError, DamagedLibraryError and SettingsError.
         """
-        from vsearch.catalog.repository import Catalog  # deferred: brings SQLAlchemy
+        from vsearch.catalog.repository import Catalog  # deferred: `import vsearch` is quick
 
         folder = config.library_path(path)
         if folder.exists() and not folder.is_dir():
