@@ -23,7 +23,8 @@ LADDER = [
     {"plugins"},
     {"protocols"},
     {"arrays", "results"},
-    {"config", "types", "files"},
+    {"config", "types"},
+    {"files"},
     {"errors", "notation"},  # below config, which says with a SettingsError what is wrong
 ]
 HOMES = {

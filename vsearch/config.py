@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import SettingsError
+from vsearch.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,13 +169,8 @@ def _says(text: str, settings: Settings) -> bool:
 
 def _write(library: Path, text: str, model: str) -> None:
     """Replace vsearch.toml, whoever else does the same."""
-    temporary = library / f"{FILE}.{os.getpid()}-{threading.get_ident()}.part"
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(library / FILE)
+        write(library / FILE, text.encode())
     except UnicodeEncodeError as error:
         raise SettingsError(
             f"{model!r}: such a name cannot be kept in {FILE}; rename the file"
@@ -185,8 +180,6 @@ def _write(library: Path, text: str, model: str) -> None:
             f"{library / FILE}: cannot be written ({error.strerror}); check the disk and the "
             "permissions"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _from_environment() -> dict[str, Any]:

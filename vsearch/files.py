@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ UNFINISHED = ".part"  # the suffix of a file that is being written
 def replaced(path: Path) -> Iterator[BinaryIO]:
     """A binary file that becomes `path` when the block ends well, and vanishes otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    unfinished = path.with_name(f"{path.name}.{writer}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             yield file
@@ -32,6 +34,18 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
         keep_names(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, also beside a writer that sweeps the folder. Raises OSError."""
+    for again in (True, False):
+        try:
+            with replaced(path) as file:
+                file.write(content)
+            return
+        except FileNotFoundError:  # it was taken for what an interrupted run left
+            if not again:
+                raise
 
 
 def file_name(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from vsearch.config import cache_folder
 from vsearch.errors import QueryError
-from vsearch.files import replaced
+from vsearch.files import write
 from vsearch.types import CueSource, Quote, Span
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def _cached(library: Path) -> Path:
 
 def _written(path: Path, content: bytes) -> bool:
     try:
-        with replaced(path) as file:
-            file.write(content)
+        write(path, content)
     except OSError:
         return False
     return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
 from vsearch.errors import ModelError, QueryError, SpaceMismatchError
+from vsearch.files import sweep
 from vsearch.plugins import resolve
 from vsearch.pooler import pooler_for
 
@@ -108,6 +109,7 @@ class Workshop:
             self._features.sweep(known, [one.space for one in self._catalog.spaces()])
             self.frames.sweep(known)
             self._current.sweep()
+            sweep(self._path)
             try:
                 yield
             finally:

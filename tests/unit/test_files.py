@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.errors import DamagedLibraryError
-from vsearch.files import file_name, replaced, sweep, usable
+from vsearch.files import file_name, replaced, sweep, usable, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,22 @@ def test_a_sweep_deletes_unfinished_files_only(tmp_path: Path) -> None:
     assert sweep(tmp_path) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.exact"]
     assert sweep(tmp_path / "no folder") == 0
+
+
+def test_a_file_that_is_swept_away_while_it_is_written_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def fsync(opened: int) -> None:
+        if not synced:
+            assert sweep(tmp_path) == 1
+        synced.append(opened)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write(tmp_path / "file", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"whole"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_results_never_mean_those_of_an_older_search(
     for folder in (library, other):
         results.keep(folder, "first", [])
     with monkeypatch.context() as patch:
-        patch.setattr("vsearch.results.replaced", but_not_in(library))
+        patch.setattr("vsearch.files.replaced", but_not_in(library))
         assert results.keep(library, "second", [])
         monkeypatch.chdir(library)
         assert results.last(Path()).query == results.last(library).query == "second"
