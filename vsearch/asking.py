@@ -28,7 +28,7 @@ from vsearch.search.meanings import Meanings
 from vsearch.search.querybank import Querybank
 from vsearch.search.spoken import Spoken
 from vsearch.search.terms import combine, term_vector
-from vsearch.types import Span
+from vsearch.types import Curve, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vsearch.search.current import Current, CurrentIndex
     from vsearch.search.teaching import Lesson
     from vsearch.search.why import Weigh
-    from vsearch.types import Ids, Matrix, Moment, Query, Space, Term, Times, Vector
+    from vsearch.types import Ids, Matrix, Moment, Query, Space, Term, Times, Vector, Video
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
@@ -314,6 +314,25 @@ class Asking:
             if len(own) and len(place := np.flatnonzero(known == own[0])):
                 row[:] = rows[place[0]]
         return vectors
+
+    def curve(self, query: Query, video: Video) -> Curve:
+        """How well each stored frame of a video fits, see `Library.curve`."""
+        empty: Vector = np.empty(0, np.float32)
+        steps = [query.terms, *(step.terms for step in query.then)]
+        seen = [[term for term in terms if term.kind in SEEN] for terms in steps]
+        if (answering := self._answering()) is None or not any(seen):
+            return Curve(np.empty(0, np.float64), empty, 0.0)
+        space = answering.current.space
+        features, lesson = self._features.load(video.id, space), self._lesson(query, space)
+        scores, usual = np.full(len(features.times), -1.0, np.float32), -1.0
+        for terms in filter(None, seen):
+            looking = self._looking(terms, answering)
+            if lesson is not None:
+                taught = lesson.taught(looking.vector, looking.engine.sample)
+                looking = replace(looking, vector=taught)
+            own = looking.engine.scores(features.matrix, looking.vector)
+            scores, usual = np.maximum(scores, own), max(usual, looking.scale.background)
+        return Curve(features.times, scores, usual)
 
     def similar(self, path: Path, span: Span | None, k: int, *, same_video: bool) -> list[Moment]:
         """The k moments most like a video or a span of it, see `Library.similar`."""

@@ -47,11 +47,13 @@ if TYPE_CHECKING:
     from vsearch.labelling import Labelling
     from vsearch.protocols import Encoder, Pooler
     from vsearch.results import Result
+    from vsearch.search.query import Names
     from vsearch.temporal.weights import Weights
     from vsearch.transcripts import Words
     from vsearch.types import (
         Classified,
         CueSource,
+        Curve,
         Ingested,
         KnownSpace,
         Mark,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
         Span,
         Switch,
         Tag,
+        Transcript,
         Video,
     )
     from vsearch.words.ocr import Reader
@@ -461,13 +464,24 @@ class Library:
         clips: Sequence[str] = (),
         videos: Sequence[str] = (),
         tags: Sequence[str] = (),
+        names: Callable[[Names], Names] = lambda names: names,
     ) -> Query:
         """What text asks for, with pictures, clips (`film.mp4@3-8`) and filters besides.
 
-        `str(query)` says it in that language. Raises QueryError.
+        `str(query)` says it in that language. `names` may change what stands for something else
+        in it: searches that were saved, results of the last one, files. Raises QueryError.
         """
-        terms, names = map(parse_clip, clips), self._searches.names
-        return parse(text, images=images, clips=terms, videos=videos, tags=tags, names=names)
+        known = names(self._searches.names)
+        terms = map(parse_clip, clips)
+        return parse(text, images=images, clips=terms, videos=videos, tags=tags, names=known)
+
+    def curve(self, query: Query, video: Video) -> Curve:
+        """How well each stored frame of a video fits what a query asks of pictures.
+
+        Of a sequence, the best of its steps. Without frames where it asks of words alone. Raises
+        QueryError, NoTextError, MediaError and DamagedLibraryError.
+        """
+        return self._asking.curve(query, video)
 
     def save(self, name: str, query: str | Query) -> SavedSearch:
         """Save a query, so that `@name` asks it again, in place of what was saved so before.
@@ -616,6 +630,10 @@ class Library:
         """
         return named(self._catalog, list(map(str, paths))) if paths else self._catalog.videos()
 
+    def video(self, number: int) -> Video | None:
+        """The video with that id; None where there is none."""
+        return self._catalog.videos_by_id([number]).get(number)
+
     def missing(self) -> list[Video]:
         """Videos in the library whose files are gone."""
         from vsearch.ingest import gone  # deferred: a query needs no decoder
@@ -632,6 +650,14 @@ class Library:
         found, vectors = self._catalog.vectors(ids, space)
         have = set(found.tolist())
         return [segment for segment in segments if segment.id in have], vectors
+
+    def segment_count(self, video: Video) -> int:
+        """How many segments a video has."""
+        return len(self._catalog.segments_of(video.id))
+
+    def transcripts(self, video: Video) -> list[Transcript]:
+        """What words there are of a video, and whence: subtitles, speech, text on the screen."""
+        return self._catalog.transcripts([video.id])
 
     @property
     def space(self) -> Space | None:

@@ -12,18 +12,19 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from vsearch.config import cache_folder
 from vsearch.errors import QueryError
 from vsearch.files import write
-from vsearch.types import CueSource, Quote, Span
+from vsearch.types import Span
+from vsearch.wire import read_quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vsearch.types import Moment
+    from vsearch.types import Moment, Quote
 
 FILE = "last-search.json"
 LIMIT = 4 * 1024 * 1024  # bytes that are read
@@ -161,10 +162,4 @@ def _plain(quote: Quote) -> dict[str, Any]:
 
 def _quote(value: Any) -> Quote | None:
     """The first of the quotes that a file holds."""
-    if not value:
-        return None
-    first = value[0]
-    if first["source"] not in get_args(CueSource):
-        raise ValueError("words are said or shown")
-    span = Span(float(first["start"]), float(first["end"]))
-    return Quote(first["source"], span, str(first["text"]), float(first["score"]))
+    return read_quote(value[0]) if value else None

@@ -439,6 +439,15 @@ class Moment:
         return self.confidence is not None and self.confidence < WEAK
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """How well the stored frames of one video fit a query."""
+
+    times: Times  # float64 (T,) seconds
+    scores: Vector  # float32 (T,), as those of moments
+    usual: float  # what a segment of the library scores on average
+
+
 class Outcome(StrEnum):
     """What became of one file."""
 

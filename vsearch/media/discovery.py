@@ -122,7 +122,7 @@ def _below(folder: Path) -> Iterator[Found]:
             try:
                 if entry.is_dir():
                     folders.append(path)
-                elif entry.is_file() and _is_video(path):
+                elif entry.is_file() and is_video(path):
                     yield Found(path)
             except OSError as error:  # of a link, say; the other entries may be well
                 yield Found(path, _unreadable(path, error))
@@ -139,7 +139,8 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(visible, key=lambda entry: (entry.is_symlink(), entry.name))
 
 
-def _is_video(path: Path) -> bool:
+def is_video(path: Path) -> bool:
+    """Whether a file is called like a video, or is an animated WebP."""
     suffix = path.suffix.lower()
     return suffix in SUFFIXES and (suffix != ".webp" or _moves(path))
 

@@ -39,12 +39,19 @@ def _no_result(text: str) -> list[Result]:
     raise QueryError(f"like:{text}: there was no search whose results could be meant")
 
 
+def _named(path: str) -> str:
+    if not path.strip() or "\0" in path:
+        raise QueryError("a picture or clip needs the name of a file")
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What stands for something else in a query of one library; each raises QueryError."""
 
     saved: Callable[[str], str] = _no_name  # `@dogs`: the query that was saved as that
     results: Callable[[str], list[Result]] = _no_result  # `#12`, `#1-3`: of the last search
+    file: Callable[[str], str] = _named  # what a picture or clip is called: the path of its file
 
 
 def parse(
@@ -106,14 +113,14 @@ def query_of(
     return parse(text, images=images, clips=clips, videos=videos, tags=tags, names=names)
 
 
-def parse_clip(clip: str) -> Term:
+def parse_clip(clip: str, file: Callable[[str], str] = _named) -> Term:
     """`FILE` or `FILE@START-END`, times as seconds or h:mm:ss. Raises QueryError."""
     match = _CLIP.fullmatch(clip)
     if match:
-        return Term("clip", _named(match["path"]), span=parse_span(match["span"]))
-    if re.search(r"@[\d:.-]+$", clip) and not _is_there(clip):
+        return Term("clip", file(match["path"]), span=parse_span(match["span"]))
+    if file is _named and re.search(r"@[\d:.-]+$", clip) and not _is_there(clip):
         raise QueryError(f"{clip}: there is no such file; for a part write film.mp4@3-8")
-    return Term("clip", _named(clip))
+    return Term("clip", file(clip))
 
 
 def settled(query: Query) -> Query:
@@ -152,7 +159,7 @@ class _Draft:
             elif part.name == "@":
                 self.recall(part, saved=saved)
             elif part.name or part.quoted or part.signed != 1:
-                self.add(_terms(part, self.names))
+                self.add(_terms(part, Names() if saved else self.names))
             else:
                 self.words.append(part.value)
         self.add()
@@ -233,17 +240,17 @@ def _terms(part: Part, names: Names) -> list[Term]:
         found = names.results(part.value)
         return [Term("clip", one.path, part.signed, one.span) for one in found]
     if part.name == "clip":
-        return [replace(_clip(part), weight=part.signed)]
+        return [replace(_clip(part, names.file), weight=part.signed)]
     if part.name == "image":
-        return [Term("image", _named(part.value), part.signed)]
+        return [Term("image", names.file(part.value), part.signed)]
     kind = _WORDS[part.name]
     return [Term(kind, _text(part.value), part.signed, exact=part.quoted)]
 
 
-def _clip(part: Part) -> Term:
+def _clip(part: Part, file: Callable[[str], str]) -> Term:
     if not part.quoted:
-        return parse_clip(part.value)
-    return Term("clip", _named(part.value), span=parse_span(part.span) if part.span else None)
+        return parse_clip(part.value, file)
+    return Term("clip", file(part.value), span=parse_span(part.span) if part.span else None)
 
 
 def _text(words: str) -> str:
@@ -259,8 +266,3 @@ def _is_there(path: str) -> bool:
     """Whether there is such a file; never raises, however odd the name."""
     return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111
 
-
-def _named(path: str) -> str:
-    if not path.strip() or "\0" in path:
-        raise QueryError("a picture or clip needs the name of a file")
-    return path
