@@ -1,0 +1,109 @@
+"""What the library knows, as the API shows it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vsearch.media.playback import Playback, playback
+from vsearch.search.grammar import FILTERS, parts
+from vsearch.wire import moment_json, video_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from vsearch.search.grammar import Part
+    from vsearch.types import Mark, Moment, Span, Video
+
+T = TypeVar("T")
+KNOWN = 4_096  # files of which it is remembered how browsers play them
+
+
+def video(one: Video) -> dict[str, Any]:
+    """A video, whether its file is there, and how browsers play it."""
+    played = how(one.path)
+    told = {key: plain(value) for key, value in video_json(one).items()}
+    return {
+        **told,
+        "missing": played.how == "none" and not one.path.is_file(),
+        "playback": played.how,
+    }
+
+
+def plain(value: T) -> T:
+    """The same, or text without what no JSON can hold: bytes of a name that are no letters."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # type: ignore[return-value]
+
+
+def how(path: Path) -> Playback:
+    """How browsers play a file; it is looked at once, until it changes."""
+    try:
+        known = path.stat()
+    except OSError:
+        return playback(path)
+    return _played(path, known.st_size, known.st_mtime_ns)
+
+
+@lru_cache(KNOWN)
+def _played(path: Path, *_: int) -> Playback:
+    return playback(path)
+
+
+def moments(found: Iterable[Moment], marks: Iterable[Mark] = ()) -> list[dict[str, Any]]:
+    """Results with their videos, and what was said of each."""
+    said = {(mark.video_id, mark.span): mark.up for mark in marks}
+    videos: dict[int, dict[str, Any]] = {}
+    shown = []
+    for rank, moment in enumerate(found, 1):
+        own = videos.get(moment.video.id) or videos.setdefault(moment.video.id, video(moment.video))
+        mark = _said(said, moment.video.id, moment.span)
+        shown.append({**moment_json(rank, moment), "video": own, "mark": mark})
+    return shown
+
+
+def _said(said: Mapping[tuple[int, Span], bool], video_id: int, span: Span) -> bool | None:
+    """What was said of a moment, or of one that is nearly the same."""
+    for (id_, other), up in said.items():
+        if id_ == video_id and span.iou(other) > 0.5:
+            return up
+    return None
+
+
+def parts_of(text: str) -> Iterator[dict[str, str]]:
+    """The parts of a query as it was typed, words that follow each other as one."""
+    words: list[str] = []
+    for part in parts(text):
+        bare = not part.name and not part.quoted and part.signed == 1
+        if not bare and words:
+            yield _words(words)
+            words = []
+        if bare:
+            words.append(part.text)
+        else:
+            yield {"kind": _kind(part), "text": part.text, "label": _label(part)}
+    if words:
+        yield _words(words)
+
+
+def _words(words: list[str]) -> dict[str, str]:
+    text = " ".join(words)
+    return {"kind": "text", "text": text, "label": text}
+
+
+def _kind(part: Part) -> str:
+    if part.name == "@":
+        return "saved"
+    if part.name in FILTERS:
+        return "filter"
+    if part.negative:
+        return "without"
+    return {"": "text", "like": "clip"}.get(part.name, part.name)
+
+
+def _label(part: Part) -> str:
+    if part.name in ("", "text"):
+        return part.text.removeprefix("text:")
+    return part.text

@@ -1,0 +1,406 @@
+// The page: reads the address, asks the server, shows what it says, and listens to keys.
+
+import * as api from './api.js';
+import * as box from './box.js';
+import { $, announce, count, el, failed, icon, length, toast, tool, types } from './dom.js';
+import { clip, mark, select, selection, unselect } from './moment.js';
+import * as results from './results.js';
+import { FIRST, go, leave, link, onChange, where } from './route.js';
+import * as suggestions from './suggestions.js';
+
+let about = null; // what the library says of itself
+let search = null; // the last answer
+let asked = ''; // what it answers
+let asking = null; // stops the request that is under way
+
+const part = (name) => import(`./${name}.js`); // what is not needed at once
+
+// --- what is on show
+
+function show(now, before = {}) {
+  const view = now.view || (now.q ? 'found' : 'start');
+  document.body.dataset.view = view;
+  $('start').hidden = $('hero').hidden = view !== 'start';
+  $('found').hidden = view !== 'found';
+  $('library').hidden = view !== 'library';
+  $('to-library').setAttribute('aria-current', view === 'library' ? 'page' : 'false');
+  document.title = view === 'library' ? 'Library – vsearch' : now.q ? `${box.query() || now.q} – vsearch` : 'vsearch';
+  if (now.q !== before.q) box.set(now.q);
+  $('varied').checked = now.varied;
+  $('alike').checked = now.alike;
+  if (now.q && !now.view) ask(now);
+  else if (!now.q) { wrong(''); asking?.abort(); working(false); }
+  if (view === 'start') welcome();
+  if (view === 'library') part('library').then((library) => library.show(now, hooks)).catch(failed);
+  else if (before.view === 'library') part('library').then((library) => library.leave());
+  play(now, before);
+  if (before.view !== undefined && before.view !== now.view) scrollTo(0, 0);
+}
+
+function play(now, before) {
+  if (now.v) part('player').then((player) => player.show(now, ready, hooks)).catch(failed);
+  else if (before.v) {
+    part('player').then((player) => player.close());
+    document.title = now.q ? `${now.q} – vsearch` : 'vsearch';
+  }
+}
+
+let ready = Promise.resolve(null); // the answer to what the address asks, for the player
+
+function ask(now) {
+  const text = JSON.stringify([now.q, now.k, now.varied, now.alike]);
+  if (text === asked) return;
+  const more = search && JSON.stringify([now.q, search.k, now.varied, now.alike]) === asked;
+  asked = text;
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  working(true);
+  wrong('');
+  if (!more) { $('banner').hidden = true; $('nothing').hidden = true; }
+  ready = api.get('/search', { q: now.q, k: now.k, varied: now.varied, alike: now.alike, previous: now.p }, signal).then((told) => {
+    search = { ...told, k: now.k };
+    suggestions.remember(now.q);
+    answer(more);
+    return search;
+  }).catch((error) => {
+    if (error.name === 'AbortError') return null;
+    asked = '';
+    refused(error);
+    return null;
+  }).finally(() => { if (!signal.aborted) working(false); });
+}
+
+/** Ask the same again, for it has learnt. */
+function again() {
+  asked = '';
+  ask(where());
+}
+
+function working(on) {
+  clearTimeout(working.timer);
+  document.body.classList.toggle('asking', on);
+  $('found').setAttribute('aria-busy', String(on));
+  if (on) working.timer = setTimeout(() => { $('progress').hidden = false; }, 150);
+  else $('progress').hidden = true;
+}
+
+function answer(more) {
+  const found = search.results.length;
+  const at = found && more ? results.moments().length : 0;
+  chips();
+  $('bar').hidden = false;
+  const took = search.took_ms < 995 ? `${Math.round(search.took_ms)} ms` : `${(search.took_ms / 1000).toFixed(1)} s`;
+  $('summary').replaceChildren(count(found, 'moment'), el('span', {}, ` in ${count(new Set(search.results.map((one) => one.video.id)).size, 'video')}, ${took}`));
+  $('summary').hidden = !found;
+  $('banner').hidden = search.in_library !== false || !found;
+  $('banner').replaceChildren(icon('search'), el('span', {}, 'Probably not in this library \u2014 the nearest are:'));
+  learnt(search.marks);
+  $('hints').hidden = !search.hints?.length;
+  $('hints').replaceChildren(...(search.hints ?? []).map((hint) => el('li', {}, hint)));
+  results.show(search, { more });
+  $('more').hidden = found < search.k || found >= 200;
+  $('nothing').hidden = found > 0;
+  if (!found) none();
+  announce(results.spoken());
+  if (more && document.activeElement === document.body) results.focus(at);
+}
+
+function chips() {
+  const parts = search.parts.filter((one) => !box.holds(one.text));
+  const plain = parts.length < 2 && parts.every((one) => one.kind === 'text');
+  $('parts').hidden = plain;
+  $('parts').replaceChildren(...(plain ? [] : parts.map((one) => el('span', { class: `chip of-${one.kind}`, 'data-testid': 'chip' },
+    el('span', { class: 'label' }, one.label || one.text),
+    tool('close', `Without ${one.label || one.text}`, () => without(one), { 'data-testid': 'chip-remove' })))));
+}
+
+/** Ask without a part of the query; a `then` that has lost a side goes, too. */
+function without(gone) {
+  const kept = search.parts.filter((one) => one !== gone);
+  const whole = kept.filter((one, at) => one.kind !== 'then'
+    || (kept.slice(0, at).some(looks) && kept.slice(at + 1).some(looks) && kept[at + 1]?.kind !== 'then'));
+  hooks.ask(whole.map((one) => one.text).join(' '));
+}
+const looks = (one) => one.kind !== 'then' && one.kind !== 'filter';
+
+function learnt(marks) {
+  $('learnt').hidden = !marks;
+  if (!marks) return;
+  $('learnt').replaceChildren(`Learnt from ${count(marks, 'mark')} `, el('button', { type: 'button', class: 'quiet', 'data-testid': 'forget', onclick: forget }, 'Forget'));
+}
+
+async function forget() {
+  try {
+    await api.remove('/marks', { search: search.id });
+    announce('Forgotten');
+    again();
+  } catch (error) { failed(error); }
+}
+
+function wrong(text) {
+  $('wrong').textContent = text;
+  $('wrong').hidden = !text;
+  $('q').setAttribute('aria-invalid', String(Boolean(text)));
+}
+
+function refused(error) {
+  search = null;
+  results.clear();
+  for (const id of ['parts', 'bar', 'banner', 'hints', 'more']) $(id).hidden = true;
+  const typo = ['query', 'request'].includes(error.kind);
+  if (typo) wrong(error.detail);
+  const lost = /upload/.test(where().q) && [404, 422].includes(error.status);
+  state('nothing', typo ? 'filter' : 'warn', typo ? 'This query can\u2019t be read' : error.kind === 'busy' ? 'The server is busy' : error.kind === 'offline' ? 'The server does not answer' : 'That did not work', [
+    typo ? null : el('p', {}, error.kind === 'offline' ? 'Is vsearch still running?' : error.detail),
+    lost ? el('p', {}, 'Pictures and clips that were uploaded are kept for a while only. Add it again.') : null,
+    el('p', { class: 'row' }, typo
+      ? el('button', { type: 'button', class: 'button', onclick: () => $('help-open').click() }, 'How queries are written')
+      : el('button', { type: 'button', class: 'button', 'data-testid': 'retry', onclick: again }, 'Try again')),
+  ]);
+  $('nothing').dataset.kind = error.kind;
+}
+
+function none() {
+  const filters = search.parts.filter((one) => one.kind === 'filter' || one.kind === 'without');
+  state('nothing', 'search', about?.videos === 0 ? 'This library is empty' : 'Nothing found', [
+    el('p', {}, about?.videos === 0 ? 'Index a folder of videos first.' : filters.length ? 'No moment passes all of the filters. Without one of them:' : 'Try other words: say what can be seen, as you would describe a photo.'),
+    about?.videos === 0
+      ? el('p', { class: 'row' }, el('a', { class: 'button primary', href: '/?view=library', onclick: follow }, 'To the library'))
+      : el('p', { class: 'row' }, filters.map((one) => el('button', { type: 'button', class: 'button', onclick: () => without(one) }, `Without ${one.label || one.text}`))),
+  ]);
+  $('nothing').dataset.kind = 'none';
+}
+
+function state(id, name, title, children) {
+  $(id).hidden = false;
+  $(id).replaceChildren(...[icon(name), el('h2', {}, title), ...children].filter(Boolean));
+}
+
+// --- the start page
+
+async function welcome() {
+  results.clear();
+  search = null;
+  asked = '';
+  const known = suggestions.known();
+  if (!about) return;
+  $('about').textContent = about.videos
+    ? `${count(about.videos, 'video')}, ${length(about.seconds)}. Say what happens in it, or ${matchMedia('(pointer: coarse)').matches ? 'show' : 'drop'} a picture.`
+    : 'Nothing is indexed yet. Index a folder, and then say what happens in the moment you look for.';
+  const groups = [];
+  if (!about.videos) {
+    groups.push(el('p', { class: 'row' }, about.may?.index
+      ? el('button', { type: 'button', class: 'button primary', 'data-testid': 'index-open', onclick: () => hooks.index() }, icon('folder'), 'Index a folder')
+      : el('span', {}, 'On the machine that serves this: ', el('code', {}, 'vsearch index FOLDER'))));
+  }
+  const before = suggestions.recent().slice(0, 6);
+  if (before.length) groups.push(group('Recent', before.map((one) => idea(one, one)), el('button', { type: 'button', class: 'quiet', onclick: () => { suggestions.forget(); welcome(); } }, 'Clear')));
+  if (known.saved.length) groups.push(group('Saved', known.saved.slice(0, 12).map((one) => idea(`@${one.name}`, `@${one.name}`, one.query)), el('button', { type: 'button', class: 'quiet', 'data-testid': 'saved-manage', onclick: () => savedSearches() }, 'Edit')));
+  if (about.videos && before.length < 3) groups.push(group('For example', EXAMPLES.filter(([query]) => !query.includes('said:') || about.words?.length).map(([query, title]) => idea(query, query, title))));
+  $('ideas').replaceChildren(...groups);
+}
+const EXAMPLES = [
+  ['a dog runs on grass', 'Words for what is seen'],
+  ['said:"thank you"', 'What is spoken'],
+  ['a person walks then:<30s "a door"', 'One thing after another'],
+  ['people outdoors longer:10s -night', 'Filters, and what not'],
+];
+
+const group = (title, items, end) => el('div', { class: 'ideas' }, el('h2', {}, title, end && ' ', end), el('ul', { role: 'list' }, items));
+const idea = (query, label, title) => el('li', {}, el('a', { class: 'idea', href: link({ q: query }), title: title ?? null, onclick: (event) => { if (plain(event)) { event.preventDefault(); hooks.ask(query); } } }, label));
+const plain = (event) => !event.metaKey && !event.ctrlKey && !event.shiftKey;
+
+// --- what the parts of the page may do
+
+const hooks = {
+  ask: (q) => {
+    if (q === where().q && !where().view) again();
+    else go({ q, k: FIRST, p: /\blike:#/.test(q) ? search?.id ?? where().p : '', view: '', name: '', v: 0, t: null });
+    $('q').blur();
+    if (!q) $('q').focus();
+  },
+  open: (moment) => go({ v: moment.video.id, t: moment.start }),
+  watch: (video, t = 0) => go({ v: video.id, t }),
+  like: (moment) => {
+    box.set('');
+    box.attach(clip(moment), moment.video.name, api.still(moment.video.id, moment.why?.peak ?? moment.start, 160));
+    hooks.ask(clip(moment));
+    scrollTo(0, 0);
+  },
+  alike: () => go({ alike: true }),
+  receive: () => { if (where().v) go({ v: 0, t: null }, { replace: true }); },
+  down: () => results.move('ArrowDown'),
+  index: () => part('indexing').then((indexing) => indexing.open(hooks)).catch(failed),
+  export: (moments) => part('exporting').then((exporting) => exporting.open(moments ?? [...selection.values()])).catch(failed),
+  inside: (video) => {
+    go({ view: '', q: '', v: 0, t: null }, { quiet: false });
+    box.set(`path:${suggestions.written(video.path)}`);
+    $('q').value = ` ${$('q').value}`;
+    $('q').focus();
+    $('q').setSelectionRange(0, 0);
+  },
+  jobs: (jobs) => note(jobs),
+  changed: refresh,
+  leave: () => leave({ v: 0, t: null }),
+  results,
+};
+
+async function refresh() {
+  [about] = await Promise.all([api.get('/library'), suggestions.learn()]);
+  if (document.body.dataset.view === 'start') welcome();
+  return about;
+}
+
+function follow(event) {
+  if (!plain(event)) return;
+  event.preventDefault();
+  const url = new URL(event.currentTarget.href);
+  if (url.searchParams.get('view') === 'library') go({ view: 'library', v: 0, t: null });
+  else { box.set(''); go({ q: '', view: '', v: 0, t: null }); $('q').focus(); }
+}
+
+const savedSearches = () => part('saved').then((saved) => saved.open(search, hooks)).catch(failed);
+
+/** Tell in the head of the page that jobs are running. */
+function note(jobs) {
+  const running = jobs.filter((job) => job.kind === 'index' && ['running', 'waiting'].includes(job.state));
+  $('jobs-note').hidden = !running.length;
+  if (running.length) $('jobs-note').textContent = `Indexing ${Math.floor(running[0].share * 100)} %`;
+}
+
+function selected() {
+  $('export-bar').hidden = !selection.size;
+  document.body.classList.toggle('selecting', selection.size > 0);
+  $('export-count').textContent = `${selection.size} selected`;
+  $('export-open').hidden = about?.may?.export === false;
+}
+
+// --- signing in
+
+function signIn() {
+  const dialog = $('sign-in');
+  if (!dialog.open) dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.querySelector('form').onsubmit = async (event) => {
+      event.preventDefault();
+      try {
+        await api.post('/session', { token: $('token').value.trim() });
+        $('token').value = '';
+        $('token-wrong').hidden = true;
+        dialog.close();
+        resolve();
+      } catch (error) {
+        $('token-wrong').textContent = error.status === 401 || error.status === 403 ? 'This is not the token.' : error.detail;
+        $('token-wrong').hidden = false;
+        $('token').select();
+      }
+    };
+  });
+}
+
+/** A token that came in the address goes to the server, and out of the address. */
+async function carried() {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (!token) return;
+  history.replaceState(history.state, '', location.pathname + location.search);
+  await api.post('/session', { token }).catch(() => {});
+}
+
+// --- keys
+
+function key(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || types(event.target)) return;
+  if (document.querySelector('dialog[open]')) return;
+  const moment = results.current();
+  const on = {
+    '/': () => { scrollTo(0, 0); $('q').focus(); $('q').select(); },
+    '?': () => $('help-open').click(),
+    l: () => (where().view ? go({ view: '' }) : go({ view: 'library' })),
+    Escape: () => { if (selection.size) unselect(); else if (where().view) leave({ view: '' }); else $('q').focus(); },
+    e: () => { if (!selection.size && moment) select(moment, true); if (selection.size) hooks.export(); },
+    ...(where().q && !where().view && {
+      ArrowLeft: () => results.move('ArrowLeft'),
+      ArrowRight: () => results.move('ArrowRight'),
+      ArrowUp: () => results.move('ArrowUp'),
+      ArrowDown: () => results.move('ArrowDown'),
+    }),
+    ...(moment && {
+      x: () => select(moment),
+      s: () => hooks.like(moment),
+      u: () => mark(moment, search.id, moment.mark === true ? null : true),
+      d: () => mark(moment, search.id, moment.mark === false ? null : false),
+    }),
+  }[event.key];
+  const space = event.key === ' ' && moment && event.target.matches('.open');
+  if (space) hooks.open(moment);
+  else if (!on) return;
+  else on();
+  event.preventDefault();
+}
+
+function themes() {
+  const root = document.documentElement;
+  const dark = (root.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
+  const next = dark ? 'light' : 'dark';
+  const own = next === (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+  if (own) delete root.dataset.theme; // back to what the system says
+  else root.dataset.theme = next;
+  try {
+    if (own) localStorage.removeItem('vsearch.theme');
+    else localStorage.setItem('vsearch.theme', next);
+  } catch { /* no storage */ }
+  announce(`${next} theme`);
+  document.dispatchEvent(new Event('vsearch:theme'));
+}
+
+// --- begin
+
+function listen() {
+  addEventListener('keydown', key);
+  $('theme').addEventListener('click', themes);
+  $('help-open').addEventListener('click', () => part('help').then((help) => help.open()).catch(failed));
+  for (const id of ['to-library', 'jobs-note']) $(id).addEventListener('click', follow);
+  document.querySelector('.brand').addEventListener('click', follow);
+  $('varied').addEventListener('change', (event) => go({ varied: event.target.checked, k: FIRST }));
+  $('alike').addEventListener('change', (event) => go({ alike: event.target.checked, k: FIRST }));
+  $('more').addEventListener('click', () => go({ k: Math.min(200, where().k + 2 * FIRST) }, { replace: true }));
+  $('save').addEventListener('click', savedSearches);
+  $('export-open').addEventListener('click', () => hooks.export());
+  $('export-none').addEventListener('click', unselect);
+  $('export-all').addEventListener('click', () => results.moments().forEach((moment) => select(moment, true)));
+  document.addEventListener('vsearch:selected', selected);
+  document.addEventListener('vsearch:marked', ({ detail }) => {
+    learnt(detail.marks);
+    toast(detail.marks ? 'Noted. Searching again uses it.' : 'Taken back.', where().v ? undefined : { label: 'Search again', run: again });
+  });
+  const offline = (on) => {
+    $('notice').hidden = !on;
+    $('notice').replaceChildren(icon('warn'), el('span', {}, navigator.onLine === false ? 'You are offline. ' : 'The server does not answer. Is vsearch still running? '), el('button', { type: 'button', class: 'quiet', onclick: () => location.reload() }, 'Try again'));
+  };
+  api.news.addEventListener('gone', () => offline(true));
+  api.news.addEventListener('back', () => offline(false));
+  addEventListener('offline', () => { if (!['localhost', '127.0.0.1', '[::1]'].includes(location.hostname)) offline(true); });
+  addEventListener('online', () => offline(false));
+}
+
+async function begin() {
+  api.onToken(signIn);
+  listen();
+  box.begin(hooks);
+  results.begin(hooks);
+  await carried();
+  onChange(show);
+  show(where());
+  if (!where().q && !where().view && !where().v && matchMedia('(pointer: fine)').matches) $('q').focus();
+  try {
+    await refresh();
+    const jobs = (await api.get('/jobs')).items;
+    note(jobs);
+    if (jobs.some((job) => ['running', 'waiting'].includes(job.state))) part('working').then((working) => working.follow(hooks));
+  } catch (error) {
+    if (document.body.dataset.view === 'start') $('about').textContent = error.detail ?? error.message;
+  }
+}
+
+begin();

@@ -1,0 +1,129 @@
+// Elements, and how times and sizes are written. Text goes in as text only, never as markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** An element; `on…` are listeners, null and false are left out, children are nodes or text. */
+export function el(tag, props = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
+    else if (name === 'data') Object.assign(made.dataset, value);
+    else if (name in FIELDS) made[name] = value;
+    else made.setAttribute(name, value === true ? '' : String(value));
+  }
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+const FIELDS = { value: 1, checked: 1, muted: 1, indeterminate: 1, disabled: 1, hidden: 1 };
+
+export const $ = (id) => document.getElementById(id);
+
+/** One of the page's icons. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(SVG, 'use');
+  use.setAttribute('href', `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A button that is an icon, with words for those who cannot see it. */
+export function tool(name, label, onclick, props = {}) {
+  return el('button', { type: 'button', class: 'tool', 'aria-label': label, title: label, onclick, ...props }, icon(name));
+}
+
+/** Text in which words are marked. */
+export function marked(text, words) {
+  const wanted = words.filter((word) => word.length > 1).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  if (!wanted.length) return [text];
+  const found = new RegExp(`(?<![\\p{L}\\p{N}])(?:${wanted.join('|')})(?:s|es|ed|ing)?(?![\\p{L}\\p{N}])`, 'giu');
+  const parts = [];
+  let from = 0;
+  for (const match of text.matchAll(found)) {
+    if (match.index > from) parts.push(text.slice(from, match.index));
+    parts.push(el('mark', {}, match[0]));
+    from = match.index + match[0].length;
+  }
+  if (from < text.length) parts.push(text.slice(from));
+  return parts;
+}
+
+/** `1:05`, `1:02:03`; with tenths where they matter. */
+export function clock(seconds, tenths = false) {
+  const all = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-6) / 10 : Math.floor(seconds + 1e-6));
+  const [hours, minutes] = [Math.floor(all / 3600), Math.floor((all % 3600) / 60)];
+  const rest = tenths ? (all % 60).toFixed(1).padStart(4, '0') : String(Math.floor(all % 60)).padStart(2, '0');
+  return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** `0:03 – 0:08`. */
+export function range(start, end) {
+  const short = clock(start) === clock(end);
+  return `${clock(start, short)} – ${clock(Math.max(end, start), short)}`;
+}
+
+/** A length in words: `42 s`, `5 min`, `1 h 20 min`. */
+export function length(seconds) {
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
+}
+
+/** `1.2 MB`. */
+export function size(bytes) {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let at = 0;
+  for (; bytes >= 1000 && at < units.length - 1; at += 1) bytes /= 1000;
+  return `${bytes < 10 && at ? bytes.toFixed(1) : Math.round(bytes)} ${units[at]}`;
+}
+
+/** `1 video`, `1,234 videos`. */
+export const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+
+/** A share as `83 %`. */
+export const percent = (share) => `${Math.round(share * 100)} %`;
+
+/** Say something to those who listen. */
+export function announce(text) {
+  $('announcer').textContent = text;
+}
+
+/** A short message that goes by itself. */
+export function toast(text, action) {
+  const note = el('div', { class: 'toast', 'data-testid': 'toast' }, el('span', {}, text));
+  if (action) note.append(el('button', { type: 'button', class: 'quiet', onclick: () => { action.run(); note.remove(); } }, action.label));
+  const place = [...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body;
+  place.append(note);
+  announce(text);
+  setTimeout(() => note.remove(), action ? 8000 : 4000);
+}
+
+/** What went wrong, where it went wrong. */
+export function failed(error) {
+  toast(error.detail ?? error.message);
+}
+
+/** Put text on the clipboard, also where the page is not a secure one. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = el('textarea', { class: 'hidden', value: text });
+    ([...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body).append(area);
+    area.select();
+    document.execCommand('copy');
+    area.remove();
+  }
+}
+
+/** Whether keys that are typed there are text. */
+export const types = (node) => node instanceof Element
+  && (node.matches('textarea, select, [contenteditable]')
+    || (node.matches('input') && !['checkbox', 'radio', 'range', 'button'].includes(node.type)));
+
+/** Whether a person wants nothing to move. */
+export const still = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
