@@ -19,7 +19,7 @@ def test_the_public_names_are_these() -> None:
     assert sorted(vsearch.__all__) == [
         "Cue", "Filters", "Info", "Ingested", "Library", "Moment", "Outcome", "Progress", "Query",
         "Quote", "Shares", "Space", "Span", "Step", "Term", "Timings", "VSearchError", "Video",
-        "Why", "__version__",
+        "Why", "__version__", "connect",
     ]  # fmt: skip
 
 
@@ -27,6 +27,20 @@ def test_every_public_method_says_what_it_does() -> None:
     for name, method in inspect.getmembers(vsearch.Library, inspect.isfunction):
         if not name.startswith("_"):
             assert method.__doc__, f"Library.{name}"
+
+
+def test_a_library_elsewhere_has_methods_of_the_same_names_and_arguments() -> None:
+    from vsearch.client.remote import Remote
+
+    own = {"ask", "stop", "preview", "export"}  # without a like
+    for name, method in inspect.getmembers(Remote, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        assert method.__doc__, f"Remote.{name}"
+        if name not in own:
+            here = inspect.signature(getattr(vsearch.Library, name)).parameters
+            there = inspect.signature(method).parameters
+            assert name == "index" or list(there) == list(here)[: len(there)], name
 
 
 def test_the_error_tree_at_the_top_of_errors_is_the_real_one() -> None:

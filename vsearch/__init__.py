@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vsearch.client.remote import connect
     from vsearch.errors import VSearchError
     from vsearch.library import Library
     from vsearch.types import (
@@ -48,11 +49,12 @@ __all__ = [
     "Video",
     "Why",
     "__version__",
+    "connect",
 ]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Library": "library", "VSearchError": "errors"}
+_HOMES = {"Library": "library", "VSearchError": "errors", "connect": "client.remote"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ VSearchError
 │   ├── DamagedLibraryError the catalogue is not readable
 │   ├── LockedError         another process is writing; the message names it
 │   └── SpaceMismatchError  vectors of two different models would meet
+├── ServerError             a server of vsearch cannot be reached, or refuses
 ├── ExportError             a video cannot be written as asked
 ├── DatasetError            a file of captions is not as it should be
 └── SettingsError           a flag, variable or vsearch.toml holds a value that makes no sense
@@ -91,6 +92,10 @@ class LockedError(LibraryError):
 
 class SpaceMismatchError(LibraryError):
     """Vectors of two different embedding spaces would meet."""
+
+
+class ServerError(VSearchError):
+    """A server of vsearch cannot be reached, or refuses."""
 
 
 class ExportError(VSearchError):

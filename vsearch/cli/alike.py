@@ -11,7 +11,6 @@ import click
 from vsearch.cli.options import SheetPath, shared
 from vsearch.cli.render import (
     length,
-    moment_json,
     moments,
     period,
     plural,
@@ -52,6 +51,7 @@ def similar(
     vsearch similar match.mp4@1:02-1:10
     """
     from vsearch.search.query import parse_clip  # deferred: --help needs no numpy
+    from vsearch.wire import moment_json
 
     began = time.perf_counter()
     term = parse_clip(video)

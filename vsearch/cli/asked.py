@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vsearch.cli.options import Options
+    from vsearch.client.remote import Remote
     from vsearch.library import Library
     from vsearch.types import Query
 
@@ -61,7 +62,16 @@ class Asked:
             parse(self.text, images=self.images, clips=map(parse_clip, self.clips))
             raise
 
-    def query(self, library: Library) -> Query:
+    def written(self) -> str:
+        """All of it as one text. Raises QueryError."""
+        from vsearch.search.query import parse_clip  # deferred: --help needs no numpy
+        from vsearch.types import Filters, Term
+
+        terms = [*(Term("image", path) for path in self.images), *map(parse_clip, self.clips)]
+        filters = Filters(videos=tuple(self.videos), tags=tuple(self.tags)).written()
+        return " ".join(filter(str.strip, [self.text, *map(str, terms), *filters]))
+
+    def query(self, library: Library | Remote) -> Query:
         """What it asks of a library. Raises QueryError."""
         return library.query(
             self.text, images=self.images, clips=self.clips, videos=self.videos, tags=self.tags

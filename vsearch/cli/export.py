@@ -11,7 +11,7 @@ import click
 
 from vsearch.cli.asked import QueryCommand, text_of
 from vsearch.cli.options import SheetPath, shared
-from vsearch.cli.render import in_library, print_json, printable, short
+from vsearch.cli.render import print_json, printable, short
 from vsearch.errors import NoLibraryError, QueryError
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def _is_file(words: str) -> bool:
 
 def _searched(library: Library, words: str, k: int) -> list[tuple[int, Result]]:
     from vsearch.exporting import ranked
+    from vsearch.wire import in_library  # deferred: --help needs no numpy
 
     found = library.search(words, k=k)
     if found and in_library(found) is False:

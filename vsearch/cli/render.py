@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    from vsearch.types import Heeded, Moment, Quote, Span, Why
+    from vsearch.types import Moment, Quote, Span
 
 _VERBS = {"speech": "said", "subtitles": "said", "screen": "shown"}
 
@@ -153,13 +153,6 @@ def moments(found: Sequence[Moment]) -> None:
     table(rows, right=lean, shrink=len(rows[0]) - 1, notes=notes, dim=weak)
 
 
-def in_library(found: Sequence[Moment]) -> bool | None:
-    """Whether any of the results is probably what was asked; None where that is not known."""
-    if found and all(moment.confidence is None for moment in found):
-        return None
-    return not all(moment.weak for moment in found)
-
-
 def percent(share: float) -> str:
     """`12 %`."""
     return f"{100 * share:.0f} %"
@@ -186,58 +179,6 @@ def _notes(moment: Moment) -> list[str]:
     if why.alike:
         notes.append(f"and {why.alike} more like it: --alike shows all")
     return notes
-
-
-def moment_json(rank: int, moment: Moment) -> dict[str, Any]:
-    """One result of `search --json`; times in seconds."""
-    return {
-        "rank": rank,
-        "video": str(moment.video.path),
-        "start": round(moment.span.start, 3),
-        "end": round(moment.span.end, 3),
-        "score": round(moment.score, 6),
-        "confidence": None if moment.confidence is None else round(moment.confidence, 4),
-        "weak": moment.weak,
-        "why": {
-            "peak": round(moment.why.peak, 3),
-            "peak_score": round(moment.why.peak_score, 6),
-            "segments": moment.why.segments,
-            **({"copy": True} if moment.why.copy else {}),
-            **({"heeded": _heeded(moment.why.heeded)} if moment.why.heeded else {}),
-            **_evidence(moment.why),
-        },
-    }
-
-
-def _heeded(frames: Sequence[Heeded]) -> list[dict[str, float]]:
-    return [{"time": round(one.time, 3), "share": round(one.share, 3)} for one in frames]
-
-
-def _evidence(why: Why) -> dict[str, Any]:
-    """What words, steps and likeness told; nothing of what there was none."""
-    told: dict[str, Any] = {}
-    if why.quotes:
-        told["quotes"] = [
-            {
-                "source": quote.source,
-                "start": round(quote.span.start, 3),
-                "end": round(quote.span.end, 3),
-                "text": quote.text,
-                "score": round(quote.score, 3),
-            }
-            for quote in why.quotes
-        ]
-    if why.shares:
-        shares = (why.shares.seen, why.shares.said, why.shares.shown)
-        names = ("seen", "said", "shown")
-        told["shares"] = {name: round(part, 3) for name, part in zip(names, shares, strict=True)}
-    if why.steps:
-        told["steps"] = [
-            {"start": round(step.start, 3), "end": round(step.end, 3)} for step in why.steps
-        ]
-    if why.alike:
-        told["alike"] = why.alike
-    return told
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vsearch.cli.options import PAGE_BEGINS
 from vsearch.cli.render import clock, period, printable, short, sure, told
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vsearch.library import Library
-    from vsearch.types import Moment
+    from vsearch.types import Moment, Video
 
 PAGE = """{begin}
 <html lang="en">
@@ -49,6 +48,14 @@ a {{ color: inherit; }}
 {sections}
 </html>
 """
+
+
+class Library(Protocol):
+    """A library, here or elsewhere."""
+
+    def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
+        """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

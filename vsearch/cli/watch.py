@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsearch.cli.options import hurried, shared, small_matrices
-from vsearch.cli.render import moment_json, percent, period, printable, short
+from vsearch.cli.render import percent, period, printable, short
 from vsearch.errors import LockedError
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ class _Watching:
 
     def _show(self, name: str, rank: int, moment: Moment) -> None:
         if self.as_json:
+            from vsearch.wire import moment_json  # deferred: --help needs no numpy
+
             self._print({"alert": name, **moment_json(rank, moment)})
             return
         sure = "" if moment.confidence is None else f"  {percent(moment.confidence)}"

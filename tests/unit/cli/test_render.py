@@ -11,7 +11,6 @@ from vsearch.cli.render import (
     clock,
     elided,
     length,
-    moment_json,
     moments,
     period,
     plural,
@@ -21,6 +20,7 @@ from vsearch.cli.render import (
     table,
 )
 from vsearch.types import Moment, Quote, Shares, Span, Video, Why
+from vsearch.wire import moment_json
 
 
 @pytest.mark.parametrize(
