@@ -51,13 +51,18 @@ class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
         self.headers = dict(headers or {})
 
 
+def plain(text: str) -> str:
+    """Text without what no JSON can hold: bytes of a file's name that are no letters."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def answer(problem: Problem) -> Response:
     """A problem as it is sent."""
     content: dict[str, Any] = {
         "type": f"urn:vsearch:{problem.kind}",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
-        "detail": problem.detail[:MOST],
+        "detail": plain(problem.detail)[:MOST],
     }
     return JSONResponse(content, problem.status, problem.headers, MEDIA_TYPE)
 

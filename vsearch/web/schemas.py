@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from vsearch.web.problems import plain
 
 Text = Annotated[str, Field(max_length=2_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
@@ -14,6 +16,7 @@ Id = Annotated[int, Field(ge=0, lt=2**63)]
 Instant = Annotated[
     datetime, AfterValidator(lambda one: one if one.tzinfo else one.replace(tzinfo=UTC))
 ]
+Shown = Annotated[str, BeforeValidator(plain)]  # that may name a file
 UploadId = Annotated[str, Field(min_length=1, max_length=64)]
 SearchId = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -40,8 +43,8 @@ class Video(BaseModel):
     """A video of the library."""
 
     id: int
-    name: str
-    path: str
+    name: Shown
+    path: Shown
     fingerprint: str
     size: int
     modified: int
@@ -51,7 +54,7 @@ class Video(BaseModel):
     height: int
     codec: str
     frames: int
-    note: str | None
+    note: Shown | None
     model: str | None
     recorded: datetime | None
     keyframes: bool
@@ -211,7 +214,7 @@ class Search(BaseModel):
     """What was asked, and what was found."""
 
     id: str
-    query: str
+    query: Shown
     parts: list[Part]
     space: str | None
     text_model: str | None  # that read the words, where it is another one
@@ -219,7 +222,7 @@ class Search(BaseModel):
     took_ms: float
     in_library: bool | None
     marks: int
-    hints: list[str]
+    hints: list[Shown]
     results: list[Moment]
 
 
@@ -299,7 +302,7 @@ class Saved(BaseModel):
     """A search under a name."""
 
     name: str
-    query: str
+    query: Shown
     made_at: Instant
 
 
@@ -339,7 +342,7 @@ class MarkWish(Given):
 class Mark(BaseModel):
     """What was said of a moment."""
 
-    query: str
+    query: Shown
     video_id: int
     start: float
     end: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from vsearch.media.playback import Playback, playback
 from vsearch.search.grammar import FILTERS, parts
@@ -16,26 +16,17 @@ if TYPE_CHECKING:
     from vsearch.search.grammar import Part
     from vsearch.types import Mark, Moment, Span, Video
 
-T = TypeVar("T")
 KNOWN = 4_096  # files of which it is remembered how browsers play them
 
 
 def video(one: Video) -> dict[str, Any]:
     """A video, whether its file is there, and how browsers play it."""
     played = how(one.path)
-    told = {key: plain(value) for key, value in video_json(one).items()}
     return {
-        **told,
+        **video_json(one),
         "missing": played.how == "none" and not one.path.is_file(),
         "playback": played.how,
     }
-
-
-def plain(value: T) -> T:
-    """The same, or text without what no JSON can hold: bytes of a name that are no letters."""
-    if not isinstance(value, str):
-        return value
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # type: ignore[return-value]
 
 
 def how(path: Path) -> Playback:

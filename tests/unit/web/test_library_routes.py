@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fakes import FakeEncoder
 from served import indexed, served
-from vsearch import __version__
+from vsearch import Library, __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,3 +141,12 @@ def test_what_is_no_mark_is_refused(client: TestClient, change: dict[str, Any]) 
     wish = {"search": found["id"], "video_id": best, "start": 1, "end": 2, "up": True, **change}
     assert client.post("/api/v1/marks", json=wish).status_code in (404, 422)
     assert client.get("/api/v1/marks").json()["items"] == []
+
+
+def test_a_saved_search_that_names_odd_files_is_told(client: TestClient, tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
+        library.save("odd", "red path:gr\udcffn.mp4")
+    assert client.get("/api/v1/saved").json()["items"][0]["query"] == "red path:gr\\udcffn.mp4"
+    answer = client.get("/api/v1/search", params={"q": "@odd"})
+    assert answer.status_code == 200
+    assert "gr\\udcffn.mp4: no such video" in answer.json()["hints"][0]

@@ -157,5 +157,5 @@ def test_a_name_that_is_no_text_is_found_and_told(tmp_path: Path, videos: Path) 
     indexed(tmp_path / "library", videos)
     with served(tmp_path / "library") as client:
         best = ask(client, "green")["results"][0]["video"]
-        assert best["name"] == "gr\\xffn <b>.mp4"
+        assert best["name"] == "gr\\udcffn <b>.mp4"
         assert client.get(f"/api/v1/videos/{best['id']}").json()["tags"] == []

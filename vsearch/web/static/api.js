@@ -1,6 +1,7 @@
 // The server: what is asked of it, and what it refuses.
 
 const BASE = '/api/v1';
+const AGAIN = 3000; // ms until events are asked for again
 const TRIES = 3; // of a request that a busy server refuses
 
 /** What a request was refused with, in words for people. */
@@ -109,11 +110,22 @@ export function upload(file, progress) {
   return { done, stop: () => request.abort() };
 }
 
-/** Follow jobs as they go on; the browser connects again by itself. Gives a function that stops. */
+/** Follow jobs as they go on, for as long as it takes. Gives a function that stops. */
 export function follow(path, heard) {
-  const source = new EventSource(address(path));
-  source.addEventListener('job', (event) => heard(JSON.parse(event.data)));
-  return () => source.close();
+  let source = null;
+  let timer = 0;
+  const open = () => {
+    source = new EventSource(address(path));
+    source.addEventListener('job', (event) => heard(JSON.parse(event.data)));
+    source.addEventListener('error', () => { // it connects again by itself, but not after a refusal
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN);
+    });
+  };
+  open();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
 }
 
 export const still = (video, t, w = 320) => address(`/videos/${video}/still`, { t: Math.max(0, t).toFixed(2), w });

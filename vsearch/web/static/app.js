@@ -24,8 +24,8 @@ function show(now, before = {}) {
   $('found').hidden = view !== 'found';
   $('library').hidden = view !== 'library';
   $('to-library').setAttribute('aria-current', view === 'library' ? 'page' : 'false');
-  document.title = view === 'library' ? 'Library – vsearch' : now.q ? `${box.query() || now.q} – vsearch` : 'vsearch';
   if (now.q !== before.q) box.set(now.q);
+  document.title = view === 'library' ? 'Library – vsearch' : titled(now.q);
   $('varied').checked = now.varied;
   $('alike').checked = now.alike;
   if (now.q && !now.view) ask(now);
@@ -37,11 +37,13 @@ function show(now, before = {}) {
   if (before.view !== undefined && before.view !== now.view) scrollTo(0, 0);
 }
 
+const titled = (q) => (q ? `${$('q').value || 'Moments like this'} – vsearch` : 'vsearch');
+
 function play(now, before) {
   if (now.v) part('player').then((player) => player.show(now, ready, hooks)).catch(failed);
   else if (before.v) {
     part('player').then((player) => player.close());
-    document.title = now.q ? `${now.q} – vsearch` : 'vsearch';
+    document.title = titled(now.q);
   }
 }
 
@@ -94,7 +96,7 @@ function answer(more) {
   $('summary').replaceChildren(count(found, 'moment'), el('span', {}, ` in ${count(new Set(search.results.map((one) => one.video.id)).size, 'video')}, ${took}`));
   $('summary').hidden = !found;
   $('banner').hidden = search.in_library !== false || !found;
-  $('banner').replaceChildren(icon('search'), el('span', {}, 'Probably not in this library \u2014 the nearest are:'));
+  $('banner').replaceChildren(icon('search'), el('span', {}, `Probably not in ${search.parts.some((one) => one.kind === 'filter') ? 'these videos' : 'this library'} \u2014 the nearest are:`));
   learnt(search.marks);
   $('hints').hidden = !search.hints?.length;
   $('hints').replaceChildren(...(search.hints ?? []).map((hint) => el('li', {}, hint)));
@@ -266,7 +268,7 @@ const savedSearches = () => part('saved').then((saved) => saved.open(search, hoo
 function note(jobs) {
   const running = jobs.filter((job) => job.kind === 'index' && ['running', 'waiting'].includes(job.state));
   $('jobs-note').hidden = !running.length;
-  if (running.length) $('jobs-note').textContent = `Indexing ${Math.floor(running[0].share * 100)} %`;
+  if (running.length) $('jobs-note').replaceChildren(el('span', {}, 'Indexing '), `${Math.floor(running[0].share * 100)} %`);
 }
 
 function selected() {
@@ -274,37 +276,6 @@ function selected() {
   document.body.classList.toggle('selecting', selection.size > 0);
   $('export-count').textContent = `${selection.size} selected`;
   $('export-open').hidden = about?.may?.export === false;
-}
-
-// --- signing in
-
-function signIn() {
-  const dialog = $('sign-in');
-  if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.querySelector('form').onsubmit = async (event) => {
-      event.preventDefault();
-      try {
-        await api.post('/session', { token: $('token').value.trim() });
-        $('token').value = '';
-        $('token-wrong').hidden = true;
-        dialog.close();
-        resolve();
-      } catch (error) {
-        $('token-wrong').textContent = error.status === 401 || error.status === 403 ? 'This is not the token.' : error.detail;
-        $('token-wrong').hidden = false;
-        $('token').select();
-      }
-    };
-  });
-}
-
-/** A token that came in the address goes to the server, and out of the address. */
-async function carried() {
-  const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (!token) return;
-  history.replaceState(history.state, '', location.pathname + location.search);
-  await api.post('/session', { token }).catch(() => {});
 }
 
 // --- keys
@@ -385,11 +356,11 @@ function listen() {
 }
 
 async function begin() {
-  api.onToken(signIn);
+  api.onToken(() => part('session').then((session) => session.ask()));
   listen();
   box.begin(hooks);
   results.begin(hooks);
-  await carried();
+  if (location.hash.includes('token=')) await part('session').then((session) => session.carried());
   onChange(show);
   show(where());
   if (!where().q && !where().view && !where().v && matchMedia('(pointer: fine)').matches) $('q').focus();

@@ -69,7 +69,10 @@ export class Film {
     const inside = to - this.#offset;
     this.#wanted = to;
     if (this.mode === 'stream' && !this.#loaded(inside)) this.#stream(to, this.#meant);
-    else if (this.mode !== 'none' && this.node.readyState > 0) this.node.currentTime = inside;
+    else if (this.mode !== 'none' && this.node.readyState > 0) {
+      this.#loading += 1; // what was to be loaded is not wanted any more
+      this.node.currentTime = inside;
+    }
     this.hooks.change('seeking');
   }
 
@@ -114,7 +117,7 @@ export class Film {
     node.src = url;
     await new Promise((resolve) => { node.addEventListener('loadedmetadata', resolve, { once: true }); });
     if (turn !== this.#loading) return;
-    const inside = time - offset;
+    const inside = (this.#wanted ?? time) - offset; // which may have changed meanwhile
     if (inside > (this.mode === 'stream' ? NEAR : 0)) node.currentTime = inside;
     else this.#wanted = null;
     if (play) node.play().catch(() => this.hooks.change('pause')); // not without a gesture, says the browser

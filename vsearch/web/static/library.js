@@ -7,7 +7,8 @@ import * as working from './working.js';
 
 const PAGE = 60; // videos that are asked for at once
 const SORTS = [['name', 'By name'], ['recorded', 'Newest'], ['modified', 'Last changed'], ['duration', 'Longest']];
-const JOBS = 4; // that are shown at once
+const JOBS = 2; // that have ended, and are still shown
+const EXPORTS = 20;
 
 let hooks = {};
 let asked = ''; // what the list shows
@@ -20,7 +21,7 @@ let watcher = null; // sees the end of the list come
 export async function show(now, given) {
   hooks = given;
   if (!$('videos')) build();
-  $('filter').value = now.name;
+  if (document.activeElement !== $('filter')) $('filter').value = now.name;
   $('sort').value = SORTS.some(([name]) => name === now.sort) ? now.sort : 'name';
   working.follow(hooks).catch(failed);
   const text = JSON.stringify([now.name, now.sort]);
@@ -47,7 +48,7 @@ function build() {
     el('p', { class: 'lib-sum', id: 'library-sum', 'data-testid': 'library-sum' }),
     el('ul', { class: 'jobs', id: 'jobs', role: 'list', 'aria-label': 'Jobs' }),
     el('div', { class: 'lib-tools' }, filter,
-      el('select', { class: 'text', id: 'sort', 'aria-label': 'Order', 'data-testid': 'library-sort', onchange: (event) => go({ sort: event.target.value }, { replace: true }) }, SORTS.map(([name, label]) => el('option', { value: name }, label)))),
+      el('select', { class: 'text', id: 'sort', 'aria-label': 'Order', 'data-testid': 'library-sort', onchange: (event) => go({ sort: event.target.value, name: filter.value.trim() }, { replace: true }) }, SORTS.map(([name, label]) => el('option', { value: name }, label)))),
     el('ul', { class: 'videos', id: 'videos', role: 'list', 'aria-label': 'Videos' }),
     el('div', { class: 'state', id: 'no-videos', hidden: true }),
     el('div', { id: 'end', 'aria-hidden': 'true' }));
@@ -61,14 +62,20 @@ document.addEventListener('vsearch:jobs', () => { if ($('jobs')) drawJobs(); });
 function drawJobs() {
   const unfolded = new Set([...$('jobs').querySelectorAll('details[open]')].map((one) => one.dataset.job));
   const all = working.jobs();
-  const shown = all.filter((job, at) => !working.ended(job) || at < JOBS);
+  const done = (kind) => all.filter((job) => job.kind === kind && working.ended(job));
+  const exports = done('export').slice(0, EXPORTS);
+  const shown = [...all.filter((job) => !working.ended(job)), ...done('index').slice(0, JOBS)].map(working.card);
+  if (exports.length) {
+    shown.push(el('li', {}, el('details', { class: 'exports', 'data-testid': 'exports', data: { job: 'exports' } }, el('summary', {}, count(exports.length, 'export')),
+      el('ul', { class: 'jobs', role: 'list' }, exports.map(working.card)))));
+  }
   $('jobs').hidden = !shown.length;
-  $('jobs').replaceChildren(...shown.map(working.card));
+  $('jobs').replaceChildren(...shown);
   for (const one of $('jobs').querySelectorAll('details')) one.open = unfolded.has(one.dataset.job);
-  const done = all.filter(working.ended).map((job) => job.id).join();
+  const ended = done('index').map((job) => job.id).join();
   const counted = all.filter((job) => !working.ended(job)).map((job) => JSON.stringify(job.counts)).join();
-  if ((drawJobs.done !== undefined && done !== drawJobs.done) || counted !== drawJobs.counted) later();
-  drawJobs.done = done;
+  if ((drawJobs.done !== undefined && ended !== drawJobs.done) || counted !== drawJobs.counted) later();
+  drawJobs.done = ended;
   drawJobs.counted = counted;
 }
 

@@ -30,7 +30,7 @@ export function link(where) {
   const given = new URLSearchParams();
   for (const [name, plain] of Object.entries(PLAIN)) {
     const value = where[name] ?? plain;
-    if (value === plain) continue;
+    if (value === plain || (['name', 'sort'].includes(name) && !where.view)) continue;
     given.set(name, value === true ? '1' : typeof value === 'number' ? String(Math.round(value * 100) / 100) : value);
   }
   const text = given.toString();
