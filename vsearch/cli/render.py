@@ -160,9 +160,12 @@ def in_library(found: Sequence[Moment]) -> bool | None:
     return not all(moment.weak for moment in found)
 
 
-def percent(share: float) -> str:
-    """`12 %`."""
-    return f"{100 * share:.0f} %"
+def percent(confidence: float) -> str:
+    """`12 %`; a weak one is never rounded up to what is not weak."""
+    from vsearch.types import WEAK  # deferred: --help needs no numpy
+
+    most = WEAK - 0.01 if confidence < WEAK else 1.0
+    return f"{100 * min(confidence, most):.0f} %"
 
 
 def sure(moment: Moment) -> str:
