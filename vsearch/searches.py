@@ -29,7 +29,7 @@ class Searches:
     @property
     def names(self) -> Names:
         """What `@dogs` and `like:#12` stand for here."""
-        return Names(saved=lambda name: self.named(name).query, results=self._results)
+        return Names(saved=self._query, results=self._results)
 
     def all(self) -> list[SavedSearch]:
         """Those that were saved, by name."""
@@ -58,6 +58,12 @@ class Searches:
         with self._catalog.begin() as change:
             change.remove_search(found.name)
         return found
+
+    def _query(self, name: str) -> str:
+        try:
+            return self.named(name).query
+        except QueryError as error:
+            raise QueryError(f'{error} (to look for the word, write "@{name}")') from None
 
     def _results(self, text: str) -> list[Result]:
         numbers = results.numbers(text)

@@ -35,14 +35,17 @@ from vsearch.types import WEAK, Query, Term
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
     from PIL.Image import Image as Picture
 
     from vsearch.evaluation.datasets import Item
+    from vsearch.evaluation.metrics import Values
     from vsearch.protocols import Encoder
     from vsearch.types import Moment
 
 FORMS = ("keywords", "question", "number", "typo", "long")
 BINS = 10
+DRAWS = 1_000
 SIDE, MARGIN = 360, 48  # pixels of the plot
 
 
@@ -71,11 +74,20 @@ class Found:
         every, right = np.array(self.every), np.array(self.right)
         figures = (
             auroc(first, there),
+            *interval(first, there),
             100 * float((first[~there] >= WEAK).mean()),
             100 * float((first[there] < WEAK).mean()),
             calibration_error(every, right),
         )
-        return "{:6.3f} {:12.1f} {:6.1f} {:6.3f}".format(*figures)
+        return "{:6.3f} ({:.2f}-{:.2f}) {:12.1f} {:6.1f} {:6.3f}".format(*figures)
+
+
+def interval(first: Values, there: npt.NDArray[np.bool_]) -> Values:
+    """95 % of the AUROC if clips are drawn anew, each with what it found in both libraries."""
+    present, absent = first[there], first[~there]  # the same clips in the same order
+    drawn = np.random.default_rng(0).integers(len(present), size=(DRAWS, len(present)))
+    found = [auroc(np.append(present[clips], absent[clips]), there) for clips in drawn]
+    return np.percentile(found, [2.5, 97.5])
 
 
 def ways(items: Sequence[Item], folder: Path) -> dict[str, list[Query]]:
@@ -167,7 +179,7 @@ def main() -> None:
             assert one.error is None, one.error
     found = measured(given.library, items, encoder)
     print(f"{len(items)} clips, weak below {WEAK:.0%}")
-    print("asked by        AUROC  false alarm   miss    ECE")
+    print("asked by        AUROC (95 %)       false alarm   miss    ECE")
     for form, each in found.items():
         print(f"{form:14} {each}")
     print("Not there, but not marked weak, by caption:")

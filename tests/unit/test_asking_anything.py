@@ -39,11 +39,24 @@ parts = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(text=st.lists(parts, max_size=12).map("".join) | st.text(max_size=80))
+anything = st.lists(parts, max_size=12).map("".join) | st.text(max_size=80)
+usual = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@settings(usual, max_examples=300)
+@given(text=anything)
 def test_any_text_is_answered_or_refused(library: Library, text: str) -> None:
+    _is_answered(library, text)
+
+
+@pytest.mark.slow
+@settings(usual, max_examples=10_000)
+@given(text=anything)
+def test_each_of_ten_thousand_texts_is_answered_or_refused(library: Library, text: str) -> None:
+    _is_answered(library, text)
+
+
+def _is_answered(library: Library, text: str) -> None:
     with contextlib.suppress(VSearchError):
         assert all(moment.span.duration >= 0 for moment in library.search(text, k=3))
 

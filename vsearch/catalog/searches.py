@@ -35,7 +35,5 @@ def meant(name: str, known: Sequence[SavedSearch]) -> SavedSearch:
         if one.name == name:
             return one
     near = get_close_matches(name, [one.name for one in known], 1, 0.6)
-    hint = f"did you mean @{near[0]}?" if near else "see `vsearch saved`."
-    raise QueryError(
-        f'@{name}: no search is saved under that name; {hint} To look for the word, write "@{name}"'
-    )
+    hint = f"did you mean @{near[0]}?" if near else "see `vsearch saved`"
+    raise QueryError(f"@{name}: no search is saved under that name; {hint}")

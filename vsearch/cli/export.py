@@ -38,17 +38,14 @@ class Pad(click.ParamType[float]):
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        from vsearch.analysis.length import Length  # deferred: --help needs none of it
+        from vsearch.search.times import parse_length  # deferred: --help needs none of it
 
-        text = str(value)
-        if re.fullmatch(r"0+(\.0*)?s?", text):
-            return 0.0
         try:
-            seconds = Length.parse(text).seconds
+            seconds = parse_length(str(value))
         except QueryError as error:
             self.fail(str(error), param, ctx)
-        if seconds is None or seconds > LONGEST_PAD:
-            self.fail(f"{value}: write seconds, {LONGEST_PAD} at most", param, ctx)
+        if seconds > LONGEST_PAD:
+            self.fail(f"{value}: {LONGEST_PAD} seconds at most", param, ctx)
         return seconds
 
 

@@ -153,9 +153,12 @@ def moments(found: Sequence[Moment]) -> None:
     table(rows, right=lean, shrink=len(rows[0]) - 1, notes=notes, dim=weak)
 
 
-def percent(share: float) -> str:
-    """`12 %`."""
-    return f"{100 * share:.0f} %"
+def percent(confidence: float) -> str:
+    """`12 %`; a weak one is never rounded up to what is not weak."""
+    from vsearch.types import WEAK  # deferred: --help needs no numpy
+
+    most = WEAK - 0.01 if confidence < WEAK else 1.0
+    return f"{100 * min(confidence, most):.0f} %"
 
 
 def sure(moment: Moment) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from contextlib import closing
@@ -48,6 +49,17 @@ class Interval(click.ParamType[float]):
         return float(seconds)
 
 
+def _named(
+    _ctx: click.Context, _param: click.Parameter, alerts: tuple[str, ...]
+) -> tuple[str, ...]:
+    for alert in alerts:
+        if not re.fullmatch(r"@?[\w-]+", alert):
+            raise click.BadParameter(
+                f"{alert!r} is no name of a saved search: `vsearch save NAME QUERY` makes one"
+            )
+    return alerts
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DIR...")
 @click.option(
@@ -55,6 +67,7 @@ class Interval(click.ParamType[float]):
     "alerts",
     multiple=True,
     metavar="@NAME",
+    callback=_named,
     help="Only this saved search; may be given again.  [default: all of them]",
 )
 @click.option("--every", default="10s", show_default=True, type=Interval(), help="How often.")

@@ -122,8 +122,10 @@ def test_a_search_is_saved_listed_asked_and_forgotten(library: Vsearch, tmp_path
     library("save", "last", "green")
     assert asked(library, "@last")["query"] == "green"
     library("save", "last", "--remove")
-    assert "did you mean @reds" in library("search", "@red", code=2).stderr
-    assert "no search is saved" in library("save", "last", "--remove", code=2).stderr
+    refused = library("search", "@red", code=2).stderr
+    assert 'did you mean @reds? (to look for the word, write "@red")' in refused
+    refused = library("save", "last", "--remove", code=2).stderr
+    assert refused.endswith("no search is saved under that name; see `vsearch saved`\n")
 
 
 @pytest.mark.parametrize(

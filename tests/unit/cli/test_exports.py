@@ -173,6 +173,8 @@ def test_what_is_gone_is_told_and_the_rest_is_written(
         (["--csv", "a.csv"], "Missing argument 'QUERY|#RESULTS|FILE...'"),
         (["red", "--csv", "a.csv", "--pad", "soon"], "'soon' is no length"),
         (["red", "--csv", "a.csv", "--pad", "-1"], "'-1' is no length"),
+        (["red", "--csv", "a.csv", "--pad", "10%"], "'10%' is no length of time: write 10s"),
+        (["red", "--csv", "a.csv", "--pad", "2h"], "2h: 3600 seconds at most"),
         (["red", "--csv", "a.csv", "-k", "0"], "0 is not in the range"),
         (["#1", "--csv", "a.csv"], "no search was made"),
         ([" ", "--csv", "a.csv"], "nothing to search for"),

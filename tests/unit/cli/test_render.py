@@ -12,6 +12,7 @@ from vsearch.cli.render import (
     elided,
     length,
     moments,
+    percent,
     period,
     plural,
     printable,
@@ -34,6 +35,12 @@ def test_a_moment_is_shown_in_the_whole_seconds_that_hold_it() -> None:
     assert period(Span(3.2, 7.5)) == "0:00:03 – 0:00:08"
     assert period(Span(0, 0.04)) == "0:00:00 – 0:00:01"
     assert length(60.0) == "0:01:00"
+
+
+def test_what_is_weak_is_not_told_as_what_is_not() -> None:
+    assert [percent(n) for n in (0.0, 0.1449, 0.2399, 0.2499, 0.25, 0.996)] == [
+        "0 %", "14 %", "24 %", "24 %", "25 %", "100 %"
+    ]  # fmt: skip
 
 
 def test_sizes_and_counts_are_for_people() -> None:

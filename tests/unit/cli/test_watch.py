@@ -90,6 +90,8 @@ def test_alerts_can_be_named(watched: Vsearch, arriving: Path) -> None:
     assert done.stdout.startswith("@blues")
     assert done.stdout.endswith("in/blue.mp4\n")
     assert "did you mean @reds" in watched("watch", "in", "--alert", "@red", code=2).stderr
+    refused = watched("watch", "in", "--alert", "a dog", code=2).stderr
+    assert "'a dog' is no name of a saved search" in refused
 
 
 def test_a_file_that_fails_is_told_once_and_stops_nothing(watched: Vsearch, arriving: Path) -> None:
