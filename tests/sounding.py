@@ -37,8 +37,9 @@ def make_film(
     gop: int = 12,
     layout: str = "stereo",
     codec: str = "aac",
+    late: int = 0,
 ) -> Path:
-    """Write a video whose tones begin and end with their scenes."""
+    """Write a video whose tones begin and end with their scenes; pictures so many frames late."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=fps)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
@@ -51,7 +52,7 @@ def make_film(
         samples = np.concatenate([_tone(part) for part in parts])
         for index, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image)
-            frame.pts, frame.time_base = index, Fraction(1, fps)
+            frame.pts, frame.time_base = index + late, Fraction(1, fps)
             container.mux(video.encode(frame))
             here = samples[index * RATE // fps : (index + 1) * RATE // fps]
             container.mux(audio.encode(_audio(here, index * RATE // fps, layout)))

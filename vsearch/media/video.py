@@ -190,6 +190,9 @@ class Sampler:
                 yield _Shown(held.picture, held.aspect, held.time, until)
             if self._wants.over(frame.time):
                 self.end = float(frame.time)
+                if held is None:  # nothing is shown before it
+                    until = frame.time + frame.length
+                    yield _Shown(frame.picture, frame.aspect, frame.time, until)
                 return
             if self._tiny and frame.time >= start and not again:
                 self._tiny.take(frame)

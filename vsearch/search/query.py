@@ -265,4 +265,3 @@ def _text(words: str) -> str:
 def _is_there(path: str) -> bool:
     """Whether there is such a file; never raises, however odd the name."""
     return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111
-

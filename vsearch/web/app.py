@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -75,7 +76,7 @@ def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
     app.add_api_route("/healthz", health, response_model=schemas.Health, tags=["server"])
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.add_api_route("/", page, include_in_schema=False, response_model=None)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=STATIC), minimum_size=1_000))
     return Guard(app, allowed, desk.metrics)
 
 

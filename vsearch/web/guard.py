@@ -131,7 +131,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-            headers.setdefault("Cache-Control", "no-store")
+            static = self._line.route == "static"  # asked for again only if it has changed
+            headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
         elif message["type"] == "http.response.body":
             self._line.bytes += len(message.get("body", b""))
         await self._send(message)

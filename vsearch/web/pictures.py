@@ -64,6 +64,7 @@ def video_file(number: Number, desk: OnDesk) -> Response:
 
 
 @router.get("/videos/{number}/stream", response_class=Response, responses=_content("video/mp4"))
+@router.head("/videos/{number}/stream", include_in_schema=False)
 def video_stream(
     number: Number, desk: OnDesk, start: Seconds = 0.0, anew: bool = False
 ) -> Response:

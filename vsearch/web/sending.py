@@ -127,12 +127,19 @@ class VideoStream(Response):
             }  # fmt: skip
             try:
                 with sent.scope:
-                    response = StreamingResponse(pieces, media_type="video/mp4", headers=headers)
+                    body = pieces if scope["method"] == "GET" else _nothing()
+                    response = StreamingResponse(body, media_type="video/mp4", headers=headers)
                     await response(scope, receive, send)
             finally:
                 with CancelScope(shield=True):
                     await pieces.aclose()
                     await to_thread.run_sync(made.close)
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    """What HEAD is sent."""
+    return
+    yield b""
 
 
 async def _pieces(made: Stream, sent: _Sent) -> AsyncGenerator[bytes, None]:

@@ -71,7 +71,7 @@ def video(desk: OnDesk, video_id: schemas.Id) -> Any:
     return {
         **showing.video(found),
         "segments": desk.library.segment_count(found),
-        "words": [one.source for one in desk.library.transcripts(found)],
+        "words": [one.source for one in desk.library.transcripts(found) if one.cues],
         "tags": [
             {
                 "label": tag.label,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sounding import Sounding, make_film
 from synth import BLUE, GREEN, RED, Scene, make_video
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.media import stills
@@ -27,6 +28,15 @@ def test_a_still_is_the_frame_shown_at_that_time(tmp_path: Path) -> None:
         assert picture.size == (64, 48)
         pixel = np.array(picture.getpixel((60, 4)))
         assert np.abs(pixel - colour).max() < 25
+
+
+def test_before_the_first_frame_a_still_is_that_one(tmp_path: Path) -> None:
+    path = make_film(
+        tmp_path / "a.mkv", [Sounding(Scene(RED, 1)), Sounding(Scene(BLUE, 1))], late=3
+    )
+    for time, colour in {0: RED, 0.1: RED, 0.31: RED, 1.35: BLUE}.items():
+        pixel = np.array(Image.open(io.BytesIO(still(path, time, width=64))).getpixel((60, 4)))
+        assert np.abs(pixel - colour).max() < 25, time
 
 
 def test_a_still_is_as_wide_as_asked(tmp_path: Path) -> None:

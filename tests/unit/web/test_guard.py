@@ -139,6 +139,16 @@ def test_every_answer_tells_browsers_to_be_strict(client: TestClient, path: str)
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
+def test_what_the_page_is_made_of_is_kept_by_browsers_until_it_changes(client: TestClient) -> None:
+    answer = client.get("/static/app.css")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["content-encoding"] == "gzip"
+    again = client.get("/static/app.css", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+    assert client.get("/").headers["cache-control"] == "no-cache"
+    assert client.get(ASKED).headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     "path",
     [

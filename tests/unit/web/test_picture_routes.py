@@ -23,6 +23,8 @@ from PIL import Image
 
 from sounding import Sounding, make_film
 from synth import BLUE, RED, Scene, make_video
+from vsearch.media import streaming
+from vsearch.media.streaming import Stream
 from vsearch.types import Video
 from vsearch.web import pictures, problems, sending
 from vsearch.web.problems import Problem
@@ -228,14 +230,18 @@ def test_a_stream_tells_where_it_begins(client: TestClient, tmp_path: Path, anew
     with av.open(io.BytesIO(answer.content), "r") as container:
         ends = [float(frame.time or 0) for frame in container.decode(video=0)][-1]
     assert begins + ends == pytest.approx(3.9, abs=0.05)
+    told = client.head(f"/videos/2/stream?start=2.5{anew}")
+    assert told.headers["x-vsearch-start"] == answer.headers["x-vsearch-start"]
+    assert told.content == b""
     assert client.get("/videos/2/stream?start=100").status_code == 200
 
 
-@pytest.fixture
-def long_film(tmp_path: Path) -> Path:
-    """Minutes of work to convert."""
-    scenes = [Scene(RED, 300)]
-    return make_video(tmp_path / NAMES[3], scenes, codec="mpeg4", size=(320, 240), fps=5)
+class Slowly(Stream):
+    """A stream that takes seconds to make."""
+
+    def __next__(self) -> bytes:
+        time.sleep(0.02)
+        return super().__next__()
 
 
 def open_files(path: Path) -> int:
@@ -243,14 +249,18 @@ def open_files(path: Path) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_client_that_leaves_leaves_nothing_open(app: FastAPI, long_film: Path) -> None:
+def test_a_client_that_leaves_leaves_nothing_open(
+    app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(tmp_path / NAMES[3], [Scene(RED, 100)], codec="mpeg4")
+    monkeypatch.setattr(streaming, "Stream", Slowly)
     with server(app) as address, httpx2.Client(base_url=address) as client:
         for _ in range(6):  # more than there may be at once
-            with client.stream("GET", "/videos/3/stream?start=1") as answer:
+            with client.stream("GET", "/videos/3/stream") as answer:
                 assert answer.status_code == 200
                 next(answer.iter_bytes())
-                assert open_files(long_film) > 0
-            until(lambda: open_files(long_film) == 0 and len(pictures._STREAMS) == 0)
+                assert open_files(path) > 0
+            until(lambda: open_files(path) == 0 and len(pictures._STREAMS) == 0)
 
 
 class Endless:

@@ -145,8 +145,8 @@ function row(video) {
   const picture = el('img', { class: 'still', src: api.still(video.id, Math.min(video.duration / 3, 20), 320), alt: '', loading: 'lazy', decoding: 'async' });
   picture.addEventListener('error', () => picture.replaceWith(el('span', { class: 'still missing' }, icon('film'))));
   const node = el('li', { class: video.missing ? 'video gone' : 'video', 'data-testid': 'video', data: { video: video.id } },
-    el('a', { class: 'open', href: link({ ...where(), v: video.id, t: 0 }), 'aria-label': `Play ${video.name}`, onclick: (event) => { if (!event.metaKey && !event.ctrlKey) { event.preventDefault(); hooks.watch(video); } } }, picture, el('span', { class: 'badge' }, clock(video.duration))),
-    el('div', {}, el('h3', { class: 'name' }, video.name), el('p', { class: 'soft path', title: video.path }, video.path), el('p', { class: 'soft' }, facts.filter(Boolean).join(' \u00b7 ')),
+    el('a', { class: 'open', href: link({ ...where(), v: video.id, t: 0 }), 'aria-label': `Play ${video.name}, ${clock(video.duration)}`, onclick: (event) => { if (!event.metaKey && !event.ctrlKey) { event.preventDefault(); hooks.watch(video); } } }, picture, el('span', { class: 'badge' }, clock(video.duration))),
+    el('div', {}, el('h2', { class: 'name' }, video.name), el('p', { class: 'soft path', title: video.path }, video.path), el('p', { class: 'soft' }, facts.filter(Boolean).join(' \u00b7 ')),
       flags.length > 0 && el('p', { class: 'states' }, flags.map(([kind, text, title]) => el('span', { class: `flag ${kind}`, title }, text)))),
     el('div', { class: 'acts' }, tool('search', `Search inside ${video.name}`, () => hooks.inside(video), { 'data-testid': 'search-inside' }), tool('trash', `Forget ${video.name}`, () => forget(video, node), { 'data-testid': 'video-remove' })));
   return node;

@@ -63,7 +63,7 @@ function card(moment, words) {
   const more = alike(moment) && el('button', { type: 'button', class: 'fact alike', 'data-testid': 'alike', title: 'Show them too', onclick: () => hooks.alike() }, `+${alike(moment)}`);
   const node = el('li', { class: moment.weak ? 'card weak' : 'card', 'data-testid': 'result', data: { video: video.id, start: moment.start, end: moment.end } },
     el('div', { class: 'frame' }, open, box),
-    el('h3', { class: 'name', title: video.path }, video.name),
+    el('h2', { class: 'name', title: video.path }, video.name),
     el('div', { class: 'line meta' }, confidence(moment),
       el('div', { class: 'tools' }, thumbs(moment, () => search.id),
         tool('like', 'Search with this moment (s)', () => hooks.like(moment), { 'data-testid': 'search-with' }))),
