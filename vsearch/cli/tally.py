@@ -106,15 +106,19 @@ def _apart(videos: Sequence[Video]) -> str:
 
 
 def tell_timings(results: Sequence[Ingested]) -> None:
-    """Print on stderr how many seconds each step of each video took."""
+    """Print on stderr how many seconds each step of each video took, in both passes together."""
     from vsearch.types import Timings  # deferred: --help needs no numpy
 
-    rows: list[tuple[str, ...]] = [(*STEPS, "seconds", "video")]
-    total = Timings()
+    spent: dict[Path, Timings] = {}
     for one in results:
         if one.timings is not None:
-            total += one.timings
-            rows.append((*_figures(one.timings), short(one.path)))
+            spent[one.path] = spent.get(one.path, Timings()) + one.timings
+    if not spent:
+        click.echo("No video was looked at, so there is nothing that took time.", err=True)
+        return
+    total = sum(spent.values(), Timings())
+    rows: list[tuple[str, ...]] = [(*STEPS, "seconds", "video")]
+    rows += [(*_figures(each), short(path)) for path, each in spent.items()]
     rows.append((*_figures(total), "in all"))
     rows.append((*_shares(total), "", "of the work"))
     table(rows, right="r" * (len(STEPS) + 1), shrink=len(STEPS) + 1, err=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vsearch.cli.tally import Tally, messages
-from vsearch.types import Ingested, Outcome, Video
+from vsearch.cli.tally import Tally, messages, tell_timings
+from vsearch.types import Ingested, Outcome, Timings, Video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,22 @@ def test_how_far_key_frames_are_apart_is_told_once_and_what_else_is_noted_of_eac
     assert list(messages(broken, brief=True)) == []
     tally.sum_up()
     assert capsys.readouterr().err.startswith("2 by key frames only, up to 10.0 s apart: ")
+
+
+def test_both_passes_over_a_video_are_one_row_of_the_timings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = [(Outcome.INDEXED, 1.0), (Outcome.FILLED, 2.5)]
+    tell_timings([Ingested(Path("a"), how, timings=Timings(decode=took)) for how, took in both])
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert [line[0] for line in lines] == ["decode", "3.50", "3.50", "100"]
+
+
+def test_where_nothing_was_decoded_there_is_no_table_of_timings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell_timings([Ingested(Path("a"), Outcome.UNCHANGED)])
+    assert capsys.readouterr().err.startswith("No video was looked at")
 
 
 def test_without_two_passes_nothing_is_said_of_them(
