@@ -24,6 +24,7 @@ from pathlib import Path
 from tests.benchmarks.mosaic import Film, film_of
 from tests.benchmarks.report import Claim, Report, with_json
 
+SECONDS, ROUNDS = 300, 2
 SIZES = {"1080p": 3, "360p": 1}  # clips side by side, each way
 LIMITS = {  # times as long as the reference
     "1080p": {"exact": 1.3, "fast": 1.0},
@@ -110,13 +111,15 @@ def report(clips: Path, seconds: int, rounds: int, work: Path, *, baseline: bool
     for size, across in SIZES.items():
         film = film_of(clips, across, seconds, work)
         found.rows += rows(size, film, measured(film.path, rounds, work, baseline=baseline))
-    found.claims = claims(found, seconds)
+    found.claims = claims(found, seconds, rounds)
     return found
 
 
-def claims(report: Report, seconds: int) -> list[Claim]:
+def claims(report: Report, seconds: int, rounds: int) -> list[Claim]:
     """What is said in the README: a line for each size."""
     how = "python -m tests.benchmarks.bench_indexing CLIPS"
+    how += f" --seconds {seconds}" if seconds != SECONDS else ""
+    how += f" --rounds {rounds}" if rounds != ROUNDS else ""
     said = []
     for size in SIZES:
         each = [row for row in report.rows if row["size"] == size]
@@ -142,8 +145,8 @@ def _told(row: dict[str, object]) -> str:
 def main() -> None:
     parser = with_json(argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]))
     parser.add_argument("clips", type=Path)
-    parser.add_argument("--seconds", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=SECONDS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--no-baseline", action="store_true")
     parser.add_argument("--work", type=Path, help="where made videos are kept")
     given = parser.parse_args()
