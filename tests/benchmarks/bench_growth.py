@@ -38,6 +38,7 @@ from vsearch import Library
 
 QUERIES, STARTS = 21, 5
 ROOM = 4_500  # bytes of disk for a segment, the old and the new index side by side among them
+HOURS = 1, 10, 100, 1_000, 10_000
 SLOWER = 1.5  # times as long an hour may take in a larger library, all in all
 
 
@@ -110,7 +111,9 @@ def report(sizes: list[int], folder: Path, minutes: float) -> Report:
             known.write_text(json.dumps(rows))
         found.rows.append(rows[str(hours)])
         print(found.rows[-1], flush=True)
-    found.claims.append(Claim(*_told(found, left_out)))
+    asked = "" if sizes == list(HOURS) else f" --hours {' '.join(map(str, sizes))}"
+    how = f"python -m tests.benchmarks.bench_growth{asked}"
+    found.claims.append(Claim(*_told(found, left_out), how))
     return found
 
 
@@ -121,7 +124,7 @@ def _fits(hours: int, before: int, folder: Path, took: float, left: float) -> bo
     return room and SLOWER * took * new < 60 * left
 
 
-def _told(found: Report, left_out: list[int]) -> tuple[str, str, str]:
+def _told(found: Report, left_out: list[int]) -> tuple[str, str]:
     first, last = found.rows[0], found.rows[-1]
     what = (
         f"from {first['hours']} to {last['hours']:,} hours of video ({last['segments']:,} segments "
@@ -136,7 +139,7 @@ def _told(found: Report, left_out: list[int]) -> tuple[str, str, str]:
     )
     if left_out:
         told += f"; left out for want of room or time: {', '.join(f'{one:,}' for one in left_out)}"
-    return what, told, "`python -m tests.benchmarks.bench_growth`"
+    return what, told
 
 
 def _share(row: dict[str, Any]) -> float:
@@ -154,7 +157,7 @@ def _power(found: Report) -> float:
 
 def main() -> None:
     parser = with_json(argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]))
-    parser.add_argument("--hours", type=int, nargs="+", default=[1, 10, 100, 1000, 10_000])
+    parser.add_argument("--hours", type=int, nargs="+", default=list(HOURS))
     parser.add_argument("--folder", type=Path, help="kept; a run that was stopped goes on")
     parser.add_argument("--minutes", type=float, default=20)
     given = parser.parse_args()

@@ -53,7 +53,7 @@ def _tell(found: Sequence[Recall], segments: int) -> list[str]:
         return ["nothing is indexed, so there is nothing to find"]
     rows = [("recall@10", "index", "exact", f"asked of {segments} segments")]
     for one in found:
-        took, exact = (f"{1000 * seconds:.1f} ms" for seconds in (one.seconds, one.exact))
+        took, exact = (f"{1000 * seconds:.2f} ms" for seconds in (one.seconds, one.exact))
         rows.append((f"{one.recall:.3f}", took, exact, f"{one.questions} {one.about}"))
     table(rows, right="rrr")
     if min(one.recall for one in found) >= TARGET:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vsearch.types import Ingested, Timings
+    from vsearch.types import Ingested, Timings, Video
 
 ORDER = ("indexed", "updated", "filled", "moved", "unchanged", "duplicate", "failed")
 NEW = ("indexed", "updated")  # outcomes of what was decoded
 SEEN = (*NEW, "filled")  # all of them
 STEPS = ("decode", "shots", "encode", "pool", "store")
+COARSE = re.compile(r"key frames only, up to ([\d.]+) s apart(?:; )?")  # in a video's note
 
 
 @dataclass(slots=True)
@@ -53,10 +55,10 @@ class Tally:
             line += f"   ({length(seconds)} of video in {length(took)}, {rate:.1f}× real time"
             line += f"{self._told_of_first_pass()})"
         click.echo(line)
-        coarse = sum(video.keyframes for video in videos)
+        coarse = [video for video in videos if video.keyframes]
         if coarse:
             click.echo(
-                f"{coarse} by key frames only: `vsearch list` tells how far they are apart, "
+                f"{len(coarse)} by key frames only{_apart(coarse)}: `vsearch list` tells of each, "
                 "`vsearch index` fills them in.",
                 err=True,
             )
@@ -80,7 +82,8 @@ class Tally:
 def messages(one: Ingested, *, brief: bool = False) -> Iterator[str]:
     """What a person should know of one file, a line each; mostly nothing.
 
-    `brief` leaves out notes of what is about to be filled in.
+    That a video is known by key frames only is left to the sum; `brief` leaves out other notes of
+    such a one, too, which is about to be filled in.
     """
     video = one.video
     if one.outcome == "failed":
@@ -89,22 +92,33 @@ def messages(one: Ingested, *, brief: bool = False) -> Iterator[str]:
         yield f"duplicate  {short(one.path)} is the same as {short(video.path)}"
     elif one.outcome in ("moved", "updated"):
         yield f"{one.outcome:<9}  {short(one.path)}"
-    if one.outcome in SEEN and video and video.note and not (brief and video.keyframes):
-        yield f"note       {short(one.path)}: {printable(video.note)}"
+    told = COARSE.sub("", video.note or "") if video and one.outcome in SEEN else ""
+    if told and video and not (brief and video.keyframes):
+        yield f"note       {short(one.path)}: {printable(told)}"
     for note in one.notes:
         yield f"subtitles  {printable(note)}"
 
 
+def _apart(videos: Sequence[Video]) -> str:
+    """The longest gap between key frames in these."""
+    gaps = [float(found[1]) for each in videos if (found := COARSE.match(each.note or ""))]
+    return f", up to {max(gaps):.1f} s apart" if gaps else ""
+
+
 def tell_timings(results: Sequence[Ingested]) -> None:
-    """Print on stderr how many seconds each step of each video took."""
+    """Print on stderr how many seconds each step of each video took, in both passes together."""
     from vsearch.types import Timings  # deferred: --help needs no numpy
 
-    rows: list[tuple[str, ...]] = [(*STEPS, "seconds", "video")]
-    total = Timings()
+    spent: dict[Path, Timings] = {}
     for one in results:
         if one.timings is not None:
-            total += one.timings
-            rows.append((*_figures(one.timings), short(one.path)))
+            spent[one.path] = spent.get(one.path, Timings()) + one.timings
+    if not spent:
+        click.echo("No video was looked at, so there is nothing that took time.", err=True)
+        return
+    total = sum(spent.values(), Timings())
+    rows: list[tuple[str, ...]] = [(*STEPS, "seconds", "video")]
+    rows += [(*_figures(each), short(path)) for path, each in spent.items()]
     rows.append((*_figures(total), "in all"))
     rows.append((*_shares(total), "", "of the work"))
     table(rows, right="r" * (len(STEPS) + 1), shrink=len(STEPS) + 1, err=True)

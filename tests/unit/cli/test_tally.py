@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vsearch.cli.tally import Tally
-from vsearch.types import Ingested, Outcome, Video
+from vsearch.cli.tally import Tally, messages, tell_timings
+from vsearch.types import Ingested, Outcome, Timings, Video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Come = Callable[..., None]
+    Come = Callable[..., Ingested]
 
 
 @pytest.fixture
@@ -25,15 +25,19 @@ def tally(clock: list[float]) -> Tally:
 def come(tally: Tally, clock: list[float]) -> Come:
     """A file is done at a time, its key frames only or all of it."""
 
-    def counted(at: float, name: str, outcome: Outcome, *, coarse: bool = False) -> None:
+    def counted(
+        at: float, name: str, outcome: Outcome, *, coarse: bool = False, note: str | None = None
+    ) -> Ingested:
         clock[0] = 100.0 + at
         path = Path(name)
         video = Video(
             id=1, path=path, fingerprint="", size=1, modified=1, duration=600.0, fps=25.0,
-            width=1, height=1, codec="", frames=1, keyframes=coarse,
+            width=1, height=1, codec="", frames=1, keyframes=coarse, note=note,
         )  # fmt: skip
         failed = outcome is Outcome.FAILED
-        tally.count(Ingested(path, outcome, None if failed else video))
+        one = Ingested(path, outcome, None if failed else video)
+        tally.count(one)
+        return one
 
     return counted
 
@@ -64,6 +68,35 @@ def test_what_could_not_be_filled_in_is_still_told_to_be_known_by_key_frames(
     told = capsys.readouterr()
     assert told.out.startswith("1 indexed · 1 failed   (0:20:00 of video in 0:06:40, 3.0×")
     assert told.err.startswith("1 by key frames only")
+
+
+def test_how_far_key_frames_are_apart_is_told_once_and_what_else_is_noted_of_each(
+    tally: Tally, come: Come, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gaps = "key frames only, up to {} s apart"
+    plain = come(5, "a", Outcome.INDEXED, coarse=True, note=gaps.format(2.4))
+    broken = come(6, "b", Outcome.INDEXED, coarse=True, note=gaps.format(10.0) + "; damaged")
+    assert list(messages(plain)) == []
+    assert list(messages(broken)) == ["note       b: damaged"]
+    assert list(messages(broken, brief=True)) == []
+    tally.sum_up()
+    assert capsys.readouterr().err.startswith("2 by key frames only, up to 10.0 s apart: ")
+
+
+def test_both_passes_over_a_video_are_one_row_of_the_timings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = [(Outcome.INDEXED, 1.0), (Outcome.FILLED, 2.5)]
+    tell_timings([Ingested(Path("a"), how, timings=Timings(decode=took)) for how, took in both])
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert [line[0] for line in lines] == ["decode", "3.50", "3.50", "100"]
+
+
+def test_where_nothing_was_decoded_there_is_no_table_of_timings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell_timings([Ingested(Path("a"), Outcome.UNCHANGED)])
+    assert capsys.readouterr().err.startswith("No video was looked at")
 
 
 def test_without_two_passes_nothing_is_said_of_them(
