@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import hurried, shared, small_matrices
+from vsearch.cli.options import give_way, hurried, shared, small_matrices
 from vsearch.cli.render import length, plural, print_json, printable, short, size, table
 from vsearch.cli.tally import Tally, messages, tell_timings
 from vsearch.cli.transcribe import add_words, check_extras
@@ -73,6 +73,7 @@ def index(
     if progressive and fast:
         raise click.UsageError("--progressive takes key frames first and fills in: without --fast")
     small_matrices()
+    give_way()
     flags = {"keep_frames": keep_frames, "transcribe": transcribe, "read_text": read_text}
     with options.open(
         create=True, fps=fps, fast=fast, workers=workers, hwaccel=hwaccel, **flags

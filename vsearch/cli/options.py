@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F")
+NICE = 10  # of 19, as `nice` counts by default
 PAGE_BEGINS = b"<!doctype html><!-- made by vsearch -->"
 
 
@@ -93,6 +94,13 @@ def small_matrices() -> None:
     longer than they work, the more so the busier the machine is.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def give_way() -> None:
+    """Let what else runs on this machine go first, such as a search: this takes long anyway."""
+    if hasattr(os, "setpriority"):  # not on Windows
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(own, NICE))
 
 
 def _put(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

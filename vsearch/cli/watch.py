@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import hurried, shared, small_matrices
+from vsearch.cli.options import give_way, hurried, shared, small_matrices
 from vsearch.cli.render import percent, period, printable, short
 from vsearch.errors import LockedError
 
@@ -96,6 +96,7 @@ def watch(
     vsearch watch ~/Camera --alert @dogs
     """
     small_matrices()
+    give_way()
     from vsearch.media.arrivals import QUIET, Arrivals  # deferred: --help needs none
 
     with options.open(create=True, fast=fast, workers=workers, hwaccel=hwaccel) as library:

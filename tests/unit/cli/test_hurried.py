@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from synth import BLUE, RED, Scene, make_video
+from vsearch.cli.options import NICE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +97,10 @@ def test_watch_takes_key_frames_if_asked(vsearch: Vsearch, films: Path) -> None:
     vsearch("watch", films, "--once", "--every", "0.1s", "--fast", "--workers", "2")
     listed = json.loads(vsearch("list", "--json").stdout)["videos"]
     assert [video["keyframes"] for video in listed] == [True, True]
+
+
+def test_indexing_lets_others_go_first(vsearch: Vsearch, videos: Path) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    vsearch("index", videos)
+    vsearch("index", videos)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == max(before, NICE)
