@@ -41,7 +41,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         "description": "A problem (RFC 9457).",
     }
-    for code in (400, 401, 403, 404, 409, 413, 421, 422, 429, 500, 503)
+    for code in (400, 401, 403, 404, 408, 409, 413, 415, 416, 421, 422, 429, 500, 503, 507)
 }
 ROUTERS = (searching, videos, keeping, pictures, uploading, working)
 

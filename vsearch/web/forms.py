@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from vsearch.web.problems import Problem
 
@@ -66,7 +67,10 @@ class FormFile:
             await self._read()
 
     async def _read(self) -> None:
-        data = await anext(self._chunks, None)
+        try:
+            data = await anext(self._chunks, None)
+        except ClientDisconnect as error:
+            raise _broken() from error
         if data is None:
             raise _broken()
         try:

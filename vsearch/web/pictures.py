@@ -51,7 +51,7 @@ async def video_preview(
 @router.get(
     "/videos/{number}/file",
     response_class=Response,
-    responses={**_content("video/mp4", "video/webm"), 206: {}, 409: {}, 416: {}},
+    responses={**_content("video/mp4", "video/webm"), 206: {}},
 )
 @router.head("/videos/{number}/file", include_in_schema=False)
 def video_file(number: Number, desk: OnDesk) -> Response:

@@ -39,7 +39,7 @@ async def search(
 ) -> Any:
     """The moments that fit a query best. Pictures and clips in it go by `upload:ID`, `video:ID`."""
     wish = schemas.SearchWish(
-        q=q, k=k, per_video=per_video, varied=varied, alike=alike, previous=previous
+        q=q, k=k, per_video=per_video, varied=varied, alike=alike, previous=previous or None
     )
     return await desk.searching.take(lambda: _searched(desk, wish))
 

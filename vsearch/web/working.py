@@ -37,7 +37,7 @@ BEAT = b": nothing new\n\n"
 Answers = dict[int | str, dict[str, Any]]
 STREAM: Answers = {200: {"content": {"text/event-stream": {}}, "description": "Events: `job`"}}
 BYTES = "application/octet-stream"
-FILE: Answers = {200: {"content": {BYTES: {}}, "description": "The file"}, 206: {}, 416: {}}
+FILE: Answers = {200: {"content": {BYTES: {}}, "description": "The file"}, 206: {}}
 
 
 class Events(StreamingResponse):

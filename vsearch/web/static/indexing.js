@@ -38,7 +38,7 @@ export async function open(hooks) {
     const { items } = await api.get('/folders');
     tree.replaceChildren(items.length
       ? el('ul', { role: 'list' }, items.map((folder) => node(folder, pick)))
-      : el('p', {}, 'No folder is open to this page. Start ', el('code', {}, 'vsearch serve --folder ~/Movies'), ' to name one.'));
+      : el('p', {}, 'No folder is open to this page. Start ', el('code', {}, 'vsearch serve ~/Movies'), ' to name one.'));
     tree.querySelector('input')?.focus();
   } catch (error) {
     tree.replaceChildren(el('p', { class: 'wrong' }, error.detail));

@@ -20,10 +20,16 @@ export function thumbs(moment, search) {
   return el('span', { class: 'thumbs', data: { moment: key(moment) } }, button(true, 'up', 'This is what I meant (u)'), button(false, 'down', 'This is not (d)'));
 }
 
+let marking = Promise.resolve(); // one after the other: what was said last counts
+
 /** Keep what a person thinks of a moment: true, false, or null for nothing. */
-export async function mark(moment, search, up) {
+export function mark(moment, search, up) {
   const before = moment.mark ?? null;
   show(moment, up);
+  return marking = marking.then(() => put(moment, search, up, before));
+}
+
+async function put(moment, search, up, before) {
   try {
     const told = await api.post('/marks', { search, video_id: moment.video.id, start: moment.start, end: moment.end, up });
     document.dispatchEvent(new CustomEvent('vsearch:marked', { detail: { moment, marks: told.marks } }));

@@ -1,0 +1,352 @@
+"""A server that is treated badly: it refuses, goes on for others, and keeps nothing."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import time
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from browsing import Server, fake_environment, serving
+from served import indexed
+from synth import BLUE, RED, Scene, make_video
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc"),
+]
+
+PADDING = 32 * 2**20  # bytes of a film that nobody looks at, so that sending it takes a while
+SLACK = 4  # files and threads that come and go
+GROWTH = 40.0  # MB
+SEARCH = {"q": "blue"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of a film that is large as a file, and a folder for what is temporary."""
+    folder = tmp_path_factory.mktemp("abuse")
+    (folder / "videos").mkdir()
+    (folder / "tmp").mkdir()
+    film = make_video(
+        folder / "videos" / "red then blue.mp4", [Scene(RED, 20), Scene(BLUE, 20)], size=(320, 240)
+    )
+    with film.open("ab") as file:
+        file.write(struct.pack(">I4s", PADDING, b"free"))
+        file.truncate(file.tell() + PADDING - 8)
+    indexed(folder / "library", folder / "videos")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(place: Path, fake_plugin: Path) -> dict[str, str]:
+    return {**fake_environment(fake_plugin), "TMPDIR": str(place / "tmp")}
+
+
+@pytest.fixture(scope="module")
+def server(place: Path, environment: dict[str, str]) -> Iterator[Server]:
+    with serving(place / "library", place / "log", env=environment) as one:
+        with asking(one) as http:
+            http.get("/healthz").raise_for_status()
+        yield one
+
+
+def asking(server: Server) -> httpx2.Client:
+    return httpx2.Client(base_url=server.address, timeout=60, trust_env=False)
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx2.Client]:
+    """One who behaves, and for whom the server is there in the end."""
+    with asking(server) as client:
+        yield client
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/v1/search", params=SEARCH).json()["results"]
+    assert server.process.poll() is None
+    assert "Traceback" not in server.log.read_text()
+
+
+@contextmanager
+def connected(server: Server, sent: bytes, *, buffer: int = 0) -> Iterator[socket.socket]:
+    """A connection on which something is sent; it ends as that of a client which is killed."""
+    with socket.socket() as one:
+        if buffer:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.settimeout(30)
+        one.connect(("127.0.0.1", server.port))
+        with suppress(OSError):  # it need not read all
+            one.sendall(sent)
+        yield one
+
+
+@contextmanager
+def crowd(server: Server, asked: Iterable[bytes]) -> Iterator[None]:
+    """Connections of clients that read nothing, all at once."""
+    with ExitStack() as stack:
+        for one in asked:
+            stack.enter_context(connected(server, one, buffer=4096))
+        yield
+
+
+def head(server: Server, path: str, *lines: str, method: str = "GET") -> bytes:
+    text = "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}", *lines])
+    return f"{text}\r\n\r\n".encode()
+
+
+def status(one: socket.socket) -> int:
+    """Of the answer that comes; 0 where the connection ends without any."""
+    try:
+        told = re.match(rb"HTTP/1.1 (\d+)", one.recv(4096))
+    except ConnectionError:
+        return 0
+    return int(told[1]) if told else 0
+
+
+def held(server: Server) -> tuple[int, int]:
+    """Files that are open, and threads."""
+    process = Path(f"/proc/{server.process.pid}")
+    return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+
+
+def resident(server: Server) -> float:
+    """MB that the server holds."""
+    told = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", told)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not (fine := check()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return fine
+
+
+@pytest.mark.usefixtures("http")
+def test_a_huge_header_is_refused(server: Server) -> None:
+    with connected(server, head(server, "/healthz", "X: " + "a" * 1_000_000)) as one:
+        assert status(one) in (0, 400, 431)
+
+
+@pytest.mark.usefixtures("http")
+def test_a_huge_address_is_refused(server: Server) -> None:
+    with connected(server, head(server, "/api/v1/search?q=" + "a" * 100_000)) as one:
+        assert status(one) in (0, 400, 414, 422, 431)
+
+
+@pytest.mark.usefixtures("http")
+def test_thousands_of_headers_are_no_trouble(server: Server) -> None:
+    lines = [f"X{number}: 1" for number in range(2_000)]
+    with connected(server, head(server, "/healthz", *lines)) as one:
+        assert status(one) in (0, 200, 400, 431)
+
+
+def test_requests_that_never_end_keep_nobody_waiting(server: Server, http: httpx2.Client) -> None:
+    before = held(server)[0]
+    half = head(server, "/api/v1/search?q=blue")[:-4]
+    body = head(server, "/api/v1/search", "Content-Length: 1000", method="POST")
+    with crowd(server, [half, body] * 100):
+        began = time.monotonic()
+        assert http.get("/api/v1/search", params=SEARCH).json()["results"]
+        assert time.monotonic() - began < 10
+    assert eventually(lambda: held(server)[0] <= before + SLACK)
+
+
+RANGES = [
+    "bytes=0-0",
+    "bytes=-1",
+    "bytes=-0",
+    "bytes=5-2",
+    "bytes=0-99999999999999999999999999",
+    "bytes=99999999999999999999999999-",
+    "bytes=-99999999999999999999999999",
+    "bytes=" + ",".join(f"{n}-{n + 9}" for n in range(0, 5_000, 10)),
+    "bytes=" + ",".join("0-" for _ in range(2_000)),
+    "bytes=" + ",".join("0-1000000" for _ in range(1_000)),
+    "bytes=-5,0-3,2-1",
+    "bytes=a-b",
+    "bytes=",
+    "bytes=0x10-0x20",
+    "bytes=-1-5",
+    "lines=0-1",
+    "bytes = 0 - 1",
+    "bytes=0-1;bytes=0-1",
+]
+
+
+@pytest.mark.parametrize("wanted", RANGES, ids=range(len(RANGES)))
+def test_no_range_gives_more_than_the_file(http: httpx2.Client, wanted: str) -> None:
+    video = http.get("/api/v1/videos").json()["items"][0]
+    path = f"/api/v1/videos/{video['id']}/file"
+    with http.stream("GET", path, headers={"Range": wanted}) as answer:
+        assert answer.status_code in (200, 206, 416)
+        assert int(answer.headers["content-length"]) <= video["size"]
+        assert sum(len(piece) for piece in answer.iter_bytes()) <= video["size"]
+
+
+def test_clients_that_are_killed_leave_nothing_behind(server: Server, http: httpx2.Client) -> None:
+    video = http.get("/api/v1/videos").json()["items"][0]["id"]
+    paths = [f"/api/v1/videos/{video}/{name}" for name in ("file", "stream", "stream?anew=true")]
+
+    def wave(times: int) -> None:
+        for number in range(times):
+            asked = head(server, paths[number % len(paths)])
+            with connected(server, asked, buffer=4096) as one:
+                assert status(one) in (200, 503)
+
+    files = held(server)[0]
+    wave(30)
+    assert eventually(lambda: held(server)[0] <= files + SLACK)
+    threads, memory = held(server)[1], resident(server)
+    wave(90)
+    assert eventually(lambda: held(server)[0] <= files + SLACK)
+    assert eventually(lambda: held(server)[1] <= threads + SLACK)
+    assert resident(server) - memory < GROWTH
+    with http.stream("GET", paths[2]) as answer:
+        assert answer.status_code == 200
+        assert answer.read()
+
+
+def test_a_stream_that_nobody_reads_makes_room(server: Server, http: httpx2.Client) -> None:
+    video = http.get("/api/v1/videos").json()["items"][0]["id"]
+    asked = head(server, f"/api/v1/videos/{video}/stream?anew=true")
+    with crowd(server, [asked] * 6):
+        assert http.get("/api/v1/search", params=SEARCH).status_code == 200
+    path = f"/api/v1/videos/{video}/stream"
+    assert eventually(lambda: http.get(path).status_code == 200)
+
+
+def bombs(folder: Path, film: Path) -> list[tuple[str, bytes]]:
+    """Files that are not what they seem, or much larger once they are read."""
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("zeros", bytes(50 * 2**20))
+    zipped = (folder / "bomb.zip").read_bytes()
+    (folder / "bomb.zip").unlink()
+    content = film.read_bytes()
+    return [
+        ("huge.png", huge_picture(30_000)),
+        ("cut.mp4", content[:4_000]),
+        ("no head.mp4", content[2_000:60_000]),
+        ("bomb.zip", zipped),
+        ("bomb.mp4", zipped),
+        ("page.png", b"<html><script>alert(1)</script></html>"),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"),
+        ("parts.ffconcat", b"ffconcat version 1.0\nfile /etc/passwd\n"),
+        ("empty.png", b""),
+    ]
+
+
+def huge_picture(side: int) -> bytes:
+    """A picture of so many pixels on a side, in few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    packer = zlib.compressobj(9)
+    row = bytes(1 + side // 8)
+    data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    size = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_what_harms_a_decoder_is_refused(
+    server: Server, http: httpx2.Client, place: Path, tmp_path: Path
+) -> None:
+    film = place / "videos" / "red then blue.mp4"
+    files = held(server)[0]
+    for name, content in bombs(tmp_path, film):
+        told = http.post("/api/v1/uploads", files={"file": (name, content)})
+        memory = resident(server)
+        assert told.status_code in (413, 415, 422), (name, told.text)
+        assert told.json()["detail"]
+        assert "/etc" not in told.text
+        assert "root:" not in told.text
+        again = http.post("/api/v1/uploads", files={"file": (name, content)})
+        assert again.status_code == told.status_code
+        assert resident(server) - memory < GROWTH, name
+    assert [one for one in (place / "tmp").rglob("*") if not one.is_dir()] == []
+    assert eventually(lambda: held(server)[0] <= files + SLACK)
+
+
+def test_an_upload_that_is_too_large_is_refused(
+    server: Server, http: httpx2.Client, place: Path
+) -> None:
+    memory = resident(server)
+    told = ["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {300 * 2**20}"]
+    with connected(server, head(server, "/api/v1/uploads", *told, method="POST")) as one:
+        assert status(one) == 413
+    told[1] = "Transfer-Encoding: chunked"
+    begin = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
+    asked = head(server, "/api/v1/uploads", *told, method="POST")
+    with connected(server, asked + chunked(begin)) as one:
+        piece = chunked(bytes(2**20))
+        with suppress(OSError):
+            for _ in range(300):
+                one.sendall(piece)
+        assert status(one) in (0, 413)
+    assert eventually(lambda: not [one for one in (place / "tmp").rglob("*") if one.is_file()])
+    assert resident(server) - memory < GROWTH
+
+
+def chunked(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def test_a_client_that_goes_while_it_uploads_leaves_no_file(
+    server: Server, http: httpx2.Client, place: Path
+) -> None:
+    told = ["Content-Type: multipart/form-data; boundary=b", "Content-Length: 1000000"]
+    begin = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
+    for _ in range(20):
+        asked = head(server, "/api/v1/uploads", *told, method="POST")
+        with connected(server, asked + begin + bytes(100_000)):
+            pass
+    assert eventually(lambda: not [one for one in (place / "tmp").rglob("*") if one.is_file()])
+
+
+def test_fifty_clients_are_answered(server: Server, http: httpx2.Client) -> None:
+    colours = ("red", "blue", "a red car", "the blue sea", "green")
+
+    def client(number: int) -> list[int]:
+        with asking(server) as one:
+            asked = [colours[(number + turn) % len(colours)] for turn in range(10)]
+            return [one.get("/api/v1/search", params={"q": q}).status_code for q in asked]
+
+    client(0)
+    memory = resident(server)
+    with ThreadPoolExecutor(50) as clients:
+        told = [code for codes in clients.map(client, range(50)) for code in codes]
+    assert told == [200] * 500
+    assert resident(server) - memory < GROWTH
+
+
+def test_it_stops_although_somebody_listens(place: Path, environment: dict[str, str]) -> None:
+    with serving(place / "library", place / "log of stopping", env=environment) as server:
+        with asking(server) as http:
+            video = http.get("/api/v1/videos").json()["items"][0]["id"]
+        paths = [
+            f"/api/v1/videos/{video}/stream?anew=true",
+            f"/api/v1/videos/{video}/file",
+            "/api/v1/jobs/events",
+        ]
+        with crowd(server, [head(server, one) for one in paths]):
+            with asking(server) as http:
+                http.get("/healthz").raise_for_status()
+            assert server.stop(10) == -15
+        assert "Traceback" not in server.log.read_text()
+    assert list((place / "tmp").glob("*/*")) == []
