@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.results import Result
     from vsearch.search.query import Names
-    from vsearch.types import Moment, Query
+    from vsearch.types import Filters, Moment, Query
 
 
 def by_ids(
@@ -49,7 +49,13 @@ def by_ids(
     def names(known: Names) -> Names:
         return replace(known, file=file, results=found)
 
-    return library.query(text, names=names)
+    query = library.query(text, names=names)
+    return replace(query, filters=_foreign(query.filters), without=_foreign(query.without))
+
+
+def _foreign(filters: Filters) -> Filters:
+    """The same, that looks for no file on this machine's disk."""
+    return replace(filters, elsewhere=True) if filters.videos else filters
 
 
 def _video(library: Library, which: str) -> Path:

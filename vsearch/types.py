@@ -303,6 +303,7 @@ class Filters:
     at: tuple[Span, ...] = ()  # parts of every video, in seconds, any of them
     models: tuple[str, ...] = ()  # that made the features, any of them
     has: tuple[str, ...] = ()  # speech, subtitles, screen, tags: each of them
+    elsewhere: bool = False  # who asks is on another machine: no file here is looked for
 
     def written(self) -> list[str]:
         """Each as it is typed."""

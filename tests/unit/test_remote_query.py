@@ -63,6 +63,18 @@ def test_it_is_not_told_whether_there_is_such_a_file(library: Library, tmp_path:
     assert told[0] == told[1]
 
 
+def test_no_path_is_looked_for_on_the_disk_of_the_server(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "green.mp4").touch()  # another file of that name, in the folder we are in
+    monkeypatch.chdir(tmp_path)
+    query = by_ids(library, "green path:green.mp4")
+    looked: list[object] = []
+    monkeypatch.setattr("os.path.exists", looked.append)
+    assert [moment.video.path.name for moment in library.search(query)] == ["green.mp4"]
+    assert looked == []
+
+
 def test_results_are_those_of_the_search_before(library: Library) -> None:
     found = library.search("red")
     query = by_ids(library, "like:#1", previous=found)

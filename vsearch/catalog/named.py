@@ -26,19 +26,25 @@ def named(catalog: Catalog, names: Iterable[str]) -> list[Video]:
     return sorted(found, key=lambda video: str(video.path))
 
 
-def ids_named(catalog: Catalog, names: Iterable[str]) -> set[int]:
-    """The ids of the videos that any of the names means, see `named`."""
+def ids_named(catalog: Catalog, names: Iterable[str], *, disk: bool = True) -> set[int]:
+    """The ids of the videos that any of the names means, see `named`.
+
+    Without `disk` it is not looked whether there are such files.
+    """
     paths = catalog.paths()
     places = {path: id_ for id_, path in paths.items()}
-    return {id_ for name in names for id_ in _meant(paths, places, name)}
+    return {id_ for name in names for id_ in _meant(paths, places, name, disk)}
 
 
-def _meant(paths: Mapping[int, Path], places: Mapping[Path, int], name: str) -> list[int]:
-    path = Path(os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111 - never raises
+def _meant(
+    paths: Mapping[int, Path], places: Mapping[Path, int], name: str, disk: bool
+) -> list[int]:
+    own = os.path.expanduser(name) if disk else name  # noqa: PTH111 - never raises
+    path = Path(os.path.abspath(own))  # noqa: PTH100 - never raises
     if (known := places.get(path)) is not None:
         return [known]
     below = [id_ for id_, each in paths.items() if each.is_relative_to(path)]
-    if below or (os.path.exists(path) and not has_magic(name)):  # noqa: PTH110 - never raises
+    if below or (disk and not has_magic(name) and os.path.exists(path)):  # noqa: PTH110 - nor does it
         return below
     matches = matcher([name])
     return [id_ for id_, each in paths.items() if matches(each)]

@@ -37,7 +37,9 @@ def narrowed(catalog: Catalog, query: Query) -> Ids | None:
 def _meant(catalog: Catalog, filters: Filters, *, left_out: bool) -> Meant:
     """What the names in filters mean here."""
     return Meant(
-        tuple(sorted(ids_named(catalog, filters.videos))) if filters.videos else None,
+        tuple(sorted(ids_named(catalog, filters.videos, disk=not filters.elsewhere)))
+        if filters.videos
+        else None,
         tuple(_labels(catalog, filters.tags, left_out=left_out)),
         _models(catalog.models(), filters.models, left_out) if filters.models else None,
     )

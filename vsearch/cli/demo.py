@@ -56,6 +56,7 @@ def demo(options: Options, paths: tuple[str, ...], queries: tuple[str, ...], she
         command = f"{short(Path(sys.argv[0]).absolute())} --library {short(folder.absolute())}"
         click.echo(f"\nThumbnails: {sheet.resolve()}")
         click.echo(f"Ask more:   {command} search a red car")
+        click.echo(f"In a page:  {command} serve --open")
     if not all_well(results):
         sys.exit(1)
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-host", "names", multiple=True, metavar="NAME", help="What this server is also called."
 )
+@click.option(
+    "--behind-proxy", "proxied", is_flag=True, help="Believe a proxy on this machine who asks."
+)
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @shared
 @click.pass_obj
@@ -43,6 +46,7 @@ def serve(
     port: int,
     token_file: Path | None,
     names: tuple[str, ...],
+    proxied: bool,
     browse: bool,
 ) -> None:
     """Search from a page in the browser, and by a REST API.
@@ -69,9 +73,9 @@ def serve(
             click.echo(f"Serving {library.path} at {page}", err=True)
             click.echo("Ctrl-C stops it.", err=True)
             if browse:
-                click.launch(page)
+                click.launch(address)  # without the token: others may see how a browser is called
 
-        serve(library, Wish(host, port, token, names, roots), tell)
+        serve(library, Wish(host, port, token, names, roots, proxied), tell)
 
 
 def _folder(name: str) -> Path:

@@ -149,9 +149,13 @@ class Tools:
             span = _span(video, start, end)
             if span.duration > LONGEST:
                 raise ToolError(f"a film may last {LONGEST:.0f} seconds; export a shorter part")
-            with self._writing:
+            if not self._writing.acquire(blocking=False):
+                raise ToolError("another film is being written; try again soon")
+            try:
                 target = _free(self._exports, video, span)
                 made = export([Part(video.path, span)], target)
+            finally:
+                self._writing.release()
             return Exported(
                 file=one_line(str(target)),
                 start=round(span.start, 3),

@@ -124,9 +124,11 @@ def parse_clip(clip: str, file: Callable[[str], str] = _named) -> Term:
 
 
 def settled(query: Query) -> Query:
-    """The same query, whatever the folder it is asked in."""
+    """The same query, whatever the folder it is asked in, and from where."""
     return replace(
         query,
+        filters=replace(query.filters, elsewhere=False),
+        without=replace(query.without, elsewhere=False),
         terms=tuple(map(_placed, query.terms)),
         then=tuple(Step(tuple(map(_placed, step.terms)), step.within) for step in query.then),
     )

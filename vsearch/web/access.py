@@ -16,16 +16,25 @@ from vsearch.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.types import Scope
+
 COOKIE = "vsearch"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 SHORTEST = 16  # characters of a token
 TRIES, MINUTE = 10, 60.0  # wrong tokens of one address, within so many seconds
+PAGE = 20  # wrong cookies that count as one of them
 ADDRESSES = 10_000  # that are remembered
+
+
+def cookie_name(scope: Scope) -> str:
+    """What the cookie is called: browsers do not tell the ports of a host apart."""
+    server = scope.get("server")
+    return f"{COOKIE}-{server[1]}" if server else COOKIE
 
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens there."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -64,6 +73,7 @@ class Access:
     @classmethod
     def of(cls, host: str, token: str | None, names: tuple[str, ...] = ()) -> Access:
         """That of a server which listens at `host`, and is also called `names`."""
+        host = host.lower()
         named = f"[{host}]" if ":" in host and not host.startswith("[") else host
         everywhere = host in ("0.0.0.0", "::", "[::]", "")  # noqa: S104 - who says so means it
         known = {*LOOPBACK, *(name.lower() for name in names), *([] if everywhere else [named])}
@@ -94,9 +104,12 @@ class Access:
         right = hmac.compare_digest((bearer or "").encode(), self.token.encode())
         return right | hmac.compare_digest((cookie or "").encode(), self.cookie.encode())
 
-    def refuse(self, address: str) -> None:
-        """Note that a wrong token came from there."""
-        self._wrong.add(address)
+    def refuse(self, address: str, *, page: bool = False) -> None:
+        """Note that a wrong token came from there, or the cookie of a `page` that is an old one.
+
+        A page asks many things at once, so it takes as many more until that counts.
+        """
+        self._wrong.add(address, weight=1 / PAGE if page else 1.0)
 
     def waits(self, address: str) -> bool:
         """Whether too many wrong tokens came from there of late."""
@@ -108,21 +121,22 @@ class Tries:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._times: dict[str, list[float]] = {}
+        self._times: dict[str, list[tuple[float, float]]] = {}  # and how much each counts
 
-    def add(self, address: str) -> None:
+    def add(self, address: str, *, weight: float = 1.0) -> None:
         """Note one now."""
         with self._lock:
             if address not in self._times and len(self._times) >= ADDRESSES:
                 self._times.pop(next(iter(self._times)))
-            self._times.setdefault(address, []).append(time.monotonic())
-            self._times[address] = self._times[address][-TRIES:]
+            self._times.setdefault(address, []).append((time.monotonic(), weight))
+            self._times[address] = self._times[address][-TRIES * PAGE :]
 
     def many(self, address: str) -> bool:
         """Whether there were as many as are allowed within a minute."""
         since = time.monotonic() - MINUTE
         with self._lock:
-            return sum(one > since for one in self._times.get(address, ())) >= TRIES
+            late = [weight for when, weight in self._times.get(address, ()) if when > since]
+        return sum(late) > TRIES - 1e-6
 
 
 def _is_address(name: str) -> bool:

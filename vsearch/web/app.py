@@ -23,7 +23,7 @@ from vsearch.web import (
     videos,
     working,
 )
-from vsearch.web.access import COOKIE, Access
+from vsearch.web.access import Access, cookie_name
 from vsearch.web.desk import Desk, OnDesk  # noqa: TC001 - FastAPI reads annotations
 from vsearch.web.guard import Guard
 from vsearch.web.problems import Problem
@@ -80,17 +80,17 @@ def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
     return Guard(app, allowed, desk.metrics)
 
 
-def page() -> Response:
+async def page() -> Response:
     """The page."""
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
-def health() -> dict[str, str]:
+async def health() -> dict[str, str]:
     """Whether the server answers."""
     return {"status": "ok", "version": __version__}
 
 
-def metrics(desk: OnDesk) -> Response:
+async def metrics(desk: OnDesk) -> Response:
     """Figures, as Prometheus reads them."""
     return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4")
 
@@ -108,15 +108,15 @@ def sign_in(request: Request, given: schemas.Token) -> Response:
         raise Problem(401, "token", "that is not the token of this server")
     answer = Response(status_code=204)
     answer.set_cookie(
-        COOKIE, access.cookie, httponly=True, samesite="strict", path="/",
+        cookie_name(request.scope), access.cookie, httponly=True, samesite="strict", path="/",
         secure=request.url.scheme == "https", max_age=30 * 24 * 3600,
     )  # fmt: skip
     return answer
 
 
 @session.delete("/session", status_code=204, response_class=Response)
-def sign_out() -> Response:
+def sign_out(request: Request) -> Response:
     """Forget the cookie."""
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, path="/")
+    answer.delete_cookie(cookie_name(request.scope), path="/")
     return answer

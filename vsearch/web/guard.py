@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from http.cookies import CookieError, SimpleCookie
+import time
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 
-from vsearch.web.access import COOKIE
+from vsearch.web.access import cookie_name
 from vsearch.web.journal import Line
 from vsearch.web.problems import Problem, answer
 
@@ -37,7 +39,7 @@ HEADERS = {
 BODY = 1024 * 1024  # bytes of a request that uploads nothing
 UPLOADS = "/api/v1/uploads"  # measures what it takes by itself
 OPEN = ("/", "/healthz", "/api/v1/session")  # for whoever has no token yet, and /static/
-SAFE = ("GET", "HEAD", "OPTIONS")
+PATIENCE = 30.0  # seconds until all of a request has come; of an upload, its next piece
 INSIDE = 400  # requests in hand at once
 
 
@@ -104,7 +106,7 @@ class Guard:
             return
         kind, _, given = headers.get("authorization", "").partition(" ")
         bearer = given.strip() if kind.lower() == "bearer" else None
-        cookie = _cookie(headers.get("cookie", ""))
+        cookie = cookie_parser(headers.get("cookie", "")).get(cookie_name(scope))
         if self._access.admits(bearer, cookie):
             return
         address = scope["client"][0] if scope.get("client") else ""
@@ -112,8 +114,8 @@ class Guard:
             raise Problem(
                 429, "token", "too many wrong tokens: wait a minute", headers={"Retry-After": "60"}
             )
-        if bearer is not None:
-            self._access.refuse(address)
+        if bearer is not None or cookie is not None:
+            self._access.refuse(address, page=bearer is None)
         raise Problem(
             401, "token", "this server asks for its token", headers={"WWW-Authenticate": "Bearer"}
         )
@@ -139,16 +141,26 @@ class _Answer:
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """The body of a request, refused where it is too large."""
-    if scope["path"] == UPLOADS:
-        return receive
-    size = 0
+    """The body of a request, refused where it is too large or comes too slowly."""
+    uploads = scope["path"] == UPLOADS
+    size, whole = 0, False
+    until = time.monotonic() + PATIENCE
 
     async def bounded() -> Message:
-        nonlocal size
-        message = await receive()
+        nonlocal size, whole
+        if whole:  # from here on it only waits for the client to go
+            return await receive()
+        left = PATIENCE if uploads else max(0.0, until - time.monotonic())
+        try:
+            async with asyncio.timeout(left):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(
+                408, "timeout", "the request came too slowly", headers={"Connection": "close"}
+            ) from None
+        whole = message["type"] != "http.request" or not message.get("more_body", False)
         size += len(message.get("body", b""))
-        if size > BODY:
+        if size > BODY and not uploads:
             raise _too_large()
         return message
 
@@ -157,11 +169,3 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
 
 def _too_large() -> Problem:
     return Problem(413, "too-large", f"a request may have {BODY // 1024} kB")
-
-
-def _cookie(text: str) -> str | None:
-    try:
-        found = SimpleCookie(text).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found else None

@@ -88,6 +88,7 @@ def marks(desk: OnDesk, q: Text = None) -> Any:
                 "made_at": mark.made_at,
             }
             for mark in desk.library.marks(query)
+            if not desk.uploads.named(mark.query)  # a mark of what nobody else can name
         ]
     }
 
@@ -98,7 +99,9 @@ def mark(desk: OnDesk, wish: schemas.MarkWish) -> Any:
     if wish.end < wish.start:
         raise Problem(422, "request", "a moment ends after it starts")
     query, video = _asked(desk, wish.search, wish.q), desk.video(wish.video_id)
-    span = Span(wish.start, wish.end)
+    if wish.start >= max(video.duration, 0.001):
+        raise Problem(422, "request", f"the video ends at {video.duration:.1f} s, before that")
+    span = Span(wish.start, min(wish.end, max(video.duration, wish.start)))
     said = [one.span for one in desk.library.marks(query) if one.video_id == video.id]
     spans = [one for one in said if one.iou(span) > 0.5]  # it was marked with other bounds before
     desk.library.mark(query, [Result(str(video.path), one, 0.0) for one in spans], up=None)

@@ -82,7 +82,7 @@ async def _shown(request: Request, stills: Stills, wanted: Wanted) -> Response:
     """A picture, or that the browser has it already."""
     headers = {
         "ETag": f'"{wanted.key}"',
-        "Cache-Control": "private, max-age=31536000, immutable",
+        "Cache-Control": "private, no-cache",  # the same address is another picture elsewhere
         "X-Content-Type-Options": "nosniff",
     }
     tags = request.headers.get("if-none-match", "").split(",")

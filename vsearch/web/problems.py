@@ -40,15 +40,17 @@ KINDS: tuple[tuple[type[VSearchError], int, str], ...] = (  # the first that fit
 )
 
 
-class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
+class Problem(HTTPException):
     """What a request is refused with: a status, a kind of problem, what is wrong and what to do."""
 
     def __init__(
         self, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(detail)
-        self.status, self.kind, self.detail = status, kind, detail
-        self.headers = dict(headers or {})
+        super().__init__(status, detail, dict(headers or {}))
+        self.status, self.kind = status, kind
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 def plain(text: str) -> str:

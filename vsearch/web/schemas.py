@@ -245,8 +245,8 @@ class SearchWish(Given):
     """What to look for."""
 
     q: Text = ""
-    k: Annotated[int, Field(ge=1, le=200)] = 10
-    per_video: Annotated[int, Field(ge=1, le=200)] | None = None
+    k: Annotated[int, Field(ge=1, le=1_000)] = 10
+    per_video: Annotated[int, Field(ge=1, le=1_000)] | None = None
     varied: bool = False
     alike: bool = False
     previous: SearchId | None = None

@@ -31,8 +31,8 @@ Short = Annotated[str, Query(max_length=64)]
 async def search(
     desk: OnDesk,
     q: Annotated[str, Query(max_length=2_000)] = "",
-    k: Annotated[int, Query(ge=1, le=200)] = 10,
-    per_video: Annotated[int | None, Query(ge=1, le=200)] = None,
+    k: Annotated[int, Query(ge=1, le=1_000)] = 10,
+    per_video: Annotated[int | None, Query(ge=1, le=1_000)] = None,
     varied: bool = False,
     alike: bool = False,
     previous: Short | None = None,
@@ -118,11 +118,9 @@ def _hints(desk: Desk, query: Asked, found: tuple[Moment, ...]) -> list[str]:
     """What else there is to say, where little or nothing was found."""
     if desk.library.space is None:
         return ["The library is empty: index some videos first."]
-    hints = [
-        f"{name}: no such video in the library."
-        for name in query.filters.videos
-        if not desk.library.videos([name])
-    ]
+    hints = []
+    if not found and query.filters.videos:
+        hints.append(f"Only looked at path:{', '.join(query.filters.videos)}; see the library.")
     terms = [*query.terms, *(term for step in query.then for term in step.terms)]
     kinds = {term.kind for term in terms} | set(query.filters.has)
     if found or not kinds & {"said", "speech", "shown", "screen"}:

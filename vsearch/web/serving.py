@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vsearch.errors import SettingsError
 from vsearch.web.access import Access, is_loopback, new_token
@@ -24,6 +25,7 @@ from vsearch.web.turns import Turns
 from vsearch.web.uploads import Uploads
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -35,6 +37,9 @@ PORT = 8765
 GRACE = 5  # seconds for answers in hand when the server is stopped
 IDLE = 20  # seconds that a connection may stay without asking
 HEADERS = 32 * 1024  # bytes of a request's head
+BACKLOG = 64  # connections that wait to be taken
+CONNECTIONS = 512  # at once
+BEGIN = 10.0  # seconds until the head of a first request has come
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Wish:
     token: str | None = None
     names: tuple[str, ...] = ()  # what this server is called besides
     folders: Sequence[Path] = field(default=())  # that may be indexed from the page
+    proxied: bool = False  # a proxy on this machine says who asks, and whether by HTTPS
 
 
 def desk_for(library: Library, folders: Sequence[Path] = ()) -> Desk:
@@ -76,11 +82,15 @@ def serve(library: Library, wish: Wish, tell: Callable[[str, str | None], None])
     access = Access.of(wish.host, wish.token or made, wish.names)
     with closing(_listening(wish.host, wish.port)) as listener:
         port = listener.getsockname()[1]
+        shown = f"[{wish.host}]" if ":" in wish.host else wish.host
+        tell(f"http://{shown}:{port}/", made)
+        warm(library)
         desk = desk_for(library, wish.folders)
-        app = create_app(desk, access)
         config = uvicorn.Config(
-            app,
-            http="h11",
+            create_app(desk, access),
+            http=_Protocol,
+            backlog=BACKLOG,
+            proxy_headers=wish.proxied,  # of a proxy on this machine
             ws="none",
             log_config=None,
             access_log=False,  # ours tells no query and no token
@@ -89,10 +99,35 @@ def serve(library: Library, wish: Wish, tell: Callable[[str, str | None], None])
             timeout_graceful_shutdown=GRACE,
             h11_max_incomplete_event_size=HEADERS,
         )
-        shown = f"[{wish.host}]" if ":" in wish.host else wish.host
-        tell(f"http://{shown}:{port}/", made)
-        warm(library)
-        _Server(config, desk).run(sockets=[listener])
+        try:
+            _Server(config, desk).run(sockets=[listener])
+        finally:
+            desk.close()
+
+
+class _Protocol(H11Protocol):
+    """HTTP, for so many connections, of which none may stay that never asks."""
+
+    _refused = False
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if len(self.connections) >= CONNECTIONS:
+            self._refused = True
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._late = self.loop.call_later(BEGIN, self._end_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        if not self._refused:
+            super().connection_lost(exc)
+
+    def _end_late(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

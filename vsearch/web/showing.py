@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from vsearch.media.playback import Playback, playback
+from vsearch.media.playback import playback
 from vsearch.search.grammar import FILTERS, parts
 from vsearch.wire import moment_json, video_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from vsearch.search.grammar import Part
     from vsearch.types import Mark, Moment, Span, Video
 
-KNOWN = 4_096  # files of which it is remembered how browsers play them
-
 
 def video(one: Video) -> dict[str, Any]:
     """A video, whether its file is there, and how browsers play it."""
-    played = how(one.path)
+    played = playback(one.path)
     return {
         **video_json(one),
         "missing": played.how == "none" and not one.path.is_file(),
         "playback": played.how,
     }
-
-
-def how(path: Path) -> Playback:
-    """How browsers play a file; it is looked at once, until it changes."""
-    try:
-        known = path.stat()
-    except OSError:
-        return playback(path)
-    return _played(path, known.st_size, known.st_mtime_ns)
-
-
-@lru_cache(KNOWN)
-def _played(path: Path, *_: int) -> Playback:
-    return playback(path)
 
 
 def moments(found: Iterable[Moment], marks: Iterable[Mark] = ()) -> list[dict[str, Any]]:

@@ -95,7 +95,8 @@ class Stills:
         content = self.kept(wanted)  # another one may have waited for the same
         if content is None:
             content = _painted(wanted)
-            self._keep(wanted.name, content)
+            if _as_indexed(wanted.video):  # else it would go by the name of another content
+                self._keep(wanted.name, content)
         return content
 
     def _keep(self, name: str, content: bytes) -> None:
@@ -150,6 +151,15 @@ def present(video: Video) -> Path:
         name = shown_name(video.path.name)
         raise Problem(404, "gone", f"{name} is not where it was; index the folder it is in now")
     return video.path
+
+
+def _as_indexed(video: Video) -> bool:
+    """Whether a file has not changed since it was indexed."""
+    try:
+        now = video.path.stat()
+    except OSError:
+        return False
+    return (now.st_size, now.st_mtime_ns) == (video.size, video.modified)
 
 
 def _painted(wanted: Wanted) -> bytes:

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from PIL import Image
 from pydantic import BaseModel
 
+from vsearch.errors import UnreadableError
 from vsearch.media.stills import still
 from vsearch.web.desk import OnDesk  # noqa: TC001 - FastAPI reads annotations
 from vsearch.web.forms import BESIDES, FormFile
+from vsearch.web.problems import Problem
 from vsearch.web.stills import snapped
 from vsearch.web.uploads import Upload, too_large
 
@@ -69,12 +71,15 @@ async def upload(request: Request, desk: OnDesk) -> UploadTold:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-def upload_still(
+async def upload_still(
     key: str, desk: OnDesk, w: Annotated[int, Query(ge=1, le=10_000)] = 320
 ) -> Response:
     """An uploaded picture, or the first picture of a clip, as JPEG."""
     found, width = desk.uploads.get(key), snapped(w)
-    content = still(found.path, 0.0, width=width) if found.kind == "clip" else _jpeg(found, width)
+    try:
+        content = await desk.stills.turns.take(lambda: _jpeg(found, width))
+    except (OSError, UnreadableError) as error:  # it was just forgotten
+        raise Problem(404, "not-found", "there is no such upload any more") from error
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return Response(content, media_type="image/jpeg", headers=headers)
 
@@ -86,6 +91,8 @@ def forget_upload(key: str, desk: OnDesk) -> None:
 
 
 def _jpeg(found: Upload, width: int) -> bytes:
+    if found.kind == "clip":
+        return still(found.path, 0.0, width=width)
     with Image.open(found.path, formats=["PNG"]) as picture:
         picture.thumbnail((width, 2 * width))
         out = io.BytesIO()

@@ -38,6 +38,7 @@ _FILES = {"image": PICTURE, "clip": CLIP}
 # a process needs no more threads and arenas of memory than it has work for
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _BUSY = {"Retry-After": "5"}
+_PREFIX = "vsearch-uploads-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Uploads:
         """In `folder`, or a new one for temporary files that nobody else may enter."""
         if folder is not None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="vsearch-uploads-", dir=folder))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
         self.most_bytes = most_bytes
         self._most_kept, self._most, self._seconds = most_kept, most, seconds
         self._kept: dict[str, tuple[Upload, int]] = {}  # with its bytes; the oldest first
@@ -120,6 +121,10 @@ class Uploads:
     def holds(self, path: str) -> bool:
         """Whether a file is what was made of an upload."""
         return self._folder in Path(path).parents
+
+    def named(self, text: str) -> bool:
+        """Whether a text names an upload of this or an earlier server."""
+        return f"{os.sep}{_PREFIX}" in text
 
     def close(self) -> None:
         """Forget all."""
@@ -183,7 +188,7 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
 async def _sanitised(path: Path, folder: Path, seconds: float) -> dict[str, Any]:
     """What the process says of a file; it is killed when it takes too long, or we are stopped."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vsearch.media.sanitise", str(path), str(folder), str(seconds),
+        sys.executable, "-P", "-m", "vsearch.media.sanitise", str(path), str(folder), str(seconds),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL, env=_environment(), start_new_session=True,
     )  # fmt: skip
@@ -211,4 +216,5 @@ async def _sanitised(path: Path, folder: Path, seconds: float) -> dict[str, Any]
 def _environment() -> dict[str, str]:
     """Without our own settings: there may be secrets among them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VSEARCH_")}
-    return {**_ENVIRONMENT, **kept}
+    path = os.pathsep.join(one for one in sys.path if one)  # but never the folder we are in
+    return {**_ENVIRONMENT, **kept, "PYTHONPATH": path}

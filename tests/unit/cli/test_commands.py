@@ -274,6 +274,7 @@ def test_a_demo_of_nothing_is_a_failure(vsearch: Vsearch, videos: Path, tmp_path
     done = vsearch("demo", "videos/green.mp4", "--query", "red")
     assert "red then blue" not in done.stdout
     assert "Ask more:" in done.stdout
+    assert "serve --open" in done.stdout
 
 
 def test_an_empty_library_says_that_it_is_empty(vsearch: Vsearch, videos: Path) -> None:

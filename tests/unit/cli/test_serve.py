@@ -70,7 +70,8 @@ def test_it_answers_and_stops_in_order(library: Path, started: list[Server], how
     _, told = server.process.communicate(timeout=30)
     assert "Traceback" not in told
     assert '"route": "/search"' in told
-    assert server.process.returncode == (130 if how == signal.SIGINT else -how)
+    # a shell's background job does not heed Ctrl-C: there the server ends by itself
+    assert server.process.returncode in ((0, 130) if how == signal.SIGINT else (-how,))
 
 
 def test_beyond_this_machine_it_asks_for_a_token(library: Path, started: list[Server]) -> None:

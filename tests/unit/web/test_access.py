@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.errors import SettingsError
-from vsearch.web.access import TRIES, Access, is_loopback, new_token, read_token
+from vsearch.web.access import PAGE, TRIES, Access, is_loopback, new_token, read_token
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,12 @@ def test_a_server_that_listens_everywhere_is_known_by_any_address_but_by_no_name
         map(access.knows, ["192.168.1.7:8765", "[fe80::1]:8765", "films.home", "FILMS.home"])
     )
     assert not access.knows("rebound.example:8765")
+
+
+def test_a_name_is_known_however_it_is_written() -> None:
+    access = Access.of("MyNAS.lan", "t" * 20)
+    assert access.knows("mynas.LAN:8765")
+    assert is_loopback("LocalHost")
 
 
 def test_a_server_that_listens_at_one_address_is_known_by_that() -> None:
@@ -75,6 +81,14 @@ def test_who_tries_too_many_tokens_waits_a_minute_and_nobody_else_does(clock: li
     assert not access.waits("1.2.3.5")
     clock[0] += 61
     assert not access.waits("1.2.3.4")
+
+
+def test_old_cookies_of_a_page_count_little_and_yet_count() -> None:
+    access = Access("t" * 20)
+    for _ in range(TRIES * PAGE):
+        assert not access.waits("1.2.3.4")
+        access.refuse("1.2.3.4", page=True)
+    assert access.waits("1.2.3.4")
 
 
 def test_a_token_is_read_from_its_file(tmp_path: Path) -> None:

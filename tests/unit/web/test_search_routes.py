@@ -84,7 +84,7 @@ def test_what_cannot_be_asked_is_a_problem_that_says_why(
     assert problem["status"] == 422
 
 
-@pytest.mark.parametrize("k", ["0", "201", "x", "1e3", "-1", ""])
+@pytest.mark.parametrize("k", ["0", "1001", "x", "1e3", "-1", ""])
 def test_how_many_is_bounded(client: TestClient, k: str) -> None:
     assert client.get("/api/v1/search", params={"q": "red", "k": k}).status_code == 422
 

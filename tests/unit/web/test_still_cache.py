@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def a_video(path: Path, fingerprint: str = "f") -> Video:
     """As the catalogue would tell of a file of four seconds."""
-    return Video(1, path, fingerprint, 1, 1, 4.0, 10.0, 320, 240, "h264", 4)
+    size, modified = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (1, 1)
+    return Video(1, path, fingerprint, size, modified, 4.0, 10.0, 320, 240, "h264", 4)
 
 
 @pytest.fixture
@@ -137,3 +138,12 @@ def test_a_pipe_is_no_video(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(Problem):
         kept.present(a_video(tmp_path / "pipe.mp4"))
+
+
+def test_a_file_that_has_changed_is_shown_and_not_kept_as_what_it_was(
+    library: Library, video: Video
+) -> None:
+    stills, wanted = Stills(library), wanted_still(video, 1, 320)
+    make_video(video.path, [Scene(BLUE, 3)], size=(320, 240))
+    assert stills.made(wanted)
+    assert stills.kept(wanted) is None

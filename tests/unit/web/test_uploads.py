@@ -17,6 +17,7 @@ from PIL import Image
 from synth import BLUE, RED, Scene, make_video
 from vsearch.web import problems, uploading, uploads
 from vsearch.web.problems import Problem
+from vsearch.web.turns import Turns
 from vsearch.web.uploads import Upload, Uploads, shown_name
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ def test_what_comes_is_kept_as_a_picture_of_our_own(store: Uploads, tmp_path: Pa
     with pytest.raises(Problem) as caught:
         store.get(upload.id)
     assert caught.value.status == 404
+
+
+def test_code_in_the_folder_we_are_in_is_not_run(
+    store: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    for name in ("av.py", "mimetypes.py", "numpy.py"):
+        (folder / name).write_text("import pathlib; pathlib.Path('run').touch(); 1 / 0")
+    monkeypatch.chdir(folder)
+    assert received(store, png()).kind == "image"
+    assert not (folder / "run").exists()
 
 
 def test_the_oldest_is_forgotten_for_the_newest(store: Uploads, tmp_path: Path) -> None:
@@ -227,7 +240,7 @@ def test_a_name_is_shown_as_one_harmless_line(name: str, shown: str) -> None:
 @pytest.fixture
 def client(store: Uploads) -> Iterator[TestClient]:
     app = FastAPI()
-    app.state.desk = SimpleNamespace(uploads=store)
+    app.state.desk = SimpleNamespace(uploads=store, stills=SimpleNamespace(turns=Turns(1)))
     problems.install(app)
     app.include_router(uploading.router)
     with TestClient(app) as made:

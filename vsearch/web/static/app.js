@@ -122,7 +122,7 @@ function without(gone) {
   const kept = search.parts.filter((one) => one !== gone);
   const whole = kept.filter((one, at) => one.kind !== 'then'
     || (kept.slice(0, at).some(looks) && kept.slice(at + 1).some(looks) && kept[at + 1]?.kind !== 'then'));
-  hooks.ask(whole.map((one) => one.text).join(' '));
+  hooks.ask(whole.map((one) => one.text).join(' '), where().p);
 }
 const looks = (one) => one.kind !== 'then' && one.kind !== 'filter';
 
@@ -216,9 +216,9 @@ const plain = (event) => !event.metaKey && !event.ctrlKey && !event.shiftKey;
 // --- what the parts of the page may do
 
 const hooks = {
-  ask: (q) => {
+  ask: (q, p = '') => {
     if (q === where().q && !where().view) again();
-    else go({ q, k: FIRST, p: /\blike:#/.test(q) ? search?.id ?? where().p : '', view: '', name: '', v: 0, t: null });
+    else go({ q, k: FIRST, p: /\blike:#/.test(q) ? p || search?.id || where().p : '', view: '', name: '', v: 0, t: null });
     $('q').blur();
     if (!q) $('q').focus();
   },
