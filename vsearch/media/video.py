@@ -192,6 +192,7 @@ class Sampler:
                 self.end = float(frame.time)
                 if held is None:  # nothing is shown before it
                     until = frame.time + frame.length
+                    self.end = float(until)
                     yield _Shown(frame.picture, frame.aspect, frame.time, until)
                 return
             if self._tiny and frame.time >= start and not again:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.testclient import TestClient
-    from starlette.types import Message, Scope
+    from starlette.types import ASGIApp, Message, Scope
 
 TOKEN = "0123456789abcdef-secret"
 ASKED = "/api/v1/search?q=red"
@@ -263,8 +263,11 @@ def test_a_body_that_does_not_come_is_not_waited_for(
         "query_string": b"", "headers": headers, "scheme": "http", "http_version": "1.1",
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8765), "root_path": "",
     }  # fmt: skip
+    async def ask(app: ASGIApp) -> None:
+        await app(scope, receive, send)
+
     with Library.open(library, encoder=FakeEncoder()) as opened:
         desk = desk_for(opened)
-        asyncio.run(create_app(desk)(scope, receive, send))
+        asyncio.run(ask(create_app(desk)))
         desk.close()
     assert sent[0]["status"] == 408

@@ -132,4 +132,4 @@ export const still = (video, t, w = 320) => address(`/videos/${video}/still`, { 
 export const preview = (video, start, end, w = 320) => address(`/videos/${video}/preview`, { start: start.toFixed(2), end: end.toFixed(2), w });
 export const uploadStill = (id, w = 96) => address(`/uploads/${encodeURIComponent(id)}/still`, { w });
 export const file = (video) => address(`/videos/${video}/file`);
-export const stream = (video, start) => address(`/videos/${video}/stream`, { start: start.toFixed(3) });
+export const stream = (video, start, anew) => address(`/videos/${video}/stream`, { start: start.toFixed(3), ...(anew ? { anew: true } : {}) });

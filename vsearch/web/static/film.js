@@ -14,6 +14,7 @@ async function begins(url) {
 }
 
 export class Film {
+  #anew = false; // whether pictures are to be encoded anew
   #offset = 0; // of the stream's time 0 in the video, in seconds
   #loading = 0; // counts loads, so that late answers are passed over
   #wanted = null; // the time that is being gone to
@@ -33,6 +34,7 @@ export class Film {
   async open(video, time, play) {
     this.#meant = play;
     this.video = video;
+    this.#anew = false;
     this.mode = video.playback === 'direct' ? 'direct' : video.playback === 'none' || video.missing ? 'none' : 'stream';
     this.hooks.trouble(null);
     if (this.mode === 'direct') await this.#load(api.file(video.id), 0, time, play);
@@ -102,8 +104,8 @@ export class Film {
   async #stream(time, play) {
     this.#wanted = time;
     const turn = this.#loading += 1;
-    const url = api.stream(this.video.id, time);
-    const start = this.video.playback === 'transcode' ? time : await begins(url);
+    const url = api.stream(this.video.id, time, this.#anew);
+    const start = this.video.playback === 'transcode' || this.#anew ? time : await begins(url);
     if (turn !== this.#loading) return;
     await this.#load(url, Number.isFinite(start) ? start : time, time, play);
   }
@@ -128,6 +130,9 @@ export class Film {
     const time = this.time;
     if (this.mode === 'direct') { // this browser cannot, whatever the server believed
       this.mode = 'stream';
+      this.#stream(time, true);
+    } else if (this.mode === 'stream' && !this.#anew) { // damaged packets are copied as they are
+      this.#anew = true;
       this.#stream(time, true);
     } else {
       this.mode = 'none';
