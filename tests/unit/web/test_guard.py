@@ -263,6 +263,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(
         "query_string": b"", "headers": headers, "scheme": "http", "http_version": "1.1",
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8765), "root_path": "",
     }  # fmt: skip
+
     async def ask(app: ASGIApp) -> None:
         await app(scope, receive, send)
 
