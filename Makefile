@@ -32,7 +32,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 # Each writes what it found to build/bench; `python -m tests.benchmarks.table FILE...` tells the README.
-BENCH := start query growth vectors neighbours filters memory
+BENCH := start query growth vectors neighbours filters memory serve
 CLIPS_BENCH := indexing decode meanwhile
 
 bench: $(VENV)/.bench  ## CLIPS=folder: those as well that need videos (with clips.jsonl)
