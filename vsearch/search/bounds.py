@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 OTHER = 0.5  # of the way from equal to what any two pictures share: another scene
 CHANGED = 0.2  # of that way, if it also changes much more than it does around there
 MORE = 3.0  # times the median change around
-BLOCK = 2  # frames before and behind that are compared: one odd frame is no scene
 OFTEN = 0.5  # seconds between the frames that are looked at, at least
 
 _Values = npt.NDArray[np.float64]
@@ -68,18 +67,21 @@ def _pieces(around: Sequence[Span], features: Features, usual: Usual) -> list[Sp
 def changes(frames: Matrix, usual: Usual) -> list[int]:
     """Behind which frames, float32 (T, D), another scene begins.
 
-    A few frames before and behind are compared. It is another scene if they have hardly more in
-    common than any two pictures, or clearly change where little else does.
+    Two frames before and two behind are compared, as one odd frame is no scene. It is another scene
+    if they have hardly more in common than any two pictures, or clearly change where little else
+    does.
     """
     if len(frames) < 2:
         return []
-    sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0, dtype=float)])
-    edges = np.arange(1, len(frames))
-    before = sums[edges] - sums[np.maximum(edges - BLOCK, 0)]
-    behind = sums[np.minimum(edges + BLOCK, len(frames))] - sums[edges]
-    lengths = np.sqrt(_products(before, before) * _products(behind, behind))
-    likeness = _products(before, behind) / np.maximum(lengths, 1e-9)
-    change: _Values = (1 - likeness) / (1 - usual.likeness)
+    pairs = np.zeros((len(frames) + 1, frames.shape[1]), np.float32)
+    pairs[:-1] = frames  # each frame and the one before, as far as there are any
+    pairs[1:] += frames
+    squares = _products(pairs, pairs)
+    lengths = np.sqrt(squares[:-2] * squares[2:])
+    likeness = _products(pairs[:-2], pairs[2:]) / np.maximum(lengths, 1e-9)
+    change = (1 - likeness) / (1 - usual.likeness)
+    if change.max() <= CHANGED:
+        return []
     clear = (change > CHANGED) & (change > MORE * _median(change))
     padded = np.concatenate([[0.0], change, [0.0]])
     most = (change >= padded[:-2]) & (change >= padded[2:])  # a dissolve is one change
@@ -98,10 +100,9 @@ def _median(values: _Values) -> float:
     return float(ordered[middle] + ordered[~middle]) / 2
 
 
-def _products(one: _Values, other: _Values) -> _Values:
-    """Inner products of rows, float64 (N, D) each: (N,)."""
-    products: _Values = np.einsum("nd,nd->n", one, other)
-    return products
+def _products(one: Matrix, other: Matrix) -> _Values:
+    """Inner products of rows, float32 (N, D) each: (N,)."""
+    return np.einsum("nd,nd->n", one, other).astype(np.float64)
 
 
 def _means(features: Features, pieces: Sequence[Span]) -> Matrix:
