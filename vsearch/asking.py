@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vsearch.protocols import Encoder, Pooler
     from vsearch.search.calibration import Calibration
     from vsearch.search.current import Current, CurrentIndex
+    from vsearch.search.excess import Excess
     from vsearch.search.teaching import Lesson
     from vsearch.search.why import Weigh
     from vsearch.types import Ids, Matrix, Moment, Query, Space, Term, Times, Vector, Video
@@ -115,6 +116,7 @@ class Asking:
         current: CurrentIndex,
         model: Model,
         confidence: Confidence,
+        excess: Excess,
         *,
         pooler: Callable[[], Pooler],
         parts: Callable[[], Parts],
@@ -127,7 +129,7 @@ class Asking:
         self._lesson = lesson
         self._catalog, self._features, self._current = catalog, features, current
         self._model, self._pooler, self._parts = model, pooler, parts
-        self._confidence = confidence
+        self._confidence, self._excess = confidence, excess
         self._meanings = Meanings(catalog, lambda: model.pictures)
         self._known: _Known | None = None
         self._lock = threading.Lock()
@@ -271,7 +273,7 @@ class Asking:
                 known = self._known = _Known(current, encoder, {})
             if (background := known.backgrounds.get(words)) is None:
                 bank = Querybank.of(encoder) if words else Querybank.empty(encoder.space.dim)
-                background = Background(self._catalog, current, bank)
+                background = Background(self._catalog, current, bank, self._excess)
                 known.backgrounds[words] = background
         return Engine(
             self._catalog, self._features, current, background.bank, self._weigh, background

@@ -25,6 +25,7 @@ from vsearch.model import Model
 from vsearch.pooler import AUTO, install, keep, made, own, shipped
 from vsearch.search.confidence import Confidence
 from vsearch.search.current import CurrentIndex
+from vsearch.search.excess import Excess
 from vsearch.search.query import parse, parse_clip, query_of
 from vsearch.searches import Searches
 from vsearch.types import Info, Query
@@ -98,7 +99,8 @@ class Library:
             self.settings.index,
             questions=lambda: getattr(model.whole, "querybank", None),
         )
-        self._workshop = Workshop(path, catalog, self._features, self._current, model)
+        excess = Excess(path / "excess")
+        self._workshop = Workshop(path, catalog, self._features, self._current, model, excess)
         self._searches, self._marks = Searches(catalog, path), Marks(catalog)
         self._asking = Asking(
             catalog,
@@ -106,6 +108,7 @@ class Library:
             self._current,
             model,
             Confidence(catalog, path / "null"),
+            excess,
             pooler=self._workshop.pooler,
             parts=self._workshop.parts,
             lesson=self._marks.lesson,

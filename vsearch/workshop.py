@@ -12,6 +12,8 @@ from vsearch.errors import ModelError, QueryError, SpaceMismatchError
 from vsearch.files import sweep
 from vsearch.plugins import resolve
 from vsearch.pooler import pooler_for
+from vsearch.search.background import Background
+from vsearch.search.querybank import Querybank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from vsearch.model import Model
     from vsearch.protocols import Pooler
     from vsearch.search.current import CurrentIndex
+    from vsearch.search.excess import Excess
     from vsearch.vectors.features import FeatureStore
 
 log = logging.getLogger(__name__)
@@ -38,9 +41,10 @@ class Workshop:
         features: FeatureStore,
         current: CurrentIndex,
         model: Model,
+        excess: Excess,
     ) -> None:
         self._path, self._catalog, self._model = path, catalog, model
-        self._features, self._current = features, current
+        self._features, self._current, self._excess = features, current, excess
 
     @property
     def frames(self) -> FrameStore:
@@ -115,6 +119,13 @@ class Workshop:
             finally:
                 if self._catalog.revision() != before:
                     self._current.save()
+                    self._keep_excess()
+
+    def _keep_excess(self) -> None:
+        """Measure what a search takes off the scores of new segments."""
+        if (current := self._current.get()) is not None:
+            bank = Querybank(self._current.questions(current.space))
+            Background(self._catalog, current, bank, self._excess).keep()
 
     @contextmanager
     def wording(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ def pack(vectors: Matrix) -> list[bytes]:
 
 def unpack(blobs: Sequence[bytes], dim: int) -> Matrix:
     """N blobs -> float32 (N, D), rows of unit length; ValueError if one is none of D numbers."""
-    if any(len(blob) != 2 * dim for blob in blobs):
+    if set(map(len, blobs)) - {2 * dim}:
         raise ValueError(f"a vector is not {dim} numbers long")
     half = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), dim)
     vectors = half.astype(np.float32)

@@ -12,8 +12,9 @@ from vsearch.search.moments import Usual
 if TYPE_CHECKING:
     from vsearch.catalog.repository import Catalog
     from vsearch.search.current import Current
+    from vsearch.search.excess import Excess
     from vsearch.search.querybank import Querybank
-    from vsearch.types import Matrix, Vector
+    from vsearch.types import Ids, Matrix, Vector
 
 SAMPLE = 1_000  # segments that stand for the library's background
 USUAL = 5  # every fifth of those tells what fits every query
@@ -23,16 +24,19 @@ VARIED = 0.6  # mean cosine of segments: a library that is all of one kind still
 class Background:
     """The background of one state of a library. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, current: Current, bank: Querybank) -> None:
-        """`bank` for queries with words; pictures are compared as they are, with an empty one."""
-        self._catalog, self.current, self.bank = catalog, current, bank
+    def __init__(
+        self, catalog: Catalog, current: Current, bank: Querybank, kept: Excess | None = None
+    ) -> None:
+        """`bank` for queries with words; pictures are compared as they are, with an empty one.
 
-    @cached_property
+        `kept` knows what was measured of the segments before.
+        """
+        self._catalog, self.current, self.bank, self._kept = catalog, current, bank, kept
+
+    @property
     def sample(self) -> Matrix:
         """Vectors of at most 1,000 segments drawn evenly from the library, float32 (M, D)."""
-        ids = self.current.ids
-        step = max(1, -(-len(ids) // SAMPLE))
-        return self._catalog.vectors(ids[::step], self.current.space)[1]
+        return self._sampled[1]
 
     @cached_property
     def middle(self) -> float:
@@ -45,9 +49,36 @@ class Background:
         return self.middle - float(self._usually.min(initial=self.middle))
 
     def excess(self, vectors: Matrix) -> Vector:
-        """What to take off the scores of segments, float32 (N,), beside what is usual."""
+        """What to take off the scores of vectors, float32 (N,), beside what is usual."""
         less: Vector = self.bank.excess(vectors) - np.float32(self.middle)
         return less
+
+    def excess_of(self, ids: Ids, vectors: Matrix) -> Vector:
+        """The same for segments, with their vectors, float32 (N, D): each is measured once."""
+        if not len(self.bank):
+            return self.excess(vectors)
+        places = np.searchsorted(self.current.ids, ids).clip(max=len(self.current.ids) - 1)
+        own = self.current.ids[places] == ids  # others came meanwhile
+        less = np.where(own, self._each[places], np.float32(np.nan))
+        if len(fresh := np.flatnonzero(np.isnan(less))):
+            less[fresh] = self.bank.excess(vectors[fresh])
+            self._each[places[own]] = less[own]
+        return less - np.float32(self.middle)
+
+    def keep(self) -> None:
+        """Measure what is taken off every segment, for other processes and later times.
+
+        Only the holder of the lock may.
+        """
+        if self._kept is None or not len(self.bank):
+            return
+        ids, space, each = self.current.ids, self.current.space, self._each
+        fresh = ids[np.isnan(each)]
+        for some, vectors in self._catalog.iter_vectors(space, fresh):
+            each[np.searchsorted(ids, some)] = self.bank.excess(vectors)
+        if len(fresh):
+            there = np.isfinite(each)  # what is gone meanwhile has none
+            self._kept.keep(space, ids[there], each[there])
 
     def usual(self, query: Vector) -> Usual:
         """What segments of this library have in common, and with the query."""
@@ -56,8 +87,21 @@ class Background:
         return Usual(float(self._mean @ query), self._likeness)
 
     @cached_property
+    def _sampled(self) -> tuple[Ids, Matrix]:
+        ids = self.current.ids
+        return self._catalog.vectors(ids[:: max(1, -(-len(ids) // SAMPLE))], self.current.space)
+
+    @cached_property
     def _usually(self) -> Vector:
         return self.bank.excess(self.sample[::USUAL])
+
+    @cached_property
+    def _each(self) -> Vector:
+        """What fits every query in each segment, float32 (N,); NaN where it is not known yet."""
+        ids = self.current.ids
+        if self._kept is None:
+            return np.full(len(ids), np.nan, np.float32)
+        return self._kept.of(self.current.space, ids, self._sampled[0][::USUAL], self._usually)
 
     @cached_property
     def _mean(self) -> Vector:

@@ -40,6 +40,9 @@ class Querybank:
         """One that takes nothing off."""
         return cls(np.empty((0, dim), np.float32))
 
+    def __len__(self) -> int:
+        return len(self._vectors)
+
     def excess(self, vectors: Matrix) -> Vector:
         """What to take off the scores of these segments: (N, D) -> float32 (N,)."""
         taken = np.zeros(len(vectors), np.float32)

@@ -51,15 +51,10 @@ class Surroundings:
         self._usual, self._among = usual, among
         self._space = background.current.space
         self._known: dict[bytes, list[Stretch]] = {}  # by the ids of a group
-        self._less: dict[int, float] = {}  # by the id of a segment, what fits every query
 
     def fitting(self, near: Ids, scores: Vector, vectors: Matrix) -> Vector:
         """What segments score, less what fits every query, float32 (n,)."""
-        ids = near.tolist()
-        fresh = [at for at, id_ in enumerate(ids) if id_ not in self._less]
-        less = self._background.excess(vectors[fresh]).tolist()
-        self._less.update((ids[at], each) for at, each in zip(fresh, less, strict=True))
-        return scores - np.array([self._less[id_] for id_ in ids], np.float32)
+        return scores - self._background.excess_of(near, vectors)
 
     def found(
         self, groups: Sequence[Group], k: int, per_video: int, least: float
@@ -70,7 +65,7 @@ class Surroundings:
         nobody has looked yet, of which none scores above `least`.
         """
         useful = [group for group in groups if group.best >= least]
-        count = max(FIRST, k + k // 2)
+        count = max(FIRST, k)
         while True:
             self._look(useful[:count])
             found = [one for group in useful[:count] for one in self._known[group.ids.tobytes()]]
@@ -142,7 +137,9 @@ class Surroundings:
         for segments, vectors in self._catalog.whole_videos(near, self._space):
             may, scores = allowed(segments, self._among), vectors @ self._query
             found = list(islice(stretches(segments, vectors, scores, self._usual, may), most))
-            less = self._background.excess(vectors[[one.peak for one in found]]).tolist()
+            peaks = [one.peak for one in found]
+            ids = np.array([segments[peak].id for peak in peaks], np.int64)
+            less = self._background.excess_of(ids, vectors[peaks]).tolist()
             pairs = zip(found, less, strict=True)
             yield segments, [replace(one, score=one.score - each) for one, each in pairs]
 
@@ -153,10 +150,14 @@ def grouped(ids: Ids, scores: Vector) -> list[Group]:
         return []
     order = np.argsort(ids, kind="stable")
     ids, scores = ids[order], scores[order]
-    cuts = np.flatnonzero(np.diff(ids) > 2 * FAR + 1) + 1
-    pairs = zip(np.split(ids, cuts), np.split(scores, cuts), strict=True)
-    found = [Group(some, own, float(own.max())) for some, own in pairs]
-    return sorted(found, key=lambda group: -group.best)
+    begins = np.flatnonzero(np.diff(ids, prepend=ids[0] - 2 * FAR - 2) > 2 * FAR + 1)
+    best = np.maximum.reduceat(scores, begins)
+    ends = [*begins[1:].tolist(), len(ids)]
+    parts = list(map(slice, begins.tolist(), ends))
+    return [
+        Group(ids[parts[at]], scores[parts[at]], float(best[at]))
+        for at in np.argsort(-best, kind="stable").tolist()
+    ]
 
 
 def _is_cut(run: Run, place: Place) -> bool:

@@ -154,8 +154,11 @@ class FeatureStore:
 
     def path(self, video_id: int, space: Space) -> Path:
         """Where the features of a video in a space are, or would be."""
-        path, old = self._within(space) / f"{video_id}.npz", self.folder / f"{video_id}.npz"
-        return old if not path.exists() and old.exists() and _may_be_of(old, space) else path
+        path = self._within(space) / f"{video_id}.npz"
+        if path.exists():
+            return path
+        old = self.folder / path.name
+        return old if old.exists() and _may_be_of(old, space) else path
 
     def _paths(self, space: Space) -> list[Path]:
         """The files of a space."""

@@ -239,8 +239,10 @@ def _found(state: _State, query: Vector, k: int, among: Ids | None) -> tuple[Ids
     """Labels (see `_State.named`) and scores of the k best, in no order."""
     if among is not None and not (np.diff(among) > 0).all():
         among = np.unique(among)
-    old, new = _shelved(state, query, k, among), _added(state, query, k, among)
-    labels, scores = np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]])
+    labels, scores = _shelved(state, query, k, among)
+    if len(state.ids):
+        more, theirs = _added(state, query, k, among)
+        labels, scores = np.concatenate([labels, more]), np.concatenate([scores, theirs])
     if len(labels) > k:
         best = np.argpartition(-scores, k - 1)[:k]
         labels, scores = labels[best], scores[best]

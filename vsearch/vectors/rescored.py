@@ -46,7 +46,7 @@ class Rescored:
     ) -> tuple[Ids, Vector, Matrix]:
         """The same with their vectors, float32 (n, D)."""
         near, _ = self.index.search(query, k + min(max(k, MORE[0]), MORE[1]), among)
-        ids, vectors = self.vectors(near)
+        ids, vectors = self.vectors(np.sort(near))  # as they are stored: nothing is moved
         scores = vectors @ query.astype(np.float32)
         order = np.lexsort((ids, -scores))[: max(k, 0)]
         return ids[order], scores[order], vectors[order]
