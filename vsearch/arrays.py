@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vsearch.files import replaced
 
 if TYPE_CHECKING:
+    from io import FileIO
     from pathlib import Path
     from typing import BinaryIO
 
@@ -46,13 +47,11 @@ class Place:
     shape: tuple[int, int]
     dtype: np.dtype[Any]
 
-    def read(self, path: Path, rows: slice) -> npt.NDArray[Any]:
+    def read(self, file: FileIO, rows: slice) -> npt.NDArray[Any]:
         """Some rows; ValueError where the file ends before them."""
         width, count = self.shape[1] * self.dtype.itemsize, rows.stop - rows.start
-        with path.open("rb") as file:
-            file.seek(self.offset + rows.start * width)
-            data = file.read(count * width)
-        return np.frombuffer(data, self.dtype).reshape(count, self.shape[1])
+        file.seek(self.offset + rows.start * width)
+        return np.frombuffer(file.read(count * width), self.dtype).reshape(count, self.shape[1])
 
 
 def place(path: Path, name: str) -> Place:

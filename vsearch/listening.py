@@ -73,7 +73,7 @@ def _found(
     heard = spoken.find(
         term.value, exact=term.exact, sources=sources, among=among, most=most, each=each
     )
-    videos = catalog.videos_by_id({each.video_id for each in heard})
+    videos = catalog.videos_by_id({each.video_id for each in heard}) if heard else {}
     return [Place(videos[each.video_id], each.quote) for each in heard if each.video_id in videos]
 
 

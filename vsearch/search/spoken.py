@@ -76,7 +76,7 @@ class Spoken:
         for, it is told only if nobody says them.
         """
         index = self._catalog.cue_index
-        words = self._asked(text, exact=exact)
+        words = self._asked(text, exact=exact) if index.size() else []
         if not words:
             return []
         videos = None if among is None else index.videos_of_segments(among)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from contextlib import suppress
@@ -84,19 +85,18 @@ class FeatureStore:
         No more of the file is read than that, however long the video is.
         """
         path = self.path(video_id, space)
-        with usable(path, _REMEDY):
-            known = self._known_of(path)
+        with usable(path, _REMEDY), path.open("rb", buffering=0) as file:
+            known = self._known_of(path, os.fstat(file.fileno()))
             first, last = np.searchsorted(known.times, [span.start, span.end]).tolist()
             rows = slice(max(first - 1, 0), min(last + 1, len(known.times)))
-            matrix = known.place.read(path, rows).astype(np.float32)
+            matrix = known.place.read(file, rows).astype(np.float32)
             if not np.isfinite(matrix).all():
                 raise ValueError("a number is not finite")
             found = Features(known.space, matrix, known.times[rows])
         self._check(path, found.space, space)
         return found
 
-    def _known_of(self, path: Path) -> _Known:
-        stat = path.stat()
+    def _known_of(self, path: Path, stat: os.stat_result) -> _Known:
         stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         with self._lock:
             known = self._known.get(path)
