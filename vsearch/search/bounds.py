@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from vsearch.search.moments import grown
 from vsearch.types import Span
@@ -15,14 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vsearch.search.moments import Stretch, Usual
-    from vsearch.types import Features, Matrix, Times, Vector
+    from vsearch.types import Features, Matrix, Vector
 
 OTHER = 0.5  # of the way from equal to what any two pictures share: another scene
 CHANGED = 0.2  # of that way, if it also changes much more than it does around there
 MORE = 3.0  # times the median change around
 OFTEN = 0.5  # seconds between the frames that are looked at, at least
-
-_Values = npt.NDArray[np.float64]
 
 
 def sharpened(
@@ -55,8 +52,9 @@ def _pieces(around: Sequence[Span], features: Features, usual: Usual) -> list[Sp
     """The segments around, divided where the frames change within one."""
     edges = [one.start for one in around] + [around[-1].end]
     first, last = np.searchsorted(features.times, [edges[0], edges[-1]]).tolist()
-    thin = max(1, int(OFTEN / _spacing(features.times[first:last])))
-    times = features.times[first:last:thin].tolist()
+    times = features.times[first:last].tolist()
+    thin = max(1, int(OFTEN / _spacing(times)))
+    times = times[::thin]
     for i in changes(features.matrix[first:last:thin], usual):
         before, behind = times[i], times[i + 1]
         if not any(before < edge <= behind for edge in edges):
@@ -82,27 +80,29 @@ def changes(frames: Matrix, usual: Usual) -> list[int]:
     change = (1 - likeness) / (1 - usual.likeness)
     if change.max() <= CHANGED:
         return []
-    clear = (change > CHANGED) & (change > MORE * _median(change))
+    clear = (change > CHANGED) & (change > MORE * _median(change.tolist()))
     padded = np.concatenate([[0.0], change, [0.0]])
     most = (change >= padded[:-2]) & (change >= padded[2:])  # a dissolve is one change
     found: list[int] = np.flatnonzero(((change > OTHER) | clear) & most).tolist()
     return found
 
 
-def _spacing(times: Times) -> float:
+def _spacing(times: Sequence[float]) -> float:
     """Seconds between frames, usually."""
-    return max(_median(np.diff(times)), 1e-3) if len(times) > 1 else OFTEN
+    apart = [behind - before for before, behind in pairwise(times)]
+    return max(_median(apart), 1e-3) if apart else OFTEN
 
 
-def _median(values: _Values) -> float:
+def _median(values: Sequence[float]) -> float:
     """NumPy's takes ten times as long for a few."""
-    ordered, middle = sorted(values.tolist()), len(values) // 2
-    return float(ordered[middle] + ordered[~middle]) / 2
+    ordered, middle = sorted(values), len(values) // 2
+    return (ordered[middle] + ordered[~middle]) / 2
 
 
-def _products(one: Matrix, other: Matrix) -> _Values:
+def _products(one: Matrix, other: Matrix) -> Vector:
     """Inner products of rows, float32 (N, D) each: (N,)."""
-    return np.einsum("nd,nd->n", one, other).astype(np.float64)
+    products: Vector = np.einsum("nd,nd->n", one, other)
+    return products
 
 
 def _means(features: Features, pieces: Sequence[Span]) -> Matrix:
@@ -112,13 +112,14 @@ def _means(features: Features, pieces: Sequence[Span]) -> Matrix:
     """
     edges = [pieces[0].start, *(piece.end for piece in pieces)]
     at = np.searchsorted(features.times, edges)
-    full = np.flatnonzero(np.diff(at))
+    frames = at[1:] - at[:-1]  # of each piece
+    full = np.flatnonzero(frames)
     sums = np.empty((len(pieces), features.space.dim), np.float32)
     if len(full):
         sums[full] = np.add.reduceat(features.matrix[: at[-1]], at[full])
-    for empty in np.flatnonzero(np.diff(at) == 0).tolist():
+    for empty in np.flatnonzero(frames == 0).tolist():
         sums[empty] = features.within(pieces[empty]).matrix[0]
-    lengths = np.sqrt(np.einsum("nd,nd->n", sums, sums))
+    lengths = np.sqrt(_products(sums, sums))
     means: Matrix = sums / np.maximum(lengths, np.float32(1e-9))[:, None]
     return means
 
