@@ -308,14 +308,7 @@ class Asking:
 
     def _vectors(self, found: Sequence[Moment], space: Space) -> Matrix:
         """The vectors of the segments that fit best, float32 (N, D)."""
-        peaks = [(one.video.id, Span(one.why.peak, one.why.peak)) for one in found]
-        ids = [each[:1] for each in self._catalog.overlapping(peaks)]
-        known, rows = self._catalog.vectors(_united(ids), space)
-        vectors = np.zeros((len(found), space.dim), np.float32)
-        for row, own in zip(vectors, ids, strict=True):
-            if len(own) and len(place := np.flatnonzero(known == own[0])):
-                row[:] = rows[place[0]]
-        return vectors
+        return self._catalog.shown_at([(one.video.id, one.why.peak) for one in found], space)
 
     def curve(self, query: Query, video: Video) -> Curve:
         """How well each stored frame of a video fits, see `Library.curve`."""

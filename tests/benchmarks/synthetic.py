@@ -21,7 +21,10 @@ from vsearch.config import Settings
 from vsearch.encoders.usual import USUAL
 from vsearch.plugins import encoder as make_encoder
 from vsearch.pooler import shipped
+from vsearch.search.background import Background
 from vsearch.search.current import CurrentIndex
+from vsearch.search.excess import Excess
+from vsearch.search.querybank import Querybank
 from vsearch.types import Features, Span
 from vsearch.vectors.features import FeatureStore
 
@@ -123,9 +126,13 @@ class Shop:
 
 
 def save_index(folder: Path) -> None:
-    """Write the index of the library, as indexing does in the end."""
+    """Write the index of the library, and what fits every query, as indexing does in the end."""
+    bank = Querybank.of(make_encoder(MODEL, "cpu"))
     with Catalog.open(folder / "catalog.sqlite3") as catalog:
-        CurrentIndex(catalog, folder / "vectors", Settings().index).save()
+        index = CurrentIndex(catalog, folder / "vectors", Settings().index)
+        index.save()
+        if (current := index.get()) is not None:
+            Background(catalog, current, bank, Excess(folder / "excess")).keep()
 
 
 def build(folder: Path, segments: int, world: World | None = None) -> None:

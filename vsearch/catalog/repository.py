@@ -81,6 +81,15 @@ _OVERLAPPING = """
         AND ("end" > since AND start < until OR start = since)
     ORDER BY key, start, segments.id
 """
+_SHOWN_AT = """
+    SELECT key, data FROM json_each(?) JOIN vectors ON segment_id = (
+        SELECT CASE WHEN "end" > json_extract(value, '$[1]') OR start = json_extract(value, '$[1]')
+            THEN id END
+        FROM segments
+        WHERE video_id = json_extract(value, '$[0]') AND start <= json_extract(value, '$[1]')
+        ORDER BY start DESC LIMIT 1)
+    AND space_id = (SELECT id FROM spaces WHERE name = ?)
+"""
 _OF_SPACE = "space_id = (SELECT id FROM spaces WHERE name = ?)"
 _IN_SPACE = f"FROM vectors WHERE {_OF_SPACE}"
 _COUNTS = """
@@ -260,6 +269,18 @@ class Catalog:
         for place, id_ in self._rows(_OVERLAPPING, listed):
             found[place].append(id_)
         return [np.array(ids, np.int64) for ids in found]
+
+    def shown_at(self, places: Sequence[tuple[int, float]], space: Space) -> Matrix:
+        """For each place, the id of a video and a time: the vector of the segment there.
+
+        float32 (N, D) of unit length; 0 where there is none.
+        """
+        listed = json.dumps([(int(id_), time) for id_, time in places])
+        vectors = np.zeros((len(places), space.dim), np.float32)
+        if rows := self._rows(_SHOWN_AT, listed, space.name):
+            with sensible(self._path):
+                vectors[[row[0] for row in rows]] = unpack([row[1] for row in rows], space.dim)
+        return vectors
 
     def whole_videos(self, ids: Ids, space: Space) -> Iterator[tuple[list[Segment], Matrix]]:
         """The videos that hold any of these segments, each with all of its segments.

@@ -120,8 +120,8 @@ def _means(features: Features, pieces: Sequence[Span]) -> Matrix:
     for empty in np.flatnonzero(frames == 0).tolist():
         sums[empty] = features.within(pieces[empty]).matrix[0]
     lengths = np.sqrt(_products(sums, sums))
-    means: Matrix = sums / np.maximum(lengths, np.float32(1e-9))[:, None]
-    return means
+    sums /= np.maximum(lengths, np.float32(1e-9))[:, None]
+    return sums
 
 
 def _meet(one: Span, other: Span) -> bool:
