@@ -27,6 +27,7 @@ class Instants:
         self.stopped = Event()  # set by whoever wants no more of them
         self._fps, self._start, self._end = fps, start, end
         self._due: int | None = None  # the next one to be shown; None before the first frame
+        self._shown = start  # seconds: when that is; what is gone by then is not asked for
 
     def again(self) -> Instants:
         """The same from the start on, to be stopped together."""
@@ -48,9 +49,11 @@ class Instants:
 
         Times may be rounded, by a tick at most: so much earlier it counts as replaced.
         """
+        if until <= self._shown:
+            return False
         gone = until - min(TICK, (until - time) / 2)
         reached = math.ceil(gone * self._fps)
         if gone <= self._start or (self._due is not None and reached <= self._due):
             return False
-        self._due = reached
+        self._due, self._shown = reached, reached / self._fps
         return True

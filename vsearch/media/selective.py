@@ -230,7 +230,8 @@ class Selection:
         if not stamps:
             raise Unsure
         behind = stamps if self._last is None else [self._last, *stamps]
-        if any(not _LEAST < (after - now) * self._base < LEAP for now, after in pairwise(behind)):
+        least, most = _LEAST / self._base, LEAP / self._base
+        if not all(least < after - now < most for now, after in pairwise(behind)):
             raise Unsure
         self._last = stamps[-1]
         piece = _Piece(packets, stamps, [self._times.read(stamp) for stamp in stamps], begins)
