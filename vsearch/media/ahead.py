@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vsearch.media.video import Sampler
     from vsearch.types import FrameBatch
 
-AHEAD = 2  # batches decoded before they are asked for
+AHEAD = 4  # batches decoded before they are asked for: as long as a model takes to load
 
 
 @contextmanager

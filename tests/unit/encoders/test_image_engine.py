@@ -68,6 +68,28 @@ def test_without_instructions_for_int8_it_is_float32(
     assert engine.choose("auto") == engine.FLOAT32
 
 
+@needs_openvino
+@pytest.mark.parametrize(("flags", "hint"), [("avx512_vnni", "f32"), ("avx512_bf16", "bf16")])
+def test_bfloat16_is_used_where_there_are_instructions_for_it(
+    flags: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor(tmp_path, monkeypatch, f"flags\t\t: fpu avx512_vnni {flags}")
+    asked: list[dict[str, object]] = []
+
+    class Core:
+        def read_model(self, data: bytes) -> bytes:
+            return data
+
+        def compile_model(self, model: bytes, device: str, settings: dict[str, object]) -> None:
+            asked.append(settings)
+            raise ValueError("that is enough")
+
+    monkeypatch.setattr("openvino.Core", Core)
+    with pytest.raises(ValueError, match="enough"):
+        engine.openvino(engine.Graph(b""))
+    assert asked[0]["INFERENCE_PRECISION_HINT"] == hint
+
+
 def test_a_graphics_card_comes_first(vnni: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_providers", lambda: ["CUDAExecutionProvider"])
     assert engine.choose("auto") == engine.choose("cuda") == engine.CUDA
