@@ -73,6 +73,11 @@ class Model:
             return self._encoder
 
     @property
+    def loaded(self) -> bool:
+        """Whether the model of pictures is there already."""
+        return self._encoder is not None
+
+    @property
     def whole(self) -> Encoder:
         """The model of pictures, and of words where no other is named for them, adapted or not.
 

@@ -122,8 +122,11 @@ class Workshop:
                     self._keep_excess()
 
     def _keep_excess(self) -> None:
-        """Measure what a search takes off the scores of new segments."""
-        if (current := self._current.get()) is not None:
+        """Measure what a search takes off the scores of new segments.
+
+        What only removes or moves has loaded no model, and does not wait for one.
+        """
+        if self._model.loaded and (current := self._current.get()) is not None:
             bank = Querybank(self._current.questions(current.space))
             Background(self._catalog, current, bank, self._excess).keep()
 

@@ -151,3 +151,14 @@ def test_nothing_is_kept_for_a_model_without_a_querybank(tmp_path: Path) -> None
     with Library.open(tmp_path, encoder=FakeEncoder()) as library, library._workshop.writing():
         add(library._catalog, "one", scoring(0.5, 0.4))
     assert not (tmp_path / "excess").exists()
+
+
+def test_what_only_removes_loads_no_model(tmp_path: Path) -> None:
+    with Library.open(tmp_path, encoder=FakeEncoder()) as library, library._workshop.writing():
+        for name in ("one", "two"):
+            add(library._catalog, name, scoring(0.5, 0.4))
+    with Library.open(tmp_path) as library:
+        assert library._model.loaded is False
+        library.remove([library.videos()[0].path])
+        assert len(library.videos()) == 1
+        assert library._model.loaded is False
