@@ -95,7 +95,10 @@ def test_what_is_damaged_is_as_if_nothing_were_kept(tmp_path: Path, damage: str)
 
 def test_a_folder_that_cannot_be_written_to_costs_the_keeping_only(tmp_path: Path) -> None:
     (tmp_path / "excess").write_bytes(b"")  # a file where the folder should be
-    Excess(tmp_path / "excess").keep(SPACE, IDS, VALUES)
+    kept = Excess(tmp_path / "excess")
+    kept.keep(SPACE, IDS, VALUES)
+    assert (tmp_path / "excess").read_bytes() == b""
+    assert np.isnan(kept.of(SPACE, IDS, IDS[:2], VALUES[:2])).all()
 
 
 def test_each_segment_is_measured_once(catalog: Catalog, tmp_path: Path) -> None:

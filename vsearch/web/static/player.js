@@ -334,4 +334,3 @@ function pressed(event) {
 function thumb(up) {
   if (now && search) mark(now, search.id, now.mark === up ? null : up);
 }
-

@@ -76,4 +76,3 @@ const bare = ({ path, error }) => (error.startsWith(`${path}: `) ? error.slice(p
 /** What a job has made. */
 export const files = (job) => el('div', { class: 'files' }, job.files.map((one) => el('a', { href: one.url, download: one.name, 'data-testid': 'export-file' }, icon('export'), one.name, el('small', {}, bytes(one.size)))));
 const bytes = (n) => (n < 1e6 ? `${Math.max(1, Math.round(n / 1e3))} kB` : `${(n / 1e6).toFixed(1)} MB`);
-
