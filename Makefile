@@ -9,11 +9,11 @@ LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
 BESIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 export VIDEOS QUERY SHEET LIBRARY CLIPS
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow lint format docs bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="words"
-	@$(BIN)/vsearch --library "$$LIBRARY" demo --sheet "$$SHEET" \
+	@$(BIN)/vsearch --library "$$LIBRARY" demo --contact-sheet "$$SHEET" \
 		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
 
 test: $(VENV)/.dev  ## everything that takes seconds
@@ -31,7 +31,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Each writes what it found to build/bench; `python -m tests.benchmarks.table FILE...` tells the README.
+# Each writes its result to build/bench; `python -m benchmarks.table FILE...` updates the manual.
 BENCH := start query growth vectors neighbours filters memory serve
 CLIPS_BENCH := indexing decode meanwhile
 
@@ -39,17 +39,20 @@ bench: $(VENV)/.bench  ## CLIPS=folder: those as well that need videos (with cli
 	@mkdir -p build/bench
 	@for name in $(BENCH); do \
 		echo "== $$name"; \
-		$(BIN)/python -m tests.benchmarks.bench_$$name --json build/bench/$$name.json || exit 1; \
+		$(BIN)/python -m benchmarks.bench_$$name --json build/bench/$$name.json || exit 1; \
 	done
 	@test -n "$$CLIPS" || echo "Those that need videos are left out: make bench CLIPS=folder"
 	@test -z "$$CLIPS" || for name in $(CLIPS_BENCH); do \
 		echo "== $$name"; \
-		$(BIN)/python -m tests.benchmarks.bench_$$name "$$CLIPS" --json build/bench/$$name.json || exit 1; \
+		$(BIN)/python -m benchmarks.bench_$$name "$$CLIPS" --json build/bench/$$name.json || exit 1; \
 	done
-	@test -z "$$CLIPS" || $(BIN)/python -m tests.benchmarks.bench_retrieval "$$CLIPS"
+	@test -z "$$CLIPS" || $(BIN)/python -m benchmarks.bench_retrieval "$$CLIPS"
+
+docs: $(VENV)/.docs  ## build the manual into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist site
 
 # Debian ships venv without ensurepip unless python3-venv is installed; pip can fill the gap.
 $(BIN)/python:
@@ -72,4 +75,8 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
+$(VENV)/.docs: $(BIN)/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@

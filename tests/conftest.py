@@ -1,4 +1,4 @@
-"""Fixtures that every test has: an isolated home, environment and random state."""
+"""Fixtures of all tests: an isolated home, environment and random state; videos; fake models."""
 
 from __future__ import annotations
 
@@ -12,101 +12,105 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from running import Done, Vsearch
-from synth import BLUE, GREEN, RED, Scene, make_video
+from tests.support.processes import CommandResult, CommandRunner
+from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.cli.main import main
 
-TESTS = Path(__file__).resolve().parent
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+REPOSITORY_FOLDER = Path(__file__).resolve().parents[1]
+SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where every test has a home: pytest's own numbering looks at all folders for each."""
+def homes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parent of the home folders; `tmp_path` would list all folders for each test."""
     return tmp_path_factory.mktemp("homes")
 
 
 @pytest.fixture(autouse=True)
-def _isolated(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's home, settings or random state."""
-    home = homes / uuid4().hex
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-    for name in [name for name in os.environ if name.startswith("VSEARCH_")]:
-        monkeypatch.delenv(name)
+def _isolate_environment(homes_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests away from the user's home, settings and random state."""
+    home_folder = homes_folder / uuid4().hex
+    home_folder.mkdir()
+    monkeypatch.setenv("HOME", str(home_folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home_folder / "cache"))
+    for variable_name in [
+        variable_name for variable_name in os.environ if variable_name.startswith("VSEARCH_")
+    ]:
+        monkeypatch.delenv(variable_name)
     random.seed(0)
     np.random.seed(0)
 
 
 @pytest.fixture(scope="session")
 def real_clips() -> Path:
-    """A folder of real clips, where there is one beside the checkout."""
-    clips = SHARED / "media" / "clips"
-    if not clips.is_dir():
-        pytest.skip("needs clips that are no part of the repository")
-    return clips
+    """Folder of real clips next to the checkout, if there is one."""
+    clips_folder = SHARED_FOLDER / "media" / "clips"
+    if not clips_folder.is_dir():
+        pytest.skip("requires clips that are not in the repository")
+    return clips_folder
 
 
 @pytest.fixture(scope="session")
 def broken_media() -> Path:
-    """A folder of broken and odd media files, where there is one beside the checkout."""
-    bad = SHARED / "media" / "bad"
-    if not bad.is_dir():
-        pytest.skip("needs broken files that are no part of the repository")
-    return bad
+    """Folder of broken media files next to the checkout, if there is one."""
+    broken_folder = SHARED_FOLDER / "media" / "bad"
+    if not broken_folder.is_dir():
+        pytest.skip("requires broken files that are not in the repository")
+    return broken_folder
 
 
 @pytest.fixture(scope="session")
 def fake_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that, on the path, offers FakeEncoder as the model `fake`, as a plugin would."""
-    folder = tmp_path_factory.mktemp("plugin")
-    info = folder / "vsearch_fake-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vsearch-fake\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vsearch.encoders]\nfake = fakes:FakeEncoder\n")
-    return folder
+    """Folder that, on the path, registers FakeEncoder as the model `fake`, as a plugin does."""
+    plugin_folder = tmp_path_factory.mktemp("plugin")
+    dist_info = plugin_folder / "vsearch_fake-1.0.dist-info"
+    dist_info.mkdir()
+    (dist_info / "METADATA").write_text("Metadata-Version: 2.1\nName: vsearch-fake\nVersion: 1.0\n")
+    (dist_info / "entry_points.txt").write_text(
+        "[vsearch.encoders]\nfake = tests.support.fakes:FakeEncoder\n"
+    )
+    return plugin_folder
 
 
 @pytest.fixture
 def fake_model(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes `fake` the model of this process and of those it starts."""
+    """Make `fake` the model of this process and its child processes."""
     monkeypatch.syspath_prepend(str(fake_plugin))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(TESTS)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(REPOSITORY_FOLDER)]))
     monkeypatch.setenv("VSEARCH_MODEL", "fake")
 
 
 @pytest.fixture
-def vsearch(
+def run_vsearch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Vsearch:
-    """Runs the command, in this process, in a folder of its own."""
+) -> CommandRunner:
+    """Return a function that runs the command in this process, in a temporary folder."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str | Path, code: int = 0) -> Done:
-        monkeypatch.setattr(sys, "argv", ["vsearch", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
+    def run(*arguments: str | Path, exit_code: int = 0) -> CommandResult:
+        monkeypatch.setattr(sys, "argv", ["vsearch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
             main()
-        done = Done(*capsys.readouterr())
-        assert end.value.code == code, done.stderr
-        return done
+        command_result = CommandResult(*capsys.readouterr())
+        assert exit_info.value.code == exit_code, command_result.stderr
+        return command_result
 
     return run
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time of `time.monotonic`, for a test to set."""
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    return now
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time of `time.monotonic`, which a test can set."""
+    current_time = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: current_time[0])
+    return current_time
 
 
 @pytest.fixture
-def videos(tmp_path: Path) -> Path:
-    """A folder of two videos: red, then blue; and green."""
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    make_video(folder / "red then blue.mp4", [Scene(RED, 4), Scene(BLUE, 4)])
-    make_video(folder / "green.mp4", [Scene(GREEN, 3)])
-    return folder
+def videos_folder(tmp_path: Path) -> Path:
+    """Folder of two videos: red, then blue; and green."""
+    made_folder = tmp_path / "videos"
+    made_folder.mkdir()
+    make_video(made_folder / "red then blue.mp4", [ColorScene(RED, 4), ColorScene(BLUE, 4)])
+    make_video(made_folder / "green.mp4", [ColorScene(GREEN, 3)])
+    return made_folder

@@ -1,61 +1,43 @@
-"""Who may import whom, and where third parties live. The ladder is the one in the README."""
+"""Who may import whom, and where third parties live. The ladder is in docs/architecture.md."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "vsearch"
-LADDER = [
-    {"cli"},
-    {"web", "mcp_server"},  # below cli, which starts them
-    {"remote_query", "client"},
-    {"training"},
-    {"evaluation"},
-    {"library"},
-    {"workshop"},
-    {"abridging", "asking", "exporting", "hearing", "labelling", "reembed"}
-    | {"transcripts", "doctor", "indexing", "marking", "searches"},
-    {"listening", "storing"},
-    {"ingest", "search", "analysis", "export", "model", "pooler"},
-    {"subtitling"},
-    {"media", "encoders", "temporal", "words", "vectors", "catalog"},
-    {"plugins"},
-    {"protocols"},
-    {"arrays", "results"},
-    {"wire"},
-    {"config", "types"},
-    {"files"},
-    {"errors", "notation"},  # below config, which says with a SettingsError what is wrong
-]
+ARCHITECTURE = (ROOT.parent / "docs" / "architecture.md").read_text("utf-8")
+[LADDER_TEXT] = re.findall(r"```ladder\n(.*?)```", ARCHITECTURE, re.DOTALL)
+LADDER = [set(line.split()) for line in LADDER_TEXT.splitlines()]
 HOMES = {
-    "av": {"media"},
-    "chardet": {"words"},
+    "av": {"media", "export"},
+    "chardet": {"transcripts"},
     "sqlalchemy": {"catalog"},
     "alembic": {"catalog"},
     "filelock": {"catalog"},
-    "faiss": {"vectors"},
-    "torch": {"encoders", "temporal"},
+    "faiss": {"index"},
+    "torch": {"encoders", "training"},
     "torchvision": {"encoders"},
     "open_clip": {"encoders"},
-    "onnx": {"encoders"},
-    "onnxruntime": {"encoders", "temporal"},
+    "onnx": set(),
+    "onnxruntime": {"encoders"},
     "openvino": {"encoders"},
     "tokenizers": {"encoders"},
-    "faster_whisper": {"words"},
-    "ctranslate2": {"words"},
-    "rapidocr": {"words"},
+    "faster_whisper": {"transcripts"},
+    "ctranslate2": {"transcripts"},
+    "rapidocr": {"transcripts"},
     "click": {"cli"},
     "rich": {"cli"},
     "opentimelineio": {"export"},
-    "fastapi": {"web"},
-    "starlette": {"web"},
-    "pydantic": {"web", "mcp_server"},
-    "uvicorn": {"web", "mcp_server"},
-    "prometheus_client": {"web"},
-    "anyio": {"web", "mcp_server"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "pydantic": {"server", "mcp_server"},
+    "uvicorn": {"server", "mcp_server"},
+    "prometheus_client": {"server"},
+    "anyio": {"server", "mcp_server"},
     "mcp": {"mcp_server"},
     "httpx2": {"client"},
 }
@@ -64,6 +46,11 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 def room(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def is_module(name: str) -> bool:
+    """Return True for a single file at the top of the package."""
+    return (ROOT / f"{name}.py").is_file()
 
 
 def rung(name: str) -> int:
@@ -94,7 +81,9 @@ def test_a_file_imports_only_from_rooms_below_its_own(path: Path) -> None:
     if here in ("__init__", "__main__"):
         return
     for there in inner(path) - {here}:
-        assert rung(there) > rung(here), f"{here} must not import {there}"
+        is_loose_pair = is_module(here) and is_module(there)
+        lowest = rung(here) if is_loose_pair else rung(here) + 1
+        assert rung(there) >= lowest, f"{here} must not import {there}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -106,10 +95,10 @@ def test_a_third_party_stays_in_its_room(path: Path) -> None:
 
 def test_av_is_known_to_few_files_only() -> None:
     users = {p.name for p in FILES if any(n.split(".")[0] == "av" for n in imports(p))}
-    reading = {"codec.py", "container.py", "devices.py", "embedded.py", "film.py", "painter.py"}
-    reading |= {"selective.py", "sound.py", "tiny.py", "video.py"}
-    writing = {"cutting.py", "export.py", "tracks.py"}
-    playing = {"playback.py", "remuxing.py", "sanitise.py", "streaming.py"}
+    reading = {"frame_cache.py", "container.py", "subtitle_streams.py", "reader.py", "rgb.py"}
+    reading |= {"selective_decoding.py", "audio.py", "shot_detection.py", "sampler.py"}
+    writing = {"stream_copy.py", "mp4.py", "encoding.py"}
+    playing = {"playback.py", "remux.py", "upload_sandbox.py", "fragmented_mp4.py"}
     assert users == reading | writing | playing
 
 
@@ -118,9 +107,10 @@ def test_every_file_stands_on_the_ladder() -> None:
     assert {room(path) for path in FILES} <= known
 
 
-def test_sub_packages_have_empty_init_files() -> None:
-    for path in ROOT.glob("*/__init__.py"):
-        assert not path.read_text("utf-8").strip(), path
+def test_sub_packages_have_init_files_without_code() -> None:
+    for path in ROOT.glob("*/**/__init__.py"):
+        statements = ast.parse(path.read_text("utf-8")).body
+        assert all(isinstance(statement, ast.Expr) for statement in statements), path
 
 
 def test_there_are_no_import_cycles() -> None:

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands parse, its tree is the tree."""
+"""The README and the manual: commands parse, snippets compile, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -13,62 +13,88 @@ import vsearch
 from vsearch.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
-COMMANDS = re.findall(r"^\$ vsearch (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
-TREE = README.partition("## Where things are\n\n```\n")[2].partition("```")[0]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+}
+COMMANDS = [
+    (page_name, command_line)
+    for page_name, page in PAGES.items()
+    for command_line in re.findall(r"^ *\$ vsearch (.+?)(?:\s+#.*)?$", page, re.MULTILINE)
+]
+MAX_README_BYTES = 10_000
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def code_blocks(language: str) -> list[tuple[str, str]]:
+    """Return (page name, code) of every fenced block in one language."""
+    return [
+        (page_name, block)
+        for page_name, page in PAGES.items()
+        for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    ]
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_in_the_readme_parses(line: str) -> None:
-    name, *words = shlex.split(line)
+@pytest.mark.parametrize(("page_name", "command_line"), COMMANDS)
+def test_a_documented_command_parses(page_name: str, command_line: str) -> None:
     context = click.Context(cli)
-    command = cli.get_command(context, name)
-    assert command is not None, name
-    command.make_context(name, words, parent=context)
+    command_name, *arguments = shlex.split(command_line)
+    if command_name.startswith("--"):  # options of the group come first
+        return
+    command = cli.get_command(context, command_name)
+    assert command is not None, f"{page_name}: {command_name}"
+    command.make_context(command_name, arguments, parent=context)
 
 
-def test_every_command_is_in_the_readme() -> None:
-    told = {line.split()[0] for line in COMMANDS}
-    assert told == set(cli.list_commands(click.Context(cli)))
+def test_every_command_is_documented() -> None:
+    documented = {command_line.split()[0] for _, command_line in COMMANDS}
+    missing = set(cli.list_commands(click.Context(cli))) - documented
+    assert missing <= {"demo"}, missing  # `make demo` runs it
 
 
-def test_every_target_in_the_readme_is_in_the_makefile() -> None:
+def test_every_documented_target_is_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", README, re.MULTILINE)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for page_name, page in PAGES.items():
+        for target in set(re.findall(r"(?:^ *\$ |`)make ([a-z-]+)", page, re.MULTILINE)):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page_name}: {target}"
 
 
-def test_python_in_the_readme_compiles_and_uses_public_names() -> None:
-    for block in blocks("python"):
-        compile(block, "README.md", "exec")
+def test_documented_python_compiles_and_uses_public_names() -> None:
+    blocks = code_blocks("python")
+    assert blocks
+    for page_name, block in blocks:
+        compile(block, page_name, "exec")
         for names in re.findall(r"from vsearch import (.+)", block):
-            assert set(names.split(", ")) <= set(vsearch.__all__)
+            assert set(names.split(", ")) <= set(vsearch.__all__), page_name
 
 
-def test_what_the_tree_names_exists() -> None:
-    rows = re.findall(r"^( *)([\w.]+[/\w.]*)", TREE, re.MULTILINE)
-    for indent, name in rows:
-        folder = ROOT / "vsearch" if indent == "  " else ROOT
-        if len(indent) <= 2:
-            assert (folder / name).exists(), name
+def test_relative_links_lead_somewhere() -> None:
+    for page_name, page in PAGES.items():
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)[^)]*\)", page):
+            assert ((ROOT / page_name).parent / target).exists(), f"{page_name}: {target}"
 
 
-def test_the_tree_names_every_room_and_file_at_the_top_of_the_package() -> None:
-    for entry in (ROOT / "vsearch").iterdir():
-        if entry.name.startswith("_") or entry.name == "py.typed":
-            continue
-        name = f"{entry.name}/" if entry.is_dir() else entry.name
-        assert re.search(rf"\b{re.escape(name)}(?!\w)", TREE), f"{name} is not in the README's tree"
+def test_modules_named_in_the_manual_exist() -> None:
+    for page_name, page in PAGES.items():
+        for module_path in re.findall(r"`(vsearch/[\w/]+\.(?:py|md))`", page):
+            assert (ROOT / module_path).exists(), f"{page_name}: {module_path}"
+    for page_name in ("docs/architecture.md", "docs/glossary.md"):
+        for module_path in re.findall(r"`([a-z_]+/[\w/]+\.py)`", PAGES[page_name]):
+            prefix = "" if module_path.startswith("tests/") else "vsearch"
+            assert (ROOT / prefix / module_path).exists(), f"{page_name}: {module_path}"
 
 
-def test_links_in_the_readme_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_manual_lists_every_page() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    for path in (ROOT / "docs").glob("*.md"):
+        assert path.name in navigation, path.name
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(PAGES["README.md"].encode()) <= MAX_README_BYTES
 
 
 def test_the_changelog_knows_the_version() -> None:

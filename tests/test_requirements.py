@@ -1,4 +1,4 @@
-"""What is installed beside vsearch is new enough."""
+"""Minimum versions of the dependencies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
-def test_torch_runs_no_code_that_is_in_a_checkpoint() -> None:
-    """CVE-2025-32434: before 2.6, `torch.load(weights_only=True)` could be made to."""
+def test_torch_is_new_enough_to_load_checkpoints_safely() -> None:
+    """CVE-2025-32434: before 2.6, `torch.load(weights_only=True)` could execute code."""
     extras = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["optional-dependencies"]
-    [least] = [each for each in extras["models"] if each.startswith("torch>=")]
-    assert tuple(map(int, re.findall(r"\d+", least))) >= (2, 6)
+    [requirement] = [each for each in extras["models"] if each.startswith("torch>=")]
+    assert tuple(map(int, re.findall(r"\d+", requirement))) >= (2, 6)

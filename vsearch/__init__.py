@@ -1,69 +1,175 @@
-"""vsearch finds the moment: semantic search in your own videos."""
+"""Semantic video search: find the moment that a text, an image or a clip describes.
+
+`Library` is the entry point; `connect` returns the same interface for a server. Names are imported
+on first use, so `import vsearch` alone is fast.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vsearch.analysis.summaries import Excerpt, SummaryResult
     from vsearch.client.remote import connect
-    from vsearch.errors import VSearchError
+    from vsearch.config import Settings
+    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.doctor import IndexRecall
+    from vsearch.errors import (
+        DamagedLibraryError,
+        DatasetError,
+        ExportError,
+        LibraryError,
+        LockedError,
+        MediaError,
+        MissingExtraError,
+        ModelError,
+        NewerLibraryError,
+        NoLibraryError,
+        NoPictureError,
+        NoTextError,
+        QueryError,
+        ServerError,
+        SettingsError,
+        SpaceMismatchError,
+        TooLargeError,
+        UnknownPluginError,
+        UnreadableError,
+        VSearchError,
+        WeightsError,
+    )
+    from vsearch.indexing.transcribe import TranscriptResult
     from vsearch.library import Library
+    from vsearch.progress import IndexResult, Outcome, Progress, SwitchResult, Timings
+    from vsearch.protocols import (
+        Encoder,
+        Pooler,
+        RebuildableIndex,
+        ShotDetector,
+        VectorIndex,
+        VectorSource,
+    )
+    from vsearch.query.model import Filters, Query, ResultRef, SavedSearch, Step, Term
+    from vsearch.search.transcript_text import TranscriptText
     from vsearch.types import (
+        ClassificationResult,
         Cue,
-        Filters,
-        Info,
-        Ingested,
+        Curve,
+        Explanation,
+        Features,
+        FrameWeight,
+        LibraryInfo,
         Moment,
-        Outcome,
-        Progress,
-        Query,
         Quote,
-        Shares,
+        RelevanceLabel,
+        ScoreShares,
+        Segment,
         Space,
+        SpaceInfo,
         Span,
-        Step,
-        Term,
-        Timings,
+        Tag,
+        Transcript,
         Video,
-        Why,
+        Word,
     )
 
 __all__ = [
+    "ClassificationResult",
     "Cue",
+    "Curve",
+    "DamagedLibraryError",
+    "DatasetError",
+    "DuplicateSpan",
+    "Encoder",
+    "Excerpt",
+    "Explanation",
+    "ExportError",
+    "Features",
     "Filters",
-    "Info",
-    "Ingested",
+    "FrameWeight",
+    "IndexRecall",
+    "IndexResult",
     "Library",
+    "LibraryError",
+    "LibraryInfo",
+    "LockedError",
+    "MediaError",
+    "MissingExtraError",
+    "ModelError",
     "Moment",
+    "NewerLibraryError",
+    "NoLibraryError",
+    "NoPictureError",
+    "NoTextError",
     "Outcome",
+    "Pooler",
     "Progress",
     "Query",
+    "QueryError",
     "Quote",
-    "Shares",
+    "RebuildableIndex",
+    "RelevanceLabel",
+    "ResultRef",
+    "SavedSearch",
+    "ScoreShares",
+    "Segment",
+    "ServerError",
+    "Settings",
+    "SettingsError",
+    "ShotDetector",
     "Space",
+    "SpaceInfo",
+    "SpaceMismatchError",
     "Span",
     "Step",
+    "SummaryResult",
+    "SwitchResult",
+    "Tag",
     "Term",
     "Timings",
+    "TooLargeError",
+    "Transcript",
+    "TranscriptResult",
+    "TranscriptText",
+    "UnknownPluginError",
+    "UnreadableError",
     "VSearchError",
+    "VectorIndex",
+    "VectorSource",
     "Video",
-    "Why",
+    "WeightsError",
+    "Word",
     "__version__",
     "connect",
 ]
-
 __version__ = "0.1.0"
-
-_HOMES = {"Library": "library", "VSearchError": "errors", "connect": "client.remote"}
+_MODULE_BY_NAME = {
+    **dict.fromkeys(("Excerpt", "SummaryResult"), "analysis.summaries"),
+    "connect": "client.remote",
+    "Settings": "config",
+    "DuplicateSpan": "copies.duplicates",
+    "IndexRecall": "doctor",
+    "TranscriptResult": "indexing.transcribe",
+    "Library": "library",
+    **dict.fromkeys(("IndexResult", "Outcome", "Progress", "SwitchResult", "Timings"), "progress"),
+    **dict.fromkeys(
+        ("Encoder", "Pooler", "RebuildableIndex", "ShotDetector", "VectorIndex", "VectorSource"),
+        "protocols",
+    ),
+    **dict.fromkeys(
+        ("Filters", "Query", "ResultRef", "SavedSearch", "Step", "Term"), "query.model"
+    ),
+    "TranscriptText": "search.transcript_text",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use: `import vsearch` alone loads next to nothing (PEP 562)."""
+    """Import a public name on first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'vsearch' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"vsearch.{_HOMES.get(name, 'types')}"), name)
+    default_module = "errors" if name.endswith("Error") else "types"
+    return getattr(import_module(f"vsearch.{_MODULE_BY_NAME.get(name, default_module)}"), name)
 
 
 def __dir__() -> list[str]:

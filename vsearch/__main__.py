@@ -1,4 +1,6 @@
-"""`python -m vsearch`."""
+"""Run the command line with `python -m vsearch`."""
+
+from __future__ import annotations
 
 from vsearch.cli.main import main
 

@@ -1,4 +1,8 @@
-"""Settings: a flag beats VSEARCH_*, that beats <library>/vsearch.toml, that beats the default."""
+"""Settings, merged from four sources.
+
+In order of precedence: a flag, an environment variable VSEARCH_*, <library>/vsearch.toml, the
+default.
+"""
 
 from __future__ import annotations
 
@@ -11,216 +15,320 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import SettingsError
-from vsearch.files import write
+from vsearch.storage.atomic_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE = "vsearch.toml"
-SWITCHES = ("keep_frames", "transcribe", "read_text", "fast")
-MOST_WORKERS = 64
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+SETTINGS_FILE = "vsearch.toml"
+BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only")
+# names in vsearch.toml files of older versions
+RENAMED_SETTINGS = {"fast": "keyframes_only", "read_text": "ocr", "shots": "shot_detector"}
+MAX_WORKERS = 64
+_TRUE_WORDS, _FALSE_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DEFAULT_LIBRARY = Path("indexes") / "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a library is made and searched."""
+    """Settings of a library.
+
+    Raises:
+        SettingsError: If a value is invalid.
+    """
 
     model: str = "builtin"  # name or name:argument
-    text_model: str = ""  # whose words to search with; none: the model's own
+    text_model: str = ""  # encodes query text instead of `model`; empty: `model` itself
     device: str = "auto"  # auto, cpu, cuda or mps
-    fps: float = 1.0  # frames sampled a second
-    pooler: str = "auto"  # auto, mean, transformer:FILE or a plugin's
-    index: str = "auto"  # auto, exact, faiss or a plugin's
-    shots: str = "content"
-    keep_frames: bool = False  # so that another model need not decode the videos again
-    transcribe: bool = False  # what is indexed
-    read_text: bool = False  # on the screen, in what is indexed
-    speech_model: str = ""  # size, folder or package:NAME; none: the best that is installed
-    fast: bool = False  # key frames only
-    workers: int = 0  # videos that are looked at side by side; 0: as suits the machine
-    hwaccel: str = ""  # a device that decodes, as FFmpeg names it; auto: any
+    fps: float = 1.0  # frames sampled per second
+    pooler: str = "auto"  # auto, mean, transformer:FILE or a plugin
+    index: str = "auto"  # auto, exact, faiss, sq8, ivf or a plugin
+    shot_detector: str = "content"  # content or a plugin
+    keep_frames: bool = False  # cache frames, so that another model need not decode again
+    transcribe: bool = False  # transcribe speech after indexing
+    ocr: bool = False  # recognize on-screen text after indexing
+    speech_model: str = ""  # size, folder or package:NAME; empty: the best that is installed
+    keyframes_only: bool = False  # sample key frames only
+    workers: int = 0  # videos indexed in parallel; 0 depends on the machine
+    hwaccel: str = ""  # FFmpeg name of a hardware decoder; auto: any; empty: software
 
     def __post_init__(self) -> None:
-        for name in ("model", "device", "pooler", "index", "shots"):
-            value: object = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
-                raise SettingsError(f"{name} must be a name, not {value!r}")
-        for name in ("text_model", "speech_model", "hwaccel"):
-            if not isinstance(getattr(self, name), str):
-                raise SettingsError(f"{name} must be a name, not {getattr(self, name)!r}")
-        for name in SWITCHES:
-            if not isinstance(getattr(self, name), bool):
-                raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}")
-        rate: object = self.fps
-        if not isinstance(rate, int | float) or not 0.01 <= self.fps <= 60:
+        for setting_name in ("model", "device", "pooler", "index", "shot_detector"):
+            setting_value: object = getattr(self, setting_name)
+            if not isinstance(setting_value, str) or not setting_value.strip():
+                raise SettingsError(f"{setting_name} must be a name, not {setting_value!r}")
+        for setting_name in ("text_model", "speech_model", "hwaccel"):
+            if not isinstance(getattr(self, setting_name), str):
+                raise SettingsError(
+                    f"{setting_name} must be a name, not {getattr(self, setting_name)!r}"
+                )
+        for setting_name in BOOLEAN_SETTINGS:
+            if not isinstance(getattr(self, setting_name), bool):
+                raise SettingsError(
+                    f"{setting_name} must be true or false, not {getattr(self, setting_name)!r}"
+                )
+        frame_rate: object = self.fps
+        if not isinstance(frame_rate, int | float) or not 0.01 <= self.fps <= 60:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
-        if type(self.workers) is not int or not 0 <= self.workers <= MOST_WORKERS:
+        if type(self.workers) is not int or not 0 <= self.workers <= MAX_WORKERS:
             raise SettingsError(
-                f"workers must be a whole number from 0 to {MOST_WORKERS}, not {self.workers!r}"
+                f"workers must be a whole number from 0 to {MAX_WORKERS}, not {self.workers!r}"
             )
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
 
 
-def library_path(flag: str | os.PathLike[str] | None = None) -> Path:
-    """The library's folder: the flag, else VSEARCH_LIBRARY, else indexes/default here."""
-    return Path(flag or os.environ.get("VSEARCH_LIBRARY") or DEFAULT_LIBRARY).expanduser()
+def resolve_library_path(flag_value: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of the library to use.
+
+    Args:
+        flag_value: Explicit folder; takes precedence over VSEARCH_LIBRARY.
+
+    Returns:
+        The folder; by default `indexes/default` in the working directory.
+    """
+    return Path(flag_value or os.environ.get("VSEARCH_LIBRARY") or DEFAULT_LIBRARY).expanduser()
 
 
 def cache_folder() -> Path:
-    """Where this user's programs keep what can be made anew; $VSEARCH_CACHE beats the custom."""
-    if named := os.environ.get("VSEARCH_CACHE"):
-        return Path(named).expanduser()
-    custom = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return Path(custom or "~/.cache").expanduser() / "vsearch"
+    """Return the user's cache folder: $VSEARCH_CACHE, or `vsearch` in the platform's cache."""
+    if env_folder := os.environ.get("VSEARCH_CACHE"):
+        return Path(env_folder).expanduser()
+    cache_home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(cache_home or "~/.cache").expanduser() / "vsearch"
 
 
-def load(library: Path, flags: Mapping[str, Any]) -> Settings:
-    """The settings of a library; flags that are None are passed over. Raises SettingsError."""
-    merged = _from_environment()
-    merged |= {name: value for name, value in flags.items() if value is not None}
-    return replace(load_file(library), **merged)
+def load(library_path: Path, overrides: Mapping[str, Any]) -> Settings:
+    """Merge all sources of settings.
+
+    Args:
+        library_path: Folder of the library.
+        overrides: Settings given as flags or arguments; None means not given.
+
+    Returns:
+        The effective settings.
+
+    Raises:
+        SettingsError: If a value is invalid.
+    """
+    merged_settings = _read_environment()
+    merged_settings |= {
+        setting_name: setting_value
+        for setting_name, setting_value in overrides.items()
+        if setting_value is not None
+    }
+    return replace(load_file(library_path), **merged_settings)
 
 
-def load_file(library: Path) -> Settings:
-    """The settings of vsearch.toml over the defaults. Raises SettingsError."""
-    return replace(Settings(), **read(library))
+def load_file(library_path: Path) -> Settings:
+    """Return the settings of vsearch.toml, with defaults for the rest.
+
+    Args:
+        library_path: Folder of the library.
+
+    Returns:
+        The settings, without environment variables.
+
+    Raises:
+        SettingsError: If the file is not valid.
+    """
+    return replace(Settings(), **read_file(library_path))
 
 
-def read(library: Path) -> dict[str, Any]:
-    """What vsearch.toml itself says. Raises SettingsError where that is no setting."""
-    path, known = library / FILE, {field.name for field in fields(Settings)}
+def read_file(library_path: Path) -> dict[str, Any]:
+    """Return the settings that vsearch.toml contains.
+
+    Args:
+        library_path: Folder of the library.
+
+    Returns:
+        Values by setting name; empty if there is no file.
+
+    Raises:
+        SettingsError: If the file is not valid TOML or has an unknown setting.
+    """
+    settings_path = library_path / SETTINGS_FILE
+    known_names = {field.name for field in fields(Settings)}
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        file_settings = _parse_toml(settings_path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
-    if unknown := sorted(set(found) - known):
-        raise SettingsError(f"{path}: unknown setting {unknown[0]!r}. Known: {sorted(known)}")
-    return found
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise SettingsError(f"{settings_path}: not valid TOML: {exc}") from exc
+    if unknown_names := sorted(set(file_settings) - known_names):
+        raise SettingsError(
+            f"{settings_path}: unknown setting {unknown_names[0]!r}; "
+            f"known settings: {', '.join(sorted(known_names))}"
+        )
+    return file_settings
 
 
-def is_named(name: str, flag: object) -> bool:
-    """Whether a flag or a variable beats vsearch.toml in this setting."""
-    return flag is not None or bool(os.environ.get(f"VSEARCH_{name.upper()}"))
+def _parse_toml(toml_text: str) -> dict[str, Any]:
+    """Parse TOML text, with setting names of older versions replaced by their current names."""
+    return {
+        RENAMED_SETTINGS.get(setting_name, setting_name): setting_value
+        for setting_name, setting_value in tomllib.loads(toml_text).items()
+    }
 
 
-def save(library: Path, settings: Settings) -> None:
-    """Keep the settings that a library is made with, for a person to read and change.
+def is_overridden(setting_name: str, flag_value: object) -> bool:
+    """Return True if a flag or an environment variable overrides vsearch.toml.
 
-    Not the device, which is this machine's, and files of a model by their whole path. What says
-    how this once is indexed stays as the file has it. Raises SettingsError for a name that no
-    text file can hold.
+    Args:
+        setting_name: Name of the setting.
+        flag_value: Value of the flag; None if it is not given.
+
+    Returns:
+        True if vsearch.toml is not consulted for this setting.
     """
-    known = load_file(library)
+    return flag_value is not None or bool(os.environ.get(f"VSEARCH_{setting_name.upper()}"))
+
+
+def save(library_path: Path, settings: Settings) -> None:
+    """Write vsearch.toml, unless it already means the same.
+
+    The device is left out, since it depends on the machine; model files are written with their
+    absolute path. `keyframes_only`, `workers` and `hwaccel` apply to a single run and are not
+    changed.
+
+    Args:
+        library_path: Folder of the library.
+        settings: Settings with which the library is created.
+
+    Raises:
+        SettingsError: If the file cannot be written, or a name cannot be encoded as UTF-8.
+    """
+    file_settings = load_file(library_path)
     settings = replace(
         settings,
-        model=absolute(settings.model),
-        text_model=absolute(settings.text_model),
-        pooler=absolute(settings.pooler),
+        model=absolute_model_name(settings.model),
+        text_model=absolute_model_name(settings.text_model),
+        pooler=absolute_model_name(settings.pooler),
         device=Settings().device,
-        fast=known.fast,
-        workers=known.workers,
-        hwaccel=known.hwaccel,
+        keyframes_only=file_settings.keyframes_only,
+        workers=file_settings.workers,
+        hwaccel=file_settings.hwaccel,
     )
-    if (library / FILE).exists() and replace(known, device="auto") == settings:
-        return  # whoever wrote it may have left comments
-    lines = ["# The settings of this library; a flag or a VSEARCH_* variable beats them.\n"]
-    for name, value in asdict(settings).items():
-        if value != getattr(Settings(), name) or name in ("model", "fps"):
-            lines.append(f"{name} = {_toml(value)}\n")
-    _write(library, "".join(lines), settings.model)
+    if (library_path / SETTINGS_FILE).exists() and replace(
+        file_settings, device="auto"
+    ) == settings:
+        return  # keep the comments in the file
+    toml_lines = ["# Settings of this library; flags and VSEARCH_* variables take precedence.\n"]
+    for setting_name, setting_value in asdict(settings).items():
+        if setting_value != getattr(Settings(), setting_name) or setting_name in ("model", "fps"):
+            toml_lines.append(f"{setting_name} = {_format_toml(setting_value)}\n")
+    _write_file(library_path, "".join(toml_lines), settings.model)
 
 
-def change(library: Path, named: Mapping[str, str]) -> None:
-    """Set names in vsearch.toml and leave the rest as it is, comments too. Raises SettingsError."""
-    before = load_file(library)
-    wanted = replace(before, **named)  # type: ignore[arg-type] # are names
-    if not (library / FILE).exists():
-        save(library, wanted)
-    elif before != wanted:
-        text = (library / FILE).read_text(encoding="utf-8")
-        for name, value in named.items():
-            if getattr(before, name) != value:
-                text = _changed(text, name, value)
-        if _says(text, wanted):
-            _write(library, text, wanted.model)
-        else:  # spelled in an odd way
-            save(library, wanted)
+def update_file(library_path: Path, changes: Mapping[str, str]) -> None:
+    """Change settings in vsearch.toml, preserving everything else, comments included.
+
+    Args:
+        library_path: Folder of the library.
+        changes: New values by setting name.
+
+    Raises:
+        SettingsError: If the file is invalid or cannot be written.
+    """
+    old_settings = load_file(library_path)
+    new_settings = replace(old_settings, **changes)  # type: ignore[arg-type] # only str settings
+    if not (library_path / SETTINGS_FILE).exists():
+        save(library_path, new_settings)
+    elif old_settings != new_settings:
+        toml_text = (library_path / SETTINGS_FILE).read_text(encoding="utf-8")
+        for setting_name, new_value in changes.items():
+            if getattr(old_settings, setting_name) != new_value:
+                toml_text = _replace_value(toml_text, setting_name, new_value)
+        if _is_equivalent(toml_text, new_settings):
+            _write_file(library_path, toml_text, new_settings.model)
+        else:  # the setting is spelled in a way that the regex misses
+            save(library_path, new_settings)
 
 
-def _changed(text: str, name: str, value: str) -> str:
-    """The same file with another value; a line more where it does not say."""
-    line = re.compile(rf"""^({name}\s*=\s*)("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
-    if line.search(text):
-        return line.sub(lambda found: found[1] + _toml(value), text, count=1)
-    return f"{name} = {_toml(value)}\n{text}"
+def _replace_value(toml_text: str, setting_name: str, new_value: str) -> str:
+    """Replace the value of a setting in TOML text, or add a line."""
+    setting_line = re.compile(rf"""^({setting_name}\s*=\s*)("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
+    if setting_line.search(toml_text):
+        return setting_line.sub(
+            lambda line_match: line_match[1] + _format_toml(new_value), toml_text, count=1
+        )
+    return f"{setting_name} = {_format_toml(new_value)}\n{toml_text}"
 
 
-def _says(text: str, settings: Settings) -> bool:
+def _is_equivalent(toml_text: str, settings: Settings) -> bool:
     try:
-        return replace(Settings(), **tomllib.loads(text)) == settings
+        return replace(Settings(), **_parse_toml(toml_text)) == settings
     except tomllib.TOMLDecodeError:
         return False
 
 
-def _write(library: Path, text: str, model: str) -> None:
-    """Replace vsearch.toml, whoever else does the same."""
+def _write_file(library_path: Path, toml_text: str, model_name: str) -> None:
+    """Replace vsearch.toml atomically."""
     try:
-        write(library / FILE, text.encode())
-    except UnicodeEncodeError as error:
+        replace_file(library_path / SETTINGS_FILE, toml_text.encode())
+    except UnicodeEncodeError as exc:
         raise SettingsError(
-            f"{model!r}: such a name cannot be kept in {FILE}; rename the file"
-        ) from error
-    except OSError as error:
+            f"{model_name!r} cannot be written to {SETTINGS_FILE} as UTF-8; rename the file"
+        ) from exc
+    except OSError as exc:
         raise SettingsError(
-            f"{library / FILE}: cannot be written ({error.strerror}); check the disk and the "
-            "permissions"
-        ) from error
+            f"{library_path / SETTINGS_FILE}: cannot be written ({exc.strerror}); "
+            "check free disk space and permissions"
+        ) from exc
 
 
-def _from_environment() -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in (field.name for field in fields(Settings)):
-        value = os.environ.get(f"VSEARCH_{name.upper()}")
-        if value:
-            found[name] = _read_value(name, value)
-    return found
+def _read_environment() -> dict[str, Any]:
+    env_settings: dict[str, Any] = {}
+    for setting_name in (field.name for field in fields(Settings)):
+        env_value = os.environ.get(f"VSEARCH_{setting_name.upper()}")
+        if env_value:
+            env_settings[setting_name] = _parse_value(setting_name, env_value)
+    return env_settings
 
 
-def _read_value(name: str, text: str) -> str | float | bool:
-    if name in ("fps", "workers"):
-        return _number(name, text)
-    if name not in SWITCHES:
-        return text
-    if text.lower() not in (*_YES, *_NO):
-        raise SettingsError(f"VSEARCH_{name.upper()} must be yes or no, not {text!r}")
-    return text.lower() in _YES
+def _parse_value(setting_name: str, value_text: str) -> str | float | bool:
+    if setting_name in ("fps", "workers"):
+        return _parse_number(setting_name, value_text)
+    if setting_name not in BOOLEAN_SETTINGS:
+        return value_text
+    if value_text.lower() not in (*_TRUE_WORDS, *_FALSE_WORDS):
+        raise SettingsError(f"VSEARCH_{setting_name.upper()} must be yes or no, not {value_text!r}")
+    return value_text.lower() in _TRUE_WORDS
 
 
-def _number(name: str, text: str) -> float:
-    read, what = (int, "a whole number") if name == "workers" else (float, "a number")
+def _parse_number(setting_name: str, value_text: str) -> float:
+    number_type, expected_kind = (
+        (int, "a whole number") if setting_name == "workers" else (float, "a number")
+    )
     try:
-        return read(text)
-    except ValueError as error:
-        raise SettingsError(f"VSEARCH_{name.upper()} must be {what}, not {text!r}") from error
+        return number_type(value_text)
+    except ValueError as exc:
+        raise SettingsError(
+            f"VSEARCH_{setting_name.upper()} must be {expected_kind}, not {value_text!r}"
+        ) from exc
 
 
-def absolute(model: str) -> str:
-    """`name:argument@FILE`, or `name:FILE` with a suffix, so that it means the same everywhere.
+def absolute_model_name(model_name: str) -> str:
+    """Make the file in a model name absolute: `name:argument@FILE`, or `name:FILE` with a suffix.
 
-    A tier is no file, whatever lies in this folder: `builtin:fast` stays what it is.
+    Args:
+        model_name: Model as `name` or `name:argument`.
+
+    Returns:
+        The name with an absolute path if it refers to an existing file. An argument without a
+        suffix, such as the tier in `builtin:fast`, is never taken for a file.
     """
-    name, _, argument = model.partition(":")
-    before, at, file = argument.rpartition("@")
-    path = Path(file).expanduser()
-    is_file = path.exists() if at else bool(path.suffix) and path.is_file()
-    return f"{name}:{before}{at}{path.absolute()}" if file and is_file else model
+    plugin_name, _, model_argument = model_name.partition(":")
+    argument_prefix, separator, file_text = model_argument.rpartition("@")
+    file_path = Path(file_text).expanduser()
+    is_file = file_path.exists() if separator else bool(file_path.suffix) and file_path.is_file()
+    return (
+        f"{plugin_name}:{argument_prefix}{separator}{file_path.absolute()}"
+        if file_text and is_file
+        else model_name
+    )
 
 
-def _toml(value: str | float) -> str:
-    """A JSON string or number is a TOML one, but for what JSON need not escape."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _format_toml(setting_value: str | float) -> str:
+    """Format a value as TOML: JSON syntax, except for DEL, which TOML requires to be escaped."""
+    return json.dumps(setting_value, ensure_ascii=False).replace("\x7f", "\\u007f")

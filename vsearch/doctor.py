@@ -1,4 +1,4 @@
-"""What is wrong with a library, in sentences, and how good its index is."""
+"""Consistency checks of a library, and the recall of its vector index."""
 
 from __future__ import annotations
 
@@ -9,123 +9,174 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError
-from vsearch.ingest import gone
-from vsearch.vectors.truth import FAR, NEAR, NEAREST, Truth, perturbed
+from vsearch.index.ground_truth import (
+    IMAGE_COSINE,
+    K_NEIGHBORS,
+    TEXT_COSINE,
+    GroundTruth,
+    perturb_queries,
+)
+from vsearch.indexing.pipeline import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from vsearch.catalog.repository import Catalog
-    from vsearch.ingest import Stores
-    from vsearch.search.current import Current, CurrentIndex
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.indexing.pipeline import Storage
+    from vsearch.search.live_index import IndexSnapshot, LiveIndex
     from vsearch.types import Video
 
-QUESTIONS = 100  # of each kind
-TIMED = 5  # of them also compared one by one, for the time it takes
-UNSEEN = 1  # the seed: an index that tunes itself does it by others
+QUERIES_PER_KIND = 100
+TIMED_QUERIES = 5  # queries for which exact search is timed one by one
+HELD_OUT_SEED = 1  # differs from the seed with which an index tunes itself
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
-    """How much of the ten truly nearest segments the index finds, for questions of one kind."""
+class IndexRecall:
+    """Recall@10 of the vector index for one kind of query."""
 
-    about: str  # what is asked
-    questions: int
-    recall: float  # 0 to 1
-    seconds: float  # that the index takes for one, the median
-    exact: float  # seconds that comparing every vector in memory takes for one
+    query_kind: str  # description for the user
+    query_count: int
+    recall: float  # share of the 10 nearest segments that the index finds, in [0, 1]
+    index_seconds: float  # median search time of the index per query
+    exact_seconds: float  # time of exact search over all vectors per query
 
 
-def recall(catalog: Catalog, index: CurrentIndex) -> list[Recall]:
-    """The recall of the present index, against every vector; nothing for an empty library."""
-    current = index.get()
-    if current is None or not len(current.ids):
+def measure_recall(catalog: Catalog, live_index: LiveIndex) -> list[IndexRecall]:
+    """Measure the recall of the index against exact search over all vectors.
+
+    Args:
+        catalog: Catalog of the library.
+        live_index: Its index.
+
+    Returns:
+        Recall of each kind of query; empty for an empty library.
+    """
+    snapshot = live_index.take_snapshot()
+    if snapshot is None or not len(snapshot.segment_ids):
         return []
-    sample = catalog.sample(current.space)
-    kinds = {
-        f"segments, changed to a cosine of {cosine:g}": perturbed(
-            sample, QUESTIONS, (cosine,), UNSEEN
+    sample_vectors = catalog.sample_vectors(snapshot.space)
+    queries_by_kind = {
+        f"segments, changed to a cosine of {cosine:g}": perturb_queries(
+            sample_vectors, QUERIES_PER_KIND, (cosine,), HELD_OUT_SEED
         )
-        for cosine in (NEAR, FAR)
+        for cosine in (IMAGE_COSINE, TEXT_COSINE)
     }
-    words = index.questions(current.space)
-    kinds["generic questions in words"] = words[:: max(1, len(words) // QUESTIONS)][:QUESTIONS]
-    truths = {about: Truth(asked) for about, asked in kinds.items() if len(asked)}
-    exact = _compare(catalog, current, list(truths.values()))
-    return [_measured(current, about, truth, exact) for about, truth in truths.items()]
-
-
-def _compare(catalog: Catalog, current: Current, truths: list[Truth]) -> float:
-    """Show all vectors to the truths; returns the seconds that a question alone takes."""
-    spent, single = 0.0, truths[0].questions[:TIMED]
-    for ids, vectors in catalog.iter_vectors(current.space):
-        for truth in truths:
-            truth.see(ids, vectors)
-        began = time.perf_counter()
-        for question in single:
-            vectors @ question
-        spent += time.perf_counter() - began
-    return spent / len(single)
-
-
-def _measured(current: Current, about: str, truth: Truth, exact: float) -> Recall:
-    found, took = [], []
-    for question in truth.questions:
-        began = time.perf_counter()
-        ids, _ = current.index.search(question, NEAREST)
-        took.append(time.perf_counter() - began)
-        found.append(ids.tolist())
-    share = truth.recall(found)
-    return Recall(about, len(truth.questions), share, float(np.median(took)), exact)
-
-
-def examine(stores: Stores) -> list[str]:
-    """The problems of a library, a line each; none when it is sound."""
-    found = stores.catalog.check()
-    try:
-        videos = {video.id: video for video in stores.catalog.videos()}
-        found += _features(stores, videos)
-    except DamagedLibraryError:
-        return found  # which say so
-    found += _files(stores, videos)
-    found += [
-        f"{video.path}: the file is gone; `vsearch remove --missing` forgets it"
-        for video in videos.values()
-        if gone(video.path)
+    text_queries = live_index.tuning_queries(snapshot.space)
+    queries_by_kind["generic questions in words"] = text_queries[
+        :: max(1, len(text_queries) // QUERIES_PER_KIND)
+    ][:QUERIES_PER_KIND]
+    ground_truths = {
+        query_kind: GroundTruth(query_vectors)
+        for query_kind, query_vectors in queries_by_kind.items()
+        if len(query_vectors)
+    }
+    exact_seconds = _time_exact_search(catalog, snapshot, list(ground_truths.values()))
+    return [
+        _measure_query_kind(snapshot, query_kind, ground_truth, exact_seconds)
+        for query_kind, ground_truth in ground_truths.items()
     ]
-    return found
 
 
-def _features(stores: Stores, videos: Mapping[int, Video]) -> Iterator[str]:
-    """What is missing or damaged, first in the space that is in use."""
-    store = stores.features
-    for known in sorted(stores.catalog.spaces(), key=lambda known: not known.in_use):
-        damaged = [videos[id_].path for id_ in store.damaged(known.space) if id_ in videos]
-        if known.in_use:
-            for video_id in sorted(videos.keys() - store.ids(known.space)):
-                yield f"{videos[video_id].path}: frame features are missing; index it again"
-            for path in damaged:
+def _time_exact_search(
+    catalog: Catalog, snapshot: IndexSnapshot, ground_truths: list[GroundTruth]
+) -> float:
+    """Add all vectors to the ground truths and return the seconds of exact search per query."""
+    elapsed_seconds, timed_queries = 0.0, ground_truths[0].queries[:TIMED_QUERIES]
+    for segment_ids, vectors in catalog.iter_vectors(snapshot.space):
+        for ground_truth in ground_truths:
+            ground_truth.add(segment_ids, vectors)
+        start_time = time.perf_counter()
+        for query_vector in timed_queries:
+            vectors @ query_vector
+        elapsed_seconds += time.perf_counter() - start_time
+    return elapsed_seconds / len(timed_queries)
+
+
+def _measure_query_kind(
+    snapshot: IndexSnapshot, query_kind: str, ground_truth: GroundTruth, exact_seconds: float
+) -> IndexRecall:
+    found_ids, query_seconds = [], []
+    for query_vector in ground_truth.queries:
+        start_time = time.perf_counter()
+        result_ids, _ = snapshot.vector_index.search(query_vector, K_NEIGHBORS)
+        query_seconds.append(time.perf_counter() - start_time)
+        found_ids.append(result_ids.tolist())
+    recall_share = ground_truth.measure_recall(found_ids)
+    return IndexRecall(
+        query_kind,
+        len(ground_truth.queries),
+        recall_share,
+        float(np.median(query_seconds)),
+        exact_seconds,
+    )
+
+
+def examine_library(storage: Storage) -> list[str]:
+    """Check the catalog, the feature files, the frame cache and the video files.
+
+    Args:
+        storage: Storage of the library.
+
+    Returns:
+        Problems found, each a sentence with the remedy.
+    """
+    problem_texts = storage.catalog.find_problems()
+    try:
+        videos_by_id = {video.id: video for video in storage.catalog.videos()}
+        problem_texts += _find_feature_problems(storage, videos_by_id)
+    except DamagedLibraryError:
+        return problem_texts  # the damage is among the problems
+    problem_texts += _find_file_problems(storage, videos_by_id)
+    problem_texts += [
+        f"{video.path}: the file is missing; `vsearch remove --missing` removes it from the library"
+        for video in videos_by_id.values()
+        if is_missing(video.path)
+    ]
+    return problem_texts
+
+
+def _find_feature_problems(storage: Storage, videos: Mapping[int, Video]) -> Iterator[str]:
+    """Find missing and damaged feature files, those of the active space first."""
+    feature_store = storage.feature_store
+    for space_info in sorted(
+        storage.catalog.spaces(), key=lambda space_info: not space_info.is_active
+    ):
+        damaged_paths = [
+            videos[video_id].path
+            for video_id in feature_store.find_damaged(space_info.space)
+            if video_id in videos
+        ]
+        if space_info.is_active:
+            for missing_id in sorted(videos.keys() - feature_store.video_ids(space_info.space)):
+                yield f"{videos[missing_id].path}: frame features are missing; index it again"
+            for video_path in damaged_paths:
                 yield (
-                    f"{path}: its frame features are damaged; index it with `vsearch index --again`"
+                    f"{video_path}: frame features are damaged; "
+                    "index it with `vsearch index --force`"
                 )
-        elif damaged:
+        elif damaged_paths:
+            name = space_info.space.name
             yield (
-                f"{len(damaged)} feature files of {known.space.name}, which is not in use, are "
-                f"damaged; `vsearch model drop {known.space.name}` deletes what it has"
+                f"{len(damaged_paths)} feature files of the inactive space {name} are damaged; "
+                f"`vsearch model delete {name}` deletes them"
             )
 
 
-def _files(stores: Stores, videos: Mapping[int, Video]) -> Iterator[str]:
-    """Files of no video, and kept frames that are of no use."""
-    for noun, ids in (("feature", stores.features.ids()), ("frame", stores.frames.ids())):
-        if orphans := ids - videos.keys():
+def _find_file_problems(storage: Storage, videos: Mapping[int, Video]) -> Iterator[str]:
+    """Find files of removed videos and damaged cached frames."""
+    for file_kind, file_ids in (
+        ("feature", storage.feature_store.video_ids()),
+        ("frame", storage.frame_store.list_video_ids()),
+    ):
+        if orphan_ids := file_ids - videos.keys():
             yield (
-                f"{len(orphans)} {noun} files belong to no video; the next `vsearch index` "
-                "deletes them"
+                f"{len(orphan_ids)} {file_kind} files belong to no indexed video; "
+                "the next `vsearch index` deletes them"
             )
-    for video_id in stores.frames.damaged():
+    for video_id in storage.frame_store.find_damaged():
         if video_id in videos:
             yield (
-                f"{videos[video_id].path}: its kept frames are damaged; "
-                "`vsearch index --again --keep-frames` keeps them anew"
+                f"{videos[video_id].path}: cached frames are damaged; "
+                "`vsearch index --force --keep-frames` writes them again"
             )

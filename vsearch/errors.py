@@ -1,110 +1,112 @@
-"""Every error that vsearch raises on purpose.
+"""Exceptions raised by vsearch.
 
 VSearchError
-├── QueryError              the question cannot be answered as it is put
-│   └── NoTextError         the library's model understands pictures only
-├── MediaError              a file is no usable video or picture
-│   ├── UnreadableError     missing, not permitted, not a media file, damaged from the start
-│   ├── NoPictureError      opens, but no frame can be shown: audio only, encrypted, unknown codec
-│   └── TooLargeError       over a limit that keeps memory or time bounded
-├── ModelError              a model cannot be had or used
-│   ├── UnknownPluginError  no model, pooler, index or detector of that name
-│   ├── MissingExtraError   needs an optional part of vsearch that is not installed
-│   └── WeightsError        weights missing, not downloadable, or not what their digest says
-├── LibraryError            a library on disk cannot be used as asked
-│   ├── NoLibraryError      there is no library there
-│   ├── NewerLibraryError   written by a newer vsearch
-│   ├── DamagedLibraryError the catalogue is not readable
+├── QueryError              the query is invalid
+│   └── NoTextError         the active model has no text encoder
+├── MediaError              a video or image cannot be used
+│   ├── UnreadableError     missing, no permission, not a media file, or damaged from the start
+│   ├── NoPictureError      no frame can be decoded: audio only, encrypted or unknown codec
+│   └── TooLargeError       exceeds a limit that bounds memory or time
+├── ModelError              a model cannot be loaded or used
+│   ├── UnknownPluginError  no model, pooler, index or shot detector with that name
+│   ├── MissingExtraError   an optional dependency is not installed
+│   └── WeightsError        weights missing, not downloadable, or with a wrong digest
+├── LibraryError            a library operation cannot be done
+│   ├── NoLibraryError      the folder contains no library
+│   ├── NewerLibraryError   written by a newer version of vsearch
+│   ├── DamagedLibraryError a file of the library is corrupted
 │   ├── LockedError         another process is writing; the message names it
-│   └── SpaceMismatchError  vectors of two different models would meet
-├── ServerError             a server of vsearch cannot be reached, or refuses
-├── ExportError             a video cannot be written as asked
-├── DatasetError            a file of captions is not as it should be
-└── SettingsError           a flag, variable or vsearch.toml holds a value that makes no sense
+│   └── SpaceMismatchError  vectors of different embedding spaces would be mixed
+├── ServerError             a vsearch server is unreachable or rejects a request
+├── ExportError             an export cannot be written
+├── DatasetError            a label, caption or dataset file is invalid
+└── SettingsError           a flag, environment variable or vsearch.toml has an invalid value
 
-A message says what is wrong, with which file, and what to do.
+Messages state what is wrong, with which file, and what to do.
 """
+
+from __future__ import annotations
 
 
 class VSearchError(Exception):
-    """Base class of all errors that vsearch raises on purpose."""
+    """Base class of all exceptions that vsearch raises on purpose."""
 
 
 class QueryError(VSearchError):
-    """The question cannot be answered as it is put."""
+    """Raised if a query is invalid."""
 
 
 class NoTextError(QueryError):
-    """The library's model understands pictures only."""
+    """Raised for a text query if the active model has no text encoder."""
 
 
 class MediaError(VSearchError):
-    """A file is no usable video or picture."""
+    """Raised if a video or image cannot be used."""
 
 
 class UnreadableError(MediaError):
-    """The file is missing, not permitted, not a media file, or damaged from the start."""
+    """Raised if a media file is missing, not permitted, not a media file, or damaged."""
 
 
 class NoPictureError(MediaError):
-    """The file opens, but no frame of it can be shown."""
+    """Raised if a media file opens but none of its frames can be decoded."""
 
 
 class TooLargeError(MediaError):
-    """The file is over a limit that keeps memory or time bounded."""
+    """Raised if a media file exceeds a limit that bounds memory or time."""
 
 
 class ModelError(VSearchError):
-    """A model cannot be had or used."""
+    """Raised if a model cannot be loaded or used."""
 
 
 class UnknownPluginError(ModelError):
-    """No model, pooler, index or shot detector has that name."""
+    """Raised if no model, pooler, index or shot detector has that name."""
 
 
 class MissingExtraError(ModelError):
-    """An optional part of vsearch that is needed is not installed."""
+    """Raised if an optional dependency is not installed."""
 
 
 class WeightsError(ModelError):
-    """Weights are missing, cannot be downloaded, or are not what their digest says."""
+    """Raised if weights are missing, cannot be downloaded, or have a wrong digest."""
 
 
 class LibraryError(VSearchError):
-    """A library on disk cannot be used as asked."""
+    """Raised if a library operation cannot be done."""
 
 
 class NoLibraryError(LibraryError):
-    """There is no library in that folder."""
+    """Raised if a folder contains no library."""
 
 
 class NewerLibraryError(LibraryError):
-    """The library was written by a newer vsearch."""
+    """Raised if a library was written by a newer version of vsearch."""
 
 
 class DamagedLibraryError(LibraryError):
-    """The catalogue is not readable."""
+    """Raised if a file of the library is corrupted."""
 
 
 class LockedError(LibraryError):
-    """Another process is writing to the library."""
+    """Raised if another process is writing to the library."""
 
 
 class SpaceMismatchError(LibraryError):
-    """Vectors of two different embedding spaces would meet."""
+    """Raised if vectors of different embedding spaces would be mixed."""
 
 
 class ServerError(VSearchError):
-    """A server of vsearch cannot be reached, or refuses."""
+    """Raised if a vsearch server is unreachable or rejects a request."""
 
 
 class ExportError(VSearchError):
-    """A video cannot be written as asked."""
+    """Raised if an export cannot be written."""
 
 
 class DatasetError(VSearchError):
-    """A file of captioned clips is not as it should be."""
+    """Raised if a label, caption or dataset file is invalid."""
 
 
 class SettingsError(VSearchError):
-    """A flag, environment variable or vsearch.toml holds a value that makes no sense."""
+    """Raised if a flag, environment variable or vsearch.toml has an invalid value."""

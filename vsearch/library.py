@@ -1,4 +1,4 @@
-"""A folder with a catalogue, frame features and an index; wires the parts together."""
+"""The public API: a library folder with a catalog, frame features and a vector index."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch import config
-from vsearch.asking import Asking
-from vsearch.catalog.lock import WriteLock, read_holder
-from vsearch.catalog.named import named
-from vsearch.encoders.adapter import AdaptedEncoder
+from vsearch.active_model import ActiveModel
+from vsearch.catalog.lock import WriteLock, read_lock_holder
+from vsearch.catalog.path_matching import videos_matching
+from vsearch.encoders.query_adapter import AdaptedEncoder
 from vsearch.errors import (
     LibraryError,
     NoLibraryError,
@@ -20,104 +20,128 @@ from vsearch.errors import (
     SpaceMismatchError,
     VSearchError,
 )
-from vsearch.marking import Marks
-from vsearch.model import Model
-from vsearch.pooler import AUTO, install, keep, made, own, shipped
-from vsearch.search.confidence import Confidence
-from vsearch.search.current import CurrentIndex
-from vsearch.search.excess import Excess
-from vsearch.search.query import parse, parse_clip, query_of
-from vsearch.searches import Searches
-from vsearch.types import Info, Query
-from vsearch.vectors.features import FeatureStore
-from vsearch.workshop import Workshop
+from vsearch.pooling.selection import (
+    AUTO_POOLER,
+    default_pooler,
+    delete_other_poolers,
+    load_pooler,
+    trained_pooler_files,
+    write_pooler_file,
+)
+from vsearch.query.model import Query
+from vsearch.query.parser import build_query, parse_clip, parse_query
+from vsearch.search.calibrator import Calibrator
+from vsearch.search.feedback_store import FeedbackStore
+from vsearch.search.hubness import HubnessCache
+from vsearch.search.live_index import LiveIndex
+from vsearch.search.saved_searches import SavedSearches
+from vsearch.search.searcher import Searcher
+from vsearch.storage.feature_store import FeatureStore
+from vsearch.types import LibraryInfo
+from vsearch.writer import LibraryWriter
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import Self
 
-    from vsearch.analysis.duplicates import Shared
     from vsearch.analysis.labels import Label
-    from vsearch.analysis.length import Length
-    from vsearch.analysis.summarise import Summary
-    from vsearch.catalog.repository import Catalog
-    from vsearch.doctor import Recall
-    from vsearch.encoders.adapter import Adapter, AdapterFile
-    from vsearch.hearing import Hearing, Worded
-    from vsearch.labelling import Labelling
+    from vsearch.analysis.summaries import SummaryLength, SummaryResult
+    from vsearch.analysis.tagging_service import Tagger
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.doctor import IndexRecall
+    from vsearch.encoders.query_adapter import AdapterFile, QueryAdapter
+    from vsearch.indexing.transcribe import TranscriptExtractor, TranscriptResult
+    from vsearch.pooling.weights import NetworkWeights
+    from vsearch.progress import IndexResult, Progress, SwitchResult
     from vsearch.protocols import Encoder, Pooler
-    from vsearch.results import Result
-    from vsearch.search.query import Names
-    from vsearch.temporal.weights import Weights
-    from vsearch.transcripts import Words
+    from vsearch.query.parser import NameResolver
+    from vsearch.search.transcript_text import TranscriptText
+    from vsearch.transcripts.ocr import OcrEngine
+    from vsearch.transcripts.speech import SpeechRecognizer
     from vsearch.types import (
-        Classified,
+        ClassificationResult,
         CueSource,
         Curve,
-        Ingested,
-        KnownSpace,
-        Mark,
         Matrix,
         Moment,
-        Progress,
-        SavedSearch,
         Segment,
         Space,
+        SpaceInfo,
         Span,
-        Switch,
         Tag,
         Transcript,
         Video,
     )
-    from vsearch.words.ocr import Reader
-    from vsearch.words.speech import Listener
 
-    Name = str | os.PathLike[str]
+    PathInput = str | os.PathLike[str]
 
-CATALOG = "catalog.sqlite3"
+CATALOG_FILE = "catalog.sqlite3"
 
 
 class Library:
-    """A library of videos. Safe to use from several threads; one process writes at a time."""
+    """An index of videos that can be searched by text, images and clips.
+
+    Open one with `Library.open`, preferably as a context manager. Methods are thread-safe. Any
+    number of processes may search while one of them writes; a second writer raises LockedError.
+    Times are seconds as float. Methods that return an iterator work while they are iterated and
+    may be stopped at any time; what is complete is kept.
+
+    Attributes:
+        path: Folder of the library.
+        saved_searches: Named queries: `list()`, `get(name)`, `add(name, query)`, `remove(name)`.
+        feedback: Relevance labels of results: `list(query)`, `add(query, moments, relevant=)`,
+            `clear(query)`.
+    """
 
     def __init__(
         self,
         path: Path,
         catalog: Catalog,
-        model: Model,
+        active_model: ActiveModel,
         *,
-        resample: bool,
+        fps_overridden: bool,
     ) -> None:
-        """Use `Library.open`. `resample` indexes anew what was sampled at another rate."""
-        self.path, self._catalog, self._resample = path, catalog, resample
-        self._model = model
-        self._features = FeatureStore(path / "features")
-        self._current = CurrentIndex(
+        """Use `Library.open`.
+
+        Args:
+            path: Folder of the library.
+            catalog: Its open catalog.
+            active_model: Its settings and encoder.
+            fps_overridden: Index videos again that were sampled at another rate.
+        """
+        self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
+        self._active_model = active_model
+        self._feature_store = FeatureStore(path / "features")
+        self._live_index = LiveIndex(
             catalog,
-            path / "vectors",
+            path / "index",
             self.settings.index,
-            questions=lambda: getattr(model.whole, "querybank", None),
+            load_tuning_queries=lambda: getattr(active_model.encoder, "querybank", None),
         )
-        excess = Excess(path / "excess")
-        self._workshop = Workshop(path, catalog, self._features, self._current, model, excess)
-        self._searches, self._marks = Searches(catalog, path), Marks(catalog)
-        self._asking = Asking(
+        hubness_cache = HubnessCache(path / "hubness")
+        self._writer = LibraryWriter(
+            path, catalog, self._feature_store, self._live_index, active_model, hubness_cache
+        )
+        self.saved_searches = SavedSearches(catalog, path)
+        self.feedback = FeedbackStore(catalog, self.query)
+        self._searcher = Searcher(
             catalog,
-            self._features,
-            self._current,
-            model,
-            Confidence(catalog, path / "null"),
-            excess,
-            pooler=self._workshop.pooler,
-            parts=self._workshop.parts,
-            lesson=self._marks.lesson,
+            self._feature_store,
+            self._live_index,
+            active_model,
+            Calibrator(catalog, path / "generic_queries"),
+            hubness_cache,
+            load_pooler=self._writer.pooler,
+            load_pipeline=self._writer.pipeline,
+            load_feedback=self.feedback.feedback_for,
         )
 
     @classmethod
     def open(
         cls,
-        path: Name | None = None,
+        path: PathInput | None = None,
         *,
         create: bool = True,
         model: str | None = None,
@@ -128,44 +152,79 @@ class Library:
         index: str | None = None,
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
-        read_text: bool | None = None,
-        fast: bool | None = None,
+        ocr: bool | None = None,
+        keyframes_only: bool | None = None,
         workers: int | None = None,
         hwaccel: str | None = None,
         encoder: Encoder | None = None,
     ) -> Self:
-        """Open the library in a folder, made if need be, or the default one.
+        """Open a library.
 
-        `encoder` stands in for the model that the settings name; `text_model` names another one
-        whose words fit its pictures ("" for none). `fast` looks at key frames only, `workers` is
-        how many videos are looked at side by side (0: as suits the machine), `hwaccel` a device
-        that decodes. Settings that are None come from VSEARCH_* variables, the library's
-        vsearch.toml or the defaults. Raises NoLibraryError (when it may not be created),
-        NewerLibraryError, DamagedLibraryError and SettingsError.
+        Settings that are None are taken from VSEARCH_* environment variables, the library's
+        vsearch.toml or the defaults, in this order.
+
+        Args:
+            path: Folder of the library; by default VSEARCH_LIBRARY or `indexes/default`.
+            create: Create the library if there is none.
+            model: Encoder as `name` or `name:argument`, e.g. "openclip:ViT-L-14/openai".
+            text_model: Encoder for query text, of the same embedding space; "" uses `model`.
+            device: "auto", "cpu", "cuda" or "mps".
+            fps: Frames to sample per second, from 0.01 to 60.
+            pooler: "auto", "mean", "transformer:FILE" or a plugin.
+            index: "auto", "exact", "faiss", "sq8", "ivf" or a plugin.
+            keep_frames: Cache sampled frames, so that another model need not decode again.
+            transcribe: Stored as a setting: transcribe speech in what is indexed.
+            ocr: Stored as a setting: recognize on-screen text in what is indexed.
+            keyframes_only: Sample key frames only.
+            workers: Videos indexed in parallel; 0 depends on the machine.
+            hwaccel: Hardware decoder as named by FFmpeg, or "auto".
+            encoder: Use this encoder instead of the one that the settings name.
+
+        Returns:
+            The open library.
+
+        Raises:
+            NoLibraryError: If there is no library and `create` is False.
+            NewerLibraryError: If it was written by a newer version of vsearch.
+            DamagedLibraryError: If the catalog is corrupted.
+            LibraryError: If the path is a file.
+            SettingsError: If a setting is invalid.
         """
-        from vsearch.catalog.repository import Catalog  # deferred: `import vsearch` is quick
+        from vsearch.catalog.catalog import Catalog  # deferred: keeps `import vsearch` fast
 
-        folder = config.library_path(path)
-        if folder.exists() and not folder.is_dir():
-            raise LibraryError(f"{folder}: is a file; a library is a folder of its own")
-        if not create and not (folder / CATALOG).exists():
+        library_path = config.resolve_library_path(path)
+        if library_path.exists() and not library_path.is_dir():
+            raise LibraryError(f"{library_path} is a file; a library must be a folder")
+        if not create and not (library_path / CATALOG_FILE).exists():
             raise NoLibraryError(
-                f"{folder}: there is no library; make one with `vsearch --library {folder} "
-                "index FOLDER`"
+                f"{library_path}: there is no library in this folder; create one with "
+                f"`vsearch --library {library_path} index FOLDER`"
             )
-        flags = {"model": model, "device": device, "fps": fps, "pooler": pooler, "index": index}
-        flags |= {"text_model": text_model, "keep_frames": keep_frames}
-        flags |= {"transcribe": transcribe, "read_text": read_text, "fast": fast}
-        flags |= {"workers": workers, "hwaccel": hwaccel}
-        settings = config.load(folder, flags)
-        catalog = Catalog.open(folder / CATALOG, create=create)
-        named = encoder is not None or config.is_named("model", model)
-        made = Model.of(folder, settings, catalog.spaces(), encoder, named=named)
-        return cls(folder, catalog, made, resample=fps is not None)
+        overrides = {
+            "model": model,
+            "text_model": text_model,
+            "device": device,
+            "fps": fps,
+            "pooler": pooler,
+            "index": index,
+            "keep_frames": keep_frames,
+            "transcribe": transcribe,
+            "ocr": ocr,
+            "keyframes_only": keyframes_only,
+            "workers": workers,
+            "hwaccel": hwaccel,
+        }
+        settings = config.load(library_path, overrides)
+        catalog = Catalog.open(library_path / CATALOG_FILE, create=create)
+        is_model_overridden = encoder is not None or config.is_overridden("model", model)
+        active_model = ActiveModel.create(
+            library_path, settings, catalog.spaces(), encoder, is_overridden=is_model_overridden
+        )
+        return cls(library_path, catalog, active_model, fps_overridden=fps is not None)
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._current.close()
+        """Close the files of the library."""
+        self._live_index.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -174,558 +233,846 @@ class Library:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- putting videos in and taking them out
+    # --- indexing
 
     def index(
         self,
-        paths: Iterable[Name],
+        paths: Iterable[PathInput],
         *,
-        again: bool = False,
+        force: bool = False,
         progressive: bool = False,
-        progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Generator[Ingested]:
-        """Bring files, folders and globs into the library; one Ingested for each file.
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Generator[IndexResult]:
+        """Index videos, yielding the result of each file as it is done.
 
-        What is known is passed over, unless `again`; what changed is indexed anew; what moved is
-        found by its content; what is known by its key frames only is filled in, unless the library
-        is `fast`. `progressive` takes the key frames of all first, and then fills them in: another
-        Ingested for each. They come in the order in which they are done, and while they are
-        iterated; it may be stopped at any time and run again. Raises LockedError,
-        SpaceMismatchError and ModelError.
+        Unchanged files are skipped; changed ones are indexed again; moved ones are recognized by
+        their content; videos sampled at key frames only are refined unless the library has
+        `keyframes_only` set. A file that fails is a result with an error, not an exception. An
+        interrupted run continues where it stopped when it is run again.
+
+        Args:
+            paths: Files, folders (searched recursively) and globs.
+            force: Index known files again.
+            progressive: Sample the key frames of all files first, then refine them; yields two
+                results per file.
+            on_progress: Called with the progress of the run.
+
+        Yields:
+            One result per file, in order of completion.
+
+        Raises:
+            LockedError: If another process is writing.
+            SpaceMismatchError: If the library was indexed with another model or pooler.
+            ModelError: If the model cannot be loaded.
         """
-        from vsearch.indexing import Indexing, workers  # deferred: a query needs no decoder
+        from vsearch.indexing.store import IndexOptions
+        from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
         from vsearch.media.discovery import find_videos
-        from vsearch.storing import Wish
 
         settings = self.settings
-        wish = Wish(
-            settings.fps if self._resample else None, settings.fast, again, settings.keep_frames
+        options = IndexOptions(
+            settings.fps if self._fps_overridden else None,
+            settings.keyframes_only,
+            force,
+            settings.keep_frames,
         )
-        with self._workshop.wording():
-            work = Indexing(
-                self._workshop.stores(),
-                self._workshop.parts_to_index,
-                workers=workers(settings.workers),
-                progress=progress,
-                stored=self._workshop.read_meanings,
+        with self._writer.exclusive_with_cue_embedding():
+            indexer = Indexer(
+                self._writer.storage(),
+                self._writer.indexing_pipeline,
+                worker_count=resolve_worker_count(settings.workers),
+                on_progress=on_progress,
+                on_stored=self._writer.embed_cues,
             )
-            files = list(find_videos(map(Path, paths)))
-            yield from work.twice(files, wish) if progressive else work.run(files, wish)
+            video_files = list(find_videos(map(Path, paths)))
+            yield from (
+                indexer.run_progressive(video_files, options)
+                if progressive
+                else indexer.run_pass(video_files, options)
+            )
 
-    def remove(self, paths: Iterable[Name]) -> list[Video]:
-        """Take videos out of the library (see `videos`); the files themselves stay."""
-        asked = list(paths)
-        return self._remove(self.videos(asked) if asked else [])
+    def remove(self, paths: Iterable[PathInput]) -> list[Video]:
+        """Remove videos from the library; the files themselves are kept.
 
-    def _remove(self, videos: list[Video]) -> list[Video]:
-        with self._workshop.writing():
-            with self._catalog.begin() as change:
-                change.remove_videos([video.id for video in videos])
+        Args:
+            paths: Paths of videos or folders, or globs; see `videos`. Empty removes nothing.
+
+        Returns:
+            The removed videos.
+
+        Raises:
+            LockedError: If another process is writing.
+        """
+        path_list = list(paths)
+        return self._remove_videos(self.videos(path_list) if path_list else [])
+
+    def _remove_videos(self, videos: list[Video]) -> list[Video]:
+        with self._writer.exclusive():
+            with self._catalog.begin() as transaction:
+                transaction.remove_videos([video.id for video in videos])
             for video in videos:
-                self._features.remove(video.id)
-                self._workshop.frames.remove(video.id)
+                self._feature_store.remove_video(video.id)
+                self._writer.frame_store.remove_frames(video.id)
         return videos
 
-    def forget_missing(self) -> list[Video]:
-        """Take those videos out of the library whose files are gone."""
-        return self._remove(self.missing())
+    def remove_missing(self) -> list[Video]:
+        """Remove the videos whose files no longer exist.
+
+        Returns:
+            The removed videos.
+
+        Raises:
+            LockedError: If another process is writing.
+        """
+        return self._remove_videos(self.missing_videos())
 
     def rebuild(self) -> int:
-        """Pool the stored features anew, rebuild the indexes, of words too; no video is decoded.
+        """Pool the stored frame features again and rebuild all indexes, without decoding videos.
 
-        Returns the number of segments. Raises DamagedLibraryError if features are missing.
+        Returns:
+            The number of segments.
+
+        Raises:
+            LockedError: If another process is writing.
+            DamagedLibraryError: If frame features are missing.
         """
-        from vsearch.ingest import pool_again  # deferred: a query needs no decoder
+        from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
 
-        with self._workshop.writing():
-            self._current.forget()
-            pool_again(self._catalog, self._features, self._workshop.pooler(anew=True))
-            with self._catalog.begin() as change:
-                change.rebuild_words()
-            self._workshop.read_meanings(check=True)
-        return self._catalog.counts().segments
+        with self._writer.exclusive():
+            self._live_index.invalidate()
+            repool_library(self._catalog, self._feature_store, self._writer.pooler(repool=True))
+            with self._catalog.begin() as transaction:
+                transaction.rebuild_fts()
+            self._writer.embed_cues(verify_model=True)
+        return self._catalog.library_counts().segment_count
 
-    def use_pooler(self, weights: Weights | None) -> str:
-        """Pool every segment anew by a pooler of the library's own; None: by what is there without.
+    def install_pooler(self, weights: NetworkWeights | None) -> str:
+        """Install a trained pooler and pool all segments with it, without decoding videos.
 
-        Returns the name of what pools now. All segments or none; nothing is decoded. Raises
-        LockedError, SpaceMismatchError for a pooler of another space, and DamagedLibraryError if
-        features are missing.
+        If it fails, the library keeps the previous pooler.
+
+        Args:
+            weights: Weights of the pooler, see `vsearch train pooler`; None uninstalls it and
+                restores the default pooler.
+
+        Returns:
+            The name of the pooler now in use.
+
+        Raises:
+            LockedError: If another process is writing.
+            SpaceMismatchError: If the pooler is of another space.
+            DamagedLibraryError: If frame features are missing.
         """
-        from vsearch.ingest import pool_again  # deferred: a query needs no decoder
+        from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
 
-        with self._workshop.writing():
-            space, there = self._catalog.space(), own(self.path)
-            path = None if weights is None else install(self.path, space, weights)
-            chosen = made(f"transformer:{path}") if path else shipped(space)
-            self._current.forget()
+        with self._writer.exclusive():
+            space, existing_files = self._catalog.space(), trained_pooler_files(self.path)
+            installed_path = (
+                None if weights is None else write_pooler_file(self.path, space, weights)
+            )
+            new_pooler = (
+                load_pooler(f"transformer:{installed_path}")
+                if installed_path
+                else default_pooler(space)
+            )
+            self._live_index.invalidate()
             try:
-                pool_again(self._catalog, self._features, chosen)
+                repool_library(self._catalog, self._feature_store, new_pooler)
             except BaseException:
-                if path is not None and path not in there:
-                    path.unlink()
+                if installed_path is not None and installed_path not in existing_files:
+                    installed_path.unlink()
                 raise
-            config.change(self.path, {"pooler": AUTO})
-            self._model.rename(pooler=AUTO)
-            keep(self.path, path)
-        return chosen.name
+            config.update_file(self.path, {"pooler": AUTO_POOLER})
+            self._active_model.update_settings(pooler=AUTO_POOLER)
+            delete_other_poolers(self.path, installed_path)
+        return new_pooler.name
 
     @property
-    def own_pooler(self) -> Pooler | None:
-        """The pooler that was trained for it and installed, if one was. DamagedLibraryError."""
-        files = own(self.path)
-        return made(f"transformer:{files[0]}") if files else None
+    def trained_pooler(self) -> Pooler | None:
+        """Installed trained pooler, if any.
 
-    # --- words in the videos
+        Raises:
+            DamagedLibraryError: If its file is corrupted.
+        """
+        pooler_files = trained_pooler_files(self.path)
+        return load_pooler(f"transformer:{pooler_files[0]}") if pooler_files else None
+
+    # --- transcripts
 
     def transcribe(
         self,
-        paths: Sequence[Name] = (),
+        paths: Sequence[PathInput] = (),
         *,
-        model: str | None = None,
+        speech_model: str | None = None,
         language: str | None = None,
-        again: bool = False,
-        listener: Listener | None = None,
-        progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Iterator[Worded]:
-        """Write down what is spoken in the videos (see `videos`); one Worded for each.
+        force: bool = False,
+        recognizer: SpeechRecognizer | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Iterator[TranscriptResult]:
+        """Transcribe the speech of videos, yielding the result of each video as it is stored.
 
-        `model` is a size of Whisper, a folder or package:NAME; without one, the setting
-        `speech_model`, or what is installed. What that model did is passed over, unless `again`;
-        where none is named, what any did. The language is detected unless named, as ISO 639 has
-        it. A video is stored as soon as it is done. `listener` stands in for the model. Raises
-        LockedError, ModelError, and SettingsError for a language that the model does not know.
+        Args:
+            paths: Paths of videos or folders, or globs; see `videos`. Empty means all videos.
+            speech_model: Whisper size, folder or `package:NAME`; by default the setting
+                `speech_model` or the best installed model.
+            language: ISO 639 code; by default it is detected.
+            force: Transcribe again. Otherwise videos already transcribed by `speech_model` are
+                skipped, or by any model if none is given.
+            recognizer: Use this speech recognizer instead of a Whisper model.
+            on_progress: Called with the progress of the run.
+
+        Returns:
+            An iterator of results, one per video.
+
+        Raises:
+            LockedError: If another process is writing.
+            ModelError: If the model cannot be loaded.
+            SettingsError: If the model does not know the language.
         """
-        return self._hearing(progress).speech(
+        return self._create_extractor(on_progress).transcribe_speech(
             self.videos(paths),
-            self.settings.speech_model if model is None else model,
+            self.settings.speech_model if speech_model is None else speech_model,
             language,
             device=self.settings.device,
-            again=again,
-            listener=listener,
+            force=force,
+            recognizer=recognizer,
         )
 
-    def read_screen(
+    def ocr(
         self,
-        paths: Sequence[Name] = (),
+        paths: Sequence[PathInput] = (),
         *,
         fps: float = 1.0,
-        again: bool = False,
-        reader: Reader | None = None,
-        progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Iterator[Worded]:
-        """Read text that the videos (see `videos`) show, `fps` times a second; a Worded for each.
+        force: bool = False,
+        ocr_engine: OcrEngine | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Iterator[TranscriptResult]:
+        """Recognize the on-screen text of videos (OCR), yielding the result of each video.
 
-        What was done is passed over, unless `again`. A video is stored as soon as it is done.
-        `reader` stands in for the one that is installed. Raises LockedError and ModelError.
+        Args:
+            paths: Paths of videos or folders, or globs; see `videos`. Empty means all videos.
+            fps: Frames to read per second.
+            force: Read videos again that have been read.
+            ocr_engine: Use this engine instead of RapidOCR.
+            on_progress: Called with the progress of the run.
+
+        Returns:
+            An iterator of results, one per video, as each is stored.
+
+        Raises:
+            LockedError: If another process is writing.
+            ModelError: If no OCR engine is installed.
         """
-        work = self._hearing(progress)
-        return work.screen(self.videos(paths), fps=fps, again=again, reader=reader)
+        extractor = self._create_extractor(on_progress)
+        return extractor.run_ocr(self.videos(paths), fps=fps, force=force, ocr_engine=ocr_engine)
 
-    def transcript(self, video: Name, source: CueSource | None = None) -> Words:
-        """The words of a video (see `videos`): its subtitles, else speech, else what it shows.
+    def transcript(self, video: PathInput, source: CueSource | None = None) -> TranscriptText:
+        """Return a transcript of a video.
 
-        Raises LibraryError where there are none.
+        Args:
+            video: Path of the video; see `videos`.
+            source: "subtitles", "speech" or "ocr"; by default the first of these that exists.
+
+        Returns:
+            The video, the source and the cues in chronological order.
+
+        Raises:
+            LibraryError: If there is no such video or transcript.
         """
-        from vsearch.transcripts import transcript  # deferred: a query needs none
+        from vsearch.search.transcript_text import load_transcript  # deferred: rarely used
 
-        return transcript(self._catalog, str(video), source)
+        return load_transcript(self._catalog, str(video), source)
 
-    def _hearing(self, progress: Callable[[Progress], None]) -> Hearing:
-        from vsearch.hearing import Hearing  # deferred: brings a decoder
+    def _create_extractor(self, on_progress: Callable[[Progress], None]) -> TranscriptExtractor:
+        from vsearch.indexing.transcribe import TranscriptExtractor  # deferred: imports a decoder
 
-        return Hearing(self._catalog, self._workshop.wording, progress)
+        return TranscriptExtractor(
+            self._catalog, self._writer.exclusive_with_cue_embedding, on_progress
+        )
 
-    # --- changing the model
+    # --- models
 
-    def use_model(
+    def switch_model(
         self,
-        name: str | None,
+        model_name: str | None,
         *,
         encoder: Encoder | None = None,
         skip_missing: bool = False,
-        progress: Callable[[Progress], None] = lambda _: None,
-        each: Callable[[Ingested], None] = lambda _: None,
-    ) -> Switch:
-        """Bring every video into the space of another model, then answer by that one.
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_result: Callable[[IndexResult], None] = lambda _: None,
+    ) -> SwitchResult:
+        """Embed all videos with another model, then use it for searches.
 
-        None is the model before. Until then the old one answers. What has to be embedded is seen
-        in its kept frames, or decoded again. May be stopped at any time and run again. A video
-        that fails prevents the change, unless `skip_missing`; `each` is told of every video that
-        was to be embedded, `encoder` stands in for the model. Raises LockedError,
-        SpaceMismatchError, LibraryError and ModelError.
+        Searches use the previous model until all videos are embedded. Cached frames are used where
+        they exist; other videos are decoded. An interrupted switch continues when it is run again.
+
+        Args:
+            model_name: Encoder as `name` or `name:argument`; None means the previously active one.
+            encoder: Use this encoder instead of the named one.
+            skip_missing: Switch even if some videos cannot be embedded.
+            on_progress: Called with the progress of the run.
+            on_result: Called with the result of each video to be embedded.
+
+        Returns:
+            The result; `is_switched` is False if a video failed and `skip_missing` is False.
+
+        Raises:
+            LockedError: If another process is writing.
+            SpaceMismatchError: If the pooler is of another space.
+            LibraryError: If there is no previously active model.
+            ModelError: If the model cannot be loaded.
         """
-        from vsearch.reembed import Reembedding, goal_of, note_model  # deferred: brings a decoder
+        from vsearch.indexing.model_switch import (
+            ModelSwitch,  # deferred: imports a decoder
+            record_active_model,
+            resolve_target,
+        )
 
-        with self._workshop.wording():
-            note_model(self._catalog, self._model)
-            goal = goal_of(name, self.path, self._catalog, self.settings, encoder)
-            work = Reembedding(
-                self._workshop.stores(),
-                goal,
-                forget=self._current.forget,
-                keep=self.settings.keep_frames,
+        with self._writer.exclusive_with_cue_embedding():
+            record_active_model(self._catalog, self._active_model)
+            target = resolve_target(model_name, self.path, self._catalog, self.settings, encoder)
+            model_switch = ModelSwitch(
+                self._writer.storage(),
+                target,
+                invalidate_index=self._live_index.invalidate,
+                keep_frames=self.settings.keep_frames,
                 hwaccel=self.settings.hwaccel,
             )
-            switch = work.run(skip_missing=skip_missing, progress=progress, each=each)
-            if switch.done:
-                config.change(self.path, goal.named(switch.before))
-                self._model.take(encoder or goal.made, goal.named(switch.before))
-        return switch
+            switch_result = model_switch.run(
+                skip_missing=skip_missing, on_progress=on_progress, on_result=on_result
+            )
+            if switch_result.is_switched:
+                config.update_file(self.path, target.to_settings(switch_result.previous_space))
+                self._active_model.switch_to(
+                    encoder or target.created_encoder,
+                    target.to_settings(switch_result.previous_space),
+                )
+        return switch_result
 
-    def drop_model(self, name: str) -> KnownSpace:
-        """Delete what a model or space that is not in use has on disk. Raises LibraryError."""
-        from vsearch.reembed import counted, drop, meant  # deferred: a query needs no decoder
+    def delete_model(self, model_name: str) -> SpaceInfo:
+        """Delete the vectors and features of an inactive model.
 
-        with self._workshop.writing():
-            known = meant(self._catalog, config.absolute(name))
-            known = counted(self._workshop.stores(), self._current, known)
-            self._current.forget(known.space)
-            drop(self._workshop.stores(), known.space)
-        return known
+        Args:
+            model_name: Name of the model or of its space.
 
-    def spaces(self) -> list[KnownSpace]:
-        """The spaces that the library has vectors in, the first one first; one is in use."""
-        from vsearch.reembed import counted  # deferred: a query needs no decoder
+        Returns:
+            The deleted space, with its size on disk.
+
+        Raises:
+            LockedError: If another process is writing.
+            LibraryError: If there is no such model, or it is active.
+        """
+        from vsearch.indexing.model_switch import (
+            delete_space,  # deferred: imports a decoder
+            find_space,
+            with_usage,
+        )
+
+        with self._writer.exclusive():
+            space_info = find_space(self._catalog, config.absolute_model_name(model_name))
+            index_bytes = self._live_index.saved_bytes(space_info.space)
+            space_info = with_usage(self._writer.storage(), index_bytes, space_info)
+            self._live_index.invalidate(space_info.space)
+            delete_space(self._writer.storage(), space_info.space)
+        return space_info
+
+    def spaces(self) -> list[SpaceInfo]:
+        """Return the spaces in which the library has vectors, oldest first.
+
+        Returns:
+            The spaces with the number of videos and the size on disk.
+        """
+        from vsearch.indexing.model_switch import with_usage  # deferred: imports a decoder
 
         return [
-            counted(self._workshop.stores(), self._current, one) for one in self._catalog.spaces()
+            with_usage(
+                self._writer.storage(), self._live_index.saved_bytes(space_info.space), space_info
+            )
+            for space_info in self._catalog.spaces()
         ]
 
-    def adapt(self, adapter: Adapter | None) -> bool:
-        """Read words through an adapter from now on (see `evaluation.adapting`); None: as they are.
+    def set_query_adapter(self, adapter: QueryAdapter | None) -> bool:
+        """Install or uninstall a query adapter, which maps the embedding of query text.
 
-        Whether that changes anything. Raises LockedError, LibraryError, and SpaceMismatchError for
-        an adapter of another space.
+        Args:
+            adapter: Adapter trained for this library's space (`vsearch train align`); None
+                uninstalls it.
+
+        Returns:
+            True if anything changed.
+
+        Raises:
+            LockedError: If another process is writing.
+            SpaceMismatchError: If the adapter is of another space.
+            LibraryError: If the file cannot be written.
         """
-        with self._workshop.writing():
+        with self._writer.exclusive():
             if adapter is None:
-                return self.adapter_file.remove()
-            if (space := self._catalog.space()) is None or space.name != adapter.trained.space:
+                return self.adapter_file.remove_file()
+            space = self._catalog.space()
+            if space is None or space.name != adapter.training_info.space:
                 raise SpaceMismatchError(
-                    f"{self.path} is not indexed with {adapter.trained.space}, which the adapter "
-                    "was trained for: train it anew with `vsearch train align`"
+                    f"{self.path} is not indexed with {adapter.training_info.space}, for which the "
+                    "adapter was trained; train one with `vsearch train align`"
                 )
-            self.adapter_file.write(adapter)
+            self.adapter_file.write_adapter(adapter)
             return True
 
     @property
-    def adapter(self) -> Adapter | None:
-        """What the words of a query pass through; None where they are taken as they are."""
+    def query_adapter(self) -> QueryAdapter | None:
+        """Query adapter applied to query text; None if there is none for the active model."""
         encoder = self.encoder
-        return encoder.adapter if isinstance(encoder, AdaptedEncoder) else None
+        return encoder.active_adapter if isinstance(encoder, AdaptedEncoder) else None
 
     @property
     def adapter_file(self) -> AdapterFile:
-        """What is installed, whether or not it is of use with the model that answers."""
-        return self._model.adapter
+        """Installed query adapter file, even if it does not match the active model."""
+        return self._active_model.adapter_file
 
-    def writer(self) -> str | None:
-        """The process that is writing to the library, in words; None while there is none."""
-        holder = read_holder(self.path)
-        return str(holder) if holder is not None and WriteLock(self.path).is_held() else None
+    def lock_holder(self) -> str | None:
+        """Return a description of the process that is writing to the library, or None."""
+        lock_holder = read_lock_holder(self.path)
+        return (
+            str(lock_holder) if lock_holder is not None and WriteLock(self.path).is_held() else None
+        )
 
-    # --- asking
+    # --- searching
 
     def search(
         self,
         query: str | Query = "",
         *,
-        image: Name | None = None,
-        clip: Name | None = None,
+        image: PathInput | None = None,
+        clip: PathInput | None = None,
         span: Span | tuple[float, float] | None = None,
         k: int = 10,
         videos: Sequence[str] = (),
         tags: Sequence[str] = (),
         per_video: int | None = None,
-        varied: bool = False,
-        alike: bool = False,
+        diversify: bool = False,
+        include_duplicates: bool = False,
     ) -> list[Moment]:
-        """The k moments that fit best, best first.
+        """Find the moments that match a query best.
 
-        `query` is text, in the language of `search/grammar.py`, or a Query; `image` a picture file;
-        `clip` a video file and `span` the part of it that counts, in seconds. `videos` narrows the
-        search, see `Library.videos`, and so does every one of `tags`: to segments that overlap
-        what has it.
-        No more than `per_video` moments of one video are given; where that is None, no more than 3,
-        or half of k, while other videos fit. What shows nearly the same as a better one is left out
-        and counted there (`why.alike`), unless `alike`; `varied` prefers what differs from what is
-        before it. Raises QueryError, NoTextError, MediaError, and
-        LibraryError for a tag that nothing has.
+        Args:
+            query: Text in the query language (see `query/grammar.py`), or a parsed query, which
+                excludes `image`, `clip`, `span`, `videos` and `tags`.
+            image: Image file to search with.
+            clip: Video file to search with.
+            span: Part of `clip`, in seconds.
+            k: Maximum number of results.
+            videos: Restrict the search to these videos, folders or globs; see `videos`.
+            tags: Restrict the search to segments with all of these tags.
+            per_video: Maximum number of results per video; by default min(3, k / 2), exceeded if
+                other videos have too few.
+            diversify: Rerank results by maximal marginal relevance (MMR).
+            include_duplicates: Keep results that are near-duplicates of better ones; otherwise
+                they are counted in `Explanation.duplicates_hidden`.
+
+        Returns:
+            At most k moments, best first.
+
+        Raises:
+            QueryError: If the query is invalid.
+            NoTextError: If the query has text and the model has no text encoder.
+            MediaError: If an image or clip cannot be read.
+            LibraryError: If there is no such tag.
+            SpaceMismatchError: If the library was indexed with another model.
         """
         if not isinstance(query, Query):
-            query = query_of(query, image, clip, span, videos, tags, self._searches.names)
+            query = build_query(
+                query, image, clip, span, videos, tags, self.saved_searches.name_resolver
+            )
         elif videos or tags or (image, clip, span) != (None, None, None):
-            raise QueryError("a Query holds its own pictures, clips and filters: give it alone")
-        return self._asking.search(query, k, per_video, varied=varied, alike=alike)
+            raise QueryError(
+                "a Query object cannot be combined with image, clip, span, videos or tags"
+            )
+        return self._searcher.search(
+            query, k, per_video, diversify=diversify, include_duplicates=include_duplicates
+        )
 
     def query(
         self,
-        text: str = "",
+        query_text: str = "",
         *,
         images: Sequence[str] = (),
         clips: Sequence[str] = (),
         videos: Sequence[str] = (),
         tags: Sequence[str] = (),
-        names: Callable[[Names], Names] = lambda names: names,
+        with_names: Callable[[NameResolver], NameResolver] = lambda names: names,
     ) -> Query:
-        """What text asks for, with pictures, clips (`film.mp4@3-8`) and filters besides.
+        """Parse a query; `str(query)` formats it as text.
 
-        `str(query)` says it in that language. `names` may change what stands for something else
-        in it: searches that were saved, results of the last one, files. Raises QueryError.
+        Args:
+            query_text: Text in the query language.
+            images: Image files to search with.
+            clips: Clips to search with, each `FILE` or `FILE@START-END`.
+            videos: Further path filters.
+            tags: Further tag filters.
+            with_names: Modifies the resolver of saved searches (`@name`), results of the last
+                search (`like:#N`) and file names.
+
+        Returns:
+            The query.
+
+        Raises:
+            QueryError: If the query is invalid.
         """
-        known = names(self._searches.names)
-        terms = map(parse_clip, clips)
-        return parse(text, images=images, clips=terms, videos=videos, tags=tags, names=known)
+        name_resolver = with_names(self.saved_searches.name_resolver)
+        clip_terms = map(parse_clip, clips)
+        return parse_query(
+            query_text,
+            image_paths=images,
+            clip_terms=clip_terms,
+            video_globs=videos,
+            tag_names=tags,
+            name_resolver=name_resolver,
+        )
 
-    def curve(self, query: Query, video: Video) -> Curve:
-        """How well each stored frame of a video fits what a query asks of pictures.
+    def similarity_curve(self, query: Query, video: Video) -> Curve:
+        """Compute the similarity of each stored frame of a video to a query.
 
-        Of a sequence, the best of its steps. Without frames where it asks of words alone. Raises
-        QueryError, NoTextError, MediaError and DamagedLibraryError.
+        Args:
+            query: The query; of a sequence, the best step counts for each frame.
+            video: A video of the library.
+
+        Returns:
+            Times and scores of T frames; T is 0 if the query searches transcripts only.
+
+        Raises:
+            QueryError: If the query is invalid.
+            NoTextError: If the query has text and the model has no text encoder.
+            MediaError: If an image or clip of the query cannot be read.
+            DamagedLibraryError: If frame features are missing.
         """
-        return self._asking.curve(query, video)
+        return self._searcher.similarity_curve(query, video)
 
-    def save(self, name: str, query: str | Query) -> SavedSearch:
-        """Save a query, so that `@name` asks it again, in place of what was saved so before.
-
-        Raises QueryError.
-        """
-        return self._searches.save(name, self.query(query) if isinstance(query, str) else query)
-
-    def saved(self) -> list[SavedSearch]:
-        """The searches that were saved, by name."""
-        return self._searches.all()
-
-    def unsave(self, name: str) -> SavedSearch:
-        """Forget a saved search. Raises QueryError where there is none."""
-        return self._searches.remove(name)
-
-    def mark(
-        self, query: str | Query, found: Iterable[Moment | Result], *, up: bool | None = True
-    ) -> list[Mark]:
-        """Say that results of a query are what it asks for, or are not; None: take that back.
-
-        From then on that query learns from it, with whatever filters it is asked; all its marks
-        are given. Raises QueryError.
-        """
-        asked = self.query(query) if isinstance(query, str) else query
-        return self._marks.put(asked, found, up)
-
-    def marks(self, query: str | Query | None = None) -> list[Mark]:
-        """What was marked for a query, or for any, the latest first. Raises QueryError."""
-        return self._marks.of(self.query(query) if isinstance(query, str) else query)
-
-    def forget_marks(self, query: str | Query) -> int:
-        """Take away what was marked for a query; how much that was. Raises QueryError."""
-        return self._marks.forget(self.query(query) if isinstance(query, str) else query)
-
-    # --- what videos show
+    # --- classification and summaries
 
     def classify(
         self,
         labels: Sequence[str | Label] = (),
-        paths: Sequence[Name] = (),
+        paths: Sequence[PathInput] = (),
         *,
-        checkpoint: Name | None = None,
-        name: str = "labels",
+        checkpoint: PathInput | None = None,
+        source_name: str = "labels",
         threshold: float = 0.5,
         store: bool = True,
-    ) -> Iterator[Classified]:
-        """Judge which label fits the videos (see `videos`) and their segments, or none of them.
+    ) -> Iterator[ClassificationResult]:
+        """Classify videos and their segments, yielding the result of each video as it is stored.
 
-        By what the labels mean, or by the labels of a trained classifier, a file. One Classified
-        for each video. What is at least as likely as `threshold` is stored as tags, which replace
-        those that labels of this `name`, or that classifier, gave it before; a video is stored as
-        soon as it is judged. Raises DatasetError, NoTextError, LockedError, ModelError, and
-        DamagedLibraryError and SpaceMismatchError for a classifier that is no use here, and
-        SettingsError for a threshold that is no number.
+        Without `checkpoint` the classification is zero-shot: each label is described by text.
+
+        Args:
+            labels: Labels; ignored if there is a checkpoint.
+            paths: Paths of videos or folders, or globs; see `videos`. Empty means all videos.
+            checkpoint: File of a trained classifier (`vsearch train classifier`).
+            source_name: Source of the tags; replaces earlier tags of the same source.
+            threshold: Minimum probability of a tag, in [0, 1].
+            store: Store the tags.
+
+        Returns:
+            An iterator of results, one per video.
+
+        Raises:
+            DatasetError: If a label is invalid.
+            NoTextError: If the model has no text encoder.
+            LockedError: If another process is writing.
+            ModelError: If the model cannot be loaded.
+            DamagedLibraryError: If the checkpoint is corrupted.
+            SpaceMismatchError: If the checkpoint is of another space.
+            SettingsError: If the threshold is not finite.
         """
-        return self._labelling.classify(
+        return self._tagger.classify_videos(
             labels,
             list(map(str, paths)),
             None if checkpoint is None else Path(checkpoint),
-            name,
+            source_name,
             threshold=threshold,
-            store=store,
+            save_tags=store,
         )
 
-    def tags(self, paths: Sequence[Name] = ()) -> list[Tag]:
-        """What the videos (see `videos`), or spans of them, were said to show.
+    def tags(self, paths: Sequence[PathInput] = ()) -> list[Tag]:
+        """Return the tags of videos and their spans.
 
-        `film.mp4@0:05-0:10` means what overlaps that part of it. Raises LibraryError for a path
-        that means no video of the library.
+        Args:
+            paths: Paths of videos or folders, or globs; see `videos`. `film.mp4@0:05-0:10` means
+                tags that overlap that span. Empty means all videos.
+
+        Returns:
+            The tags.
+
+        Raises:
+            LibraryError: If a path matches no video.
         """
-        return self._labelling.tags(list(map(str, paths)))
+        return self._tagger.list_tags(list(map(str, paths)))
 
-    def tag(self, path: Name, label: str, span: Span | None = None) -> Tag:
-        """Say by hand that a video, or a span of it, shows something.
+    def tag(self, video_path: PathInput, label: str, span: Span | None = None) -> Tag:
+        """Add a tag to a video or to a span of it.
 
-        A span ends where the video does. Raises DatasetError for what is no label, LibraryError
-        for what is no video of the library, or begins after its end.
+        Args:
+            video_path: Path of the video.
+            label: Label.
+            span: Span in seconds, clipped to the end of the video; None tags the whole video.
+
+        Returns:
+            The tag.
+
+        Raises:
+            LockedError: If another process is writing.
+            DatasetError: If the label is invalid.
+            LibraryError: If there is no such video, or the span starts after its end.
         """
-        return self._labelling.tag(str(path), label, span)
+        return self._tagger.add_tag(str(video_path), label, span)
 
     def untag(
         self,
-        paths: Sequence[Name] = (),
+        paths: Sequence[PathInput] = (),
         *,
         label: str | None = None,
         source: str | None = None,
     ) -> int:
-        """Remove tags of videos, all or those of a label or a source; how many there were.
+        """Remove tags of videos and their spans.
 
-        Paths are those of `tags`. Raises LibraryError for one that means no video, and for a label
-        that no tag has.
+        Args:
+            paths: As for `tags`.
+            label: Remove only tags with this label.
+            source: Remove only tags from this source.
+
+        Returns:
+            The number of removed tags.
+
+        Raises:
+            LockedError: If another process is writing.
+            LibraryError: If a path matches no video, or no tag has the label.
         """
-        return self._labelling.untag(list(map(str, paths)), label, source)
+        return self._tagger.remove_tags(list(map(str, paths)), label, source)
 
     def summarize(
-        self, video: Name, *, length: Length | str | float = 30.0, query: str | None = None
-    ) -> Summary:
-        """The spans of one video that show most of it, or of what a query asks for in it.
+        self,
+        video: PathInput,
+        *,
+        length: SummaryLength | str | float = 30.0,
+        query: str | None = None,
+    ) -> SummaryResult:
+        """Select the excerpts that cover most of a video, or most of what a query matches in it.
 
-        `video` means one of the library (see `videos`) or a file, which is then looked at now.
-        `length` is seconds, or text such as "1m30s" or "10%". Raises QueryError, NoTextError and
-        MediaError.
+        Args:
+            video: A video of the library (see `videos`), or any file, which is then decoded.
+            length: Maximum length in seconds, or text such as "1m30s" or "10%".
+            query: Query text on which the summary focuses.
+
+        Returns:
+            The excerpts in chronological order, and their coverage.
+
+        Raises:
+            QueryError: If the length or query is invalid.
+            NoTextError: If there is a query and the model has no text encoder.
+            MediaError: If the file cannot be decoded.
         """
-        from vsearch.abridging import abridged  # deferred: brings a decoder
+        from vsearch.analysis.summarizer import summarize_video  # deferred: imports a decoder
 
-        return abridged(
-            video, length, query, self._catalog, self._features, self._model, self._workshop.parts
+        return summarize_video(
+            video,
+            length,
+            query,
+            self._catalog,
+            self._feature_store,
+            self._active_model,
+            self._writer.pipeline,
         )
 
     def similar(
         self,
-        path: Name,
+        video_path: PathInput,
         span: Span | tuple[float, float] | None = None,
         *,
         k: int = 10,
         same_video: bool = False,
     ) -> list[Moment]:
-        """The k moments most like a video, or a span of it, itself left out.
+        """Find the moments most similar to a video or to a span of it, excluding itself.
 
-        Of the library, which decodes nothing, or any file. With `same_video` the rest of that
-        video counts, too. Raises QueryError and MediaError.
+        Args:
+            video_path: A video of the library, which is not decoded, or any other file.
+            span: Part of the video, in seconds.
+            k: Maximum number of results.
+            same_video: Include other parts of the same video.
+
+        Returns:
+            At most k moments, best first.
+
+        Raises:
+            QueryError: If the span is invalid.
+            MediaError: If the file cannot be decoded.
         """
-        query = query_of("", None, path, span, ())
+        query = build_query("", None, video_path, span, ())
         term = query.terms[0]
-        return self._asking.similar(Path(term.value), term.span, k, same_video=same_video)
+        return self._searcher.find_similar(Path(term.value), term.span, k, same_video=same_video)
 
-    def duplicates(self, paths: Sequence[Name] = ()) -> Iterator[Shared]:
-        """What videos (see `videos`) share with others: all of it, or a part.
+    def duplicates(self, paths: Sequence[PathInput] = ()) -> Iterator[DuplicateSpan]:
+        """Find near-duplicate videos and shared parts of videos.
 
-        Of files that are not in the library, which video has the same content. Raises QueryError.
+        Args:
+            paths: Videos of the library (see `videos`), compared with all others; files that are
+                not in the library are compared by their fingerprint. Empty compares all videos.
+
+        Returns:
+            An iterator of shared spans.
+
+        Raises:
+            QueryError: If a path is invalid.
         """
-        return self._asking.duplicates(list(map(str, paths)))
+        return self._searcher.find_duplicates(list(map(str, paths)))
 
-    def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
-        """A JPEG of the frame shown at `time` seconds. Raises MediaError."""
-        from vsearch.media.stills import still  # deferred: only who wants pictures pays for av
+    def thumbnail(self, video: Video, frame_time: float, *, width: int = 320) -> bytes:
+        """Render the frame shown at a time.
 
-        return still(video.path, time, width=width)
+        Args:
+            video: A video of the library.
+            frame_time: Seconds.
+            width: Maximum width in pixels.
 
-    def videos(self, paths: Sequence[Name] = ()) -> list[Video]:
-        """The videos in the library, sorted by path; if paths are given, those that they mean.
+        Returns:
+            A JPEG file.
 
-        A path means that video or all below that folder. What has `*`, `?` or `[` in it, and a
-        name of which there is no file here, is a glob over the whole library.
+        Raises:
+            MediaError: If the frame cannot be decoded.
         """
-        return named(self._catalog, list(map(str, paths))) if paths else self._catalog.videos()
+        from vsearch.media.thumbnails import render_thumbnail
 
-    def video(self, number: int) -> Video | None:
-        """The video with that id; None where there is none."""
-        return self._catalog.videos_by_id([number]).get(number)
+        return render_thumbnail(video.path, frame_time, max_width=width)
 
-    def missing(self) -> list[Video]:
-        """Videos in the library whose files are gone."""
-        from vsearch.ingest import gone  # deferred: a query needs no decoder
+    # --- contents
 
-        return [video for video in self._catalog.videos() if gone(video.path)]
+    def videos(self, paths: Sequence[PathInput] = ()) -> list[Video]:
+        """Return videos of the library, sorted by path.
 
-    def segments(self, video: Video) -> tuple[list[Segment], Matrix]:
-        """The segments of a video as they follow each other, and their vectors, float32 (S, D)."""
+        Args:
+            paths: Each the path of a video or of a folder that contains videos. A path with `*`,
+                `?` or `[`, or one that does not exist on disk, is a glob over all paths in the
+                library. Empty means all videos.
+
+        Returns:
+            The videos that match any of the paths.
+        """
+        return (
+            videos_matching(self._catalog, list(map(str, paths)))
+            if paths
+            else self._catalog.videos()
+        )
+
+    def video(self, video_id: int) -> Video | None:
+        """Return the video with that id, or None."""
+        return self._catalog.videos_by_id([video_id]).get(video_id)
+
+    def missing_videos(self) -> list[Video]:
+        """Return the videos whose files no longer exist."""
+        from vsearch.indexing.pipeline import is_missing  # deferred: imports a decoder
+
+        return [video for video in self._catalog.videos() if is_missing(video.path)]
+
+    def segments_with_vectors(self, video: Video) -> tuple[list[Segment], Matrix]:
+        """Return the segments of a video with their vectors.
+
+        Args:
+            video: A video of the library.
+
+        Returns:
+            S segments in chronological order, and float32 (S, D), rows of unit length.
+        """
         space = self._catalog.space()
-        segments = self._catalog.segments_of(video.id)
+        segments = self._catalog.segments_of_video(video.id)
         if space is None or not segments:
             return [], np.empty((0, space.dim if space else 0), np.float32)
-        ids = np.array([segment.id for segment in segments], np.int64)
-        found, vectors = self._catalog.vectors(ids, space)
-        have = set(found.tolist())
-        return [segment for segment in segments if segment.id in have], vectors
+        segment_ids = np.array([segment.id for segment in segments], np.int64)
+        found_ids, vectors = self._catalog.vectors(segment_ids, space)
+        ids_with_vector = set(found_ids.tolist())
+        return [segment for segment in segments if segment.id in ids_with_vector], vectors
 
     def segment_count(self, video: Video) -> int:
-        """How many segments a video has."""
-        return len(self._catalog.segments_of(video.id))
+        """Return the number of segments of a video."""
+        return len(self._catalog.segments_of_video(video.id))
 
     def transcripts(self, video: Video) -> list[Transcript]:
-        """What words there are of a video, and whence: subtitles, speech, text on the screen."""
+        """Return the transcripts of a video, without their cues."""
         return self._catalog.transcripts([video.id])
 
     @property
     def space(self) -> Space | None:
-        """The embedding space of the library; None while nothing is indexed."""
+        """Active embedding space; None while nothing is indexed."""
         return self._catalog.space()
 
-    def info(self) -> Info:
-        """What the library holds."""
-        counts = self._catalog.counts()
-        size = sum(map(_size, self.path.rglob("*")))
-        return Info(
+    def info(self) -> LibraryInfo:
+        """Return the contents and size of the library."""
+        library_counts = self._catalog.library_counts()
+        size_bytes = sum(map(_file_bytes, self.path.rglob("*")))
+        return LibraryInfo(
             self.path,
             self._catalog.space(),
             self._catalog.pooler(),
-            counts.videos,
-            counts.segments,
-            counts.seconds,
-            counts.frames,
-            size,
+            library_counts.video_count,
+            library_counts.segment_count,
+            library_counts.duration_seconds,
+            library_counts.frame_count,
+            size_bytes,
             tuple(Counter(video.model for video in self._catalog.videos()).most_common()),
-            tuple(self._catalog.worded()),
+            tuple(self._catalog.transcript_counts()),
         )
 
     def doctor(self) -> list[str]:
-        """What is wrong with the library, a line each; empty when it is sound."""
-        from vsearch.doctor import examine  # deferred: a query needs no decoder
+        """Check the library for damaged and missing files.
 
-        problems = [*examine(self._workshop.stores()), *self.adapter_file.problems()]
+        Returns:
+            Problems found, each a sentence with the remedy.
+        """
+        from vsearch.doctor import examine_library  # deferred: imports a decoder
+
+        problems = [*examine_library(self._writer.storage()), *self.adapter_file.find_problems()]
         try:
             if self._catalog.space() is not None:
-                self._workshop.pooler()
-        except VSearchError as error:
-            problems.append(str(error))
+                self._writer.pooler()
+        except VSearchError as exc:
+            problems.append(str(exc))
         return problems
 
-    def recall(self) -> list[Recall]:
-        """How much of what is nearest the index finds, of each kind of question; none if empty."""
-        from vsearch.doctor import recall  # deferred: a query needs no decoder
+    def measure_recall(self) -> list[IndexRecall]:
+        """Measure the recall of the vector index against exact search.
 
-        return recall(self._catalog, self._current)
+        Returns:
+            Recall of each kind of query; empty for an empty library.
+        """
+        from vsearch.doctor import measure_recall  # deferred: imports a decoder
 
-    # --- the parts, made when they are needed
+        return measure_recall(self._catalog, self._live_index)
+
+    # --- components, created on demand
 
     @property
     def encoder(self) -> Encoder:
-        """The model of pictures, and of words where no other is named for them.
+        """Encoder of searches, with the text model and query adapter if there are any.
 
-        Raises ModelError; what the other model raises is raised when words are encoded.
+        Raises:
+            ModelError: If it cannot be loaded. The text model is loaded when it first encodes
+                text.
         """
-        return self._model.whole
+        return self._active_model.encoder
 
     @property
-    def _labelling(self) -> Labelling:
-        from vsearch.labelling import Labelling  # deferred: a query needs no labels
+    def _tagger(self) -> Tagger:
+        from vsearch.analysis.tagging_service import Tagger  # deferred: rarely used
 
-        return Labelling(self._catalog, self._features, self._model, self._workshop.writing)
+        return Tagger(
+            self._catalog, self._feature_store, self._active_model, self._writer.exclusive
+        )
 
     @property
     def settings(self) -> config.Settings:
-        """What flags, variables and vsearch.toml say, in that order."""
-        return self._model.settings
+        """Effective settings: arguments, environment variables, vsearch.toml, defaults."""
+        return self._active_model.settings
 
 
-def _size(path: Path) -> int:
+def _file_bytes(file_path: Path) -> int:
     try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # gone meanwhile, or not to be read
+        return file_path.stat().st_size if file_path.is_file() else 0
+    except OSError:  # removed in the meantime, or no permission
         return 0

@@ -1,4 +1,8 @@
-"""Names to classes. Built-ins are entry points in pyproject.toml, like those of third parties."""
+"""Plugin lookup by name. Built-ins are entry points in pyproject.toml, as third-party plugins are.
+
+Entry point groups: `vsearch.encoders`, `vsearch.poolers`, `vsearch.indexes` and `vsearch.shots`;
+the protocols are in `vsearch.protocols`.
+"""
 
 from __future__ import annotations
 
@@ -15,56 +19,94 @@ if TYPE_CHECKING:
 
     from vsearch.protocols import Encoder
 
-Group: TypeAlias = Literal["encoders", "poolers", "indexes", "shots"]
-NOUNS = {"encoders": "model", "poolers": "pooler", "indexes": "index", "shots": "shot detector"}
+PluginGroup: TypeAlias = Literal["encoders", "poolers", "indexes", "shots"]
+GROUP_LABELS = {
+    "encoders": "model",
+    "poolers": "pooler",
+    "indexes": "index",
+    "shots": "shot detector",
+}
 
 
-def names(group: Group) -> list[str]:
-    """The names that are registered in a group, sorted."""
+def plugin_names(group: PluginGroup) -> list[str]:
+    """Return the names registered in a plugin group, sorted."""
     return sorted(entry_points(group=f"vsearch.{group}").names)
 
 
-def resolve(group: Group, name: str) -> type[Any]:
-    """The class registered under `name`, imported only now.
+def resolve_plugin(group: PluginGroup, plugin_name: str) -> type[Any]:
+    """Import the class of a plugin.
 
-    Raises UnknownPluginError for a name nobody registered and MissingExtraError when the class
-    needs a package that is not installed.
+    Args:
+        group: Plugin group.
+        plugin_name: Name of the entry point.
+
+    Returns:
+        The class, not instantiated.
+
+    Raises:
+        UnknownPluginError: If no plugin has that name.
+        MissingExtraError: If the module of the plugin needs a package that is not installed.
     """
-    found = _own(group, name) or entry_points(group=f"vsearch.{group}", name=name)
-    if not found:
-        known = names(group)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+    plugin_entries = _find_bundled(group, plugin_name) or entry_points(
+        group=f"vsearch.{group}", name=plugin_name
+    )
+    if not plugin_entries:
+        known_names = plugin_names(group)
+        close_matches = difflib.get_close_matches(plugin_name, known_names, n=1)
+        suggestion = f"; did you mean {close_matches[0]!r}?" if close_matches else "."
         raise UnknownPluginError(
-            f"there is no {NOUNS[group]} named {name!r}{hint} Known: {', '.join(known)}."
+            f"no {GROUP_LABELS[group]} named {plugin_name!r}{suggestion} "
+            f"Known: {', '.join(known_names)}."
         )
-    with needed_by(repr(name)):
-        loaded: type[Any] = next(iter(found)).load()
-    return loaded
+    with require_models_extra(repr(plugin_name)):
+        plugin_class: type[Any] = next(iter(plugin_entries)).load()
+    return plugin_class
 
 
 @contextmanager
-def needed_by(what: str) -> Iterator[None]:
-    """Imports in the block are of the extra `models`; MissingExtraError where one is missing."""
+def require_models_extra(requester: str) -> Iterator[None]:
+    """Context in which modules of the extra `models` are imported.
+
+    Args:
+        requester: Feature that needs them, for the error message.
+
+    Raises:
+        MissingExtraError: If an import in the block fails.
+    """
     try:
         yield
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as exc:
         raise MissingExtraError(
-            f"{what} needs the package {error.name!r}, which is not installed: "
+            f"{requester} needs the package {exc.name!r}, which is not installed: "
             "pip install 'vsearch[models]'"
-        ) from error
+        ) from exc
 
 
-def _own(group: Group, name: str) -> EntryPoints | None:
-    """What ships under that name: other packages need not be looked through for it."""
+def _find_bundled(group: PluginGroup, plugin_name: str) -> EntryPoints | None:
+    """Find a built-in plugin without scanning all installed packages."""
     try:
-        return distribution("vsearch").entry_points.select(group=f"vsearch.{group}", name=name)
-    except PackageNotFoundError:  # run from a checkout that is not installed
+        return distribution("vsearch").entry_points.select(
+            group=f"vsearch.{group}", name=plugin_name
+        )
+    except PackageNotFoundError:  # a checkout that is not installed
         return None
 
 
-def encoder(model: str, device: str) -> Encoder:
-    """The model that `name` or `name:argument` means. Raises ModelError."""
-    name, _, argument = model.partition(":")
-    made: Encoder = resolve("encoders", name)(argument, device=device)
-    return made
+def create_encoder(model_name: str, device: str) -> Encoder:
+    """Create an encoder.
+
+    Args:
+        model_name: `name` or `name:argument`, e.g. "openclip:ViT-L-14/openai".
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Returns:
+        The encoder, with its weights loaded.
+
+    Raises:
+        ModelError: If there is no such model or it cannot be loaded.
+    """
+    plugin_name, _, model_argument = model_name.partition(":")
+    created_encoder: Encoder = resolve_plugin("encoders", plugin_name)(
+        model_argument, device=device
+    )
+    return created_encoder

@@ -1,85 +1,214 @@
-"""The seams of vsearch. A plugin implements one of these; a contract test holds it to it."""
+"""Protocols that plugins implement: encoders, poolers, vector indexes and shot detectors.
+
+A plugin registers its class as an entry point of the group named in each protocol. The tests in
+`tests/contract` check an implementation against its protocol.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
+    from typing import Self
 
-    from vsearch.types import Grays, Ids, Images, Matrix, Space, Times, Vector
+    from vsearch.types import GrayImages, Ids, Images, Matrix, Space, Times, Vector
 
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Pixels and words to vectors of one space. Made as `cls(argument, *, device)`.
+    """Encodes images and text as vectors of one space. Entry point group `vsearch.encoders`.
 
-    `argument` is what follows the colon in `--model name:argument` ("" without one); `device` is
-    "auto", "cpu", "cuda" or "mps". Methods are safe to call from several threads. One that knows
-    what is usually asked may say so as `querybank`, float32 (B, D); see `search.querybank`.
+    Instantiated as `cls(argument, *, device=device)`: `argument` is the part of the setting
+    `model` after the colon ("" if there is none), `device` is "auto", "cpu", "cuda" or "mps".
+    Methods must be thread-safe.
+
+    An encoder may have an attribute `querybank`, float32 (B, D): vectors of typical text queries,
+    with which a search corrects hubness (see `vsearch.search.hubness`) and an index tunes itself.
     """
 
     @property
     def space(self) -> Space:
-        """The identity of the vectors that come out."""
+        """Embedding space of the vectors."""
 
     @property
     def image_size(self) -> int:
-        """The short side in pixels at which frames are best handed in."""
+        """Preferred short side of the images, in pixels."""
 
     def encode_images(self, images: Images) -> Matrix:
-        """uint8 (N, H, W, 3) RGB of any size -> float32 (N, D), rows of unit length."""
+        """Encode images.
+
+        Args:
+            images: uint8 (N, H, W, 3) RGB of any size; N may be 0.
+
+        Returns:
+            float32 (N, D), rows of unit length.
+        """
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
-        """N texts -> float32 (N, D), rows of unit length. Raises NoTextError if it can't."""
+        """Encode texts into the space of the images.
+
+        Args:
+            texts: N texts; N may be 0.
+
+        Returns:
+            float32 (N, D), rows of unit length.
+
+        Raises:
+            NoTextError: If the model has no text encoder.
+        """
 
 
 @runtime_checkable
 class Pooler(Protocol):
-    """The frames of one segment to one vector in the encoder's own space. Made as `cls()`."""
+    """Pools the frame vectors of a segment into one vector of the same space.
+
+    Entry point group `vsearch.poolers`; instantiated as `cls()`.
+    """
 
     @property
     def name(self) -> str:
-        """Names the method and, where it was trained, its weights."""
+        """Name of the method and, if it is trained, of its weights."""
 
-    def pool(self, frames: Matrix, times: Times) -> Vector:
-        """float32 (T, D) and float64 (T,) seconds, T >= 1 -> float32 (D,) of unit length."""
+    def pool(self, frame_vectors: Matrix, frame_times: Times) -> Vector:
+        """Pool the frames of one segment.
+
+        Args:
+            frame_vectors: float32 (T, D), rows of unit length, T >= 1; must not be modified.
+            frame_times: float64 (T,) seconds, ascending.
+
+        Returns:
+            float32 (D,) of unit length.
+        """
 
 
 @runtime_checkable
 class VectorIndex(Protocol):
-    """Nearest neighbours by inner product. Made as `cls(dim)`; `load` is a class method."""
+    """Nearest-neighbor search by inner product. Entry point group `vsearch.indexes`.
+
+    Instantiated as `cls(dim)`; the class method `load(path)` reads what `save` wrote.
+    """
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
-        """Add vectors, float32 (N, D), or replace those of ids that are there."""
+        """Add vectors, or replace those with the same ids.
+
+        Args:
+            ids: int64 (N,); the last of equal ids counts.
+            vectors: float32 (N, D), rows of unit length.
+
+        Raises:
+            ValueError: If the vectors have the wrong dimension.
+        """
 
     def remove(self, ids: Ids) -> None:
-        """Forget ids; those that are not there are passed over."""
+        """Remove vectors; unknown ids are ignored.
 
-    def search(self, query: Vector, k: int, among: Ids | None = None) -> tuple[Ids, Vector]:
-        """The k best (fewer if there are fewer), best first: ids int64 (k,), scores float32 (k,).
+        Args:
+            ids: int64 (N,).
+        """
 
-        `among` restricts the search to these ids. Ties are broken by the lower id.
+    def search(
+        self, query_vector: Vector, k: int, allowed_ids: Ids | None = None
+    ) -> tuple[Ids, Vector]:
+        """Return the k vectors with the largest inner product.
+
+        Args:
+            query_vector: float32 (D,) of unit length.
+            k: Maximum number of results.
+            allowed_ids: int64 (A,); restricts the search to these ids.
+
+        Returns:
+            Ids int64 (M,) and scores float32 (M,), M <= k, best first; ties by ascending id.
         """
 
     def save(self, path: Path) -> None:
-        """Write to `path`; `type(self).load(path)` reads it back."""
+        """Write the index to a file.
+
+        Args:
+            path: Target file; `type(self).load(path)` reads it.
+        """
 
     def __len__(self) -> int:
-        """How many vectors there are."""
+        """Return the number of vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSource:
+    """The vectors of a library, streamed because they may not fit in memory.
+
+    Attributes:
+        approximate_count: Number of vectors, as of the last count.
+        draw_sample: Return at most this many evenly spaced vectors, float32 (M, D).
+        iter_batches: Yield all (ids, vectors) in batches, int64 (N,) ascending and float32 (N, D).
+            May be called again for another pass.
+        tuning_queries: Return typical query vectors, float32 (Q, D); Q may be 0.
+    """
+
+    approximate_count: int
+    draw_sample: Callable[[int], Matrix]
+    iter_batches: Callable[[], Iterator[tuple[Ids, Matrix]]]
+    tuning_queries: Callable[[], Matrix]
+
+
+@runtime_checkable
+class RebuildableIndex(VectorIndex, Protocol):
+    """Extension of `VectorIndex` for indexes that are built from all vectors at once.
+
+    An index plugin implements all of these members or none.
+    """
+
+    @property
+    def is_approximate(self) -> bool:
+        """True if scores are inexact, so that the caller must rescore the best candidates."""
+
+    @property
+    def needs_rebuild(self) -> bool:
+        """True if so much has changed that the index should be built again."""
+
+    @property
+    def companion_files(self) -> Collection[str]:
+        """Names of the files that `save` writes next to the index file."""
+
+    @classmethod
+    def build(
+        cls,
+        dim: int,
+        source: VectorSource,
+        *,
+        single_list: bool,
+        check_cancelled: Callable[[], None],
+    ) -> Self:
+        """Build an index of all vectors of a source.
+
+        Args:
+            dim: Dimension of the vectors.
+            source: Vectors to index.
+            single_list: Skip clustering to finish sooner; the index may then need a rebuild.
+            check_cancelled: Called regularly; an exception it raises ends the build.
+
+        Returns:
+            The index.
+        """
 
 
 @runtime_checkable
 class ShotDetector(Protocol):
-    """Finds cuts while a video is decoded. Made as `cls()`, one for each video."""
+    """Detects shot boundaries while a video is decoded. Entry point group `vsearch.shots`.
 
-    def see(self, pictures: Grays, times: Times) -> None:
-        """Take tiny luma pictures, uint8 (N, 36, 64), of frames, and their times, float64 (N,).
+    Instantiated as `cls()`, once per video.
+    """
 
-        They are those that were decoded, in the order in which they are shown: single frames may
-        have been left out between them, to which no other refers.
+    def process(self, luma_thumbnails: GrayImages, frame_times: Times) -> None:
+        """Process the next decoded frames, in presentation order.
+
+        Isolated non-reference frames may be missing. The arrays may be reused after the call.
+
+        Args:
+            luma_thumbnails: uint8 (N, 36, 64), luma from 0 black to 255 white.
+            frame_times: float64 (N,) seconds, ascending.
         """
 
     def cuts(self) -> Times:
-        """float64 (C,) ascending: when each new shot begins, the first one (0) left out."""
+        """Return the start time of each shot except the first, float64 (C,) seconds, ascending."""

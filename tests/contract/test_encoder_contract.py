@@ -1,4 +1,4 @@
-"""What every Encoder promises, held against each one there is."""
+"""Contract test of the `Encoder` protocol, run for each encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import NoTextError
@@ -24,25 +24,28 @@ TEXTS = ["a red square", "ein Hund springt ins Wasser 🐕", "blue " * 300]
 
 
 def _openclip(folder: Path) -> Encoder:
-    from tiny_models import ARCH, tiny_clip  # deferred: torch
-    from vsearch.encoders.openclip import OpenClipEncoder
+    from tests.support.tiny_models import (
+        TINY_ARCH,  # deferred: torch
+        make_tiny_clip,
+    )
+    from vsearch.encoders.open_clip import OpenClipEncoder
 
-    return OpenClipEncoder(f"{ARCH}@{tiny_clip(folder)}", device="cpu")
+    return OpenClipEncoder(f"{TINY_ARCH}@{make_tiny_clip(folder)}", device="cpu")
 
 
 def _cnn(folder: Path) -> Encoder:
-    from tiny_models import small_cnn  # deferred: torch
-    from vsearch.encoders.cnn import CnnEncoder
+    from tests.support.tiny_models import make_small_cnn  # deferred: torch
+    from vsearch.encoders.torchvision import CnnEncoder
 
-    return CnnEncoder(f"resnet18@{small_cnn(folder / 'resnet18.pth')}", device="cpu")
+    return CnnEncoder(f"resnet18@{make_small_cnn(folder / 'resnet18.pth')}", device="cpu")
 
 
 MAKERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder("", device="cpu"),
     "builtin": lambda _: BuiltinEncoder("", device="cpu"),
     "builtin:fast": lambda _: BuiltinEncoder("fast", device="cpu"),
-    "builtin, by the fastest engine": lambda _: BuiltinEncoder("", device="auto"),
-    "builtin:fast, by the fastest engine": lambda _: BuiltinEncoder("fast", device="auto"),
+    "builtin, fastest backend": lambda _: BuiltinEncoder("", device="auto"),
+    "builtin:fast, fastest backend": lambda _: BuiltinEncoder("fast", device="auto"),
     "text_tower": lambda _: TextTower(FakeEncoder(), "fake:other", lambda: FakeEncoder("other")),
     "openclip": _openclip,
     "cnn": _cnn,
@@ -56,13 +59,13 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def text_encoder(encoder: Encoder) -> Encoder:
-    if not encoder.space.speaks_text:
-        pytest.skip("understands pictures only")
+    if not encoder.space.supports_text:
+        pytest.skip("the model has no text encoder")
     return encoder
 
 
-def pictures(count: int, height: int, width: int) -> Images:
-    """uint8 (N, H, W, 3): each a colour gradient of its own with some noise on it."""
+def make_images(count: int, height: int, width: int) -> Images:
+    """uint8 (N, H, W, 3): random color gradients with some noise."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     waves = rng.uniform(-6, 6, (count, 1, 1, 3, 2))
@@ -82,19 +85,19 @@ def assert_same_directions(a: Matrix, b: Matrix, least: float = 0.999) -> None:
     assert (a * b).sum(axis=1).min() > least
 
 
-def test_it_is_an_encoder_with_a_space_and_an_image_size(encoder: Encoder) -> None:
+def test_it_implements_the_protocol(encoder: Encoder) -> None:
     assert isinstance(encoder, Encoder)
     assert encoder.space == encoder.space
     assert encoder.image_size > 0
 
 
-def test_images_become_float32_rows_of_unit_length(encoder: Encoder) -> None:
+def test_images_are_encoded_to_float32_unit_rows(encoder: Encoder) -> None:
     size = encoder.image_size
-    found = encoder.encode_images(pictures(3, size, size * 16 // 9))
+    found = encoder.encode_images(make_images(3, size, size * 16 // 9))
     assert_unit_rows(found, 3, encoder.space.dim)
 
 
-def test_no_images_become_no_rows(encoder: Encoder) -> None:
+def test_no_images_are_encoded_to_no_rows(encoder: Encoder) -> None:
     empty = np.zeros((0, 48, 64, 3), np.uint8)
     assert_unit_rows(encoder.encode_images(empty), 0, encoder.space.dim)
 
@@ -102,20 +105,20 @@ def test_no_images_become_no_rows(encoder: Encoder) -> None:
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (2, 90), (300, 7), (31, 33), (33, 31), (480, 270), (225, 224)]
 )
-def test_images_of_any_size_are_taken(encoder: Encoder, height: int, width: int) -> None:
-    found = encoder.encode_images(pictures(1, height, width))
+def test_images_of_any_size_are_accepted(encoder: Encoder, height: int, width: int) -> None:
+    found = encoder.encode_images(make_images(1, height, width))
     assert_unit_rows(found, 1, encoder.space.dim)
 
 
-def test_black_and_white_images_become_finite_rows(encoder: Encoder) -> None:
+def test_black_and_white_images_are_encoded_to_finite_rows(encoder: Encoder) -> None:
     images = np.stack([np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 255, np.uint8)])
     assert_unit_rows(encoder.encode_images(images), 2, encoder.space.dim)
 
 
-def test_images_that_are_a_read_only_view_are_taken_and_left_as_they_were(
+def test_a_read_only_view_of_images_is_accepted_and_not_modified(
     encoder: Encoder,
 ) -> None:
-    images = pictures(2, 60, 80)
+    images = make_images(2, 60, 80)
     before = images.copy()
     view = images[::2, ::-1, 5:70]
     view.flags.writeable = False
@@ -125,70 +128,70 @@ def test_images_that_are_a_read_only_view_are_taken_and_left_as_they_were(
 
 
 def test_the_same_images_give_the_same_vectors(encoder: Encoder) -> None:
-    images = pictures(2, 50, 70)
+    images = make_images(2, 50, 70)
     np.testing.assert_allclose(
         encoder.encode_images(images), encoder.encode_images(images), atol=1e-5
     )
 
 
 def test_different_images_give_different_vectors(encoder: Encoder) -> None:
-    found = encoder.encode_images(pictures(2, 64, 64))
+    found = encoder.encode_images(make_images(2, 64, 64))
     assert found[0] @ found[1] < 0.9999
 
 
-def test_an_image_has_one_vector_whatever_is_in_its_batch(encoder: Encoder) -> None:
-    images = pictures(9, encoder.image_size, encoder.image_size)
+def test_the_vector_of_an_image_does_not_depend_on_its_batch(encoder: Encoder) -> None:
+    images = make_images(9, encoder.image_size, encoder.image_size)
     together = encoder.encode_images(images)
     for i in (0, 8):  # the first and the one that a batch of 8 leaves over
         assert_same_directions(encoder.encode_images(images[i : i + 1]), together[i : i + 1])
 
 
-def test_the_size_at_which_a_picture_is_handed_in_matters_little(encoder: Encoder) -> None:
-    small = pictures(1, encoder.image_size, encoder.image_size)
+def test_the_image_size_matters_little(encoder: Encoder) -> None:
+    small = make_images(1, encoder.image_size, encoder.image_size)
     large = np.repeat(np.repeat(small, 2, axis=1), 2, axis=2)
     assert_same_directions(encoder.encode_images(small), encoder.encode_images(large), 0.9)
 
 
-def test_texts_become_float32_rows_of_unit_length(text_encoder: Encoder) -> None:
+def test_texts_are_encoded_to_float32_unit_rows(text_encoder: Encoder) -> None:
     assert_unit_rows(text_encoder.encode_texts(TEXTS), len(TEXTS), text_encoder.space.dim)
     assert_unit_rows(text_encoder.encode_texts(tuple(TEXTS)), len(TEXTS), text_encoder.space.dim)
 
 
-def test_no_texts_become_no_rows(text_encoder: Encoder) -> None:
+def test_no_texts_are_encoded_to_no_rows(text_encoder: Encoder) -> None:
     assert_unit_rows(text_encoder.encode_texts([]), 0, text_encoder.space.dim)
 
 
-def test_a_text_has_one_vector_whatever_is_in_its_batch(text_encoder: Encoder) -> None:
+def test_the_vector_of_a_text_does_not_depend_on_its_batch(text_encoder: Encoder) -> None:
     alone = np.concatenate([text_encoder.encode_texts([text]) for text in TEXTS])
     assert_same_directions(text_encoder.encode_texts(TEXTS), alone, 0.99999)
 
 
-def test_one_that_knows_no_words_says_so(encoder: Encoder) -> None:
-    if encoder.space.speaks_text:
-        pytest.skip("understands text")
-    with pytest.raises(NoTextError, match="pictures only"):
+def test_without_a_text_encoder_encoding_text_is_an_error(encoder: Encoder) -> None:
+    if encoder.space.supports_text:
+        pytest.skip("the model has a text encoder")
+    with pytest.raises(NoTextError, match="--image"):
         encoder.encode_texts(["a cat"])
 
 
-def test_several_threads_get_what_one_gets(encoder: Encoder) -> None:
-    batches = [pictures(1, 40 + i, 60) for i in range(3)]
+def test_encoding_images_is_thread_safe(encoder: Encoder) -> None:
+    batches = [make_images(1, 40 + i, 60) for i in range(3)]
     alone = [encoder.encode_images(batch) for batch in batches]
     with ThreadPoolExecutor(3) as threads:
         together = list(threads.map(encoder.encode_images, batches))
     assert_same_directions(np.concatenate(together), np.concatenate(alone))
 
 
-def test_several_threads_get_the_texts_that_one_gets(text_encoder: Encoder) -> None:
+def test_encoding_texts_is_thread_safe(text_encoder: Encoder) -> None:
     alone = text_encoder.encode_texts(TEXTS)
     with ThreadPoolExecutor(3) as threads:
         together = list(threads.map(lambda text: text_encoder.encode_texts([text]), TEXTS))
     assert_same_directions(np.concatenate(together), alone, 0.99999)
 
 
-@pytest.mark.parametrize("colour", ["red", "green", "blue"])
-def test_the_fake_finds_colours_by_their_names(colour: str) -> None:
-    colours = {"red": (250, 10, 5), "green": (5, 240, 12), "blue": (9, 3, 251)}
-    flat = [np.full((36, 64, 3), value, np.uint8) for value in colours.values()]
+@pytest.mark.parametrize("color", ["red", "green", "blue"])
+def test_the_fake_encoder_matches_color_names(color: str) -> None:
+    colors = {"red": (250, 10, 5), "green": (5, 240, 12), "blue": (9, 3, 251)}
+    flat = [np.full((36, 64, 3), value, np.uint8) for value in colors.values()]
     fake = FakeEncoder()
-    scores = fake.encode_images(np.stack(flat)) @ fake.encode_texts([f"a {colour} wall"])[0]
-    assert list(colours)[int(scores.argmax())] == colour
+    scores = fake.encode_images(np.stack(flat)) @ fake.encode_texts([f"a {color} wall"])[0]
+    assert list(colors)[int(scores.argmax())] == color

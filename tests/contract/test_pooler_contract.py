@@ -1,4 +1,4 @@
-"""What every Pooler promises, held against each one that is registered."""
+"""Contract test of the `Pooler` protocol, run for each registered pooler."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from vsearch.plugins import names, resolve
+from vsearch.plugins import plugin_names, resolve_plugin
 from vsearch.protocols import Pooler
 
 if TYPE_CHECKING:
     from vsearch.types import Matrix
 
 
-@pytest.fixture(params=names("poolers"))
+@pytest.fixture(params=plugin_names("poolers"))
 def pooler(request: pytest.FixtureRequest) -> Pooler:
-    made: Pooler = resolve("poolers", request.param)()
+    made: Pooler = resolve_plugin("poolers", request.param)()
     return made
 
 
 @pytest.fixture
 def dim(pooler: Pooler) -> int:
-    """A trained pooler is for vectors of one space, and says of how many numbers as `dim`."""
-    return int(getattr(pooler, "dim", 16))
+    """Dimension of the frame vectors; a trained pooler requires that of its space."""
+    return int(getattr(pooler, "vector_dim", 16))
 
 
 def frames(count: int, dim: int) -> Matrix:
@@ -32,32 +32,32 @@ def frames(count: int, dim: int) -> Matrix:
     return rows
 
 
-def test_it_is_a_pooler_with_a_name(pooler: Pooler) -> None:
+def test_it_implements_the_protocol(pooler: Pooler) -> None:
     assert isinstance(pooler, Pooler)
     assert pooler.name
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 300])
-def test_frames_become_one_vector_of_unit_length(pooler: Pooler, dim: int, count: int) -> None:
+def test_frames_are_pooled_to_one_unit_vector(pooler: Pooler, dim: int, count: int) -> None:
     pooled = pooler.pool(frames(count, dim), np.arange(count, dtype=np.float64))
     assert pooled.dtype == np.float32
     assert pooled.shape == (dim,)
     assert np.linalg.norm(pooled) == pytest.approx(1, abs=1e-4)
 
 
-def test_like_frames_become_a_vector_like_them(pooler: Pooler, dim: int) -> None:
+def test_similar_frames_are_pooled_to_a_similar_vector(pooler: Pooler, dim: int) -> None:
     frame = frames(1, dim)
     pooled = pooler.pool(np.repeat(frame, 5, axis=0), np.arange(5.0))
     assert pooled @ frame[0] > 0.99
 
 
-def test_frames_that_cancel_out_still_give_a_direction(pooler: Pooler, dim: int) -> None:
+def test_frames_that_cancel_out_are_pooled_to_a_unit_vector(pooler: Pooler, dim: int) -> None:
     frame = frames(1, dim)
     pooled = pooler.pool(np.concatenate([frame, -frame]), np.arange(2.0))
     assert np.linalg.norm(pooled) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_frames_are_left_as_they_were(pooler: Pooler, dim: int) -> None:
+def test_the_frames_are_not_modified(pooler: Pooler, dim: int) -> None:
     given = frames(4, dim)
     before = given.copy()
     pooler.pool(given, np.arange(4.0))

@@ -1,4 +1,4 @@
-"""Every VectorIndex answers as the exact one does."""
+"""Contract test of the `VectorIndex` protocol: every index returns exact results if small."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from vsearch.errors import DamagedLibraryError
-from vsearch.files import usable
+from vsearch.index.exact import ExactIndex
+from vsearch.index.faiss_flat import FaissIndex
+from vsearch.index.ivf_sq8 import IvfIndex, Sq8Index
 from vsearch.protocols import VectorIndex
-from vsearch.vectors.exact import ExactIndex
-from vsearch.vectors.faiss_index import FaissIndex
-from vsearch.vectors.layered import IvfIndex, Sq8Index
+from vsearch.storage.atomic_files import damage_as_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +43,12 @@ def index(cls: Any) -> VectorIndex:
     return made
 
 
-def test_it_is_a_vector_index(index: VectorIndex) -> None:
+def test_it_implements_the_protocol(index: VectorIndex) -> None:
     assert isinstance(index, VectorIndex)
     assert len(index) == 0
 
 
-def test_the_nearest_come_first_with_their_inner_products(index: VectorIndex) -> None:
+def test_results_are_sorted_by_inner_product(index: VectorIndex) -> None:
     vectors = unit_rows(50)
     index.upsert(np.arange(100, 150), vectors)
     found, scores = index.search(vectors[7], 5)
@@ -59,7 +59,7 @@ def test_the_nearest_come_first_with_their_inner_products(index: VectorIndex) ->
     assert scores.dtype == np.float32
 
 
-def test_more_than_there_is_gives_all_there_is(index: VectorIndex) -> None:
+def test_k_may_exceed_the_number_of_vectors(index: VectorIndex) -> None:
     index.upsert(ids(1, 2, 3), unit_rows(3))
     assert sorted(index.search(unit_rows(1)[0], 10)[0]) == [1, 2, 3]
 
@@ -77,14 +77,14 @@ def test_upsert_replaces_a_vector(index: VectorIndex) -> None:
     assert index.search(vectors[2], 1)[0].tolist() == [2]
 
 
-def test_of_equal_ids_in_one_call_the_last_vector_counts(index: VectorIndex) -> None:
+def test_the_last_of_equal_ids_in_one_call_counts(index: VectorIndex) -> None:
     vectors = unit_rows(2)
     index.upsert(ids(5, 5), vectors)
     assert len(index) == 1
     assert index.search(vectors[1], 1)[1] == pytest.approx([1.0], abs=1e-5)
 
 
-def test_removed_ids_are_never_found_and_unknown_ones_are_passed_over(index: VectorIndex) -> None:
+def test_removed_ids_are_not_found_and_unknown_ids_are_ignored(index: VectorIndex) -> None:
     vectors = unit_rows(10)
     index.upsert(np.arange(10), vectors)
     index.remove(ids(3, 99))
@@ -92,15 +92,15 @@ def test_removed_ids_are_never_found_and_unknown_ones_are_passed_over(index: Vec
     assert 3 not in index.search(vectors[3], 10)[0]
 
 
-def test_among_restricts_the_search(index: VectorIndex) -> None:
+def test_allowed_ids_restrict_the_search(index: VectorIndex) -> None:
     vectors = unit_rows(100)
     index.upsert(np.arange(100), vectors)
-    found, _ = index.search(vectors[0], 10, among=ids(5, 6, 700))
+    found, _ = index.search(vectors[0], 10, allowed_ids=ids(5, 6, 700))
     assert sorted(found) == [5, 6]
-    assert len(index.search(vectors[0], 10, among=ids())[0]) == 0
+    assert len(index.search(vectors[0], 10, allowed_ids=ids())[0]) == 0
 
 
-def test_equal_scores_are_ordered_by_id(index: VectorIndex) -> None:
+def test_ties_are_ordered_by_id(index: VectorIndex) -> None:
     index.upsert(ids(9, 4, 6), np.repeat(unit_rows(1), 3, axis=0))
     assert index.search(unit_rows(1)[0], 3)[0].tolist() == [4, 6, 9]
 
@@ -123,9 +123,12 @@ def test_an_empty_index_saves_and_loads(index: VectorIndex, cls: Any, tmp_path: 
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk" * 100, b"\x93NUMPY\x01\x00v\x00{'descr': '<i8'"])
-def test_a_file_that_is_no_index_is_refused(cls: Any, tmp_path: Path, junk: bytes) -> None:
+def test_an_invalid_file_is_refused(cls: Any, tmp_path: Path, junk: bytes) -> None:
     (tmp_path / "index").write_bytes(junk)
-    with pytest.raises(DamagedLibraryError, match="is damaged"), usable(tmp_path / "index", ""):
+    with (
+        pytest.raises(DamagedLibraryError, match="is damaged"),
+        damage_as_error(tmp_path / "index", ""),
+    ):
         cls.load(tmp_path / "index")
 
 
@@ -138,10 +141,10 @@ def test_ids_may_be_microseconds_since_the_epoch(
     index.save(tmp_path / "index")
     again = cls.load(tmp_path / "index")
     assert again.search(vectors[7], 1)[0].tolist() == [given[7]]
-    found, _ = again.search(vectors[7], 20, among=given[:8])
+    found, _ = again.search(vectors[7], 20, allowed_ids=given[:8])
     assert sorted(found) == given[5:8].tolist()
 
 
-def test_vectors_of_another_size_are_refused(index: VectorIndex) -> None:
+def test_vectors_of_another_dimension_are_refused(index: VectorIndex) -> None:
     with pytest.raises(ValueError, match="vectors"):
         index.upsert(ids(1), np.ones((1, DIM + 1), np.float32))

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 from vsearch import Library, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_every_broken_file_is_indexed_or_told_in_one_line(
+def test_every_broken_file_is_indexed_or_reported_in_one_line(
     broken_media: Path, tmp_path: Path
 ) -> None:
     files = sorted(path for path in broken_media.iterdir() if path.is_file())
@@ -24,7 +24,7 @@ def test_every_broken_file_is_indexed_or_told_in_one_line(
                 assert "unexpected" not in one.error
             else:
                 assert one.video is not None
-                assert one.video.frames >= 1
+                assert one.video.sampled_frames >= 1
         assert library.doctor() == []
         again = {one.outcome for one in library.index(files)}
         assert again <= {Outcome.UNCHANGED, Outcome.DUPLICATE, Outcome.FAILED}

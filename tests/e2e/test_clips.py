@@ -1,4 +1,4 @@
-"""Clips cut out of real videos find them, and the span: by the embedded model."""
+"""Clips cut from real videos find their source and span, with the built-in model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from copying import Copying, copy, joined
+from tests.support.copies import CopyOptions, join_parts, make_copy
 from vsearch import Library, Span
-from vsearch.media.video import probe
+from vsearch.media.sampler import probe_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 @pytest.mark.timeout(1800)
 def test_clips_find_their_source_and_span(real_clips: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    long = [path for path in sorted(real_clips.iterdir()) if probe(path).duration > 5]
-    films = [long[i] for i in rng.permutation(len(long))[:12]]
-    film = joined(tmp_path / "joined.mp4", [(path, Span(0, 5)) for path in films[6:]])
+    long_clips = [path for path in sorted(real_clips.iterdir()) if probe_video(path).duration > 5]
+    films = [long_clips[i] for i in rng.permutation(len(long_clips))[:12]]
+    joined_film = join_parts(tmp_path / "joined.mp4", [(path, Span(0, 5)) for path in films[6:]])
     with Library.open(tmp_path / "library", model="builtin:fast") as library:
-        assert [one.error for one in library.index([*films[:6], film]) if one.error] == []
-        well = 0
+        results = list(library.index([*films[:6], joined_film]))
+        assert [result.error for result in results if result.error] == []
+        found_count = 0
         for number, video in enumerate([*library.videos(), *library.videos()]):
             length = rng.uniform(3, min(12, video.duration))
             start = rng.uniform(0, video.duration - length)
             truth = Span(start, start + length)
-            clip = copy(video.path, truth, tmp_path / f"{number}.mp4", Copying(fps=12), rng)
+            clip = make_copy(
+                video.path, truth, tmp_path / f"{number}.mp4", CopyOptions(fps=12), rng
+            )
             best = library.search(clip=clip)[0]
-            well += best.video.path == video.path and best.span.iou(truth) >= 0.7
-    print(f"{well} of 14 found with their span")
-    assert well >= 13
+            found_count += best.video.path == video.path and best.span.iou(truth) >= 0.7
+    print(f"{found_count} of 14 found with their span")
+    assert found_count >= 13

@@ -1,4 +1,4 @@
-"""What is exported is found again by what it was exported for: with the embedded model."""
+"""Exported clips are found by their captions and by their source, with the built-in model."""
 
 from __future__ import annotations
 
@@ -8,45 +8,50 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch import Library, Span
-from vsearch.exporting import check, excerpts, write
-from vsearch.media.video import probe
-from vsearch.results import Result
+from vsearch.export.exporter import build_excerpts, check_targets, write_exports
+from vsearch.media.sampler import probe_video
+from vsearch.query.model import ResultRef
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LENGTH = 5.0  # seconds of each
+CLIP_SECONDS = 5.0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_exported_clips_and_supercut_are_found_again(real_clips: Path, tmp_path: Path) -> None:
     rows = map(json.loads, (real_clips.parent / "clips.jsonl").read_text("utf-8").splitlines())
-    told = {real_clips.parent / row["path"]: row["caption"] for row in rows}
-    long = [path for path in told if probe(path).duration > LENGTH + 2][::4][:10]
-    # clips on key frames and off them, so that some are copied and some encoded
-    spans = [Span(0, LENGTH) if i % 2 else Span(1.37, 1.37 + LENGTH) for i in range(len(long))]
-    results = [Result(str(path), span, 1.0) for path, span in zip(long, spans, strict=True)]
-    found, left = excerpts(enumerate(results, 1), durations={})
-    assert not left
+    captions = {real_clips.parent / row["path"]: row["caption"] for row in rows}
+    long_clips = [path for path in captions if probe_video(path).duration > CLIP_SECONDS + 2]
+    chosen_clips = long_clips[::4][:10]
+    # some start on key frames and are copied, others are encoded
+    starts = [0.0 if i % 2 else 1.37 for i in range(len(chosen_clips))]
+    results = [
+        ResultRef(str(path), Span(start, start + CLIP_SECONDS), 1.0)
+        for path, start in zip(chosen_clips, starts, strict=True)
+    ]
+    excerpts, skipped = build_excerpts(enumerate(results, 1), durations={})
+    assert not skipped
     targets = {"clips": tmp_path / "clips", "supercut": tmp_path / "all.mp4"}
-    check(targets, found)
-    *clips, supercut = write(found, targets, "all")
-    assert [one.error for one in (*clips, supercut)] == [None] * (len(found) + 1)
-    assert {one.copied for one in clips} == {True, False}
+    check_targets(targets, excerpts)
+    *clips, supercut = write_exports(excerpts, targets, "all")
+    assert [result.error for result in (*clips, supercut)] == [None] * (len(excerpts) + 1)
+    assert {clip.is_stream_copy for clip in clips} == {True, False}
     with Library.open(tmp_path / "library", model="builtin:fast") as library:
-        made = [targets["clips"], targets["supercut"]]
-        assert not [one.error for one in library.index(made) if one.error]
-        named, placed, copied = 0, 0, 0
-        for one, clip, place in zip(found, clips, supercut.places, strict=True):
-            caption, part = told[one.source.path], (one.span.start, one.span.end)
-            folder, film = [str(targets["clips"])], [str(supercut.path)]
-            named += library.search(caption, k=1, videos=folder)[0].video.path == clip.path
-            placed += (
-                place.start <= library.search(caption, k=1, videos=film)[0].why.peak < place.end
-            )
-            same = library.search(clip=one.source.path, span=part, k=1, videos=folder)[0]
-            there = library.search(clip=one.source.path, span=part, k=1, videos=film)[0]
-            copied += same.video.path == clip.path and there.span.iou(place) > 0.7
-    print(f"of {len(found)}: {named} clips by caption, {placed} places, {copied} by themselves")
-    assert min(named, placed, copied) >= len(found) - 1
+        index_results = list(library.index([targets["clips"], targets["supercut"]]))
+        assert not [result.error for result in index_results if result.error]
+        by_caption, by_time, by_clip = 0, 0, 0
+        for excerpt, clip, place in zip(excerpts, clips, supercut.excerpt_spans, strict=True):
+            source_path = excerpt.source.video_path
+            caption, part = captions[source_path], (excerpt.span.start, excerpt.span.end)
+            folder, film = [str(targets["clips"])], [str(supercut.output_path)]
+            in_folder = library.search(caption, k=1, videos=folder)[0]
+            by_caption += in_folder.video.path == clip.output_path
+            in_film = library.search(caption, k=1, videos=film)[0]
+            by_time += place.start <= in_film.explanation.peak_time < place.end
+            same = library.search(clip=source_path, span=part, k=1, videos=folder)[0]
+            there = library.search(clip=source_path, span=part, k=1, videos=film)[0]
+            by_clip += same.video.path == clip.output_path and there.span.iou(place) > 0.7
+    print(f"of {len(excerpts)}: {by_caption} by caption, {by_time} by time, {by_clip} by clip")
+    assert min(by_caption, by_time, by_clip) >= len(excerpts) - 1

@@ -1,4 +1,4 @@
-"""kill -9 at random instants of indexing loses the videos in hand at most."""
+"""kill -9 at random moments loses at most the videos being indexed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fakes import FakeEncoder
-from synth import BLUE, GREEN, RED, YELLOW, Scene, make_video
+from tests.support.fakes import FakeEncoder
+from tests.support.video_factory import BLUE, GREEN, RED, YELLOW, ColorScene, make_video
 from vsearch import Library, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
+COLORS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
 KILLS = 20
-
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fake_model"), pytest.mark.timeout(900)]
 
 
 def make_videos(folder: Path, seconds: float) -> None:
     folder.mkdir(exist_ok=True)
-    for name, colour in COLOURS.items():
-        scenes = [Scene(colour, seconds), Scene((90, 90, 90), seconds)] * 4
-        make_video(folder / f"{name}.mp4", scenes, fps=25, size=(320, 240))
+    for name, color in COLORS.items():
+        scenes = [ColorScene(color, seconds), ColorScene((90, 90, 90), seconds)] * 4
+        make_video(folder / f"{name}.mp4", scenes, fps=25, frame_size=(320, 240))
 
 
 def start(library: Path, videos: Path, *how: str) -> subprocess.Popen[bytes]:
@@ -37,27 +36,27 @@ def start(library: Path, videos: Path, *how: str) -> subprocess.Popen[bytes]:
 
 
 def check_search(library: Path) -> int:
-    """Search works now, and finds what is indexed; the number of videos."""
+    """Check that search finds what is indexed; return the number of videos."""
     if not (library / "catalog.sqlite3").exists():
         return 0
     with Library.open(library, encoder=FakeEncoder()) as opened:
         videos = {video.path.stem for video in opened.videos()}
-        for name in videos & COLOURS.keys():
+        for name in videos & COLORS.keys():
             assert opened.search(name)[0].video.path.stem == name
         return len(videos)
 
 
 def check_whole(library: Path, videos: Path) -> None:
-    """Every video is there once, and nothing else is."""
+    """Check that every video is indexed exactly once."""
     with Library.open(library, encoder=FakeEncoder()) as opened:
         assert {one.outcome for one in opened.index([videos])} == {Outcome.UNCHANGED}
         found = opened.videos()
-        assert sorted(video.path.stem for video in found) == sorted(COLOURS)
+        assert sorted(video.path.stem for video in found) == sorted(COLORS)
         assert opened.doctor() == []
     features = {path.name for path in (library / "features" / "fake").iterdir()}
     assert features == {f"{video.id}.npz" for video in found}
     assert not list(library.rglob("*.part"))
-    assert check_search(library) == len(COLOURS)
+    assert check_search(library) == len(COLORS)
 
 
 @pytest.mark.parametrize("kind", ["new", "changed", "side by side", "progressive"])
@@ -82,13 +81,11 @@ def test_indexing_survives_being_killed(tmp_path: Path, kind: str) -> None:
         reached.append(check_search(library))
         assert start(library, videos, *how.get(kind, [])).wait() == 0
         check_whole(library, videos)
-    print(f"videos that were there after each kill: {reached}")
+    print(f"videos in the library after each kill: {reached}")
 
 
 @pytest.mark.parametrize("kill", range(4))
-def test_plain_indexing_goes_on_with_what_a_killed_progressive_run_left(
-    tmp_path: Path, kill: int
-) -> None:
+def test_plain_indexing_continues_a_killed_progressive_run(tmp_path: Path, kill: int) -> None:
     videos, library = tmp_path / "videos", tmp_path / "library"
     make_videos(videos, 1.0)
     process = start(library, videos, "--progressive")

@@ -1,4 +1,4 @@
-"""kill -9 at any instant of changing the model: the library answers, by one or the other."""
+"""kill -9 at any moment of a model switch: the library works with either model."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from fakes import FakeEncoder
-from synth import BLUE, GREEN, RED, YELLOW, Scene, make_video
+from tests.support.fakes import FakeEncoder
+from tests.support.video_factory import BLUE, GREEN, RED, YELLOW, ColorScene, make_video
 from vsearch import Library
 
-COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
+COLORS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
 KILLS = 20
-HERE = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # One process that imports everything once and forks a child that dies at one statement or file.
 KILLED_EVERYWHERE = """
 import os, shutil, signal, sys
 from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-import vsearch.catalog.change, vsearch.reembed, vsearch.doctor, vsearch.media.codec
+import vsearch.catalog.transaction, vsearch.doctor
+import vsearch.indexing.model_switch, vsearch.media.frame_cache
 from vsearch import Library
 
 start, folder, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 ACTIONS = {
-    "use": lambda library: library.use_model("fake:other"),
-    "back": lambda library: library.use_model(None),
-    "drop": lambda library: library.drop_model("fake:old"),
+    "switch": lambda library: library.switch_model("fake:other"),
+    "rollback": lambda library: library.switch_model(None),
+    "delete": lambda library: library.delete_model("fake:old"),
 }
 
 def die_at(last):
@@ -68,7 +69,7 @@ def check(path, whole):
         problems = library.doctor()
         assert problems == [], problems
         if whole:
-            assert all(one.videos == 2 for one in library.spaces()), library.spaces()
+            assert all(one.video_count == 2 for one in library.spaces()), library.spaces()
             assert not list(path.rglob("*.part"))
         return library.settings.model
 
@@ -84,32 +85,33 @@ while ended != 0:
         try:
             act(path)
         except Exception as error:
-            # it was done but for the end: the model is dropped already, or this goes forth again
-            assert action == "drop" and "no model" in str(error), error
+            # it was almost finished: the model is already deleted, or this switches forward again
+            assert action == "delete" and "no model" in str(error), error
         check(path, True)
     shutil.rmtree(path)
 print(last, *sorted(set(answered)))
 """
-
 pytestmark = pytest.mark.usefixtures("_models")
 
 
 @pytest.fixture
 def _models(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(fake_plugin))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(HERE)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(ROOT)]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("action", ["use", "back", "drop"])
-def test_dying_anywhere_leaves_a_library_that_answers(tmp_path: Path, action: str) -> None:
+@pytest.mark.parametrize("action", ["switch", "rollback", "delete"])
+def test_a_model_switch_killed_anywhere_leaves_a_working_library(
+    tmp_path: Path, action: str
+) -> None:
     for name in ("red", "green"):
-        make_video(tmp_path / f"{name}.mp4", [Scene(COLOURS[name], 2)])
+        make_video(tmp_path / f"{name}.mp4", [ColorScene(COLORS[name], 2)])
     start = tmp_path / "start"
-    with Library.open(start, model="fake:old" if action != "use" else "fake") as library:
+    with Library.open(start, model="fake:old" if action != "switch" else "fake") as library:
         list(library.index([tmp_path / "red.mp4", tmp_path / "green.mp4"]))
-        if action != "use":
-            library.use_model("fake")
+        if action != "switch":
+            library.switch_model("fake")
     (tmp_path / "killed").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", KILLED_EVERYWHERE, str(start), str(tmp_path / "killed"), action],
@@ -120,16 +122,21 @@ def test_dying_anywhere_leaves_a_library_that_answers(tmp_path: Path, action: st
     )
     assert done.returncode == 0, done.stderr
     last, *answered = done.stdout.split()
-    assert int(last) > 15, "it died at as many places"
-    assert answered == {"use": ["fake", "fake:other"], "back": ["fake", "fake:old"]}.get(
-        action, ["fake"]
+    assert int(last) > 15, "number of places at which it was killed"
+    assert (
+        answered
+        == {
+            "switch": ["fake", "fake:other"],
+            "rollback": ["fake", "fake:old"],
+            "delete": ["fake"],
+        }[action]
     )
 
 
 def search_all(library: Path) -> str:
-    """The library answers now, whatever was interrupted; by which model."""
+    """Check that the library answers queries; return its model."""
     with Library.open(library) as opened:
-        for name in COLOURS:
+        for name in COLORS:
             assert opened.search(name)[0].video.path.stem == name
         return opened.settings.model
 
@@ -137,12 +144,12 @@ def search_all(library: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("frames", ["--keep-frames", "--no-keep-frames"])
-def test_changing_the_model_survives_being_killed(tmp_path: Path, frames: str) -> None:
+def test_a_model_switch_survives_being_killed(tmp_path: Path, frames: str) -> None:
     videos, start, chance = tmp_path / "videos", tmp_path / "start", random.Random(7)
     videos.mkdir()
-    for name, colour in COLOURS.items():
-        scenes = [Scene(colour, 1.0), Scene((90, 90, 90), 1.0)] * 4
-        make_video(videos / f"{name}.mp4", scenes, fps=25, size=(320, 240))
+    for name, color in COLORS.items():
+        scenes = [ColorScene(color, 1.0), ColorScene((90, 90, 90), 1.0)] * 4
+        make_video(videos / f"{name}.mp4", scenes, fps=25, frame_size=(320, 240))
 
     def begin(library: Path, *words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "vsearch", "--library", str(library), *words]
@@ -151,25 +158,25 @@ def test_changing_the_model_survives_being_killed(tmp_path: Path, frames: str) -
     assert begin(start, "--model", "fake", "index", frames, str(videos)).wait() == 0
     shutil.copytree(start, tmp_path / "timed")
     began = time.monotonic()
-    assert begin(tmp_path / "timed", "model", "use", "fake:other").wait() == 0
+    assert begin(tmp_path / "timed", "model", "switch", "fake:other").wait() == 0
     whole = time.monotonic() - began
     reached = []
     for kill in range(KILLS // 2):
         library = tmp_path / f"library {kill}"
         shutil.copytree(start, library)
-        process = begin(library, "model", "use", "fake:other")
+        process = begin(library, "model", "switch", "fake:other")
         time.sleep(chance.uniform(0.3, 1.0) * whole)
-        search_all(library)  # by another process meanwhile
+        search_all(library)  # from another process at the same time
         process.kill()
         process.wait()
         reached.append(search_all(library))
         with Library.open(library) as opened:
             assert opened.doctor() == []
-        assert begin(library, "model", "use", "fake:other").wait() == 0
+        assert begin(library, "model", "switch", "fake:other").wait() == 0
         assert search_all(library) == "fake:other"
         with Library.open(library) as opened:
             assert opened.doctor() == []
-            assert {one.videos for one in opened.spaces()} == {len(COLOURS)}
+            assert {one.video_count for one in opened.spaces()} == {len(COLORS)}
             assert opened.space == FakeEncoder("other").space
         assert not list(library.rglob("*.part"))
     print(f"the model after each kill: {reached}")

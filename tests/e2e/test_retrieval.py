@@ -1,3 +1,5 @@
+"""Captions of real clips retrieve their clips, with the built-in model."""
+
 from __future__ import annotations
 
 import json
@@ -18,10 +20,10 @@ def test_captions_find_their_clips(real_clips: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in lines]
     paths = [real_clips.parent / row["path"] for row in rows]
     with Library.open(tmp_path) as library:
-        assert [one.error for one in library.index(paths) if one.error] == []
+        assert [result.error for result in library.index(paths) if result.error] == []
         found = [[moment.video.path for moment in library.search(row["caption"])] for row in rows]
-    first = sum(best[0] == path for path, best in zip(paths, found, strict=True))
-    ten = sum(path in best for path, best in zip(paths, found, strict=True))
-    print(f"first: {first}/{len(rows)}, in the first ten: {ten}/{len(rows)}")
-    assert first >= 0.70 * len(rows)
-    assert ten >= 0.97 * len(rows)
+    first_count = sum(best[0] == path for path, best in zip(paths, found, strict=True))
+    ten_count = sum(path in best for path, best in zip(paths, found, strict=True))
+    print(f"first: {first_count}/{len(rows)}, in the first ten: {ten_count}/{len(rows)}")
+    assert first_count >= 0.70 * len(rows)
+    assert ten_count >= 0.97 * len(rows)

@@ -1,4 +1,4 @@
-"""A server that is treated badly: it refuses, goes on for others, and keeps nothing."""
+"""Abusive clients: the server rejects them, serves others and leaks nothing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from browsing import Server, fake_environment, serving
-from served import indexed
-from synth import BLUE, RED, Scene, make_video
+from tests.support.browser import ServerProcess, make_fake_environment, run_server
+from tests.support.server import index_videos
+from tests.support.video_factory import BLUE, RED, ColorScene, make_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,87 +27,88 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc"),
 ]
-
-PADDING = 32 * 2**20  # bytes of a film that nobody looks at, so that sending it takes a while
-SLACK = 4  # files and threads that come and go
+PADDING = 32 * 2**20  # unused bytes in the file, so that sending it takes a while
+SLACK = 4  # short-lived files and threads
 GROWTH = 40.0  # MB
 SEARCH = {"q": "blue"}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library of a film that is large as a file, and a folder for what is temporary."""
+    """A library with one large file, and a folder for temporary files."""
     folder = tmp_path_factory.mktemp("abuse")
     (folder / "videos").mkdir()
     (folder / "tmp").mkdir()
     film = make_video(
-        folder / "videos" / "red then blue.mp4", [Scene(RED, 20), Scene(BLUE, 20)], size=(320, 240)
+        folder / "videos" / "red then blue.mp4",
+        [ColorScene(RED, 20), ColorScene(BLUE, 20)],
+        frame_size=(320, 240),
     )
     with film.open("ab") as file:
         file.write(struct.pack(">I4s", PADDING, b"free"))
         file.truncate(file.tell() + PADDING - 8)
-    indexed(folder / "library", folder / "videos")
+    index_videos(folder / "library", folder / "videos")
     return folder
 
 
 @pytest.fixture(scope="module")
 def environment(place: Path, fake_plugin: Path) -> dict[str, str]:
-    return {**fake_environment(fake_plugin), "TMPDIR": str(place / "tmp")}
+    return {**make_fake_environment(fake_plugin), "TMPDIR": str(place / "tmp")}
 
 
 @pytest.fixture(scope="module")
-def server(place: Path, environment: dict[str, str]) -> Iterator[Server]:
-    with serving(place / "library", place / "log", env=environment) as one:
+def server(place: Path, environment: dict[str, str]) -> Iterator[ServerProcess]:
+    with run_server(place / "library", place / "log", env=environment) as one:
         with asking(one) as http:
             http.get("/healthz").raise_for_status()
         yield one
 
 
-def asking(server: Server) -> httpx2.Client:
+def asking(server: ServerProcess) -> httpx2.Client:
     return httpx2.Client(base_url=server.address, timeout=60, trust_env=False)
 
 
 @pytest.fixture
-def http(server: Server) -> Iterator[httpx2.Client]:
-    """One who behaves, and for whom the server is there in the end."""
+def http(server: ServerProcess) -> Iterator[httpx2.Client]:
+    """A well-behaved client that checks afterwards that the server still works."""
     with asking(server) as client:
         yield client
         assert client.get("/healthz").status_code == 200
         assert client.get("/api/v1/search", params=SEARCH).json()["results"]
     assert server.process.poll() is None
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.log_path.read_text()
 
 
 @contextmanager
-def connected(server: Server, sent: bytes, *, buffer: int = 0) -> Iterator[socket.socket]:
-    """A connection on which something is sent; it ends as that of a client which is killed."""
+def connected(server: ServerProcess, sent: bytes, *, buffer: int = 0) -> Iterator[socket.socket]:
+    """Open a connection, send bytes and reset it like a killed client."""
     with socket.socket() as one:
         if buffer:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         one.settimeout(30)
         one.connect(("127.0.0.1", server.port))
-        with suppress(OSError):  # it need not read all
+        with suppress(OSError):  # the server may close early
             one.sendall(sent)
         yield one
 
 
 @contextmanager
-def crowd(server: Server, asked: Iterable[bytes]) -> Iterator[None]:
-    """Connections of clients that read nothing, all at once."""
+def crowd(server: ServerProcess, asked: Iterable[bytes]) -> Iterator[None]:
+    """Open many connections that never read."""
     with ExitStack() as stack:
         for one in asked:
             stack.enter_context(connected(server, one, buffer=4096))
         yield
 
 
-def head(server: Server, path: str, *lines: str, method: str = "GET") -> bytes:
+def head(server: ServerProcess, path: str, *lines: str, method: str = "GET") -> bytes:
     text = "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}", *lines])
     return f"{text}\r\n\r\n".encode()
 
 
 def status(one: socket.socket) -> int:
-    """Of the answer that comes; 0 where the connection ends without any."""
+    """Return the status of the response, or 0 if the connection is closed."""
     try:
         told = re.match(rb"HTTP/1.1 (\d+)", one.recv(4096))
     except ConnectionError:
@@ -115,14 +116,14 @@ def status(one: socket.socket) -> int:
     return int(told[1]) if told else 0
 
 
-def held(server: Server) -> tuple[int, int]:
-    """Files that are open, and threads."""
+def held(server: ServerProcess) -> tuple[int, int]:
+    """Return the numbers of open files and threads of the server."""
     process = Path(f"/proc/{server.process.pid}")
     return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
 
 
-def resident(server: Server) -> float:
-    """MB that the server holds."""
+def resident(server: ServerProcess) -> float:
+    """Return the resident memory of the server in MB."""
     told = Path(f"/proc/{server.process.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", told)
     assert found is not None
@@ -137,25 +138,27 @@ def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
 
 
 @pytest.mark.usefixtures("http")
-def test_a_huge_header_is_refused(server: Server) -> None:
+def test_a_huge_header_is_rejected(server: ServerProcess) -> None:
     with connected(server, head(server, "/healthz", "X: " + "a" * 1_000_000)) as one:
         assert status(one) in (0, 400, 431)
 
 
 @pytest.mark.usefixtures("http")
-def test_a_huge_address_is_refused(server: Server) -> None:
+def test_a_huge_url_is_rejected(server: ServerProcess) -> None:
     with connected(server, head(server, "/api/v1/search?q=" + "a" * 100_000)) as one:
         assert status(one) in (0, 400, 414, 422, 431)
 
 
 @pytest.mark.usefixtures("http")
-def test_thousands_of_headers_are_no_trouble(server: Server) -> None:
+def test_thousands_of_headers_are_handled(server: ServerProcess) -> None:
     lines = [f"X{number}: 1" for number in range(2_000)]
     with connected(server, head(server, "/healthz", *lines)) as one:
         assert status(one) in (0, 200, 400, 431)
 
 
-def test_requests_that_never_end_keep_nobody_waiting(server: Server, http: httpx2.Client) -> None:
+def test_incomplete_requests_do_not_block_others(
+    server: ServerProcess, http: httpx2.Client
+) -> None:
     before = held(server)[0]
     half = head(server, "/api/v1/search?q=blue")[:-4]
     body = head(server, "/api/v1/search", "Content-Length: 1000", method="POST")
@@ -189,7 +192,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize("wanted", RANGES, ids=range(len(RANGES)))
-def test_no_range_gives_more_than_the_file(http: httpx2.Client, wanted: str) -> None:
+def test_no_range_returns_more_than_the_file(http: httpx2.Client, wanted: str) -> None:
     video = http.get("/api/v1/videos").json()["items"][0]
     path = f"/api/v1/videos/{video['id']}/file"
     with http.stream("GET", path, headers={"Range": wanted}) as answer:
@@ -198,9 +201,12 @@ def test_no_range_gives_more_than_the_file(http: httpx2.Client, wanted: str) -> 
         assert sum(len(piece) for piece in answer.iter_bytes()) <= video["size"]
 
 
-def test_clients_that_are_killed_leave_nothing_behind(server: Server, http: httpx2.Client) -> None:
+def test_killed_clients_leak_nothing(server: ServerProcess, http: httpx2.Client) -> None:
     video = http.get("/api/v1/videos").json()["items"][0]["id"]
-    paths = [f"/api/v1/videos/{video}/{name}" for name in ("file", "stream", "stream?anew=true")]
+    paths = [
+        f"/api/v1/videos/{video}/{name}"
+        for name in ("file", "stream", "stream?force_encoding=true")
+    ]
 
     def wave(times: int) -> None:
         for number in range(times):
@@ -221,9 +227,9 @@ def test_clients_that_are_killed_leave_nothing_behind(server: Server, http: http
         assert answer.read()
 
 
-def test_a_stream_that_nobody_reads_makes_room(server: Server, http: httpx2.Client) -> None:
+def test_an_unread_stream_makes_room(server: ServerProcess, http: httpx2.Client) -> None:
     video = http.get("/api/v1/videos").json()["items"][0]["id"]
-    asked = head(server, f"/api/v1/videos/{video}/stream?anew=true")
+    asked = head(server, f"/api/v1/videos/{video}/stream?force_encoding=true")
     with crowd(server, [asked] * 6):
         assert http.get("/api/v1/search", params=SEARCH).status_code == 200
     path = f"/api/v1/videos/{video}/stream"
@@ -231,7 +237,7 @@ def test_a_stream_that_nobody_reads_makes_room(server: Server, http: httpx2.Clie
 
 
 def bombs(folder: Path, film: Path) -> list[tuple[str, bytes]]:
-    """Files that are not what they seem, or much larger once they are read."""
+    """Return files that are mislabeled, broken or decompression bombs."""
     with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("zeros", bytes(50 * 2**20))
     zipped = (folder / "bomb.zip").read_bytes()
@@ -251,7 +257,7 @@ def bombs(folder: Path, film: Path) -> list[tuple[str, bytes]]:
 
 
 def huge_picture(side: int) -> bytes:
-    """A picture of so many pixels on a side, in few bytes."""
+    """Return a small PNG file of `side` x `side` pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
@@ -264,8 +270,8 @@ def huge_picture(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def test_what_harms_a_decoder_is_refused(
-    server: Server, http: httpx2.Client, place: Path, tmp_path: Path
+def test_malicious_uploads_are_rejected(
+    server: ServerProcess, http: httpx2.Client, place: Path, tmp_path: Path
 ) -> None:
     film = place / "videos" / "red then blue.mp4"
     files = held(server)[0]
@@ -283,8 +289,8 @@ def test_what_harms_a_decoder_is_refused(
     assert eventually(lambda: held(server)[0] <= files + SLACK)
 
 
-def test_an_upload_that_is_too_large_is_refused(
-    server: Server, http: httpx2.Client, place: Path
+def test_an_upload_that_is_too_large_is_rejected(
+    server: ServerProcess, http: httpx2.Client, place: Path
 ) -> None:
     memory = resident(server)
     told = ["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {300 * 2**20}"]
@@ -307,8 +313,8 @@ def chunked(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-def test_a_client_that_goes_while_it_uploads_leaves_no_file(
-    server: Server, http: httpx2.Client, place: Path
+def test_an_aborted_upload_leaves_no_file(
+    server: ServerProcess, http: httpx2.Client, place: Path
 ) -> None:
     told = ["Content-Type: multipart/form-data; boundary=b", "Content-Length: 1000000"]
     begin = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
@@ -319,12 +325,12 @@ def test_a_client_that_goes_while_it_uploads_leaves_no_file(
     assert eventually(lambda: not [one for one in (place / "tmp").rglob("*") if one.is_file()])
 
 
-def test_fifty_clients_are_answered(server: Server, http: httpx2.Client) -> None:
-    colours = ("red", "blue", "a red car", "the blue sea", "green")
+def test_fifty_concurrent_clients_are_served(server: ServerProcess, http: httpx2.Client) -> None:
+    colors = ("red", "blue", "a red car", "the blue sea", "green")
 
     def client(number: int) -> list[int]:
         with asking(server) as one:
-            asked = [colours[(number + turn) % len(colours)] for turn in range(10)]
+            asked = [colors[(number + turn) % len(colors)] for turn in range(10)]
             return [one.get("/api/v1/search", params={"q": q}).status_code for q in asked]
 
     client(0)
@@ -335,12 +341,12 @@ def test_fifty_clients_are_answered(server: Server, http: httpx2.Client) -> None
     assert resident(server) - memory < GROWTH
 
 
-def test_it_stops_although_somebody_listens(place: Path, environment: dict[str, str]) -> None:
-    with serving(place / "library", place / "log of stopping", env=environment) as server:
+def test_the_server_stops_despite_open_streams(place: Path, environment: dict[str, str]) -> None:
+    with run_server(place / "library", place / "log of stopping", env=environment) as server:
         with asking(server) as http:
             video = http.get("/api/v1/videos").json()["items"][0]["id"]
         paths = [
-            f"/api/v1/videos/{video}/stream?anew=true",
+            f"/api/v1/videos/{video}/stream?force_encoding=true",
             f"/api/v1/videos/{video}/file",
             "/api/v1/jobs/events",
         ]
@@ -348,5 +354,5 @@ def test_it_stops_although_somebody_listens(place: Path, environment: dict[str, 
             with asking(server) as http:
                 http.get("/healthz").raise_for_status()
             assert server.stop(10) == -15
-        assert "Traceback" not in server.log.read_text()
+        assert "Traceback" not in server.log_path.read_text()
     assert list((place / "tmp").glob("*/*")) == []

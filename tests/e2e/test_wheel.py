@@ -1,4 +1,4 @@
-"""What is built from the repository works in an empty environment."""
+"""The wheel built from the repository works in an empty environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synth import BLUE, RED, Scene, make_video
+from tests.support.video_factory import BLUE, RED, ColorScene, make_video
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,11 +37,11 @@ def test_a_wheel_indexes_searches_and_migrates_in_an_empty_environment(tmp_path:
     done = run(*pip, "--python", python, "install", "--quiet", wheel, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
-    make_video(tmp_path / "two.mp4", [Scene(RED, 3), Scene(BLUE, 3)])
+    make_video(tmp_path / "two.mp4", [ColorScene(RED, 3), ColorScene(BLUE, 3)])
     done = run(python, "-m", "vsearch", "index", "two.mp4", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 indexed")
-    done = run(python, "-m", "vsearch", "search", "the colour blue", "--json", cwd=tmp_path)
+    done = run(python, "-m", "vsearch", "search", "the color blue", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["results"][0]["video"].endswith("two.mp4"), done.stderr
 
     show = "import vsearch, pathlib; print(pathlib.Path(vsearch.__file__).parent)"
@@ -51,16 +51,7 @@ def test_a_wheel_indexes_searches_and_migrates_in_an_empty_environment(tmp_path:
     assert shipped == {path.name for path in (ROOT / "migrations" / "versions").glob("*.py")}
     assert (package / "py.typed").exists()
 
-    done = run(
-        python,
-        "-m",
-        "vsearch",
-        "--model",
-        "cnn:resnet18",
-        "index",
-        "two.mp4",
-        "--again",
-        cwd=tmp_path,
-    )
+    command = [python, "-m", "vsearch", "--model", "cnn:resnet18", "index", "two.mp4", "--force"]
+    done = run(*command, cwd=tmp_path)
     assert done.returncode == 1
     assert "pip install 'vsearch[models]'" in done.stderr

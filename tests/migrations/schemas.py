@@ -1,4 +1,4 @@
-"""Libraries of old schemas, and a schema of the future that builds tables anew."""
+"""Libraries of old schemas, and a future schema that rebuilds tables."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from vsearch.catalog.database import HEAD, SHIPPED
-from vsearch.catalog.schema import Schema
+from vsearch.catalog.open import BUNDLED_SCHEMA, SCHEMA_HEAD
+from vsearch.catalog.revision import SchemaVersion
 
 FUTURE = "9001"
 SCRIPT = f'''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "{FUTURE}", "{HEAD}"
+revision, down_revision = "{FUTURE}", "{SCHEMA_HEAD}"
 
 
 def upgrade() -> None:
     op.create_table("words", sa.Column("id", sa.Integer(), primary_key=True))
-    anew = {{"recreate": "always", "table_kwargs": {{"sqlite_autoincrement": True}}}}
-    with op.batch_alter_table("videos", **anew) as batch:
+    rebuild = {{"recreate": "always", "table_kwargs": {{"sqlite_autoincrement": True}}}}
+    with op.batch_alter_table("videos", **rebuild) as batch:
         batch.add_column(sa.Column("title", sa.Text(), nullable=True))
-    with op.batch_alter_table("segments", **anew) as batch:
+    with op.batch_alter_table("segments", **rebuild) as batch:
         batch.add_column(sa.Column("shot", sa.Integer(), nullable=True))
 '''
 
 
 def frozen(revision: str, file: Path) -> Path:
-    """Make the library that a released schema left, data included."""
+    """Create a library as a released schema left it, with data."""
     script = Path(__file__).with_name(f"v{revision}.sql").read_text("utf-8")
     with closing(sqlite3.connect(file)) as raw:
         raw.executescript(script)
@@ -37,15 +37,17 @@ def frozen(revision: str, file: Path) -> Path:
     return file
 
 
-def future(folder: Path) -> Schema:
-    """The shipped schema and one migration more."""
-    shutil.copytree(SHIPPED.scripts, folder, ignore=shutil.ignore_patterns("__pycache__"))
+def future(folder: Path) -> SchemaVersion:
+    """Return the bundled schema with one more migration."""
+    shutil.copytree(
+        BUNDLED_SCHEMA.scripts_folder, folder, ignore=shutil.ignore_patterns("__pycache__")
+    )
     (folder / "versions" / f"{FUTURE}_future.py").write_text(SCRIPT)
-    return Schema(FUTURE, folder)
+    return SchemaVersion(FUTURE, folder)
 
 
 def revision_of(file: Path) -> str | None:
-    """The schema's revision in a file, None if there is no table in it."""
+    """Return the schema revision of a file, None if it has no tables."""
     with closing(sqlite3.connect(file)) as raw:
         if not raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return None

@@ -8,19 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from schemas import frozen
 
-HERE = Path(__file__).resolve().parent
-# One process that imports everything once and forks a child for every third statement.
+from tests.migrations.schemas import frozen
+
+ROOT = Path(__file__).resolve().parents[2]
+# One process that imports everything once and forks a child for each third statement.
 KILLED_EVERYWHERE = """
 import os, signal, shutil, sys
 from pathlib import Path
-from schemas import FUTURE, future, revision_of
+from tests.migrations.schemas import FUTURE, future, revision_of
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from vsearch.catalog import models, upgrade
-from vsearch.catalog.database import open_pool
-from vsearch.catalog.repository import Catalog
+from vsearch.catalog import schema as tables, upgrade
+from vsearch.catalog.open import open_pool
+from vsearch.catalog.catalog import Catalog
 
 folder, start = Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None
 schema = future(folder / "scripts")
@@ -54,11 +55,11 @@ while ended != 0:
     assert ended in (0, signal.SIGKILL), ended
     left = revision_of(file) if file.exists() else None
     assert left == (FUTURE if ended == 0 else None if start is None else "0001"), (last, left)
-    if last % 5:  # trying again is slow: not each time
+    if last % 5:  # retrying is slow: not each time
         continue
     with Catalog(file, open_pool(file, create=True, schema=schema)) as catalog:
-        assert catalog.counts().videos == videos
-        assert catalog.check() == []
+        assert catalog.library_counts().video_count == videos
+        assert catalog.find_problems() == []
     assert revision_of(file) == FUTURE
 print(last)
 """
@@ -70,13 +71,12 @@ def test_a_killed_migration_leaves_the_old_schema_and_can_be_run_again(
     tmp_path: Path, old: bool
 ) -> None:
     start = [str(frozen("0001", tmp_path / "old.sqlite3"))] if old else []
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED_EVERYWHERE, str(tmp_path), *start],
-        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 10  # it died at as many statements
+    assert int(done.stdout) > 10  # number of statements before the last kill

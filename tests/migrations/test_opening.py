@@ -1,4 +1,4 @@
-"""Files that are no library, no longer one, or not one yet."""
+"""Opening of files that are damaged, of other types, or not yet created."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from schemas import frozen, future, revision_of
 
-from vsearch.catalog.database import HEAD, open_pool
-from vsearch.catalog.repository import Catalog
+from tests.migrations.schemas import frozen, future, revision_of
+from vsearch.catalog.catalog import Catalog
+from vsearch.catalog.open import SCHEMA_HEAD, open_pool
 from vsearch.errors import (
     DamagedLibraryError,
     LibraryError,
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "catalog.sqlite3"
 
 
-def test_a_missing_library_is_not_made_by_looking(file: Path) -> None:
+def test_opening_does_not_create_a_library_by_default(file: Path) -> None:
     with pytest.raises(NoLibraryError, match="no library at"):
         Catalog.open(file)
     with pytest.raises(NoLibraryError):
@@ -39,27 +39,27 @@ def test_a_missing_library_is_not_made_by_looking(file: Path) -> None:
     assert list(file.parent.iterdir()) == []
 
 
-def test_an_empty_file_becomes_a_library_only_when_asked(file: Path) -> None:
+def test_an_empty_file_becomes_a_library_only_on_request(file: Path) -> None:
     file.touch()
     with pytest.raises(NoLibraryError):
         Catalog.open(file)
     assert file.stat().st_size == 0
     with Catalog.open(file, create=True) as catalog:
-        assert catalog.check() == []
+        assert catalog.find_problems() == []
 
 
-def test_an_empty_database_counts_as_no_library(file: Path) -> None:
+def test_an_empty_database_is_not_a_library(file: Path) -> None:
     with closing(sqlite3.connect(file)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
     assert file.stat().st_size > 0
     with pytest.raises(NoLibraryError):
         Catalog.open(file)
     with Catalog.open(file, create=True) as catalog:
-        assert catalog.check() == []
+        assert catalog.find_problems() == []
 
 
 @pytest.mark.parametrize("create", [False, True])
-def test_a_newer_library_is_refused_and_left_as_it_is(file: Path, create: bool) -> None:
+def test_a_newer_library_is_rejected_and_left_unchanged(file: Path, create: bool) -> None:
     frozen("0001", file)
     open_pool(file, schema=future(file.parent / "scripts")).dispose()
     before = file.read_bytes()
@@ -76,7 +76,7 @@ def test_a_newer_library_is_refused_and_left_as_it_is(file: Path, create: bool) 
     "content",
     [b"x", b"a shopping list\n" * 1000, b"SQLite format 3\0" + b"\xff" * 5000, b"\0" * 9000],
 )
-def test_a_file_of_another_kind_is_refused_and_left_as_it_is(
+def test_another_file_type_is_rejected_and_left_unchanged(
     file: Path, content: bytes, create: bool
 ) -> None:
     file.write_bytes(content)
@@ -87,22 +87,22 @@ def test_a_file_of_another_kind_is_refused_and_left_as_it_is(
 
 
 @pytest.mark.parametrize("table", ["notes", "alembic_version"])
-def test_the_database_of_another_program_is_refused(file: Path, table: str) -> None:
+def test_the_database_of_another_program_is_rejected(file: Path, table: str) -> None:
     with closing(sqlite3.connect(file)) as raw, raw:
         raw.execute(f"CREATE TABLE {table} (version_num)")
     before = file.read_bytes()
-    with pytest.raises(DamagedLibraryError, match="not a catalogue of vsearch"):
+    with pytest.raises(DamagedLibraryError, match="not a vsearch catalog"):
         Catalog.open(file, create=True)
     assert file.read_bytes() == before
 
 
-def test_a_folder_in_place_of_the_file_is_told(file: Path) -> None:
+def test_a_folder_instead_of_the_file_is_reported(file: Path) -> None:
     file.mkdir()
     with pytest.raises(LibraryError, match="cannot be opened"):
         Catalog.open(file, create=True)
 
 
-def test_a_library_cut_short_is_told_as_damaged(file: Path) -> None:
+def test_a_truncated_library_is_reported_as_damaged(file: Path) -> None:
     frozen("0001", file)
     whole = file.read_bytes()
     for size in range(1, len(whole), 4096):
@@ -111,7 +111,7 @@ def test_a_library_cut_short_is_told_as_damaged(file: Path) -> None:
             _read_all(file)
 
 
-def test_no_damage_shows_as_anything_but_an_error_of_vsearch(file: Path) -> None:
+def test_damage_raises_only_vsearch_errors(file: Path) -> None:
     frozen("0001", file)
     whole = file.read_bytes()
     for page in range(0, len(whole), 4096):
@@ -123,20 +123,20 @@ def test_no_damage_shows_as_anything_but_an_error_of_vsearch(file: Path) -> None
 
 
 def _read_all(file: Path) -> None:
-    """Read everything; a problem that only `check` finds is raised, too."""
+    """Read everything; raise also problems that only `find_problems` finds."""
     with Catalog.open(file) as catalog:
         space = catalog.space()
         assert space is not None
         catalog.vectors(None, space)
         for video in catalog.videos():
-            catalog.segments_of(video.id)
-            catalog.by_fingerprint(video.fingerprint)
-        problems = catalog.check()
+            catalog.segments_of_video(video.id)
+            catalog.videos_by_fingerprint(video.fingerprint)
+        problems = catalog.find_problems()
     if problems:
         raise DamagedLibraryError(problems[0])
 
 
-def test_threads_may_make_the_same_library_at_once(file: Path) -> None:
+def test_threads_can_create_the_same_library_at_once(file: Path) -> None:
     failures: list[Exception] = []
 
     def make() -> None:
@@ -157,8 +157,8 @@ def test_threads_may_make_the_same_library_at_once(file: Path) -> None:
 MAKE = """
 import sys
 from pathlib import Path
-from vsearch.catalog import upgrade, change
-from vsearch.catalog.repository import Catalog
+from vsearch.catalog import transaction, upgrade
+from vsearch.catalog.catalog import Catalog
 print("ready", flush=True)
 for number in map(int, sys.stdin.readline().split()):
     with Catalog.open(Path(sys.argv[1]) / str(number) / "catalog.sqlite3", create=True) as catalog:
@@ -166,7 +166,7 @@ for number in map(int, sys.stdin.readline().split()):
 """
 
 
-def test_processes_may_make_the_same_libraries_at_once(tmp_path: Path) -> None:
+def test_processes_can_create_the_same_libraries_at_once(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", MAKE, str(tmp_path)],
@@ -189,4 +189,4 @@ def test_processes_may_make_the_same_libraries_at_once(tmp_path: Path) -> None:
     for process in processes:
         _, told = process.communicate(timeout=60)
         assert process.returncode == 0, told
-    assert {revision_of(file) for file in tmp_path.glob("*/*.sqlite3")} == {HEAD}
+    assert {revision_of(file) for file in tmp_path.glob("*/*.sqlite3")} == {SCHEMA_HEAD}

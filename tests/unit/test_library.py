@@ -1,3 +1,5 @@
+"""The public API over a fake encoder: indexing, searching, maintenance and settings."""
+
 from __future__ import annotations
 
 import os
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from fakes import FakeEncoder
-from synth import BLUE, GREEN, RED, Scene, make_video
+from tests.support.fakes import FakeEncoder
+from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library, Outcome
 from vsearch.errors import (
     LibraryError,
@@ -24,14 +26,15 @@ from vsearch.errors import (
     UnknownPluginError,
     UnreadableError,
 )
-from vsearch.search.query import parse
-from vsearch.temporal.pooling import MeanPooler
+from vsearch.pooling.mean import MeanPooler
+from vsearch.query.parser import parse_query
 from vsearch.types import Space, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vsearch.types import Images, Ingested, Matrix, Moment, Progress
+    from vsearch.progress import IndexResult, Progress
+    from vsearch.types import Images, Matrix, Moment
 
 
 @pytest.fixture
@@ -45,8 +48,8 @@ def library(tmp_path: Path, encoder: FakeEncoder) -> Iterator[Library]:
         yield opened
 
 
-def index(library: Library, *paths: Path, again: bool = False) -> dict[str, Ingested]:
-    return {one.path.name: one for one in library.index(paths, again=again)}
+def index(library: Library, *paths: Path, force: bool = False) -> dict[str, IndexResult]:
+    return {one.path.name: one for one in library.index(paths, force=force)}
 
 
 def outcomes(library: Library, *paths: Path) -> dict[str, Outcome]:
@@ -60,155 +63,164 @@ def names(moments: list[Moment]) -> list[str]:
 # --- indexing
 
 
-def test_words_find_the_moment_in_the_video(library: Library, videos: Path) -> None:
-    index(library, videos)
+def test_text_finds_the_moment(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
     best = library.search("something blue")[0]
     assert best.video.path.name == "red then blue.mp4"
     assert best.span.start == pytest.approx(4, abs=0.2)
     assert best.span.end == pytest.approx(8, abs=0.2)
-    assert best.span.start <= best.why.peak < best.span.end
+    assert best.span.start <= best.explanation.peak_time < best.span.end
     assert best.confidence is not None
     assert best.confidence > 0.5
     assert names(library.search("green"))[0] == "green.mp4"
 
 
-def test_what_is_known_is_not_decoded_again(
-    library: Library, videos: Path, encoder: FakeEncoder
+def test_an_unchanged_video_is_not_decoded_again(
+    library: Library, videos_folder: Path, encoder: FakeEncoder
 ) -> None:
-    assert set(outcomes(library, videos).values()) == {Outcome.INDEXED}
-    seen = encoder.seen
-    assert set(outcomes(library, videos).values()) == {Outcome.UNCHANGED}
-    assert encoder.seen == seen
+    assert set(outcomes(library, videos_folder).values()) == {Outcome.INDEXED}
+    encoded_before = encoder.encoded_count
+    assert set(outcomes(library, videos_folder).values()) == {Outcome.UNCHANGED}
+    assert encoder.encoded_count == encoded_before
 
 
-def test_a_run_that_finds_nothing_new_loads_no_model(tmp_path: Path, videos: Path) -> None:
+def test_a_run_without_new_files_does_not_load_the_model(
+    tmp_path: Path, videos_folder: Path
+) -> None:
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
-        index(library, videos)
+        index(library, videos_folder)
     with Library.open(tmp_path / "library", model="no such model") as library:
-        assert set(outcomes(library, videos).values()) == {Outcome.UNCHANGED}
+        assert set(outcomes(library, videos_folder).values()) == {Outcome.UNCHANGED}
 
 
-def test_a_changed_video_is_indexed_anew(library: Library, videos: Path) -> None:
-    index(library, videos)
-    make_video(videos / "green.mp4", [Scene(RED, 3)])
-    assert outcomes(library, videos)["green.mp4"] is Outcome.UPDATED
+def test_a_changed_video_is_indexed_again(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
+    make_video(videos_folder / "green.mp4", [ColorScene(RED, 3)])
+    assert outcomes(library, videos_folder)["green.mp4"] is Outcome.UPDATED
     assert library.search("green")[0].score < 0.5
     assert len(library.videos()) == 2
     assert library.doctor() == []
 
 
-def test_a_touched_video_is_not_indexed_anew(
-    library: Library, videos: Path, encoder: FakeEncoder
+def test_a_touched_video_is_not_indexed_again(
+    library: Library, videos_folder: Path, encoder: FakeEncoder
 ) -> None:
-    index(library, videos)
-    seen = encoder.seen
-    os.utime(videos / "green.mp4", (1, 1))
-    assert outcomes(library, videos)["green.mp4"] is Outcome.UNCHANGED
-    assert encoder.seen == seen
+    index(library, videos_folder)
+    encoded_before = encoder.encoded_count
+    os.utime(videos_folder / "green.mp4", (1, 1))
+    assert outcomes(library, videos_folder)["green.mp4"] is Outcome.UNCHANGED
+    assert encoder.encoded_count == encoded_before
 
 
-def test_a_moved_video_is_found_by_its_content(
-    library: Library, videos: Path, encoder: FakeEncoder
+def test_a_moved_video_is_recognized_by_its_content(
+    library: Library, videos_folder: Path, encoder: FakeEncoder
 ) -> None:
-    index(library, videos)
-    seen = encoder.seen
-    (videos / "new").mkdir()
-    shutil.move(videos / "green.mp4", videos / "new" / "grün.mp4")
-    assert outcomes(library, videos)["grün.mp4"] is Outcome.MOVED
-    assert encoder.seen == seen
+    index(library, videos_folder)
+    encoded_before = encoder.encoded_count
+    (videos_folder / "new").mkdir()
+    shutil.move(videos_folder / "green.mp4", videos_folder / "new" / "grün.mp4")
+    assert outcomes(library, videos_folder)["grün.mp4"] is Outcome.MOVED
+    assert encoder.encoded_count == encoded_before
     assert names(library.search("green"))[0] == "grün.mp4"
-    assert library.missing() == []
+    assert library.missing_videos() == []
 
 
-def test_a_copy_is_told_and_not_indexed_twice(library: Library, videos: Path) -> None:
-    index(library, videos)
-    shutil.copy(videos / "green.mp4", videos / "copy.mp4")
-    found = index(library, videos)["copy.mp4"]
+def test_a_copy_is_reported_and_not_indexed_twice(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
+    shutil.copy(videos_folder / "green.mp4", videos_folder / "copy.mp4")
+    found = index(library, videos_folder)["copy.mp4"]
     assert found.outcome is Outcome.DUPLICATE
     assert found.video is not None
     assert found.video.path.name == "green.mp4"
     assert len(library.videos()) == 2
 
 
-def test_a_copy_of_what_a_file_was_before_is_indexed_itself(library: Library, videos: Path) -> None:
-    index(library, videos)
-    shutil.copy(videos / "green.mp4", videos / "copy.mp4")
-    shutil.copy(videos / "red then blue.mp4", videos / "green.mp4")
-    found = outcomes(library, videos)
+def test_a_copy_of_the_former_content_of_a_file_is_indexed(
+    library: Library, videos_folder: Path
+) -> None:
+    index(library, videos_folder)
+    shutil.copy(videos_folder / "green.mp4", videos_folder / "copy.mp4")
+    shutil.copy(videos_folder / "red then blue.mp4", videos_folder / "green.mp4")
+    found = outcomes(library, videos_folder)
     assert found["copy.mp4"] is Outcome.INDEXED
     assert names(library.search("green"))[0] == "copy.mp4"
 
 
-def test_another_frame_rate_indexes_again(tmp_path: Path, videos: Path) -> None:
+def test_another_frame_rate_indexes_videos_again(tmp_path: Path, videos_folder: Path) -> None:
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
-        before = index(library, videos)["green.mp4"].video
+        before = index(library, videos_folder)["green.mp4"].video
     with Library.open(tmp_path / "library", encoder=FakeEncoder(), fps=4) as library:
-        after = index(library, videos)["green.mp4"]
+        after = index(library, videos_folder)["green.mp4"]
     assert after.outcome is Outcome.UPDATED
     assert before is not None
     assert after.video is not None
-    assert after.video.frames > 2 * before.frames
+    assert after.video.sampled_frames > 2 * before.sampled_frames
 
 
-def test_a_frame_rate_of_one_run_is_not_undone_by_the_next(tmp_path: Path, videos: Path) -> None:
+def test_the_frame_rate_of_a_run_is_kept_by_the_next(
+    tmp_path: Path, videos_folder: Path
+) -> None:
     for fps, outcome in ((None, "indexed"), (2, "updated"), (None, "unchanged")):
         with Library.open(tmp_path / "library", encoder=FakeEncoder(), fps=fps) as library:
-            assert set(outcomes(library, videos).values()) == {outcome}
+            assert set(outcomes(library, videos_folder).values()) == {outcome}
 
 
 def test_segments_of_two_poolers_do_not_mix(
-    tmp_path: Path, videos: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, videos_folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index(library, videos / "green.mp4")
+    index(library, videos_folder / "green.mp4")
     monkeypatch.setattr(MeanPooler, "name", "other")
     with pytest.raises(SpaceMismatchError, match="vsearch rebuild"):
-        index(library, videos)
+        index(library, videos_folder)
     library.rebuild()
-    assert index(library, videos)["red then blue.mp4"].outcome is Outcome.INDEXED
+    assert index(library, videos_folder)["red then blue.mp4"].outcome is Outcome.INDEXED
 
 
-def test_one_bad_file_stops_nothing_and_is_told(library: Library, videos: Path) -> None:
-    (videos / "a broken.mp4").write_bytes(b"no video at all")
-    found = index(library, videos, videos / "missing.mp4")
+def test_a_bad_file_is_reported_and_stops_nothing(library: Library, videos_folder: Path) -> None:
+    (videos_folder / "a broken.mp4").write_bytes(b"no video at all")
+    found = index(library, videos_folder, videos_folder / "missing.mp4")
     assert found["a broken.mp4"].outcome is Outcome.FAILED
     assert "a broken.mp4" in (found["a broken.mp4"].error or "")
     assert found["missing.mp4"].outcome is Outcome.FAILED
     assert found["green.mp4"].outcome is Outcome.INDEXED
 
 
-def test_an_error_nobody_foresaw_is_one_failed_file(tmp_path: Path, videos: Path) -> None:
+def test_an_unexpected_error_fails_one_file(tmp_path: Path, videos_folder: Path) -> None:
     class Broken(FakeEncoder):
         def encode_images(self, images: Images) -> Matrix:
-            if self.seen == 0:
-                self.seen = 1
+            if self.encoded_count == 0:
+                self.encoded_count = 1
                 raise RuntimeError("out of luck")
             return super().encode_images(images)
 
     with Library.open(tmp_path / "library", encoder=Broken()) as library:
-        found = list(library.index([videos]))
+        found = list(library.index([videos_folder]))
     assert [one.outcome for one in found] == [Outcome.FAILED, Outcome.INDEXED]
     assert "RuntimeError: out of luck" in (found[0].error or "")
 
 
-def test_progress_is_told_within_a_file(library: Library, videos: Path) -> None:
-    told: list[Progress] = []
-    for _ in library.index([videos], progress=told.append):
+def test_progress_is_reported_within_a_file(library: Library, videos_folder: Path) -> None:
+    reports: list[Progress] = []
+    for _ in library.index([videos_folder], on_progress=reports.append):
         pass
-    assert {(one.number, one.files) for one in told} == {(0, 2), (1, 2)}
-    assert [one.share for one in told] == sorted(one.share for one in told)
-    assert 0 < told[0].share < told[-1].share <= 1
+    assert {(one.file_index, one.file_count) for one in reports} == {(0, 2), (1, 2)}
+    shares = [one.completed_share for one in reports]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] <= 1
 
 
-def test_stopping_between_files_keeps_what_is_done(library: Library, videos: Path) -> None:
-    run = library.index([videos])
+def test_stopping_between_files_keeps_the_completed_ones(
+    library: Library, videos_folder: Path
+) -> None:
+    run = library.index([videos_folder])
     next(run)
     run.close()
     assert len(library.videos()) == 1
-    assert sorted(outcomes(library, videos).values()) == [Outcome.INDEXED, Outcome.UNCHANGED]
+    assert sorted(outcomes(library, videos_folder).values()) == [Outcome.INDEXED, Outcome.UNCHANGED]
 
 
-def test_two_writers_do_not_meet(library: Library, videos: Path, tmp_path: Path) -> None:
-    run = library.index([videos])
+def test_a_second_writer_is_refused(library: Library, videos_folder: Path, tmp_path: Path) -> None:
+    run = library.index([videos_folder])
     next(run)
     with (
         Library.open(tmp_path / "library", encoder=FakeEncoder()) as other,
@@ -219,101 +231,109 @@ def test_two_writers_do_not_meet(library: Library, videos: Path, tmp_path: Path)
 
 
 def test_a_reader_sees_what_another_process_indexed(
-    library: Library, videos: Path, tmp_path: Path
+    library: Library, videos_folder: Path, tmp_path: Path
 ) -> None:
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as reader:
         assert reader.search("red") == []
-        index(library, videos / "green.mp4")
+        index(library, videos_folder / "green.mp4")
         assert names(reader.search("red")) == ["green.mp4"]
-        index(library, videos)
+        index(library, videos_folder)
         assert names(reader.search("red"))[0] == "red then blue.mp4"
 
 
 # --- searching
 
 
-def test_a_picture_finds_what_looks_like_it(library: Library, videos: Path, tmp_path: Path) -> None:
-    index(library, videos)
+def test_an_image_finds_a_similar_moment(
+    library: Library, videos_folder: Path, tmp_path: Path
+) -> None:
+    index(library, videos_folder)
     Image.new("RGB", (50, 40), BLUE).save(tmp_path / "blue.png")
     best = library.search(image=tmp_path / "blue.png")[0]
     assert (best.video.path.name, round(best.span.start)) == ("red then blue.mp4", 4)
 
 
 def test_a_clip_of_an_indexed_video_finds_itself_without_decoding(
-    library: Library, videos: Path, encoder: FakeEncoder
+    library: Library, videos_folder: Path, encoder: FakeEncoder
 ) -> None:
-    index(library, videos)
-    seen = encoder.seen
-    best = library.search(clip=videos / "red then blue.mp4", span=(5, 7))[0]
+    index(library, videos_folder)
+    encoded_before = encoder.encoded_count
+    best = library.search(clip=videos_folder / "red then blue.mp4", span=(5, 7))[0]
     assert (best.video.path.name, round(best.span.start)) == ("red then blue.mp4", 4)
-    assert encoder.seen == seen
+    assert encoder.encoded_count == encoded_before
 
 
-def test_a_part_that_a_clip_does_not_have_is_told(
-    library: Library, videos: Path, tmp_path: Path
+def test_a_span_after_the_end_of_a_clip_is_refused(
+    library: Library, videos_folder: Path, tmp_path: Path
 ) -> None:
-    index(library, videos)
-    make_video(tmp_path / "elsewhere.mp4", [Scene(GREEN, 2)])
-    for clip in (videos / "green.mp4", tmp_path / "elsewhere.mp4"):
+    index(library, videos_folder)
+    make_video(tmp_path / "elsewhere.mp4", [ColorScene(GREEN, 2)])
+    for clip in (videos_folder / "green.mp4", tmp_path / "elsewhere.mp4"):
         with pytest.raises(QueryError, match="ends after"):
             library.search(clip=clip, span=(500, 600))
 
 
-def test_a_clip_is_known_by_the_path_it_was_indexed_under(
-    library: Library, videos: Path, encoder: FakeEncoder, tmp_path: Path
+def test_a_clip_is_recognized_by_its_indexed_path(
+    library: Library, videos_folder: Path, encoder: FakeEncoder, tmp_path: Path
 ) -> None:
-    (tmp_path / "link").symlink_to(videos)
+    (tmp_path / "link").symlink_to(videos_folder)
     index(library, tmp_path / "link")
-    seen = encoder.seen
+    encoded_before = encoder.encoded_count
     library.search(clip=tmp_path / "videos" / ".." / "link" / "green.mp4")
-    assert encoder.seen == seen
+    assert encoder.encoded_count == encoded_before
 
 
-def test_a_clip_from_elsewhere_is_decoded(library: Library, videos: Path, tmp_path: Path) -> None:
-    index(library, videos)
-    clip = make_video(tmp_path / "other.mkv", [Scene(RED, 3), Scene(GREEN, 3)])
+def test_a_clip_outside_the_library_is_decoded(
+    library: Library, videos_folder: Path, tmp_path: Path
+) -> None:
+    index(library, videos_folder)
+    clip = make_video(tmp_path / "other.mkv", [ColorScene(RED, 3), ColorScene(GREEN, 3)])
     assert names(library.search(clip=clip, span=Span(3.5, 6)))[0] == "green.mp4"
     assert names(library.search(clip=clip, span=Span(0, 2.5)))[0] == "red then blue.mp4"
 
 
-def test_words_and_pictures_go_together(library: Library, videos: Path, tmp_path: Path) -> None:
-    index(library, videos)
+def test_text_and_images_combine(
+    library: Library, videos_folder: Path, tmp_path: Path
+) -> None:
+    index(library, videos_folder)
     Image.new("RGB", (50, 40), BLUE).save(tmp_path / "blue.png")
     assert library.search("blue", image=tmp_path / "blue.png")[0].span.start > 3
 
 
-def test_a_filter_narrows_the_search(library: Library, videos: Path) -> None:
-    index(library, videos)
+def test_a_filter_narrows_the_search(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
     assert names(library.search("red", videos=["green*"])) == ["green.mp4"]
     assert library.search("red", videos=["nothing*"]) == []
 
 
-def test_one_video_does_not_fill_the_results(library: Library, tmp_path: Path) -> None:
-    blinking = [Scene(colour, 3) for _ in range(5) for colour in (RED, BLUE)]
+def test_results_per_video_are_limited(library: Library, tmp_path: Path) -> None:
+    blinking = [ColorScene(color, 3) for _ in range(5) for color in (RED, BLUE)]
     make_video(tmp_path / "long.mp4", blinking)
     for number in range(3):
-        scenes = [Scene(GREEN, 3 + number / 10)]
+        scenes = [ColorScene(GREEN, 3 + number / 10)]
         make_video(tmp_path / f"{number}.mp4", scenes)
     index(library, tmp_path)
-    found = names(library.search("red", k=5, alike=True))
+    found = names(library.search("red", k=5, include_duplicates=True))
     assert found.count("long.mp4") == 3
-    assert sorted(names(library.search("red", k=5, per_video=1, alike=True))) == sorted(
-        ["long.mp4", "0.mp4", "1.mp4", "2.mp4"]
-    )
+    assert sorted(
+        names(library.search("red", k=5, per_video=1, include_duplicates=True))
+    ) == sorted(["long.mp4", "0.mp4", "1.mp4", "2.mp4"])
     assert names(library.search("red", k=5, videos=["long*"])) == ["long.mp4"] * 5
     assert names(library.search("red", k=2)).count("long.mp4") == 1
 
 
-def test_a_query_that_is_complete_takes_nothing_beside_it(library: Library, videos: Path) -> None:
-    index(library, videos)
-    asked: list[dict[str, Any]] = [{"videos": ["*"]}, {"image": "a.png"}, {"clip": "a.mp4"}]
-    for more in asked:
-        with pytest.raises(QueryError, match="alone"):
-            library.search(parse("red"), **more)
+def test_a_query_object_cannot_be_combined_with_other_arguments(
+    library: Library, videos_folder: Path
+) -> None:
+    index(library, videos_folder)
+    arguments: list[dict[str, Any]] = [{"videos": ["*"]}, {"image": "a.png"}, {"clip": "a.mp4"}]
+    for more in arguments:
+        with pytest.raises(QueryError, match="cannot be combined"):
+            library.search(parse_query("red"), **more)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "arguments",
     [
         {"span": (1, 2)},
         {"clip": ""},
@@ -322,78 +342,80 @@ def test_a_query_that_is_complete_takes_nothing_beside_it(library: Library, vide
         {"query": "red", "per_video": -1},
     ],
 )
-def test_a_senseless_query_is_a_query_error(library: Library, asked: dict[str, Any]) -> None:
+def test_an_invalid_query_is_a_query_error(library: Library, arguments: dict[str, Any]) -> None:
     with pytest.raises(QueryError):
-        library.search(**asked)
+        library.search(**arguments)
 
 
-def test_asking_for_too_little_is_refused(library: Library) -> None:
+def test_an_empty_query_and_zero_results_are_refused(library: Library) -> None:
     with pytest.raises(QueryError):
         library.search("red", k=0)
     with pytest.raises(QueryError):
         library.search("")
 
 
-def test_words_in_a_library_of_pictures_only_say_what_to_do(tmp_path: Path, videos: Path) -> None:
-    class Mute(FakeEncoder):
+def test_a_text_query_without_a_text_encoder_suggests_an_image(
+    tmp_path: Path, videos_folder: Path
+) -> None:
+    class ImageOnly(FakeEncoder):
         @property
         def space(self) -> Space:
-            return Space("mute", 16, speaks_text=False)
+            return Space("image-only", 16, supports_text=False)
 
-    with Library.open(tmp_path / "library", encoder=Mute()) as library:
-        index(library, videos)
+    with Library.open(tmp_path / "library", encoder=ImageOnly()) as library:
+        index(library, videos_folder)
         with pytest.raises(NoTextError, match="--image or --clip"):
             library.search("red")
-        assert library.search(clip=videos / "green.mp4")
+        assert library.search(clip=videos_folder / "green.mp4")
 
 
-def test_a_query_picture_that_is_missing_is_named(library: Library, videos: Path) -> None:
-    index(library, videos)
+def test_a_missing_query_image_is_named(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
     with pytest.raises(UnreadableError, match=r"nowhere\.jpg"):
         library.search(image="nowhere.jpg")
 
 
-def test_another_model_is_refused_before_anything_is_decoded(
-    tmp_path: Path, videos: Path, library: Library
+def test_another_model_is_refused_before_decoding(
+    tmp_path: Path, videos_folder: Path, library: Library
 ) -> None:
-    index(library, videos)
+    index(library, videos_folder)
     with Library.open(tmp_path / "library", encoder=FakeEncoder("other")) as other:
         with pytest.raises(SpaceMismatchError, match="--library"):
             other.search("red")
         with pytest.raises(SpaceMismatchError):
-            list(other.index([videos], again=True))
+            list(other.index([videos_folder], force=True))
     assert len(library.search("red")) > 0
 
 
-def test_an_emptied_library_takes_another_model(
-    tmp_path: Path, videos: Path, library: Library
+def test_an_emptied_library_accepts_another_model(
+    tmp_path: Path, videos_folder: Path, library: Library
 ) -> None:
-    index(library, videos)
+    index(library, videos_folder)
     library.remove(["*"])
     with Library.open(tmp_path / "library", encoder=FakeEncoder("other")) as other:
-        index(other, videos)
+        index(other, videos_folder)
         assert names(other.search("green"))[0] == "green.mp4"
         assert [known.space.name for known in other.spaces()] == ["fake-other"]
 
 
-# --- keeping
+# --- maintenance
 
 
-def test_removed_videos_are_never_found_again(library: Library, videos: Path) -> None:
-    index(library, videos)
+def test_removed_videos_are_not_found(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
     assert [video.path.name for video in library.remove(["green.mp4"])] == ["green.mp4"]
     assert "green.mp4" not in names(library.search("green"))
-    assert (videos / "green.mp4").exists()
+    assert (videos_folder / "green.mp4").exists()
     assert library.remove(["green.mp4"]) == []
     assert library.doctor() == []
 
 
-def test_removing_means_the_file_here_not_one_of_that_name_elsewhere(
+def test_a_relative_path_removes_only_the_file_in_this_folder(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seconds, place in enumerate(("x", "y", "z/deep"), 1):
         (tmp_path / place).mkdir(parents=True)
-        make_video(tmp_path / place / "a.mp4", [Scene(RED, seconds)])
+        make_video(tmp_path / place / "a.mp4", [ColorScene(RED, seconds)])
     index(library, tmp_path / "x", tmp_path / "y", tmp_path / "z")
     monkeypatch.chdir(tmp_path / "x")
 
@@ -401,76 +423,80 @@ def test_removing_means_the_file_here_not_one_of_that_name_elsewhere(
         return [str(video.path.relative_to(tmp_path)) for video in library.remove(paths)]
 
     assert removed("./a.mp4") == [str(Path("x/a.mp4"))]
-    assert removed("a.mp4") == [], "it is here, but was not indexed"
+    assert removed("a.mp4") == [], "the file exists, but is not indexed"
     assert removed("../z") == [str(Path("z/deep/a.mp4"))]
     assert removed("y/*.mp4") == [str(Path("y/a.mp4"))]
 
 
-def test_a_folder_that_may_not_be_entered_is_not_taken_for_gone(
-    library: Library, videos: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_without_permission_is_not_missing(
+    library: Library, videos_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index(library, videos)
+    index(library, videos_folder)
 
     def refused(self: Path, **_: object) -> os.stat_result:
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "stat", refused)
-    assert library.missing() == []
+    assert library.missing_videos() == []
 
 
-def test_missing_videos_are_told_and_forgotten_on_request(library: Library, videos: Path) -> None:
-    index(library, videos)
-    (videos / "green.mp4").unlink()
-    assert [video.path.name for video in library.missing()] == ["green.mp4"]
+def test_missing_videos_are_reported_and_removed_on_request(
+    library: Library, videos_folder: Path
+) -> None:
+    index(library, videos_folder)
+    (videos_folder / "green.mp4").unlink()
+    assert [video.path.name for video in library.missing_videos()] == ["green.mp4"]
     assert "remove --missing" in library.doctor()[0]
-    library.forget_missing()
+    library.remove_missing()
     assert library.doctor() == []
     assert len(library.videos()) == 1
 
 
-def test_rebuild_pools_anew_without_decoding(
-    library: Library, videos: Path, encoder: FakeEncoder
+def test_rebuild_pools_again_without_decoding(
+    library: Library, videos_folder: Path, encoder: FakeEncoder
 ) -> None:
-    index(library, videos)
-    before, seen = library.search("blue"), encoder.seen
-    assert library.rebuild() == library.info().segments
+    index(library, videos_folder)
+    before, encoded_before = library.search("blue"), encoder.encoded_count
+    assert library.rebuild() == library.info().segment_count
     after = library.search("blue")
     assert [(m.span, m.video) for m in after] == [(m.span, m.video) for m in before]
-    assert encoder.seen == seen
+    assert encoder.encoded_count == encoded_before
 
 
 @pytest.mark.parametrize("damage", [b"", b"junk"])
-def test_a_damaged_index_is_rebuilt_unasked(
-    tmp_path: Path, videos: Path, library: Library, damage: bytes
+def test_a_damaged_index_is_rebuilt_automatically(
+    tmp_path: Path, videos_folder: Path, library: Library, damage: bytes
 ) -> None:
-    index(library, videos)
-    for file in (tmp_path / "library" / "vectors").iterdir():
+    index(library, videos_folder)
+    for file in (tmp_path / "library" / "index").iterdir():
         file.write_bytes(damage)
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as again:
         assert names(again.search("green"))[0] == "green.mp4"
 
 
 @pytest.mark.parametrize("kind", ["exact", "faiss"])
-def test_both_indexes_give_the_same_results(tmp_path: Path, videos: Path, kind: str) -> None:
+def test_both_indexes_give_the_same_results(tmp_path: Path, videos_folder: Path, kind: str) -> None:
     with Library.open(tmp_path / kind, encoder=FakeEncoder(), index=kind) as library:
-        index(library, videos)
+        index(library, videos_folder)
         assert names(library.search("blue", k=2)) == ["red then blue.mp4", "green.mp4"]
-    assert list((tmp_path / kind / "vectors").glob(f"*.{kind}"))
+    assert list((tmp_path / kind / "index").glob(f"*.{kind}"))
 
 
-def test_lost_features_cost_the_explanation_not_the_result(library: Library, videos: Path) -> None:
-    index(library, videos)
+def test_results_do_not_require_frame_features(
+    library: Library, videos_folder: Path
+) -> None:
+    index(library, videos_folder)
     for file in (library.path / "features").rglob("*.npz"):
         file.unlink()
     assert names(library.search("green"))[0] == "green.mp4"
     assert "index it again" in library.doctor()[0]
-    assert set(outcomes(library, videos).values()) == {Outcome.UPDATED}
+    assert set(outcomes(library, videos_folder).values()) == {Outcome.UPDATED}
     assert library.doctor() == []
     next((library.path / "features").rglob("*.npz")).write_bytes(b"junk")
-    assert "--again" in library.doctor()[0]
+    assert "--force" in library.doctor()[0]
 
 
-def test_a_library_that_must_exist_is_not_made(tmp_path: Path) -> None:
+def test_without_create_a_missing_library_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoLibraryError, match="vsearch --library"):
         Library.open(tmp_path / "nowhere", create=False)
     assert not (tmp_path / "nowhere").exists()
@@ -482,24 +508,24 @@ def test_a_library_is_a_folder(tmp_path: Path) -> None:
         Library.open(tmp_path / "file")
 
 
-def test_several_threads_share_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(FakeEncoder):
         def __init__(self, argument: str = "", *, device: str = "auto") -> None:
             time.sleep(0.05)
             super().__init__(argument, device=device)
 
-    monkeypatch.setattr("vsearch.plugins.resolve", lambda group, name: Slow)
+    monkeypatch.setattr("vsearch.plugins.resolve_plugin", lambda group, name: Slow)
     with Library.open(tmp_path / "library") as library, ThreadPoolExecutor(4) as pool:
         assert len({id(made) for made in pool.map(lambda _: library.encoder, range(4))}) == 1
 
 
-def test_searching_an_emptied_library_leaves_its_settings_alone(
-    tmp_path: Path, videos: Path, library: Library
+def test_searching_an_emptied_library_does_not_write_settings(
+    tmp_path: Path, videos_folder: Path, library: Library
 ) -> None:
-    index(library, videos)
+    index(library, videos_folder)
     library.remove(["*"])
     (tmp_path / "library" / "vsearch.toml").unlink()
-    assert library.search(clip=videos / "green.mp4") == []
+    assert library.search(clip=videos_folder / "green.mp4") == []
     assert not (tmp_path / "library" / "vsearch.toml").exists()
 
 
@@ -519,41 +545,41 @@ def test_settings_come_from_flag_environment_file_and_default_in_that_order(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("fps = 'fast'", "fps"), ("spf = 1", "spf"), ("fps = ", "TOML"), ("fps = 1e9", "60")],
 )
-def test_senseless_settings_are_named(tmp_path: Path, text: str, told: str) -> None:
+def test_invalid_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
     with Library.open(tmp_path / "library"):
         pass
     (tmp_path / "library" / "vsearch.toml").write_text(text)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=message):
         Library.open(tmp_path / "library")
 
 
 @pytest.mark.usefixtures("fake_model")
 def test_a_library_keeps_the_settings_of_its_first_video(
-    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, videos_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, model = tmp_path / "library", 'fake:C:\\x"y.pt'
     with Library.open(folder, fps=2, model=model) as library:
-        index(library, videos / "green.mp4")
+        index(library, videos_folder / "green.mp4")
     monkeypatch.delenv("VSEARCH_MODEL")
     with Library.open(folder) as library:
         assert (library.settings.fps, library.settings.model) == (2, model)
     with Library.open(folder, fps=3) as library:
-        index(library, videos)
+        index(library, videos_folder)
     with Library.open(folder) as library:
         assert library.settings.fps == 2, "a later flag is for that run"
 
 
 @pytest.mark.usefixtures("fake_model")
-def test_files_of_a_model_are_kept_whole_and_the_device_is_not(
-    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
+def test_model_files_are_saved_absolute_and_the_device_is_not_saved(
+    tmp_path: Path, videos_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "😀.pt").write_bytes(b"")
     with Library.open("library", model="fake:arch@😀.pt", device="cpu") as library:
-        index(library, videos)
+        index(library, videos_folder)
     monkeypatch.delenv("VSEARCH_MODEL")
     monkeypatch.chdir(tmp_path.parent)
     with Library.open(tmp_path / "library") as library:
@@ -562,31 +588,31 @@ def test_files_of_a_model_are_kept_whole_and_the_device_is_not(
 
 
 @pytest.mark.usefixtures("fake_model")
-def test_a_model_whose_name_no_file_can_hold_is_told(tmp_path: Path, videos: Path) -> None:
+def test_a_model_name_that_is_not_utf8_is_refused(tmp_path: Path, videos_folder: Path) -> None:
     with (
         Library.open(tmp_path / "library", model="fake:\udcff.pt") as library,
         pytest.raises(SettingsError, match="rename"),
     ):
-        index(library, videos)
+        index(library, videos_folder)
 
 
 @pytest.mark.usefixtures("fake_model")
-def test_a_model_that_does_not_load_leaves_no_mark(tmp_path: Path, videos: Path) -> None:
+def test_a_model_that_does_not_load_is_not_saved(tmp_path: Path, videos_folder: Path) -> None:
     folder = tmp_path / "library"
     with (
         Library.open(folder, model="builtin:huge") as library,
         pytest.raises(UnknownPluginError, match="huge"),
     ):
-        index(library, videos)
+        index(library, videos_folder)
     with Library.open(folder) as library:
-        index(library, videos)
+        index(library, videos_folder)
         assert names(library.search("green"))[0] == "green.mp4"
 
 
-def test_settings_written_by_hand_stay_as_they_are(tmp_path: Path, videos: Path) -> None:
+def test_settings_edited_by_hand_are_not_rewritten(tmp_path: Path, videos_folder: Path) -> None:
     file = tmp_path / "library" / "vsearch.toml"
     file.parent.mkdir()
     file.write_text("fps = 2.0  # my slides change slowly\n")
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
-        index(library, videos)
+        index(library, videos_folder)
     assert file.read_text() == "fps = 2.0  # my slides change slowly\n"

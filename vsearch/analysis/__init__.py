@@ -1,0 +1,1 @@
+"""Classification, tags and summaries of indexed videos."""

@@ -1,8 +1,8 @@
-"""How well everything is shown by a few, and the few that show most within a budget.
+"""Budgeted facility-location selection and frame similarities, for summaries.
 
-Whatever is to be shown is shown as well as by the best of those that were chosen: a facility
-location. It is monotone and submodular, what is like something chosen already adds little, so that
-greedy choice gives what represents and differs at once (Lin & Bilmes 2011, "A Class of Submodular
+Every target is covered as well as by the best selected candidate (facility location). The objective
+is monotone and submodular: a candidate similar to a selected one adds little, so that greedy
+selection yields a representative and diverse choice (Lin & Bilmes 2011, "A Class of Submodular
 Functions for Document Summarization"; for videos Gygli et al. 2015, "Video Summarization by
 Learning Submodular Mixtures of Objectives").
 """
@@ -16,60 +16,293 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-Shown = npt.NDArray[np.float32]  # (N, C) in [0, 1]: how well candidate c shows n
-Weights = npt.NDArray[np.float32]  # (N,) not negative
+    from vsearch.types import Features, Matrix, Span, Vector
 
-_NOTHING = 1e-6  # of all there is to show: a smaller gain is none
-_ROUNDED = 1e-9  # seconds that sums may be off
+CoverageMatrix = npt.NDArray[np.float32]  # (N, C) in [0, 1]: coverage of target n by candidate c
+ImportanceWeights = npt.NDArray[np.float32]  # (N,) nonnegative
+_MIN_GAIN = 1e-6  # share of the total weight
+_EPSILON_SECONDS = 1e-9  # tolerance of sums
 
 
-class Coverage:
-    """What a choice of candidates is worth: 1 where everything is shown as it is."""
+class CoverageObjective:
+    """Facility-location objective: the weighted coverage of all targets, in [0, 1]."""
 
-    def __init__(self, shown: Shown, weights: Weights) -> None:
-        self._shown, self._weights = shown, weights / max(float(weights.sum()), 1e-12)
+    def __init__(
+        self, coverage_matrix: CoverageMatrix, importance_weights: ImportanceWeights
+    ) -> None:
+        self._coverage_matrix, self._normalized_weights = (
+            coverage_matrix,
+            importance_weights / max(float(importance_weights.sum()), 1e-12),
+        )
 
-    def value(self, chosen: Iterable[int]) -> float:
-        """The worth of some candidates, in [0, 1]."""
-        indices = list(chosen)
-        if not indices:
-            return 0.0
-        return min(1.0, float(self._weights @ self._shown[:, indices].max(axis=1)))
+    def compute_value(self, candidate_indices: Iterable[int]) -> float:
+        """Return the coverage by some candidates, in [0, 1].
 
-    def choose(self, costs: Sequence[float], budget: float) -> list[int]:
-        """Candidates that are worth most while their costs do not exceed the budget, best first.
-
-        The better one of two greedy choices, by gain and by gain for its cost: at least half of
-        1 - 1/e of the best there is (Leskovec et al. 2007, "Cost-effective Outbreak Detection in
-        Networks"). Who adds nothing is not chosen.
+        Args:
+            candidate_indices: The candidates.
         """
-        plain = self._greedy(costs, budget, [1.0] * len(costs))
-        thrifty = self._greedy(costs, budget, [max(cost, _ROUNDED) for cost in costs])
-        return max(thrifty, plain, key=self.value)
+        selected_indices = list(candidate_indices)
+        if not selected_indices:
+            return 0.0
+        return min(
+            1.0,
+            float(
+                self._normalized_weights @ self._coverage_matrix[:, selected_indices].max(axis=1)
+            ),
+        )
 
-    def _greedy(self, costs: Sequence[float], budget: float, prices: Sequence[float]) -> list[int]:
-        """Always who gains most for its price; what is known to gain less is not asked again."""
-        best = np.zeros(len(self._weights), np.float32)  # (N,) how well each is shown so far
-        gains = self._weights @ self._shown  # (C,)
-        queue = [
-            (-float(gain) / price, c, 0)
-            for c, (gain, price) in enumerate(zip(gains, prices, strict=True))
+    def select_candidates(self, candidate_costs: Sequence[float], budget: float) -> list[int]:
+        """Select candidates that maximize coverage within a budget.
+
+        The result is the better of two greedy selections, by gain and by gain per cost, and has at
+        least half of 1 - 1/e of the optimal value (Leskovec et al. 2007, "Cost-effective Outbreak
+        Detection in Networks").
+
+        Args:
+            candidate_costs: Cost of each candidate.
+            budget: Largest sum of the costs.
+
+        Returns:
+            The candidates, best first, without those that add nothing.
+        """
+        gain_selection = self._select_greedily(
+            candidate_costs, budget, [1.0] * len(candidate_costs)
+        )
+        ratio_selection = self._select_greedily(
+            candidate_costs,
+            budget,
+            [max(candidate_cost, _EPSILON_SECONDS) for candidate_cost in candidate_costs],
+        )
+        return max(ratio_selection, gain_selection, key=self.compute_value)
+
+    def _select_greedily(
+        self, candidate_costs: Sequence[float], budget: float, candidate_prices: Sequence[float]
+    ) -> list[int]:
+        """Select lazily by gain per price, reevaluating only the head of the queue."""
+        best_coverage = np.zeros(len(self._normalized_weights), np.float32)  # (N,) so far
+        initial_gains = self._normalized_weights @ self._coverage_matrix  # (C,)
+        candidate_queue = [
+            (-float(marginal_gain) / candidate_price, candidate, 0)
+            for candidate, (marginal_gain, candidate_price) in enumerate(
+                zip(initial_gains, candidate_prices, strict=True)
+            )
         ]
-        heapq.heapify(queue)
-        chosen: list[int] = []
-        while queue:
-            worth, c, asked = heapq.heappop(queue)
-            if costs[c] > budget + _ROUNDED:
+        heapq.heapify(candidate_queue)
+        selected_candidates: list[int] = []
+        while candidate_queue:
+            negative_ratio, candidate, evaluated_at_size = heapq.heappop(candidate_queue)
+            if candidate_costs[candidate] > budget + _EPSILON_SECONDS:
                 continue
-            if asked < len(chosen):  # its gain has shrunk since
-                gain = float(self._weights @ np.maximum(self._shown[:, c] - best, 0))
-                heapq.heappush(queue, (-gain / prices[c], c, len(chosen)))
-            elif -worth * prices[c] <= _NOTHING:
+            if evaluated_at_size < len(selected_candidates):  # its gain may have shrunk since
+                marginal_gain = float(
+                    self._normalized_weights
+                    @ np.maximum(self._coverage_matrix[:, candidate] - best_coverage, 0)
+                )
+                heapq.heappush(
+                    candidate_queue,
+                    (
+                        -marginal_gain / candidate_prices[candidate],
+                        candidate,
+                        len(selected_candidates),
+                    ),
+                )
+            elif -negative_ratio * candidate_prices[candidate] <= _MIN_GAIN:
                 continue
             else:
-                chosen.append(c)
-                budget -= costs[c]
-                np.maximum(best, self._shown[:, c], out=best)
-        return chosen
+                selected_candidates.append(candidate)
+                budget -= candidate_costs[candidate]
+                np.maximum(best_coverage, self._coverage_matrix[:, candidate], out=best_coverage)
+        return selected_candidates
+
+
+# Similarities and weights of the sampled frames of one video.
+
+_MAX_MATRIX_CELLS = 2**24  # frames × spans
+_MIN_FRAMES = 256  # target frames, however many spans there are
+_SAMPLE_FRAMES = 512  # for the median distance
+_MIN_DISTANCE = 0.02  # lower bound of the median distance in static videos
+_RELEVANCE_WEIGHT = 2.0  # one standard deviation of relevance multiplies the weight by e²
+_MAX_DEVIATIONS = 3.0  # standard deviations at which relevance is clipped
+
+
+class FrameSimilarity:
+    """Coverage of a video's frames by spans of it.
+
+    Similarity is 1 for identical frames and 0 from the median distance of two frames of the video.
+    The weight of a frame is the inverse square root of the duration of similar frames: a scene of
+    four minutes weighs twice as much as one of a minute, not four times. A query multiplies the
+    weights by relevance.
+    """
+
+    def __init__(
+        self,
+        frame_features: Features,
+        duration: float,
+        span_count: int,
+        query_vector: Vector | None,
+    ) -> None:
+        """Prepare the frames of a video.
+
+        Args:
+            frame_features: Its sampled frames.
+            duration: Its duration in seconds.
+            span_count: Approximate number of spans to compare, which limits memory.
+            query_vector: Query, float32 (D,) of unit length, or None.
+        """
+        self._frame_features = frame_features
+        self._frame_seconds = _compute_frame_seconds(frame_features, duration)  # float32 (T,)
+        self.frame_relevance = (
+            None if query_vector is None else frame_features.frame_vectors @ query_vector
+        )  # float32 (T,)
+        frame_stride = -(
+            -len(frame_features.frame_times)
+            // max(_MIN_FRAMES, _MAX_MATRIX_CELLS // max(span_count, 1))
+        )
+        self._target_frames = frame_features.frame_vectors[::frame_stride]  # float32 (N, D)
+        self._median_distance = _compute_median_distance(self._target_frames)
+        block_starts = np.arange(0, len(frame_features.frame_times), frame_stride)
+        similar_seconds = self._count_similar_seconds(
+            np.add.reduceat(self._frame_seconds, block_starts)
+        )
+        relevance_factors = (
+            1.0
+            if self.frame_relevance is None
+            else _compute_relevance_factors(self.frame_relevance)
+        )
+        weighted_seconds = np.add.reduceat(self._frame_seconds * relevance_factors, block_starts)
+        self.importance_weights: ImportanceWeights = (
+            weighted_seconds / np.sqrt(similar_seconds)
+        ).astype(np.float32)  # (N,)
+
+    def find_peak_time(self, span: Span) -> float:
+        """Return the time in seconds of the most relevant or most typical frame of a span.
+
+        Args:
+            span: A span with at least one frame.
+        """
+        span_features = self._frame_features.within(span)
+        if self.frame_relevance is None:
+            similarities = span_features.frame_vectors @ span_features.frame_vectors.mean(axis=0)
+        else:
+            similarities = self.frame_relevance[
+                np.isin(self._frame_features.frame_times, span_features.frame_times)
+            ]
+        return float(span_features.frame_times[similarities.argmax()])
+
+    def get_relevance_at(self, frame_time: float) -> float | None:
+        """Return the similarity of the frame at a time to the query, or None without a query.
+
+        Args:
+            frame_time: Time of a sampled frame, in seconds.
+        """
+        if self.frame_relevance is None:
+            return None
+        return float(
+            self.frame_relevance[np.abs(self._frame_features.frame_times - frame_time).argmin()]
+        )
+
+    def compute_coverage(self, spans: Sequence[Span]) -> CoverageMatrix:
+        """Compute the coverage of the target frames by each span.
+
+        Args:
+            spans: The S spans.
+
+        Returns:
+            Coverage, float32 (N, S) in [0, 1].
+        """
+        coverage_matrix = np.empty((len(self._target_frames), len(spans)), np.float32)
+        for column_index, span in enumerate(spans):
+            coverage_matrix[:, column_index] = self._compute_max_similarity(
+                self._target_frames, self._frame_features.within(span).frame_vectors
+            )
+        return coverage_matrix
+
+    def compute_shares(self, spans: Sequence[Span]) -> list[float]:
+        """Return the share of the video that is most similar to each span; the shares sum to 1.
+
+        Args:
+            spans: The spans.
+        """
+        frame_count = len(self._frame_features.frame_times)
+        nearest_spans, best_similarity = (
+            np.zeros(frame_count, np.int64),
+            np.full(frame_count, -1.0, np.float32),
+        )
+        for span_index, span in enumerate(spans):  # one at a time, to limit memory
+            similarities = self._compute_max_similarity(
+                self._frame_features.frame_vectors, self._frame_features.within(span).frame_vectors
+            )
+            nearest_spans[similarities > best_similarity] = span_index
+            np.maximum(best_similarity, similarities, out=best_similarity)
+        span_seconds = np.bincount(nearest_spans, self._frame_seconds, len(spans))
+        return [float(share) for share in span_seconds / span_seconds.sum()]
+
+    def _compute_max_similarity(self, frames: Matrix, other_frames: Matrix) -> Vector:
+        """Return the similarity of frames (N, D) to the best of others (M, D), float32 (N,)."""
+        return _map_in_blocks(
+            frames,
+            len(other_frames),
+            lambda frame_block: self._compute_similarity(frame_block, other_frames).max(axis=1),
+        )
+
+    def _count_similar_seconds(self, frame_seconds: ImportanceWeights) -> ImportanceWeights:
+        """Return how many seconds of the video are similar to each target frame, float32 (N,)."""
+        target_frames = self._target_frames
+        return _map_in_blocks(
+            target_frames,
+            len(target_frames),
+            lambda frame_block: (
+                self._compute_similarity(frame_block, target_frames) @ frame_seconds
+            ),
+        )
+
+    def _compute_similarity(self, first_frames: Matrix, second_frames: Matrix) -> Matrix:
+        """Return similarities in [0, 1] of (N, D) and (M, D), float32 (N, M)."""
+        similarities: Matrix = np.maximum(
+            1 - (1 - first_frames @ second_frames.T) / np.float32(self._median_distance), 0
+        )
+        return similarities
+
+
+def _map_in_blocks(
+    frames: Matrix, row_width: int, process_block: Callable[[Matrix], Vector]
+) -> Vector:
+    """Process blocks of frames, to limit memory to rows × `row_width`."""
+    block_rows = max(1, _MAX_MATRIX_CELLS // max(row_width, 1))
+    return np.concatenate(
+        [process_block(frames[i : i + block_rows]) for i in range(0, len(frames), block_rows)]
+    )
+
+
+def _compute_frame_seconds(frame_features: Features, duration: float) -> ImportanceWeights:
+    """Return how long each frame is the nearest one in time, float32 (T,)."""
+    midpoint_times = (frame_features.frame_times[:-1] + frame_features.frame_times[1:]) / 2
+    interval_edges = np.concatenate(
+        [[0.0], midpoint_times, [max(duration, float(frame_features.frame_times[-1]))]]
+    )
+    return np.maximum(np.diff(interval_edges), 1e-3).astype(np.float32)
+
+
+def _compute_median_distance(frames: Matrix) -> float:
+    """Return the median distance between two of the frames, float32 (N, D)."""
+    sampled_frames = frames[:: -(-len(frames) // _SAMPLE_FRAMES)]
+    pair_distances = (
+        1 - (sampled_frames @ sampled_frames.T)[np.triu_indices(len(sampled_frames), 1)]
+    )
+    return max(float(np.median(pair_distances)), _MIN_DISTANCE) if len(pair_distances) else 1.0
+
+
+def _compute_relevance_factors(frame_relevance: Vector) -> ImportanceWeights:
+    """Return weight factors of the frames, float32 (T,), independent of the query's scale."""
+    relevance_std = max(float(frame_relevance.std()), 1e-4)
+    clipped_deviations = np.clip(
+        (frame_relevance - frame_relevance.mean()) / relevance_std,
+        -_MAX_DEVIATIONS,
+        _MAX_DEVIATIONS,
+    )
+    relevance_factors: ImportanceWeights = np.exp(_RELEVANCE_WEIGHT * clipped_deviations).astype(
+        np.float32
+    )
+    return relevance_factors

@@ -1,4 +1,4 @@
-"""Files of labels: what videos are to be told apart by, one label a line."""
+"""Label files for zero-shot classification: one label per line."""
 
 from __future__ import annotations
 
@@ -11,86 +11,121 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-NONE = "none of these"  # the outcome that no label fits
-MOST = 1_000  # labels: each is a few texts for the model to read
-PHRASES = 20  # of one label
-LONGEST = 200  # characters of a label or a phrase
-SIZE = 1_000_000  # bytes of a file
+NO_LABEL = "none of these"  # the outcome that no label matches
+MAX_LABELS = 1_000  # each is encoded as several texts
+MAX_PHRASES = 20  # per label
+MAX_LABEL_CHARS = 200  # also of a phrase
+MAX_FILE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A name, and the words that say what it looks like; without any, the name says it."""
+    """A label name and phrases that describe it; without phrases the name is used.
+
+    Raises:
+        ValueError: If the name or a phrase is empty, too long or reserved.
+    """
 
     name: str
     phrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for words in (self.name, *self.phrases):
-            if not words.strip() or not words.isprintable():
-                raise ValueError(f"{words!r} is no label: it must be words that can be printed")
-            if len(words) > LONGEST:
-                raise ValueError(f"{words[:40]!r}… is longer than {LONGEST} characters")
-        if len(self.phrases) > PHRASES:
-            raise ValueError(f"{self.name!r} has {len(self.phrases)} phrases; {PHRASES} may be")
-        if self.name.casefold() == NONE:
-            raise ValueError(f"{NONE!r} is what is said when no label fits, and cannot be one")
+        for phrase_text in (self.name, *self.phrases):
+            if not phrase_text.strip() or not phrase_text.isprintable():
+                raise ValueError(f"{phrase_text!r} is not a valid label: it must be printable text")
+            if len(phrase_text) > MAX_LABEL_CHARS:
+                raise ValueError(
+                    f"{phrase_text[:40]!r}… is longer than {MAX_LABEL_CHARS} characters"
+                )
+        if len(self.phrases) > MAX_PHRASES:
+            raise ValueError(
+                f"{self.name!r} has {len(self.phrases)} phrases; the maximum is {MAX_PHRASES}"
+            )
+        if self.name.casefold() == NO_LABEL:
+            raise ValueError(f"{NO_LABEL!r} is reserved for segments that match no label")
 
 
-def read(path: Path) -> list[Label]:
-    """The labels of a UTF-8 file: `label`, or `label: phrase; other phrase`, one a line.
+def read_labels(labels_path: Path) -> list[Label]:
+    """Read labels from a UTF-8 file with `label` or `label: phrase; other phrase` on each line.
 
-    Blank lines and those that begin with `#` do not count. Raises DatasetError, with the line.
+    Blank lines and lines that start with `#` are ignored.
+
+    Args:
+        labels_path: The file.
+
+    Returns:
+        The labels.
+
+    Raises:
+        DatasetError: If the file or a line is invalid; the message has the line number.
     """
-    found: dict[str, int] = {}  # the line of each
+    lines_by_name: dict[str, int] = {}  # the line of each
     labels = []
-    for number, line in _lines(path):
+    for line_number, line_text in _iter_lines(labels_path):
         try:
-            label = _label(line)
+            label = _parse_label(line_text)
         except ValueError as error:
-            raise DatasetError(f"{path}:{number}: {error}") from error
-        if (first := found.setdefault(label.name.casefold(), number)) != number:
-            raise DatasetError(f"{path}:{number}: {label.name!r} is in line {first}, too")
+            raise DatasetError(f"{labels_path}:{line_number}: {error}") from error
+        if (
+            first_line_number := lines_by_name.setdefault(label.name.casefold(), line_number)
+        ) != line_number:
+            raise DatasetError(
+                f"{labels_path}:{line_number}: {label.name!r} is already in line "
+                f"{first_line_number}"
+            )
         labels.append(label)
     if not labels:
-        raise DatasetError(f"{path}: holds no label; write one a line")
-    if len(labels) > MOST:
-        raise DatasetError(f"{path}: holds {len(labels)} labels, and {MOST} may be")
+        raise DatasetError(f"{labels_path}: no labels; write one per line")
+    if len(labels) > MAX_LABELS:
+        raise DatasetError(f"{labels_path}: has {len(labels)} labels; the maximum is {MAX_LABELS}")
     return labels
 
 
-def named(labels: Sequence[str | Label]) -> list[Label]:
-    """The same from a list in a program. Raises DatasetError."""
+def parse_labels(labels: Sequence[str | Label]) -> list[Label]:
+    """Parse labels from a list.
+
+    Args:
+        labels: Labels, or strings as in a file.
+
+    Returns:
+        The labels.
+
+    Raises:
+        DatasetError: If a label is invalid, or they are too many or not distinct.
+    """
     try:
-        made = [each if isinstance(each, Label) else Label(each) for each in labels]
+        parsed_labels = [
+            label_entry if isinstance(label_entry, Label) else Label(label_entry)
+            for label_entry in labels
+        ]
     except ValueError as error:
         raise DatasetError(str(error)) from error
-    names = [label.name.casefold() for label in made]
-    if not 0 < len(names) <= MOST or len(set(names)) < len(names):
-        raise DatasetError(f"labels must be 1 to {MOST}, each another one")
-    return made
+    folded_names = [label.name.casefold() for label in parsed_labels]
+    if not 0 < len(folded_names) <= MAX_LABELS or len(set(folded_names)) < len(folded_names):
+        raise DatasetError(f"expected 1 to {MAX_LABELS} distinct labels")
+    return parsed_labels
 
 
-def _label(line: str) -> Label:
-    name, colon, phrases = line.partition(":")
-    words = tuple(phrase.strip() for phrase in phrases.split(";") if phrase.strip())
-    if colon and not words:
-        raise ValueError(f"after {name.strip()!r} and the colon there are no words")
-    return Label(name.strip(), words)
+def _parse_label(line_text: str) -> Label:
+    label_name, separator, phrases_text = line_text.partition(":")
+    phrase_list = tuple(phrase.strip() for phrase in phrases_text.split(";") if phrase.strip())
+    if separator and not phrase_list:
+        raise ValueError(f"no phrases after {label_name.strip()!r} and the colon")
+    return Label(label_name.strip(), phrase_list)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers, from 1, and what is in those lines that count."""
+def _iter_lines(labels_path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line number, from 1, and text of each significant line."""
     try:
-        with path.open("rb") as file:
-            data = file.read(SIZE + 1)
-        text = data.decode("utf-8-sig")
+        with labels_path.open("rb") as labels_file:
+            content_bytes = labels_file.read(MAX_FILE_BYTES + 1)
+        content_text = content_bytes.decode("utf-8-sig")
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DatasetError(f"{labels_path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is no text in UTF-8 ({error})") from error
-    if len(data) > SIZE:
-        raise DatasetError(f"{path}: is larger than {SIZE:,} bytes, so it is no list of labels")
-    for number, line in enumerate(text.split("\n"), 1):
-        if (bare := line.strip()) and not bare.startswith("#"):
-            yield number, bare
+        raise DatasetError(f"{labels_path}: not UTF-8 text ({error})") from error
+    if len(content_bytes) > MAX_FILE_BYTES:
+        raise DatasetError(f"{labels_path}: larger than {MAX_FILE_BYTES:,} bytes; not a label file")
+    for line_number, line_text in enumerate(content_text.split("\n"), 1):
+        if (stripped_line := line_text.strip()) and not stripped_line.startswith("#"):
+            yield line_number, stripped_line

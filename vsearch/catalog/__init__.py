@@ -1,0 +1,1 @@
+"""The catalog of a library: a SQLite database of videos, segments, vectors and transcripts."""

@@ -1,8 +1,8 @@
-"""The lock of a library: one writer at a time, known by name. Readers never need it.
+"""Write lock of a library: one writer at a time. Readers do not need it.
 
-The operating system holds the lock, so it goes with its process, however that ends. Who holds it
-is written beside it (`writer.json`), not in it: Windows lets nobody read a locked file, and older
-versions of filelock empty the file when they try to lock it.
+The operating system releases the lock when its process ends, in whatever way. The holder is
+recorded in a separate file, `writer.json`, because Windows does not allow reading a locked file
+and older versions of filelock truncate the file when they try to lock it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vsearch.errors import LibraryError, LockedError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-INSTANT = 0.2  # seconds that others who only look may have it
-_LOCK = "writer.lock"
-_HOLDER = "writer.json"
+PROBE_TIMEOUT_SECONDS = 0.2  # waits for processes that only check the lock
+_LOCK_FILE = "writer.lock"
+_HOLDER_FILE = "writer.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """The process that writes to a library."""
 
     command: str
@@ -40,86 +40,109 @@ class Holder:
         return f"{self.command!r} (process {self.pid} on {self.host}, since {self.since})"
 
 
-def read_holder(folder: Path) -> Holder | None:
-    """Who says it is writing to the library in `folder`; may be left over from a killed process."""
+def read_lock_holder(library_path: Path) -> LockHolder | None:
+    """Return the process that recorded itself as writer of a library, or None.
+
+    The record may be left over from a killed process.
+
+    Args:
+        library_path: Folder of the library.
+    """
     try:
-        told = json.loads((folder / _HOLDER).read_text("utf-8"))
-        command, host, since = (str(told[key]) for key in ("command", "host", "since"))
-        return Holder(command, int(told["pid"]), host, since)
+        holder_fields = json.loads((library_path / _HOLDER_FILE).read_text("utf-8"))
+        command, host, since = (
+            str(holder_fields[field_name]) for field_name in ("command", "host", "since")
+        )
+        return LockHolder(command, int(holder_fields["pid"]), host, since)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 class WriteLock:
-    """Held by the one process, and the one thread of it, that writes to a library."""
+    """The write lock of a library, held by one thread of one process.
 
-    def __init__(self, folder: Path, *, command: str | None = None) -> None:
-        self._folder = folder
-        self._command = command or _own_command()
-        self._lock: BaseFileLock | None = None
+    As a context manager, it waits `PROBE_TIMEOUT_SECONDS` for the lock.
+    """
+
+    def __init__(self, library_path: Path, *, command: str | None = None) -> None:
+        self._library_path = library_path
+        self._command = command or _current_command()
+        self._file_lock: BaseFileLock | None = None
 
     def acquire(self, *, timeout: float = 0.0) -> None:
-        """Take the lock within `timeout` seconds or raise LockedError, which says who has it."""
-        if self._lock is not None:
-            raise LockedError(f"the library in {self._folder} is being written by this very lock")
-        self._lock = self._take(timeout)
-        with suppress(OSError):  # the name is a courtesy
-            holder = Holder(self._command, os.getpid(), socket.gethostname(), _now())
-            (self._folder / _HOLDER).write_text(json.dumps(asdict(holder)), "utf-8")
+        """Acquire the lock.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Raises:
+            LockedError: Another process, named in the message, holds the lock.
+            LibraryError: The folder cannot be written, or its file system has no locks.
+        """
+        if self._file_lock is not None:
+            raise LockedError(
+                f"the library in {self._library_path} is already locked by this object"
+            )
+        self._file_lock = self._acquire_file_lock(timeout)
+        with suppress(OSError):  # recording the holder is optional
+            lock_holder = LockHolder(
+                self._command, os.getpid(), socket.gethostname(), _utc_timestamp()
+            )
+            (self._library_path / _HOLDER_FILE).write_text(json.dumps(asdict(lock_holder)), "utf-8")
 
     def release(self) -> None:
-        """Let the next writer in; nothing happens if the lock is not held."""
-        if self._lock is not None:
-            lock, self._lock = self._lock, None
+        """Release the lock, if it is held."""
+        if self._file_lock is not None:
+            file_lock, self._file_lock = self._file_lock, None
             with suppress(OSError):
-                (self._folder / _HOLDER).unlink(missing_ok=True)
-            lock.release()
+                (self._library_path / _HOLDER_FILE).unlink(missing_ok=True)
+            file_lock.release()
 
     def is_held(self) -> bool:
-        """Whether somebody holds the lock now: it is taken for an instant to see."""
+        """Return whether any process holds the lock, by acquiring it for a moment."""
         try:
-            self._take(0.0).release()
+            self._acquire_file_lock(0.0).release()
         except LockedError:
             return True
-        except LibraryError:  # a folder that is not to be written, by nobody
+        except LibraryError:  # a read-only folder cannot have a writer
             return False
         return False
 
-    def _take(self, timeout: float) -> BaseFileLock:
-        from filelock import FileLock, Timeout  # slow to import: brings asyncio
+    def _acquire_file_lock(self, timeout: float) -> BaseFileLock:
+        from filelock import FileLock, Timeout  # deferred: slow, brings asyncio
 
-        lock = FileLock(self._folder / _LOCK, timeout=timeout, thread_local=False)
+        file_lock = FileLock(self._library_path / _LOCK_FILE, timeout=timeout, thread_local=False)
         try:
-            lock.acquire()
-        except Timeout as error:
-            who = read_holder(self._folder) or "another process"
+            file_lock.acquire()
+        except Timeout as exc:
+            lock_holder = read_lock_holder(self._library_path) or "another process"
             raise LockedError(
-                f"the library in {self._folder} is being written by {who}. Wait until that is "
-                "done, or stop it; searching works meanwhile."
-            ) from error
-        except (OSError, NotImplementedError) as error:
+                f"the library in {self._library_path} is being written by {lock_holder}. Wait "
+                "until it has finished, or stop it; searching still works."
+            ) from exc
+        except (OSError, NotImplementedError) as exc:
             raise LibraryError(
-                f"the library in {self._folder} cannot be locked for writing ({error}). Make the "
-                "folder writable for you, or use one on a disk that knows locks."
-            ) from error
-        return lock
+                f"the library in {self._library_path} cannot be locked for writing ({exc}). Make "
+                "the folder writable, or move it to a file system that supports locks."
+            ) from exc
+        return file_lock
 
     def __enter__(self) -> Self:
-        self.acquire(timeout=INSTANT)
+        self.acquire(timeout=PROBE_TIMEOUT_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
 
-def _own_command() -> str:
-    """This process's command line, short and printable."""
-    program = Path(sys.argv[0])
-    if program.name == "__main__.py":  # python -m vsearch
-        program = program.parent
-    words = [program.name or "python", *sys.argv[1:]]
-    return " ".join(words).encode("utf-8", "backslashreplace").decode()[:200]
+def _current_command() -> str:
+    """Return the command line of this process, shortened and printable."""
+    program_path = Path(sys.argv[0])
+    if program_path.name == "__main__.py":  # python -m vsearch
+        program_path = program_path.parent
+    command_words = [program_path.name or "python", *sys.argv[1:]]
+    return " ".join(command_words).encode("utf-8", "backslashreplace").decode()[:200]
 
 
-def _now() -> str:
+def _utc_timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

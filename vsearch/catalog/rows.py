@@ -1,89 +1,179 @@
-"""Rows of the catalogue as the nouns they stand for; ValueError or TypeError if one makes no sense.
+"""Conversion between catalog rows and objects, vectors and blobs, paths and stored values.
 
-SQLite takes any value in any column, so what a file from elsewhere holds is checked here.
+SQLite accepts any value in any column, so the `read_…` functions check what they convert. They
+raise ValueError or TypeError for invalid rows.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vsearch.catalog.paths import restored
-from vsearch.types import Counts, KnownSpace, Segment, Space, Span, Video
+import numpy as np
+
+from vsearch.types import LibraryCounts, Segment, Space, SpaceInfo, Span, Video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Row = Sequence[Any]
+    from vsearch.types import Matrix
 
-_WIDEST = 65_536  # dimensions; no model has as many, and an index of more would fill the memory
+    SqlRow = Sequence[Any]
 
-
-def read_space(row: Row) -> Space:
-    """name, dim, speaks_text."""
-    name, dim, speaks_text = row
-    if not isinstance(dim, int) or dim > _WIDEST:
-        raise ValueError(f"{name!r} with {dim!r} dimensions")
-    return Space(str(name), dim, bool(speaks_text))
+_MAX_DIM = 65_536  # above any real model; a forged larger value would exhaust memory
 
 
-def read_known_space(row: Row) -> KnownSpace:
-    """name, dim, speaks_text, model, pooler, answered_until, in_use."""
-    model, pooler, until, in_use = row[3:]
-    return KnownSpace(
+def read_space(row: SqlRow) -> Space:
+    """Convert the columns name, dim and supports_text."""
+    space_name, dim, supports_text = row
+    if not isinstance(dim, int) or dim > _MAX_DIM:
+        raise ValueError(f"space {space_name!r} has {dim!r} dimensions")
+    return Space(str(space_name), dim, bool(supports_text))
+
+
+def read_space_info(row: SqlRow) -> SpaceInfo:
+    """Convert name, dim, supports_text, model, pooler, retired_at_revision and is_active."""
+    model, pooler, retired_at_revision, is_active = row[3:]
+    return SpaceInfo(
         space=read_space(row[:3]),
-        model=_text(model),
-        pooler=_text(pooler),
-        answered_until=None if until is None else int(until),
-        in_use=bool(in_use),
+        model=_read_optional_text(model),
+        pooler=_read_optional_text(pooler),
+        retired_at_revision=None if retired_at_revision is None else int(retired_at_revision),
+        is_active=bool(is_active),
     )
 
 
-def read_video(row: Row) -> Video:
-    """id, path, fingerprint, size, modified, duration, fps, width, height, codec, frames, note,
-    recorded_at, model, keyframes.
-    """
-    id_, path, fingerprint, size, modified, duration, fps, width, height, codec, *more = row
-    frames, note, recorded, model, keyframes = more
+def read_video(row: SqlRow) -> Video:
+    """Convert a row of `videos._SELECT_VIDEO_SQL`."""
+    (
+        video_id,
+        stored_path,
+        fingerprint,
+        size_bytes,
+        mtime_ns,
+        duration,
+        fps,
+        width,
+        height,
+        codec,
+        *other_columns,
+    ) = row
+    sampled_frames, warning, recorded_text, model, keyframes_only, keyframe_gap = other_columns
     return Video(
-        id=int(id_),
-        path=restored(path),
+        id=int(video_id),
+        path=decode_path(stored_path),
         fingerprint=str(fingerprint),
-        size=int(size),
-        modified=int(modified),
-        duration=read_number(duration),
-        fps=read_number(fps),
+        size_bytes=int(size_bytes),
+        mtime_ns=int(mtime_ns),
+        duration=read_nonnegative(duration),
+        fps=read_nonnegative(fps),
         width=int(width),
         height=int(height),
         codec=str(codec),
-        frames=int(frames),
-        note=_text(note),
-        model=_text(model),
-        recorded=None if recorded is None else datetime.fromisoformat(recorded).replace(tzinfo=UTC),
-        keyframes=bool(keyframes),
+        sampled_frames=int(sampled_frames),
+        warning=_read_optional_text(warning),
+        model=_read_optional_text(model),
+        recorded_at=None
+        if recorded_text is None
+        else datetime.fromisoformat(recorded_text).replace(tzinfo=UTC),
+        keyframes_only=bool(keyframes_only),
+        max_keyframe_gap=None if keyframe_gap is None else read_nonnegative(keyframe_gap),
     )
 
 
-def read_segment(row: Row) -> Segment:
-    """id, video_id, start, end."""
-    id_, video_id, start, end = row
-    return Segment(int(id_), int(video_id), Span(float(start), float(end)))
+def read_segment(row: SqlRow) -> Segment:
+    """Convert the columns id, video_id, start and end."""
+    segment_id, video_id, start_time, end_time = row
+    return Segment(int(segment_id), int(video_id), Span(float(start_time), float(end_time)))
 
 
-def read_counts(row: Row) -> Counts:
-    """videos, segments, seconds, frames."""
-    videos, segments, seconds, frames = row
-    return Counts(int(videos), int(segments), read_number(seconds), int(frames))
+def read_counts(row: SqlRow) -> LibraryCounts:
+    """Convert the number of videos, segments, seconds and sampled frames."""
+    video_count, segment_count, duration_seconds, frame_count = row
+    return LibraryCounts(
+        int(video_count), int(segment_count), read_nonnegative(duration_seconds), int(frame_count)
+    )
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _read_optional_text(stored_value: object) -> str | None:
+    return None if stored_value is None else str(stored_value)
 
 
-def read_number(value: float) -> float:
-    """A number that is finite and not negative."""
-    number = float(value)
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(f"{value!r} in place of a number from 0 on")
-    return number
+def read_nonnegative(stored_value: float) -> float:
+    """Convert a number; raise ValueError unless it is finite and not negative."""
+    float_value = float(stored_value)
+    if not math.isfinite(float_value) or float_value < 0:
+        raise ValueError(f"{stored_value!r} is not a finite number of at least 0")
+    return float_value
+
+
+# Vectors are stored as little-endian float16: half the size, precise to about 3 decimal digits.
+
+
+def pack(vectors: Matrix) -> list[bytes]:
+    """Convert vectors to blobs.
+
+    Args:
+        vectors: float32 (N, D), of any length but zero.
+
+    Returns:
+        N blobs of little-endian float16 (D,), normalized to unit length.
+
+    Raises:
+        ValueError: A vector is zero or not finite.
+    """
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)  # (N, 1)
+    if not np.isfinite(norms).all() or (norms == 0).any():
+        raise ValueError("a vector is zero or not finite")
+    return [unit_vector.tobytes() for unit_vector in (vectors / norms).astype("<f2")]
+
+
+def unpack(blobs: Sequence[bytes], dim: int) -> Matrix:
+    """Convert blobs to vectors.
+
+    Args:
+        blobs: N blobs as returned by `pack`.
+        dim: The number of dimensions D.
+
+    Returns:
+        float32 (N, D), rows of unit length.
+
+    Raises:
+        ValueError: A blob has the wrong length or numbers that are not finite.
+    """
+    if set(map(len, blobs)) - {2 * dim}:
+        raise ValueError(f"a vector does not have {dim} dimensions")
+    half_vectors = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), dim)
+    vectors = half_vectors.astype(np.float32)
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]  # (N, 1)
+    if not np.isfinite(norms).all():
+        raise ValueError("a vector is not finite")
+    vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
+    return vectors
+
+
+# A file name can contain any bytes, but text in SQLite is UTF-8. A TEXT column also accepts blobs
+# and never considers one equal to a text, so one unique column stores both kinds of paths.
+
+
+def encode_path(file_path: Path) -> str | bytes:
+    """Return a path as text, or as bytes if it is not valid UTF-8."""
+    path_text = str(file_path)
+    try:
+        path_text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path_text)
+    return path_text
+
+
+def decode_path(stored_path: str | bytes) -> Path:
+    """Return the path that `encode_path` converted."""
+    return Path(os.fsdecode(stored_path))
+
+
+def encode_text(plain_text: str) -> str:
+    """Escape characters that cannot be stored as UTF-8, e.g. from a file name in a warning."""
+    return plain_text.encode("utf-8", "backslashreplace").decode()

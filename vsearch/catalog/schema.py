@@ -1,39 +1,214 @@
-"""Which version of the tables a file has."""
+"""Tables of the catalog. A change needs a migration and a test that upgrades a filled library."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime  # noqa: TC003 - SQLAlchemy reads the annotations
 
-from vsearch.errors import DamagedLibraryError
-
-if TYPE_CHECKING:
-    import sqlite3
-    from pathlib import Path
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """A version of the tables and the scripts that lead to it."""
-
-    head: str
-    scripts: Path
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    false,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
-def read_revision(connection: sqlite3.Connection, path: Path) -> str | None:
-    """The schema's revision, None in an empty database; another program's is refused."""
-    tables = {
-        name
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
-    if not tables:
-        return None
-    rows = []
-    if {"alembic_version", "library"} <= tables:
-        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    if len(rows) != 1:
-        raise DamagedLibraryError(
-            f"{path} is a database, but not a catalogue of vsearch. Move it away, or choose "
-            "another folder for the library."
-        )
-    return str(rows[0][0])
+class Base(DeclarativeBase):
+    """Base of the tables. Naming constraints lets later migrations find them."""
+
+    type_annotation_map = {float: Float()}  # noqa: RUF012 - SQLAlchemy's versions differ here
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class SpaceRow(Base):
+    """An embedding space of stored or pending vectors."""
+
+    __tablename__ = "spaces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    dim: Mapped[int]
+    supports_text: Mapped[bool]
+    model: Mapped[str | None] = mapped_column(Text)  # name in the settings; NULL in old libraries
+    pooler: Mapped[str | None] = mapped_column(Text)  # of the segment vectors
+    retired_at_revision: Mapped[int | None]  # library revision at which another space became active
+
+
+class LibraryRow(Base):
+    """The library itself, a single row."""
+
+    __tablename__ = "library"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    revision: Mapped[int]  # grows with each change of segments, vectors or cues
+    created_by_version: Mapped[str] = mapped_column(Text)  # version of vsearch
+    space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))  # the active one
+
+
+class VideoRow(Base):
+    """An indexed video. Ids are never reused because files are named after them."""
+
+    __tablename__ = "videos"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str | bytes] = mapped_column(Text, unique=True)  # bytes if not UTF-8
+    fingerprint: Mapped[str] = mapped_column(Text, index=True)
+    size_bytes: Mapped[int]
+    mtime_ns: Mapped[int]  # since the epoch
+    duration: Mapped[float]  # seconds
+    fps: Mapped[float]
+    width: Mapped[int]
+    height: Mapped[int]
+    codec: Mapped[str] = mapped_column(Text)
+    sampled_frames: Mapped[int]
+    warning: Mapped[str | None] = mapped_column(Text)
+    sample_fps: Mapped[float]  # frames a second
+    indexed_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+    recorded_at: Mapped[datetime | None] = mapped_column(DateTime)  # UTC, from the file's metadata
+    keyframes_only: Mapped[bool] = mapped_column(server_default=false())
+    max_keyframe_gap: Mapped[float | None]  # seconds, if only key frames were sampled
+
+
+class FrameFeaturesRow(Base):
+    """A record that the feature store has a file for a video and space."""
+
+    __tablename__ = "frame_features"
+
+    video_id: Mapped[int] = mapped_column(
+        ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True
+    )
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    model: Mapped[str | None] = mapped_column(Text)  # that produced them; NULL in old libraries
+
+
+class SegmentRow(Base):
+    """A video segment. Ids are never reused because vector indexes refer to them."""
+
+    __tablename__ = "segments"
+    __table_args__ = (
+        CheckConstraint('"end" >= start', name="span"),
+        Index("ix_segments_span", "video_id", "start", "end"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"))
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+
+
+class VectorRow(Base):
+    """The vector of a segment in one space; during a model switch it has two."""
+
+    __tablename__ = "vectors"
+
+    segment_id: Mapped[int] = mapped_column(
+        ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True
+    )
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)  # float16 (D,) little-endian, unit length
+
+
+class TagRow(Base):
+    """A label given to a video or a span of it."""
+
+    __tablename__ = "tags"
+    __table_args__ = (
+        CheckConstraint('(start IS NULL) = ("end" IS NULL) AND "end" >= start', name="span"),
+        CheckConstraint("probability BETWEEN 0 AND 1", name="probability"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    start: Mapped[float | None]  # seconds; NULL: the whole video
+    end: Mapped[float | None]
+    label: Mapped[str] = mapped_column(Text, index=True)
+    probability: Mapped[float]
+    source: Mapped[str] = mapped_column(Text)  # such as "by hand"; tags are replaced per source
+    model: Mapped[str | None] = mapped_column(Text)  # name of the embedding space
+    created_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class CueRow(Base):
+    """A timed line of a transcript. Triggers keep the full-text index `cues_fts` up to date."""
+
+    __tablename__ = "cues"
+    __table_args__ = (
+        CheckConstraint('"end" >= start', name="span"),
+        CheckConstraint("source IN ('subtitles', 'speech', 'ocr')", name="source"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    source: Mapped[str] = mapped_column(Text)
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+    text: Mapped[str] = mapped_column(Text)  # one line
+    words: Mapped[str | None] = mapped_column(Text)  # JSON [[start, end, word], …], for speech
+
+
+class TranscriptRow(Base):
+    """A record that one source of a video was transcribed, even if no words were found."""
+
+    __tablename__ = "transcripts"
+
+    video_id: Mapped[int] = mapped_column(
+        ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True
+    )
+    source: Mapped[str] = mapped_column(Text, primary_key=True)  # same values as in cues
+    source_name: Mapped[str] = mapped_column(Text)  # the model, or the subtitle files and streams
+    source_digest: Mapped[str | None] = mapped_column(Text)  # of the subtitle files
+    language: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class CueVectorRow(Base):
+    """The text embedding of a cue in one space."""
+
+    __tablename__ = "cue_vectors"
+
+    cue_id: Mapped[int] = mapped_column(ForeignKey("cues.id", ondelete="CASCADE"), primary_key=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)  # float16 (D,) little-endian, unit length
+
+
+class SavedSearchRow(Base):
+    """A query saved under a name."""
+
+    __tablename__ = "saved_searches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    query: Mapped[str] = mapped_column(Text)  # as entered
+    created_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
+
+
+class FeedbackRow(Base):
+    """A moment marked as relevant or irrelevant to a query."""
+
+    __tablename__ = "relevance_feedback"
+    __table_args__ = (CheckConstraint('"end" >= start', name="span"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    query: Mapped[str] = mapped_column(Text, index=True)  # as entered
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+    relevant: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(DateTime)  # UTC

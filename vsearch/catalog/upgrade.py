@@ -1,7 +1,7 @@
-"""Creates the tables of a catalogue, or brings those of an older vsearch up to date.
+"""Creation of the catalog's tables, and upgrade of those of older versions.
 
-Everything happens in one transaction of SQLite, whose DDL is transactional: a process that is
-killed leaves the old schema or the new one. Whoever comes second finds the work done.
+Everything happens in one SQLite transaction, which includes DDL: a killed process leaves either the
+old or the new schema. A second process waits and then finds the work done.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
-from vsearch.catalog.connection import PATIENCE, attach
+from vsearch.catalog.connection import BUSY_TIMEOUT_SECONDS, connect_uri
 from vsearch.catalog.lock import WriteLock
-from vsearch.catalog.schema import Schema, read_revision
+from vsearch.catalog.revision import read_revision
 from vsearch.errors import DamagedLibraryError, LibraryError, NewerLibraryError
 
 if TYPE_CHECKING:
@@ -29,123 +29,158 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from vsearch.catalog.revision import SchemaVersion
 
-_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in globals
+_ALEMBIC_LOCK = threading.Lock()  # Alembic keeps its state in globals
 
 
-def upgrade(path: Path, found: str | None, schema: Schema) -> None:
-    """Bring a catalogue from revision `found` (None: nothing there) to the schema's head.
+def upgrade_catalog(catalog_path: Path, found_revision: str | None, schema: SchemaVersion) -> None:
+    """Upgrade a catalog, after a backup next to it, or create its tables.
 
-    Raises LockedError while another process, maybe of an older vsearch, writes to the library.
+    Args:
+        catalog_path: The SQLite file.
+        found_revision: Its present revision; None: it is empty or does not exist.
+        schema: The schema to upgrade to.
+
+    Raises:
+        LockedError: Another process, maybe of an older version, is writing to the library.
+        NewerLibraryError: The revision is not known.
+        DamagedLibraryError: The catalog is damaged; it is left unchanged.
     """
-    config = _config(schema)
-    _refuse_newer(path, found, config)
-    if found is None:
-        _make_folder(path)
-    mode = "mode=rwc" if found is None else "mode=rw"
-    engine = create_engine("sqlite://", creator=lambda: attach(path, mode), poolclass=NullPool)
-    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
-    lock = WriteLock(path.parent)
-    with _ONE_AT_A_TIME:
+    alembic_config = _create_config(schema)
+    _refuse_newer(catalog_path, found_revision, alembic_config)
+    if found_revision is None:
+        _make_folder(catalog_path)
+    uri_query = "mode=rwc" if found_revision is None else "mode=rw"
+    engine = create_engine(
+        "sqlite://", creator=lambda: connect_uri(catalog_path, uri_query), poolclass=NullPool
+    )
+    event.listen(
+        engine, "begin", lambda sql_connection: sql_connection.exec_driver_sql("BEGIN IMMEDIATE")
+    )
+    write_lock = WriteLock(catalog_path.parent)
+    with _ALEMBIC_LOCK:
         try:
-            if found is not None:
-                lock.acquire(timeout=PATIENCE)
+            if found_revision is not None:
+                write_lock.acquire(timeout=BUSY_TIMEOUT_SECONDS)
             with engine.begin() as connection:
-                _migrate(path, connection, config, schema)
+                _run_migrations(catalog_path, connection, alembic_config, schema)
         finally:
-            lock.release()
+            write_lock.release()
 
 
-def _migrate(path: Path, connection: Connection, config: Config, schema: Schema) -> None:
-    """Migrate inside the transaction; foreign keys are off, as tables may be built anew."""
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - what `attach` returns
-    found = read_revision(raw, path)  # again: somebody else may have been faster
-    if found == schema.head:
+def _run_migrations(
+    catalog_path: Path, connection: Connection, alembic_config: Config, schema: SchemaVersion
+) -> None:
+    """Migrate in the open transaction, with foreign keys off because tables may be rebuilt."""
+    sqlite_connection = connection.connection.dbapi_connection
+    assert isinstance(sqlite_connection, sqlite3.Connection)  # noqa: S101 - from `connect_uri`
+    # read again, because another process may have upgraded in the meantime
+    found_revision = read_revision(sqlite_connection, catalog_path)
+    if found_revision == schema.head_revision:
         return
-    _refuse_newer(path, found, config)
-    if found is not None:
-        _refuse_damaged(raw, path)
-        _back_up(path, found)
-    given = _ids_given(raw, found)
-    config.attributes["connection"] = connection
-    command.upgrade(config, schema.head)
-    _remember_ids(raw, given)
-    if found is None:
-        row = (1, 0, _own_version())
-        raw.execute("INSERT INTO library (id, revision, created_with) VALUES (?, ?, ?)", row)
-    if raw.execute("PRAGMA foreign_key_check").fetchone() is not None:
+    _refuse_newer(catalog_path, found_revision, alembic_config)
+    if found_revision is not None:
+        _refuse_damaged(sqlite_connection, catalog_path)
+        _back_up_catalog(catalog_path, found_revision)
+    last_ids = _read_last_ids(sqlite_connection, found_revision)
+    alembic_config.attributes["connection"] = connection
+    command.upgrade(alembic_config, schema.head_revision)
+    _restore_last_ids(sqlite_connection, last_ids)
+    if found_revision is None:
+        library_row = (1, 0, _installed_version())
+        sqlite_connection.execute(
+            "INSERT INTO library (id, revision, created_by_version) VALUES (?, ?, ?)", library_row
+        )
+    if sqlite_connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise DamagedLibraryError(
-            f"{path} is damaged: some of its rows point to rows that are gone, so it was not "
-            "upgraded and is as it was. Restore it from a backup or index the videos again."
+            f"{catalog_path} is damaged: some rows refer to rows that do not exist. It was not "
+            "upgraded and is unchanged. Restore it from a backup or index the videos again."
         )
 
 
-def _ids_given(raw: sqlite3.Connection, found: str | None) -> list[tuple[int, str]]:
-    """The highest id ever given in each table that never gives one twice."""
-    return [] if found is None else raw.execute("SELECT seq, name FROM sqlite_sequence").fetchall()
+def _read_last_ids(
+    sqlite_connection: sqlite3.Connection, found_revision: str | None
+) -> list[tuple[int, str]]:
+    """Return the highest id ever used of each AUTOINCREMENT table, with its name."""
+    return (
+        []
+        if found_revision is None
+        else sqlite_connection.execute("SELECT seq, name FROM sqlite_sequence").fetchall()
+    )
 
 
-def _remember_ids(raw: sqlite3.Connection, given: list[tuple[int, str]]) -> None:
-    """Keep them: a table that was built anew only remembers the ids it still has."""
-    for highest, name in given:
-        raw.execute("DELETE FROM sqlite_sequence WHERE name = ? AND seq < ?", (name, highest))
-        raw.execute(
+def _restore_last_ids(
+    sqlite_connection: sqlite3.Connection, last_ids: list[tuple[int, str]]
+) -> None:
+    """Restore the highest ids, because a rebuilt table knows only those still in it."""
+    for last_id, table_name in last_ids:
+        sqlite_connection.execute(
+            "DELETE FROM sqlite_sequence WHERE name = ? AND seq < ?", (table_name, last_id)
+        )
+        sqlite_connection.execute(
             "INSERT INTO sqlite_sequence (seq, name) SELECT ?1, ?2 WHERE NOT EXISTS "
             "(SELECT 1 FROM sqlite_sequence WHERE name = ?2)",
-            (highest, name),
+            (last_id, table_name),
         )
 
 
-def _config(schema: Schema) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(schema.scripts).replace("%", "%%"))
-    return config
+def _create_config(schema: SchemaVersion) -> Config:
+    alembic_config = Config()
+    alembic_config.set_main_option("script_location", str(schema.scripts_folder).replace("%", "%%"))
+    return alembic_config
 
 
-def _refuse_newer(path: Path, found: str | None, config: Config) -> None:
-    scripts = ScriptDirectory.from_config(config)
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+def _refuse_newer(catalog_path: Path, found_revision: str | None, alembic_config: Config) -> None:
+    script_directory = ScriptDirectory.from_config(alembic_config)
+    if found_revision is not None and found_revision not in {
+        migration.revision for migration in script_directory.walk_revisions()
+    }:
         raise NewerLibraryError(
-            f"{path} was written by a newer vsearch (its schema is {found!r}, this one knows "
-            f"up to {scripts.get_current_head()!r}). Upgrade vsearch; the library is untouched."
+            f"{catalog_path} was written by a newer vsearch: its schema is {found_revision!r}, "
+            f"this version knows up to {script_directory.get_current_head()!r}. Upgrade vsearch; "
+            "the library is unchanged."
         )
 
 
-def _refuse_damaged(raw: sqlite3.Connection, path: Path) -> None:
-    """A new schema may do without what is broken, and so hide it."""
-    [(told,)] = raw.execute("PRAGMA quick_check(1)").fetchall()
-    if told != "ok":
+def _refuse_damaged(sqlite_connection: sqlite3.Connection, catalog_path: Path) -> None:
+    """Raise DamagedLibraryError, because rebuilding tables could hide damage."""
+    [(check_result,)] = sqlite_connection.execute("PRAGMA quick_check(1)").fetchall()
+    if check_result != "ok":
         raise DamagedLibraryError(
-            f"{path} is damaged ({' '.join(told.split())}), so it was not upgraded and is as it "
-            "was. Restore it from a backup or index the videos again."
+            f"{catalog_path} is damaged ({' '.join(check_result.split())}). It was not upgraded "
+            "and is unchanged. Restore it from a backup or index the videos again."
         )
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(catalog_path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        catalog_path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
         raise LibraryError(
-            f"no library can be made in {path.parent}: {error.strerror}. Choose another folder."
-        ) from error
+            f"no library can be created in {catalog_path.parent}: {exc.strerror}. Choose another "
+            "folder."
+        ) from exc
 
 
-def _back_up(path: Path, found: str) -> None:
-    """Copy the catalogue to `<name>.<revision>.bak`; the caller keeps writers out."""
-    target = path.with_name(f"{path.name}.{found}.bak")
-    partial = target.with_name(f"{target.name}.tmp")
-    partial.unlink(missing_ok=True)
-    with closing(attach(path, "mode=ro")) as source, closing(attach(partial, "mode=rwc")) as copy:
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(target)
+def _back_up_catalog(catalog_path: Path, found_revision: str) -> None:
+    """Copy the catalog to `<name>.<revision>.bak`; the caller holds the write lock."""
+    backup_path = catalog_path.with_name(f"{catalog_path.name}.{found_revision}.bak")
+    partial_path = backup_path.with_name(f"{backup_path.name}.tmp")
+    partial_path.unlink(missing_ok=True)
+    with (
+        closing(connect_uri(catalog_path, "mode=ro")) as source_db,
+        closing(connect_uri(partial_path, "mode=rwc")) as backup_db,
+    ):
+        source_db.backup(backup_db)
+        backup_db.execute("PRAGMA journal_mode = DELETE")  # a single file
+    with partial_path.open("rb+") as backup_file:
+        os.fsync(backup_file.fileno())
+    partial_path.replace(backup_path)
 
 
-def _own_version() -> str:
+def _installed_version() -> str:
     try:
         return version("vsearch")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:  # a checkout that is not installed
         return "unknown"

@@ -1,4 +1,4 @@
-"""`vsearch classify`."""
+"""`vsearch classify`: tag videos and segments with labels."""
 
 from __future__ import annotations
 
@@ -10,176 +10,202 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import FiniteRange, shared
-from vsearch.cli.render import plural, printable, short, table
+from vsearch.cli.options import FiniteRange, library_options
+from vsearch.cli.render import escape_unprintable, format_count, format_path, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from vsearch.cli.options import Options
-    from vsearch.types import Classified, Vector
+    from vsearch.cli.options import CommonOptions
+    from vsearch.types import ClassificationResult, Vector
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[VIDEO]...")
-@click.option("--all", "all_", is_flag=True, help="Every video of the library.")
+@click.option("--all", "all_videos", is_flag=True, help="Classify every video of the library.")
 @click.option(
     "--labels",
-    "file",
+    "labels_path",
     type=click.Path(path_type=Path),
-    help="A text file: one label a line, or `label: what it looks like; or so`.",
+    metavar="FILE",
+    help="Text file with one label per line, or `label: description; other description`.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A classifier.npz of `vsearch train classifier`, in place of labels.",
+    help="classifier.npz of `vsearch train classifier`, instead of --labels.",
 )
 @click.option(
     "--threshold",
     type=FiniteRange(0, 1),
     default=0.5,
     show_default=True,
-    help="How likely a label must be to become a tag.",
+    help="Minimum probability of a label to become a tag, 0 to 1.",
 )
-@click.option("--no-store", is_flag=True, help="Only tell; leave the tags as they are.")
+@click.option("--dry-run", is_flag=True, help="Print the results without changing tags.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@shared
+@library_options
 @click.pass_obj
 def classify(
-    options: Options,
+    options: CommonOptions,
     paths: tuple[str, ...],
-    all_: bool,
-    file: Path | None,
+    all_videos: bool,
+    labels_path: Path | None,
     checkpoint: Path | None,
     threshold: float,
-    no_store: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Judge which label fits indexed videos and their parts, or none of them.
+    """Tag indexed videos and their segments with likely labels.
 
-    VIDEO is a path, folder or glob. Labels exclude each other; what is likely enough is kept as
-    tags, see `vsearch tags` and `vsearch search --tag`. A second run with a file of that name
-    replaces them. Stop it at any time: videos that are judged are kept.
+    VIDEO is a path, folder or glob. Labels are mutually exclusive. Use the tags with `vsearch tags`
+    and `vsearch search --tag`; running again with a label file of the same name replaces them. Can
+    be stopped at any time; results so far are kept.
 
     \b
     vsearch classify --all --labels labels.txt
     vsearch classify holiday.mp4 --checkpoint classifier.npz
     """
-    if bool(paths) == all_:
-        raise click.UsageError("name videos, or say --all")
-    if (file is None) == (checkpoint is None):
+    if bool(paths) == all_videos:
+        raise click.UsageError("name videos, or use --all")
+    if (labels_path is None) == (checkpoint is None):
         raise click.UsageError("give --labels FILE or --checkpoint FILE")
-    from vsearch.analysis.labels import read  # deferred: --help needs no numpy
+    from vsearch.analysis.labels import read_labels  # deferred: --help needs no numpy
 
-    labels, name = ([], "") if file is None else (read(file), printable(file.stem))
-    with options.open() as library:
-        results = library.classify(
+    labels = [] if labels_path is None else read_labels(labels_path)
+    source_name = "" if labels_path is None else escape_unprintable(labels_path.stem)
+    with options.open_library() as library:
+        classifications = library.classify(
             labels,
-            [] if all_ else paths,
+            paths,
             checkpoint=checkpoint,
-            name=name,
+            source_name=source_name,
             threshold=threshold,
-            store=not no_store,
+            store=not dry_run,
         )
-        count = len(library.videos([] if all_ else paths))
-        told = _stream(results, count) if as_json else _show(results, count)
-    _end(told, all_=all_, stored=not no_store)
+        video_count = len(library.videos(paths))
+        summary = (
+            _stream_json(classifications, video_count)
+            if as_json
+            else _print_classifications(classifications, video_count)
+        )
+    _report_outcome(summary, all_videos=all_videos, is_stored=not dry_run)
 
 
 @dataclass(slots=True)
-class Told:
-    """What is left to say of videos that were printed; what they were found to be is let go."""
+class ClassifySummary:
+    """Counts and errors of a run; the classifications themselves are not kept in memory."""
 
-    videos: int = 0
-    tags: int = 0
-    source: str = ""
-    errors: list[str] = field(default_factory=list)
+    video_count: int = 0
+    tag_count: int = 0
+    tag_source: str = ""
+    error_messages: list[str] = field(default_factory=list)
 
-    def count(self, one: Classified) -> None:
-        """Note one more."""
-        self.videos += 1
-        self.tags += len(one.tags)
-        self.source = one.tags[0].source if one.tags else self.source
-        self.errors += [one.error] if one.error else []
+    def add_result(self, classification: ClassificationResult) -> None:
+        """Count the classification of one video."""
+        self.video_count += 1
+        self.tag_count += len(classification.tags)
+        if classification.tags:
+            self.tag_source = classification.tags[0].source
+        if classification.error:
+            self.error_messages.append(classification.error)
 
 
-def _end(told: Told, *, all_: bool, stored: bool) -> None:
-    if not told.videos:
-        click.echo("No videos." if all_ else "No video matches.", err=True)
-    for error in told.errors:
-        click.echo(f"failed     {printable(error)}", err=True)
-    if told.errors or not (told.videos or all_):
+def _report_outcome(summary: ClassifySummary, *, all_videos: bool, is_stored: bool) -> None:
+    if not summary.video_count:
+        click.echo("No videos." if all_videos else "No video matches.", err=True)
+    for error_message in summary.error_messages:
+        click.echo(f"failed     {escape_unprintable(error_message)}", err=True)
+    if summary.error_messages or not (summary.video_count or all_videos):
         sys.exit(1)
-    if stored:
-        source = f" by “{printable(told.source)}”" if told.source else ""
-        click.echo(f"{plural(told.tags, 'tag')} stored{source}.", err=True)
+    if is_stored:
+        tags_text = format_count(summary.tag_count, "tag")
+        source_text = escape_unprintable(summary.tag_source)
+        source_note = f" with source “{source_text}”" if source_text else ""
+        click.echo(f"{tags_text} stored{source_note}.", err=True)
 
 
-def _watched(results: Iterator[Classified], count: int, *, hidden: bool) -> Iterator[Classified]:
-    """The same, with progress on stderr, which is silent where that is no terminal."""
-    hidden = hidden or not sys.stderr.isatty()
+def _with_progress(
+    classifications: Iterator[ClassificationResult], video_count: int, *, is_hidden: bool
+) -> Iterator[ClassificationResult]:
+    """Yield the classifications while showing progress on stderr, if that is a terminal."""
+    is_hidden = is_hidden or not sys.stderr.isatty()
     with click.progressbar(
-        results, count, label="Classifying", file=sys.stderr, hidden=hidden
-    ) as bar:
-        yield from bar
+        classifications, video_count, label="Classifying", file=sys.stderr, hidden=is_hidden
+    ) as progress_bar:
+        yield from progress_bar
 
 
-def _show(results: Iterator[Classified], count: int) -> Told:
-    """A row a video: the likeliest outcome, and the next one."""
-    told, rows = Told(), [("label", "p", "next", "p", "tags", "video")]
-    for one in _watched(results, count, hidden=False):
-        told.count(one)
-        rows += [_row(one)] if one.error is None else []
-    if told.videos:
-        table(rows, right="lrlrr", shrink=5)
-    return told
+def _print_classifications(
+    classifications: Iterator[ClassificationResult], video_count: int
+) -> ClassifySummary:
+    """Print one row per video: the two most likely labels and their probabilities."""
+    summary = ClassifySummary()
+    table_rows = [("label", "prob", "next", "prob", "tags", "video")]
+    for classification in _with_progress(classifications, video_count, is_hidden=False):
+        summary.add_result(classification)
+        if classification.error is None:
+            table_rows.append(_build_row(classification))
+    if summary.video_count:
+        print_table(table_rows, alignments="lrlrr", shrink_column=5)
+    return summary
 
 
-def _row(one: Classified) -> tuple[str, str, str, str, str, str]:
-    first, *others = sorted(range(len(one.labels)), key=lambda at: -one.whole[at])
-    second = others[0] if others else first
+def _build_row(classification: ClassificationResult) -> tuple[str, str, str, str, str, str]:
+    labels, probabilities = classification.labels, classification.video_probabilities
+    ranked_indexes = sorted(range(len(labels)), key=lambda i: -probabilities[i])
+    best_index, second_index = ranked_indexes[0], ranked_indexes[:2][-1]
     return (
-        printable(one.labels[first]),
-        f"{one.whole[first]:.2f}",
-        printable(one.labels[second]),
-        f"{one.whole[second]:.2f}",
-        str(len(one.tags)),
-        short(one.video.path),
+        escape_unprintable(labels[best_index]),
+        f"{probabilities[best_index]:.2f}",
+        escape_unprintable(labels[second_index]),
+        f"{probabilities[second_index]:.2f}",
+        str(len(classification.tags)),
+        format_path(classification.video.path),
     )
 
 
-def _stream(results: Iterator[Classified], count: int) -> Told:
-    """One JSON object, a line a video as soon as it is judged."""
-    told, before = Told(), '{"videos": [\n'
-    for one in _watched(results, count, hidden=sys.stdout.isatty()):
-        told.count(one)
-        click.echo(before + json.dumps(_plain(one)), nl=False)
-        before = ",\n"
-    click.echo("\n]}" if told.videos else '{"videos": []}')
-    return told
+def _stream_json(
+    classifications: Iterator[ClassificationResult], video_count: int
+) -> ClassifySummary:
+    """Print one JSON object, with a line per video as soon as it is classified."""
+    summary, separator = ClassifySummary(), '{"videos": [\n'
+    is_hidden = sys.stdout.isatty()
+    for classification in _with_progress(classifications, video_count, is_hidden=is_hidden):
+        summary.add_result(classification)
+        click.echo(separator + json.dumps(_classification_to_dict(classification)), nl=False)
+        separator = ",\n"
+    click.echo("\n]}" if summary.video_count else '{"videos": []}')
+    return summary
 
 
-def _plain(one: Classified) -> dict[str, Any]:
-    """One video of `classify --json`; times in seconds."""
-    if one.error is not None:
-        return {"video": str(one.video.path), "error": one.error}
+def _classification_to_dict(classification: ClassificationResult) -> dict[str, Any]:
+    """Return the entry of a video in `classify --json`; times in seconds."""
+    if classification.error is not None:
+        return {"video": str(classification.video.path), "error": classification.error}
+    labels = classification.labels
     return {
-        "video": str(one.video.path),
-        "label": one.labels[int(one.whole.argmax())],
-        "probabilities": _named(one, one.whole),
+        "video": str(classification.video.path),
+        "label": labels[int(classification.video_probabilities.argmax())],
+        "probabilities": _probabilities_to_dict(labels, classification.video_probabilities),
         "segments": [
             {
                 "start": round(segment.span.start, 3),
                 "end": round(segment.span.end, 3),
-                "label": one.labels[int(chances.argmax())],
-                "probabilities": _named(one, chances),
+                "label": labels[int(segment_probabilities.argmax())],
+                "probabilities": _probabilities_to_dict(labels, segment_probabilities),
             }
-            for segment, chances in zip(one.segments, one.probabilities, strict=True)
+            for segment, segment_probabilities in zip(
+                classification.segments, classification.segment_probabilities, strict=True
+            )
         ],
-        "tags": len(one.tags),
+        "tags": len(classification.tags),
     }
 
 
-def _named(one: Classified, chances: Vector) -> dict[str, float]:
-    return {name: round(float(p), 6) for name, p in zip(one.labels, chances, strict=True)}
+def _probabilities_to_dict(labels: Sequence[str], probabilities: Vector) -> dict[str, float]:
+    return {
+        label: round(float(probability), 6)
+        for label, probability in zip(labels, probabilities, strict=True)
+    }

@@ -1,4 +1,4 @@
-"""The command that examines the library: doctor."""
+"""`vsearch doctor`: check a library for problems, or measure the recall of its index."""
 
 from __future__ import annotations
 
@@ -7,58 +7,68 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.options import shared
-from vsearch.cli.render import printable, table
+from vsearch.cli.options import library_options
+from vsearch.cli.render import escape_unprintable, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.cli.options import Options
-    from vsearch.doctor import Recall
+    from vsearch.cli.options import CommonOptions
+    from vsearch.doctor import IndexRecall
 
-TARGET = 0.99
+MIN_RECALL = 0.99  # recall@10 below this is reported as a problem
 
 
 @click.command()
 @click.option(
     "--recall",
-    "measures",
+    "measure_recall",
     is_flag=True,
-    help="Measure instead how many of the ten nearest segments the index finds, and how fast.",
+    help="Measure the recall@10 and latency of the index against exact search instead.",
 )
-@shared
+@library_options
 @click.pass_obj
-def doctor(options: Options, measures: bool) -> None:
-    """Check the library and say what is wrong; exit 1 if anything is.
+def doctor(options: CommonOptions, measure_recall: bool) -> None:
+    """Check the library and list problems; exit 1 if there are any.
 
-    With --recall, that is an index that finds less than 99 % of what comparing all would find.
+    With --recall, a recall@10 below 99 % is a problem.
     """
-    with options.open() as library:
-        if measures:
-            found = library.recall()
-            problems = _tell(found, library.info().segments)
+    with options.open_library() as library:
+        if measure_recall:
+            recall_measurements = library.measure_recall()
+            problems = _print_recall(recall_measurements, library.info().segment_count)
         else:
             problems = library.doctor()
     for problem in problems:
-        click.echo(printable(problem))
+        click.echo(escape_unprintable(problem))
     if problems:
         sys.exit(1)
-    if not measures:
-        click.echo("The library is sound.")
+    if not measure_recall:
+        click.echo("No problems found.")
 
 
-def _tell(found: Sequence[Recall], segments: int) -> list[str]:
-    """Print what was measured; returns what is wrong with it."""
-    if not found:
-        return ["nothing is indexed, so there is nothing to find"]
-    rows = [("recall@10", "index", "exact", f"asked of {segments} segments")]
-    for one in found:
-        took, exact = (f"{1000 * seconds:.2f} ms" for seconds in (one.seconds, one.exact))
-        rows.append((f"{one.recall:.3f}", took, exact, f"{one.questions} {one.about}"))
-    table(rows, right="rrr")
-    if min(one.recall for one in found) >= TARGET:
+def _print_recall(recall_measurements: Sequence[IndexRecall], segment_count: int) -> list[str]:
+    """Print the measurements; return the problems."""
+    if not recall_measurements:
+        return ["nothing is indexed, so recall cannot be measured"]
+    table_rows = [("recall@10", "index", "exact", f"queries ({segment_count} segments)")]
+    for measurement in recall_measurements:
+        index_latency, exact_latency = (
+            f"{1000 * latency_seconds:.2f} ms"
+            for latency_seconds in (measurement.index_seconds, measurement.exact_seconds)
+        )
+        table_rows.append(
+            (
+                f"{measurement.recall:.3f}",
+                index_latency,
+                exact_latency,
+                f"{measurement.query_count} {measurement.query_kind}",
+            )
+        )
+    print_table(table_rows, alignments="rrr")
+    if min(measurement.recall for measurement in recall_measurements) >= MIN_RECALL:
         return []
     return [
-        f"the index finds less than {100 * TARGET:.0f} % of what is nearest: `vsearch rebuild` "
-        'builds it anew; `index = "exact"` in vsearch.toml compares everything'
+        f"the index finds less than {100 * MIN_RECALL:.0f} % of the nearest segments: rebuild it "
+        'with `vsearch rebuild`, or set `index = "exact"` in vsearch.toml'
     ]

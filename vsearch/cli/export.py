@@ -1,4 +1,4 @@
-"""`vsearch export`."""
+"""`vsearch export`: write results as clips, films, timelines, tables and pages."""
 
 from __future__ import annotations
 
@@ -9,214 +9,251 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vsearch.cli.asked import QueryCommand, text_of
-from vsearch.cli.options import SheetPath, shared
-from vsearch.cli.render import print_json, printable, short
+from vsearch.cli.options import HtmlPathParam, library_options
+from vsearch.cli.query_args import QueryCommand, query_from_argv
+from vsearch.cli.render import escape_unprintable, format_path, print_json
 from vsearch.errors import NoLibraryError, QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vsearch.cli.options import Options
-    from vsearch.export.excerpts import Excerpt
-    from vsearch.exporting import Left, Written
+    from vsearch.cli.options import CommonOptions
+    from vsearch.export.excerpts import ExportExcerpt
+    from vsearch.export.exporter import ExportResult, SkippedResult
     from vsearch.library import Library
-    from vsearch.results import Result
+    from vsearch.query.model import ResultRef
 
 F = TypeVar("F", bound="Callable[..., Any]")
-PAGE = "html"
-USUAL = 10
-LONGEST_PAD = 3600  # seconds
-_NUMBERS = re.compile(r"#[0-9][0-9,# -]*")
+HTML_KIND = "html"
+DEFAULT_K = 10
+MAX_PAD_SECONDS = 3600
+_RESULT_NUMBERS_RE = re.compile(r"#[0-9][0-9,# -]*")
 
 
-class Pad(click.ParamType[float]):
-    """Seconds, none or more: `0`, `1.5s`, `1m`."""
+class DurationParam(click.ParamType[float]):
+    """A duration of zero or more seconds: `0`, `1.5s`, `1m`."""
 
     name = "time"
 
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        from vsearch.search.times import parse_length  # deferred: --help needs none of it
+        """Convert `value` to seconds."""
+        from vsearch.query.times import parse_duration  # deferred: --help needs none of it
 
         try:
-            seconds = parse_length(str(value))
+            seconds = parse_duration(str(value))
         except QueryError as error:
             self.fail(str(error), param, ctx)
-        if seconds > LONGEST_PAD:
-            self.fail(f"{value}: {LONGEST_PAD} seconds at most", param, ctx)
+        if seconds > MAX_PAD_SECONDS:
+            self.fail(f"{value}: the maximum is {MAX_PAD_SECONDS} seconds", param, ctx)
         return seconds
 
 
-def _target(name: str, metavar: str, said: str) -> Callable[[F], F]:
-    kind = click.Path(path_type=Path)
-    return click.option(f"--{name}", type=kind, metavar=metavar, help=said)
+def _target_option(target_name: str, metavar: str, help_text: str) -> Callable[[F], F]:
+    path_type = click.Path(path_type=Path)
+    return click.option(f"--{target_name}", type=path_type, metavar=metavar, help=help_text)
 
 
 @click.command(cls=QueryCommand)
-@click.argument("what", nargs=-1, required=True, metavar="QUERY|#RESULTS|FILE...")
-@_target("clips", "DIR", "A film of each, in this folder.")
-@_target("supercut", "FILE.mp4", "One film of all, best first.")
-@_target("otio", "FILE.otio", "That film as a timeline: OpenTimelineIO (`.[edit]`).")
-@_target("edl", "FILE.edl", "The same as an edit decision list, CMX 3600.")
-@_target("fcpxml", "FILE.fcpxml", "The same for Final Cut Pro and DaVinci Resolve.")
-@_target("csv", "FILE.csv", "A table for spreadsheets.")
-@_target("m3u", "FILE.m3u", "A playlist that plays just these parts in VLC.")
-@click.option("--html", type=SheetPath(), metavar="FILE.html", help="A page of moving pictures.")
-@click.option("--pad", type=Pad(), default="0s", metavar="TIME", help="That much more around each.")
+@click.argument("selection", nargs=-1, required=True, metavar="QUERY|#RESULTS|FILE...")
+@_target_option("clips", "DIR", "Write one film per result into this folder.")
+@_target_option("supercut", "FILE.mp4", "Write one film of all results, best first.")
+@_target_option("otio", "FILE.otio", "Write an OpenTimelineIO timeline (needs the extra `edit`).")
+@_target_option("edl", "FILE.edl", "Write an edit decision list (CMX 3600).")
+@_target_option("fcpxml", "FILE.fcpxml", "Write a timeline for Final Cut Pro or DaVinci Resolve.")
+@_target_option("csv", "FILE.csv", "Write a table for spreadsheets.")
+@_target_option("m3u", "FILE.m3u", "Write a VLC playlist that plays only the results.")
 @click.option(
-    "-k", type=click.IntRange(1, 1000), help=f"How many.  [default: {USUAL} of a query, else all]"
+    "--html",
+    type=HtmlPathParam(),
+    metavar="FILE.html",
+    help="Write an HTML page with animated previews.",
 )
-@click.option("--overwrite", is_flag=True, help="Even where there are such files already.")
+@click.option(
+    "--pad",
+    type=DurationParam(),
+    default="0s",
+    show_default=True,
+    metavar="TIME",
+    help="Extend each result by this time at both ends.",
+)
+@click.option(
+    "-k",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help=f"Number of results.  [default: {DEFAULT_K} for a query, else all]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@shared
+@library_options
 @click.pass_obj
 def export(
-    options: Options,
+    options: CommonOptions,
     /,
-    what: tuple[str, ...],
+    selection: tuple[str, ...],
     html: Path | None,
     pad: float,
     k: int | None,
     overwrite: bool,
     as_json: bool,
-    **named: Path | None,
+    **target_paths: Path | None,
 ) -> None:
-    """Bring what was found to editors, players and people.
+    """Export results as clips, films, timelines, tables or pages.
 
-    Of a query, of results of the last search, or of a file that `search --json` printed.
+    Exports the results of a query, numbered results of the last search, or a file written by
+    `vsearch search --json`.
 
     \b
     vsearch export a dog jumps into a pool --supercut dogs.mp4
     vsearch export '#1-5,8' --clips out --pad 1s --csv out.csv
     """
-    from vsearch.cli.gallery import write_gallery  # deferred: --help needs none of it
-    from vsearch.exporting import check, write
+    from vsearch.cli.html.gallery import write_gallery  # deferred: --help needs none of it
+    from vsearch.export.exporter import check_targets, write_exports
 
-    targets = {kind: path for kind, path in named.items() if path is not None}
+    targets = {kind: path for kind, path in target_paths.items() if path is not None}
     if not targets and html is None:
-        raise click.UsageError("say what to write: --clips DIR, --supercut out.mp4, --csv …")
-    check(targets, overwrite=overwrite)
-    query, found, left = _asked(options, what, k, pad)
-    check(targets, found, overwrite=overwrite)
-    done: list[Written] = []
-    for one in write(found, targets, query, overwrite=overwrite) if found else ():
-        done.append(one)
-        _tell(one)
-    if found and html is not None:
-        write_gallery(html, found, query)
-        click.echo(f"Written: {short(html.absolute())}", err=True)
-    for gone in left:
-        click.echo(f"#{gone.rank}: {printable(gone.error)}", err=True)
-    if not found:
-        click.echo("Nothing was found, so nothing is written.", err=True)
+        raise click.UsageError("name an output, e.g. --clips DIR, --supercut out.mp4 or --csv …")
+    check_targets(targets, overwrite=overwrite)
+    query_text, excerpts, skipped_results = _resolve_selection(options, selection, k, pad)
+    check_targets(targets, excerpts, overwrite=overwrite)
+    export_results: list[ExportResult] = []
+    if excerpts:
+        for export_result in write_exports(excerpts, targets, query_text, overwrite=overwrite):
+            export_results.append(export_result)
+            _print_export_result(export_result)
+        if html is not None:
+            write_gallery(html, excerpts, query_text)
+            click.echo(f"Written: {format_path(html.absolute())}", err=True)
+    for skipped_result in skipped_results:
+        click.echo(f"#{skipped_result.rank}: {escape_unprintable(skipped_result.reason)}", err=True)
+    if not excerpts:
+        click.echo("No results, so nothing was written.", err=True)
     if as_json:
-        page = html if found else None
-        print_json(_plain(query, found, left, done, page))
-    if left or any(one.error for one in done):
+        html_page = html if excerpts else None
+        print_json(
+            _export_to_dict(query_text, excerpts, skipped_results, export_results, html_page)
+        )
+    if skipped_results or any(export_result.error for export_result in export_results):
         raise SystemExit(1)
 
 
-def _asked(
-    options: Options, what: Sequence[str], k: int | None, pad: float
-) -> tuple[str, list[Excerpt], list[Left]]:
-    """What was asked, and the excerpts that it means."""
-    from vsearch import results
+def _resolve_selection(
+    options: CommonOptions, selection: Sequence[str], k: int | None, pad_seconds: float
+) -> tuple[str, list[ExportExcerpt], list[SkippedResult]]:
+    """Return the query text, the excerpts to export, and the results that cannot be exported."""
+    from vsearch.search import last_search
 
-    words = text_of(what)
-    if len(what) == 1 and _is_file(words):
-        known = results.read(Path(words))
-        chosen = list(enumerate(known.found[:k], 1))
+    selection_text = query_from_argv(selection)
+    if len(selection) == 1 and _is_results_file(selection_text):
+        past_search = last_search.read_results_file(Path(selection_text))
+        chosen_results = list(enumerate(past_search.result_refs[:k], 1))
         try:
-            with options.open() as library:
-                return _excerpts(library, known.query, chosen, pad)
+            with options.open_library() as library:
+                return _build_excerpts(library, past_search.query_text, chosen_results, pad_seconds)
         except NoLibraryError:
-            return _excerpts(None, known.query, chosen, pad)
-    with options.open() as library:
-        if _NUMBERS.fullmatch(words):
-            known = results.last(library.path)
-            numbers = results.numbers(",".join(words.split()))
-            chosen = [(number, known.named(number)) for number in numbers]
-            return _excerpts(library, known.query, chosen, pad)
-        return _excerpts(library, words, _searched(library, words, k or USUAL), pad)
+            return _build_excerpts(None, past_search.query_text, chosen_results, pad_seconds)
+    with options.open_library() as library:
+        if _RESULT_NUMBERS_RE.fullmatch(selection_text):
+            past_search = last_search.load_last_search(library.path)
+            query_text = past_search.query_text
+            result_numbers = last_search.parse_result_numbers(",".join(selection_text.split()))
+            chosen_results = [(number, past_search.get_result(number)) for number in result_numbers]
+        else:
+            query_text = selection_text
+            chosen_results = _search_library(library, query_text, k or DEFAULT_K)
+        return _build_excerpts(library, query_text, chosen_results, pad_seconds)
 
 
-def _is_file(words: str) -> bool:
-    """Whether what was asked is a file of results. Raises QueryError where it should be one."""
-    if not words.lower().endswith(".json"):
+def _is_results_file(selection_text: str) -> bool:
+    """Return whether the selection names a results file; raise QueryError if it is missing."""
+    if not selection_text.lower().endswith(".json"):
         return False
-    if os.path.isfile(words):  # noqa: PTH113 - never raises, however odd the name
+    if os.path.isfile(selection_text):  # noqa: PTH113 - never raises, whatever the name
         return True
-    if re.search(r"\s", words):
+    if re.search(r"\s", selection_text):
         return False
-    raise QueryError(f"{words}: there is no such file; to look for the word, write '\"{words}\"'")
+    raise QueryError(
+        f"{selection_text}: there is no such file; to search for the word, write "
+        f"'\"{selection_text}\"'"
+    )
 
 
-def _searched(library: Library, words: str, k: int) -> list[tuple[int, Result]]:
-    from vsearch.exporting import ranked
-    from vsearch.wire import in_library  # deferred: --help needs no numpy
+def _search_library(library: Library, query_text: str, k: int) -> list[tuple[int, ResultRef]]:
+    from vsearch.export.exporter import rank_results
+    from vsearch.search.serialization import has_confident_match  # deferred: --help needs no numpy
 
-    found = library.search(words, k=k)
-    if found and in_library(found) is False:
-        click.echo("Probably not in this library: the nearest are exported.", err=True)
-    return ranked(found)
+    moments = library.search(query_text, k=k)
+    if moments and has_confident_match(moments) is False:
+        click.echo("Probably not in this library; exporting the nearest results.", err=True)
+    return rank_results(moments)
 
 
-def _excerpts(
-    library: Library | None, query: str, found: list[tuple[int, Result]], pad: float
-) -> tuple[str, list[Excerpt], list[Left]]:
-    from vsearch.exporting import excerpts
+def _build_excerpts(
+    library: Library | None,
+    query_text: str,
+    ranked_results: list[tuple[int, ResultRef]],
+    pad_seconds: float,
+) -> tuple[str, list[ExportExcerpt], list[SkippedResult]]:
+    from vsearch.export.exporter import build_excerpts
 
     videos = library.videos() if library else []
-    durations = {video.path: video.duration for video in videos}
-    return query, *excerpts(found, durations=durations, pad=pad, note=query)
+    video_durations = {video.path: video.duration for video in videos}
+    return query_text, *build_excerpts(
+        ranked_results, durations=video_durations, pad_seconds=pad_seconds, query_note=query_text
+    )
 
 
-def _tell(one: Written) -> None:
-    if one.error is not None:
-        click.echo(f"{printable(one.error)}", err=True)
+def _print_export_result(export_result: ExportResult) -> None:
+    if export_result.error is not None:
+        click.echo(escape_unprintable(export_result.error), err=True)
         return
-    how = (", copied" if one.copied else ", encoded") if one.places else ""
-    click.echo(f"Written: {short(one.path.absolute())}{how}", err=True)
+    encoding_note = ""
+    if export_result.excerpt_spans:  # a film
+        encoding_note = ", copied" if export_result.is_stream_copy else ", encoded"
+    output_text = format_path(export_result.output_path.absolute())
+    click.echo(f"Written: {output_text}{encoding_note}", err=True)
 
 
-def _plain(
-    query: str,
-    found: Sequence[Excerpt],
-    left: Sequence[Left],
-    done: Sequence[Written],
-    page: Path | None,
+def _export_to_dict(
+    query_text: str,
+    excerpts: Sequence[ExportExcerpt],
+    skipped_results: Sequence[SkippedResult],
+    export_results: Sequence[ExportResult],
+    html_page: Path | None,
 ) -> dict[str, Any]:
-    """What `--json` prints; times in seconds."""
-    files: list[dict[str, Any]] = [
-        {
-            "kind": one.kind,
-            "path": str(one.path.absolute()),
-            "error": one.error,
-            **(
-                {"copied": one.copied, "duration": round(one.places[-1].end, 3)}
-                if one.places
-                else {}
-            ),
-        }
-        for one in done
-    ]
-    if page is not None:
-        files.append({"kind": PAGE, "path": str(page.absolute()), "error": None})
+    """Return the JSON object of `export --json`; times in seconds."""
+    file_entries = [_file_to_dict(export_result) for export_result in export_results]
+    if html_page is not None:
+        file_entries.append({"kind": HTML_KIND, "path": str(html_page.absolute()), "error": None})
     return {
-        "query": query,
+        "query": query_text,
         "excerpts": [
             {
-                "rank": one.rank,
-                "video": str(one.source.path),
-                "start": round(one.span.start, 3),
-                "end": round(one.span.end, 3),
-                "score": None if one.score is None else round(one.score, 6),
-                "confidence": one.confidence,
+                "rank": excerpt.rank,
+                "video": str(excerpt.source.video_path),
+                "start": round(excerpt.span.start, 3),
+                "end": round(excerpt.span.end, 3),
+                "score": None if excerpt.score is None else round(excerpt.score, 6),
+                "confidence": excerpt.confidence,
             }
-            for one in found
+            for excerpt in excerpts
         ],
-        "failed": [{"rank": one.rank, "video": str(one.path), "error": one.error} for one in left],
-        "files": files,
+        "failed": [
+            {"rank": skipped.rank, "video": str(skipped.video_path), "error": skipped.reason}
+            for skipped in skipped_results
+        ],
+        "files": file_entries,
     }
+
+
+def _file_to_dict(export_result: ExportResult) -> dict[str, Any]:
+    file_entry: dict[str, Any] = {
+        "kind": export_result.export_kind,
+        "path": str(export_result.output_path.absolute()),
+        "error": export_result.error,
+    }
+    if export_result.excerpt_spans:
+        file_entry["copied"] = export_result.is_stream_copy
+        file_entry["duration"] = round(export_result.excerpt_spans[-1].end, 3)
+    return file_entry

@@ -1,75 +1,124 @@
-"""The `vsearch` command: options that every subcommand shares, and how errors are told."""
+"""The `vsearch` command: lazy loading of subcommands, logging and exit codes."""
 
 from __future__ import annotations
 
 import io
 import logging
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from vsearch import __version__
-from vsearch.cli.options import shared
-from vsearch.cli.render import printable
-from vsearch.cli.roster import Roster
+from vsearch.cli.options import library_options
+from vsearch.cli.render import escape_unprintable
 from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
 
-INTERRUPTED = 130  # as shells have it
-WARNING = (
-    "alembic", "vsearch.encoders.text_tower", "vsearch.encoders.adapter", "vsearch.asking",
-    "vsearch.temporal.training", "vsearch.transcripts",
-)  # fmt: skip
+COMMANDS_BY_MODULE = {
+    "classify": ("classify",),
+    "demo": ("demo",),
+    "doctor": ("doctor",),
+    "evaluate": ("evaluate",),
+    "export": ("export",),
+    "index": ("index",),
+    "library": ("info", "list", "rebuild", "remove"),
+    "model": ("model",),
+    "models": ("models",),
+    "saved": ("mark", "save", "saved"),
+    "search": ("search",),
+    "serve": ("mcp", "serve"),
+    "similar": ("duplicates", "similar"),
+    "summarize": ("summarize",),
+    "tags": ("tags",),
+    "train.align": ("train",),
+    "transcribe": ("ocr", "transcribe"),
+    "transcript": ("transcript",),
+    "watch": ("watch",),
+}
+MODULE_BY_COMMAND = {
+    command: module_name
+    for module_name, commands in COMMANDS_BY_MODULE.items()
+    for command in commands
+}
+FUNCTION_BY_COMMAND = {"list": "list_command"}  # `list` would shadow the built-in
+
+EXIT_INTERRUPTED = 130  # as shells report SIGINT
+LOGGERS_AT_WARNING = (  # their INFO records would be noise, even with --verbose
+    "alembic",
+    "vsearch.encoders.query_adapter",
+    "vsearch.encoders.text_tower",
+    "vsearch.search.searcher",
+    "vsearch.search.transcript_text",
+    "vsearch.training.trainer",
+)
 
 
-@click.group(cls=Roster, context_settings={"help_option_names": ["-h", "--help"]})
+class LazyGroup(click.Group):
+    """A click group that imports a subcommand's module when the subcommand is looked up."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all subcommands, sorted."""
+        return sorted({*MODULE_BY_COMMAND, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the subcommand `cmd_name`, or None if there is none."""
+        if cmd_name not in MODULE_BY_COMMAND:
+            return super().get_command(ctx, cmd_name)
+        command_module = import_module(f"vsearch.cli.{MODULE_BY_COMMAND[cmd_name]}")
+        function_name = FUNCTION_BY_COMMAND.get(cmd_name, cmd_name)
+        command: click.Command = getattr(command_module, function_name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vsearch")
-@shared
-@click.option("-v", "--verbose", is_flag=True, help="Say more about what happens.")
+@library_options
+@click.option("-v", "--verbose", is_flag=True, help="Print more messages to stderr.")
 def cli(verbose: bool) -> None:
-    """Find the moment: search your own videos by words, picture or example clip.
+    """Search your own videos by text, image or example clip.
 
     \b
     vsearch index ~/Movies
     vsearch search "a dog jumps into a pool"
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Printable("%(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
-    # of these what is odd, and no more
-    for name in WARNING:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    log_handler = logging.StreamHandler()
+    log_handler.setFormatter(_EscapingFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[log_handler])
+    for logger_name in LOGGERS_AT_WARNING:
+        logging.getLogger(logger_name).setLevel(logging.WARNING)
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its documented code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's code page lacks
-            stream.reconfigure(errors="backslashreplace")
+    """Run the command line and exit with the documented exit code."""
+    for output_stream in (sys.stdout, sys.stderr):
+        if isinstance(output_stream, io.TextIOWrapper):
+            # the terminal's encoding may lack characters of a file name
+            output_stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(standalone_mode=False, prog_name="vsearch")
+        exit_code = cli.main(standalone_mode=False, prog_name="vsearch")
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        exit_code = error.exit_code
     except (QueryError, SettingsError) as error:
-        code = _say(error, 1 if isinstance(error, NoTextError) else 2)
+        exit_code = _print_error(error, 1 if isinstance(error, NoTextError) else 2)
     except VSearchError as error:
-        code = _say(error, 1)
+        exit_code = _print_error(error, 1)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Stopped.", err=True)
-        code = INTERRUPTED
-    except OSError as error:  # a page that cannot be written, a disk that is full
-        code = _say(error, 1)
-    sys.exit(code if isinstance(code, int) else 0)
+        exit_code = EXIT_INTERRUPTED
+    except OSError as error:  # e.g. an output file that cannot be written, or a full disk
+        exit_code = _print_error(error, 1)
+    sys.exit(exit_code if isinstance(exit_code, int) else 0)
 
 
-class _Printable(logging.Formatter):
-    """Log lines in which nothing can steer the terminal."""
+class _EscapingFormatter(logging.Formatter):
+    """Log formatter that escapes control characters, so that records cannot steer a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(printable, super().format(record).split("\n")))
+        return "\n".join(map(escape_unprintable, super().format(record).split("\n")))
 
 
-def _say(error: Exception, code: int) -> int:
-    click.echo(f"vsearch: {printable(str(error))}", err=True)
-    return code
+def _print_error(error: Exception, exit_code: int) -> int:
+    click.echo(f"vsearch: {escape_unprintable(str(error))}", err=True)
+    return exit_code

@@ -1,4 +1,4 @@
-"""`vsearch model`: which models a library has, and how to change the one that answers."""
+"""`vsearch model`: show the models of a library and switch between them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,41 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.options import shared
-from vsearch.cli.render import plural, print_json, printable, short, size, table
+from vsearch.cli.options import library_options
+from vsearch.cli.render import (
+    escape_unprintable,
+    format_bytes,
+    format_count,
+    format_path,
+    print_json,
+    print_table,
+)
 from vsearch.errors import LockedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.cli.options import Options
+    from vsearch.cli.options import CommonOptions
     from vsearch.library import Library
-    from vsearch.types import Ingested, KnownSpace, Switch
+    from vsearch.progress import IndexResult, SwitchResult
+    from vsearch.types import SpaceInfo
 
-LOG = "model.log"
+LOG_FILE = "model.log"
 
 
 @click.group(invoke_without_command=True)
-@shared
+@library_options
 @click.pass_context
 def model(context: click.Context) -> None:
-    """See and change the model that a library answers by.
+    """Show or switch the model that answers queries.
 
     \b
-    vsearch model use openclip:ViT-L-14/openai
-    vsearch model back
+    vsearch model switch openclip:ViT-L-14/openai
+    vsearch model rollback
     """
     if context.invoked_subcommand is None:
         context.invoke(status)
@@ -41,183 +48,217 @@ def model(context: click.Context) -> None:
 
 @model.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@shared
+@library_options
 @click.pass_obj
-def status(options: Options, as_json: bool = False) -> None:
-    """Say which models the library knows, how much is in the space of each, and its size."""
-    with options.open() as library:
-        spaces, videos = library.spaces(), library.info().videos
-        writer = library.writer()
+def status(options: CommonOptions, as_json: bool = False) -> None:
+    """List the models of the library and the size of their data."""
+    with options.open_library() as library:
+        spaces, video_count = library.spaces(), library.info().video_count
+        lock_holder = library.lock_holder()
     if as_json:
-        known = [_space_json(space) for space in spaces]
-        print_json({"spaces": known, "videos": videos, "writer": writer})
+        space_entries = [_space_to_dict(space) for space in spaces]
+        print_json({"spaces": space_entries, "videos": video_count, "lock_holder": lock_holder})
         return
-    if not spaces:
-        click.echo("Nothing is indexed yet.", err=True)
+    if spaces:
+        table_rows: list[Sequence[str]] = [("", "model", "space", "videos", "on disk", "")]
+        table_rows += [_build_row(space, video_count) for space in spaces]
+        print_table(table_rows, alignments="lllrr")
     else:
-        rows: list[Sequence[str]] = [("", "model", "space", "videos", "on disk", "")]
-        rows += [_row(space, videos) for space in spaces]
-        table(rows, right="lllrr")
-    if writer is not None:
-        click.echo(f"Being written by {printable(writer)}")
+        click.echo("Nothing is indexed yet.", err=True)
+    if lock_holder is not None:
+        click.echo(f"Being written by {escape_unprintable(lock_holder)}")
 
 
-def _row(known: KnownSpace, videos: int) -> Sequence[str]:
-    lacks = f"lacks {plural(videos - known.videos, 'video')}"
-    state = "answers" if known.in_use else lacks if known.videos < videos else "ready"
+def _build_row(space_info: SpaceInfo, video_count: int) -> Sequence[str]:
+    missing_count = video_count - space_info.video_count
+    if space_info.is_active:
+        state_text = "active"
+    elif missing_count > 0:
+        state_text = f"lacks {format_count(missing_count, 'video')}"
+    else:
+        state_text = "ready"
     return (
-        "*" if known.in_use else "",
-        printable(known.model or "?"),
-        printable(known.space.name),
-        f"{known.videos} of {videos}",
-        size(known.size),
-        state,
+        "*" if space_info.is_active else "",
+        escape_unprintable(space_info.model or "?"),
+        escape_unprintable(space_info.space.name),
+        f"{space_info.video_count} of {video_count}",
+        format_bytes(space_info.size_bytes),
+        state_text,
     )
 
 
-def _space_json(known: KnownSpace) -> dict[str, object]:
+def _space_to_dict(space_info: SpaceInfo) -> dict[str, object]:
+    """Return the entry of a space in `model status --json`."""
     return {
-        "model": known.model,
-        "space": known.space.name,
-        "dim": known.space.dim,
-        "pooler": known.pooler,
-        "in_use": known.in_use,
-        "videos": known.videos,
-        "bytes": known.size,
+        "model": space_info.model,
+        "space": space_info.space.name,
+        "dim": space_info.space.dim,
+        "pooler": space_info.pooler,
+        "in_use": space_info.is_active,
+        "videos": space_info.video_count,
+        "bytes": space_info.size_bytes,
     }
 
 
-_skip = click.option(
-    "--skip-missing", is_flag=True, help="Change even if some videos cannot be seen any more."
+_skip_missing_option = click.option(
+    "--skip-missing", is_flag=True, help="Switch even if some videos cannot be embedded."
 )
-_background = click.option("--background", is_flag=True, help="Return at once and go on unseen.")
+_background_option = click.option(
+    "--background", is_flag=True, help="Return at once and continue as a background process."
+)
 
 
 @model.command()
-@click.argument("name")
-@_skip
-@_background
-@shared
+@click.argument("model_name", metavar="NAME")
+@_skip_missing_option
+@_background_option
+@library_options
 @click.pass_obj
-def use(options: Options, name: str, skip_missing: bool, background: bool) -> None:
-    """Bring every video into the space of the model NAME, then answer by it.
+def switch(options: CommonOptions, model_name: str, skip_missing: bool, background: bool) -> None:
+    """Switch to the model NAME.
 
-    Frames that were kept are used, else the videos are decoded again. Until all is done the
-    library answers as before. May be stopped and run again.
+    Embeds every video with the new model, from cached frames if there are any, else by decoding.
+    The current model answers queries until all videos are done. Can be stopped and run again.
     """
-    _change(options, name, skip_missing, background)
+    _switch_model(options, model_name, skip_missing, background)
 
 
 @model.command()
-@_skip
-@_background
-@shared
+@_skip_missing_option
+@_background_option
+@library_options
 @click.pass_obj
-def back(options: Options, skip_missing: bool, background: bool) -> None:
-    """Answer by the model before; only what was indexed since is embedded."""
-    _change(options, None, skip_missing, background)
+def rollback(options: CommonOptions, skip_missing: bool, background: bool) -> None:
+    """Switch back to the previous model.
+
+    Only videos that were indexed since the last switch are embedded.
+    """
+    _switch_model(options, None, skip_missing, background)
 
 
 @model.command()
-@click.argument("name", metavar="NAME|SPACE")
-@shared
+@click.argument("model_name", metavar="NAME|SPACE")
+@library_options
 @click.pass_obj
-def drop(options: Options, name: str) -> None:
-    """Delete the vectors, features and index of a model that is not in use."""
-    with options.open() as library:
-        known = library.drop_model(name)
-    click.echo(f"{printable(known.space.name)} dropped, {size(known.size)} on disk are free")
+def delete(options: CommonOptions, model_name: str) -> None:
+    """Delete the data of a model that is not in use.
+
+    Deletes its vectors, features and index.
+    """
+    with options.open_library() as library:
+        deleted_space = library.delete_model(model_name)
+    space_text = escape_unprintable(deleted_space.space.name)
+    click.echo(f"{space_text} deleted, {format_bytes(deleted_space.size_bytes)} freed")
 
 
-def _change(options: Options, name: str | None, skip_missing: bool, background: bool) -> None:
-    """The model named before the command is the one that there is; it stays so until the end."""
-    options = replace(options, model=None)
+def _switch_model(
+    options: CommonOptions, model_name: str | None, skip_missing: bool, background: bool
+) -> None:
+    """Switch to a model, or back to the previous one if `model_name` is None."""
+    options = replace(options, model=None)  # --model would override the active model
     if background:
-        _detach(options, name, skip_missing)
+        _start_background(options, model_name, skip_missing)
         return
-    with options.open() as library:
-        switch = _run(library, name, skip_missing)
-        _tell(library, switch)
-    if not switch.done:
+    with options.open_library() as library:
+        switch_result = _run_switch(library, model_name, skip_missing)
+        _print_outcome(library, switch_result)
+    if not switch_result.is_switched:
         sys.exit(1)
 
 
-def _run(library: Library, name: str | None, skip_missing: bool) -> Switch:
+def _run_switch(library: Library, model_name: str | None, skip_missing: bool) -> SwitchResult:
     from vsearch.cli.progress import ProgressLine  # deferred: brings rich
 
     try:
-        with ProgressLine() as line:
+        with ProgressLine() as progress_line:
 
-            def each(one: Ingested) -> None:
-                line.finished(one)
-                if one.error is not None:
-                    line.say(f"failed     {printable(one.error)}")
+            def on_result(index_result: IndexResult) -> None:
+                progress_line.finish_file(index_result)
+                if index_result.error is not None:
+                    error_text = escape_unprintable(index_result.error)
+                    progress_line.print_message(f"failed     {error_text}")
 
-            return library.use_model(
-                name, skip_missing=skip_missing, progress=line.update, each=each
+            return library.switch_model(
+                model_name,
+                skip_missing=skip_missing,
+                on_progress=progress_line.update,
+                on_result=on_result,
             )
     except KeyboardInterrupt:
         click.echo(
-            "Stopped. What was embedded is kept; run the same command again to go on. Until then "
-            "the library answers as before.",
+            "Stopped. Embedded videos are kept; run the same command again to continue. The "
+            "library still answers with the previous model.",
             err=True,
         )
         sys.exit(130)
 
 
-def _tell(library: Library, switch: Switch) -> None:
-    failed = plural(len(switch.failed), "video")
-    if not switch.done:
+def _print_outcome(library: Library, switch_result: SwitchResult) -> None:
+    failed_text = format_count(len(switch_result.failed_results), "video")
+    if not switch_result.is_switched:
         click.echo(
-            f"{failed} failed, so the library answers as before. Mend or forget what failed and "
-            "run the command again, or add --skip-missing to do without.",
+            f"{failed_text} failed, so the model was not switched. Repair or remove the failed "
+            "videos and run the command again, or add --skip-missing.",
             err=True,
         )
         return
-    if switch.failed:
+    if switch_result.failed_results:
         click.echo(
-            f"{failed} will not be found by the new model; `vsearch doctor` names what has no "
-            "vectors, `vsearch index` puts it in once it can be read.",
+            f"{failed_text} cannot be found by the new model. `vsearch doctor` lists videos "
+            "without vectors; `vsearch index` adds them once they are readable.",
             err=True,
         )
-    if switch.embedded:
-        click.echo(f"{plural(switch.embedded, 'video')} embedded")
-    if switch.before == switch.space:
-        _tell_same_space(library, switch)
-    click.echo(f"The library answers by {printable(switch.model)} ({switch.space.name}).")
-    named = os.environ.get("VSEARCH_MODEL")
-    if named and named != switch.model:
-        click.echo(f"VSEARCH_MODEL is {printable(named)} and beats it: unset it.", err=True)
-
-
-def _tell_same_space(library: Library, switch: Switch) -> None:
-    """Two models of one space: what is there stays, what comes is made by the other."""
-    others = sum(count for maker, count in library.info().models if maker != switch.model)
-    if others:
+    if switch_result.embedded_count:
+        click.echo(f"{format_count(switch_result.embedded_count, 'video')} embedded")
+    if switch_result.previous_space == switch_result.space:
+        _print_same_space(library, switch_result)
+    model_text = escape_unprintable(switch_result.model)
+    click.echo(f"The library answers with {model_text} ({switch_result.space.name}).")
+    env_model = os.environ.get("VSEARCH_MODEL")
+    if env_model and env_model != switch_result.model:
         click.echo(
-            f"Nothing has to be embedded anew: the space is the same. "
-            f"{plural(others, 'video')} still with the features of another model; "
-            "`vsearch index --again` makes them by this one."
+            f"VSEARCH_MODEL is {escape_unprintable(env_model)} and takes precedence; unset it.",
+            err=True,
         )
 
 
-def _detach(options: Options, name: str | None, skip_missing: bool) -> None:
-    """Start the same command as a process of its own, which outlives this one."""
-    with options.open() as library:
-        if writer := library.writer():
-            raise LockedError(f"{library.path} is being written by {writer}: wait, or stop it")
-        folder = library.path.absolute()
-    words = ["--library", str(folder), "model", *(["back"] if name is None else ["use", name])]
-    words += ["--skip-missing"] if skip_missing else []
-    words += ["--device", options.device] if options.device else []
-    with (folder / LOG).open("ab") as log:
-        started = subprocess.Popen(  # noqa: S603 - this program, no shell
-            [sys.executable, "-P", "-m", "vsearch", *words],
+def _print_same_space(library: Library, switch_result: SwitchResult) -> None:
+    """Print that a switch within one embedding space keeps the existing vectors."""
+    other_count = sum(
+        video_count
+        for maker_model, video_count in library.info().model_counts
+        if maker_model != switch_result.model
+    )
+    if other_count:
+        click.echo(
+            "Both models share an embedding space, so nothing was embedded again. "
+            f"{format_count(other_count, 'video')} still with features of another model; "
+            "`vsearch index --force` recomputes them."
+        )
+
+
+def _start_background(options: CommonOptions, model_name: str | None, skip_missing: bool) -> None:
+    """Start the same command as a detached process that writes to a log file."""
+    with options.open_library() as library:
+        if lock_holder := library.lock_holder():
+            raise LockedError(
+                f"{library.path}: is being written by {lock_holder}; wait until it is done or "
+                "stop it"
+            )
+        library_path = library.path.absolute()
+    subcommand = ["rollback"] if model_name is None else ["switch", model_name]
+    command_args = ["--library", str(library_path), "model", *subcommand]
+    command_args += ["--skip-missing"] if skip_missing else []
+    command_args += ["--device", options.device] if options.device else []
+    log_path = library_path / LOG_FILE
+    with log_path.open("ab") as log_file:
+        child_process = subprocess.Popen(  # noqa: S603 - this program, no shell
+            [sys.executable, "-P", "-m", "vsearch", *command_args],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=log_file,
+            stderr=log_file,
             start_new_session=True,
             creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
         )
-    click.echo(f"Started as process {started.pid}; it tells its log {short(Path(folder, LOG))}.")
-    click.echo("`vsearch model status` shows how far it is.")
+    click.echo(f"Started process {child_process.pid}; its output goes to {format_path(log_path)}.")
+    click.echo("`vsearch model status` shows its progress.")

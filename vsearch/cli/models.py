@@ -1,4 +1,4 @@
-"""`vsearch models`: what --model takes, how large, how fast here, how good."""
+"""`vsearch models`: list encoders with their size, speed on this machine and known quality."""
 
 from __future__ import annotations
 
@@ -9,179 +9,237 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import shared
-from vsearch.cli.render import print_json, printable, size, table
+from vsearch.cli.options import library_options
+from vsearch.cli.render import escape_unprintable, format_bytes, print_json, print_table
 from vsearch.errors import VSearchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from vsearch.cli.options import Options
-    from vsearch.encoders.known import Quality
-    from vsearch.encoders.speed import Speed
+    from vsearch.cli.options import CommonOptions
+    from vsearch.encoders.model_zoo import QualityScores, Throughput
 
-LEGEND = """\
-Pictures a second on this machine; what shows – is measured by `vsearch models --measure NAME`.
-clips and pictures: own measurement, words → clip or picture (see the model card). ImageNet:
-zero-shot top-1; COCO: words → picture; both as published."""
+TABLE_LEGEND = """\
+images/s: throughput on this machine; `vsearch models --benchmark NAME` measures models that show –.
+clips, pictures: own measurement, text → clip or image (see the model card).
+ImageNet: zero-shot top-1; COCO: text → image; both as published."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One model of the listing."""
+class ModelRow:
+    """One model of the list."""
 
     name: str
-    speaks_text: bool | None  # None: not known before it is loaded
+    supports_text: bool | None  # None: not known before it is loaded
     dim: int | None
-    size: int | None  # bytes on disk
-    rate: float | None  # pictures a second; None: not measured
-    quality: Quality
+    size_bytes: int | None  # on disk
+    images_per_second: float | None  # None: not measured
+    quality: QualityScores
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--measure", is_flag=True, help="Measure the speed of those named, or the embedded.")
-@click.option("--all", "every", is_flag=True, help="Name every pretrained open_clip model.")
+@click.argument("model_names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--benchmark",
+    is_flag=True,
+    help="Measure the throughput of the named models, or of all built-in ones.",
+)
+@click.option("--all", "all_models", is_flag=True, help="List every pretrained open_clip model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@shared
+@library_options
 @click.pass_obj
 def models(
-    options: Options, names: tuple[str, ...], measure: bool, every: bool, as_json: bool
+    options: CommonOptions,
+    model_names: tuple[str, ...],
+    benchmark: bool,
+    all_models: bool,
+    as_json: bool,
 ) -> None:
-    """List the models that --model takes: size, speed on this machine, known quality.
+    """List models with their size, throughput and quality.
+
+    Throughput is measured on this machine.
 
     \b
     vsearch models
-    vsearch models --measure openclip:ViT-B-32/openai cnn:resnet50
+    vsearch models --benchmark openclip:ViT-B-32/openai cnn:resnet50
     """
-    if every:
-        from vsearch.encoders.openclip import pretrained  # deferred: brings torch
+    if all_models:
+        from vsearch.encoders.open_clip import list_pretrained  # deferred: brings torch
 
-        for name in pretrained():
-            click.echo(f"openclip:{name}")
+        for model_name in list_pretrained():
+            click.echo(f"openclip:{model_name}")
         return
-    device = options.device or "auto"
-    failed = _measure(names, device, again=measure)
-    rows = [row for row in _rows(device) if not names or row.name in names]
+    device_name = options.device or "auto"
+    has_failed = _benchmark_models(model_names, device_name, force=benchmark)
+    model_rows = [
+        model_row
+        for model_row in _collect_rows(device_name)
+        if not model_names or model_row.name in model_names
+    ]
     if as_json:
-        print_json({"models": [_row_json(row) for row in rows], "takes": _takes()})
-    elif rows:
-        _show(rows, whole=not names)
-    unknown = set(names) - {row.name for row in rows}
-    for name in sorted(unknown) if not measure else ():
-        click.echo(
-            f"{printable(name)} is not in the list; `vsearch models --measure {printable(name)}` "
-            "adds it",
-            err=True,
-        )
-    if failed or unknown:
+        model_entries = [_row_to_dict(model_row) for model_row in model_rows]
+        print_json({"models": model_entries, "prefixes": _describe_prefixes()})
+    elif model_rows:
+        _print_models(model_rows, with_legend=not model_names)
+    unknown_names = set(model_names) - {model_row.name for model_row in model_rows}
+    if not benchmark:
+        for model_name in sorted(map(escape_unprintable, unknown_names)):
+            click.echo(
+                f"{model_name} is not listed; run `vsearch models --benchmark {model_name}` to "
+                "add it",
+                err=True,
+            )
+    if has_failed or unknown_names:
         sys.exit(1)
 
 
-def embedded() -> dict[str, Sequence[str] | None]:
-    """The tiers in the package and their files; None: all of them."""
+def list_builtin_models() -> dict[str, Sequence[str] | None]:
+    """Return the variants of the built-in encoder.
+
+    Returns:
+        File names of the weights by model name; None means all files.
+    """
     from vsearch.encoders.builtin import BuiltinEncoder  # deferred: --help needs no numpy
 
-    variants = getattr(BuiltinEncoder, "variants", ("",))
-    files = variants if isinstance(variants, dict) else dict.fromkeys(variants)
-    return {f"builtin:{name}".rstrip(":"): files[name] for name in files}
-
-
-def _measure(names: Sequence[str], device: str, *, again: bool) -> bool:
-    """Measure the models that are named, or those embedded that never were; whether one failed."""
-    from vsearch.encoders import speed  # deferred: --help needs no numpy
-    from vsearch.plugins import encoder
-
-    known, failed = speed.noted(device), False
-    wanted = names if again and names else tuple(embedded())
-    for name in wanted:
-        if not again and (name in known or (names and name not in names)):
-            continue
-        click.echo(f"Measuring {printable(name)} on this machine, a few seconds …", err=True)
-        try:
-            speed.measure(name, device, encoder(name, device))
-        except VSearchError as error:
-            click.echo(f"vsearch: {printable(str(error))}", err=True)
-            failed = True
-    return failed
-
-
-def _rows(device: str) -> Iterator[Row]:
-    """The embedded tiers, then what can be recommended, then plugins and what was measured here."""
-    from vsearch.encoders.known import EMBEDDED, PUBLISHED
-    from vsearch.encoders.shipped import FOLDER, digests
-    from vsearch.encoders.speed import noted, size_of
-
-    speeds = noted(device)
-    for name, files in embedded().items():
-        total = sum((FOLDER / file).stat().st_size for file in files or digests())
-        yield _row(name, speeds.pop(name, None), total, EMBEDDED.get(name.partition(":")[2], {}))
-    for known in PUBLISHED:
-        speed = speeds.pop(known.name, None)
-        rate = speed.rate if speed else None
-        yield Row(known.name, known.speaks_text, known.dim, known.size, rate, known.quality)
-    for name in dict.fromkeys([*_plugins(), *speeds]):
-        yield _row(name, speeds.get(name), size_of(name), {})
-
-
-def _row(name: str, speed: Speed | None, total: int | None, quality: Quality) -> Row:
-    if speed is None:
-        return Row(name, None, None, total, None, quality)
-    return Row(name, speed.speaks_text, speed.dim, total, speed.rate, quality)
-
-
-def _plugins() -> list[str]:
-    from vsearch.plugins import names
-
-    return [name for name in names("encoders") if name not in ("builtin", "openclip", "cnn")]
-
-
-def _show(rows: Iterable[Row], *, whole: bool) -> None:
-    shown = [("model", "understands", "dim", "size", "pictures/s", "known quality")]
-    for row in rows:
-        figures = [
-            f"{what} {'/'.join(f'{value:.1f}' for value in values)}"
-            for what, values in row.quality.items()
-        ]
-        shown.append(
-            (
-                printable(row.name),
-                ", ".join(_understands(row)) or "–",
-                str(row.dim or "–"),
-                size(row.size) if row.size else "–",
-                f"{row.rate:.1f}" if row.rate else "–",
-                ", ".join(figures) or "–",
-            )
-        )
-    table(shown, right="llrrr")
-    if whole:
-        click.echo(f"\n{LEGEND}\n")
-        table([("--model", "is"), *_takes().items()])
-
-
-def _understands(row: Row) -> list[str]:
-    if row.speaks_text is None:
-        return []
-    return [*(["words"] if row.speaks_text else []), "pictures", "clips"]
-
-
-def _takes() -> dict[str, str]:
-    """What may follow each name, and whether it can be used here."""
-    ready = "ready" if find_spec("open_clip") else "needs: pip install 'vsearch[models]'"
+    model_variants = getattr(BuiltinEncoder, "variants", ("",))
+    variant_files = (
+        model_variants if isinstance(model_variants, dict) else dict.fromkeys(model_variants)
+    )
     return {
-        "builtin": "in the package, offline",
-        "openclip": f"openclip:ARCH/TAG (--all names them) or openclip:ARCH@FILE; {ready}",
-        "cnn": f"cnn:NAME or cnn:NAME@FILE, torchvision's; {ready}",
-        **dict.fromkeys(_plugins(), "a plugin"),
+        f"builtin:{variant_name}".rstrip(":"): variant_files[variant_name]
+        for variant_name in variant_files
     }
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _benchmark_models(model_names: Sequence[str], device_name: str, *, force: bool) -> bool:
+    """Measure the named models, or built-in ones without a measurement; return if one failed."""
+    from vsearch.encoders import model_zoo  # deferred: --help needs no numpy
+    from vsearch.plugins import create_encoder
+
+    measurements, has_failed = model_zoo.load_measurements(device_name), False
+    selected_names = model_names if force and model_names else tuple(list_builtin_models())
+    for model_name in selected_names:
+        if not force and (
+            model_name in measurements or (model_names and model_name not in model_names)
+        ):
+            continue
+        click.echo(
+            f"Measuring {escape_unprintable(model_name)} on this machine, a few seconds …", err=True
+        )
+        try:
+            model_zoo.measure_throughput(
+                model_name, device_name, create_encoder(model_name, device_name)
+            )
+        except VSearchError as error:
+            click.echo(f"vsearch: {escape_unprintable(str(error))}", err=True)
+            has_failed = True
+    return has_failed
+
+
+def _collect_rows(device_name: str) -> Iterator[ModelRow]:
+    """Yield built-in models, recommended ones, plugins, and other models measured here."""
+    from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER, read_checksums
+    from vsearch.encoders.model_zoo import (
+        BUILTIN_QUALITY,
+        RECOMMENDED_MODELS,
+        find_checkpoint_size,
+        load_measurements,
+    )
+
+    measurements = load_measurements(device_name)
+    for model_name, variant_files in list_builtin_models().items():
+        size_bytes = sum(
+            (WEIGHTS_FOLDER / variant_file).stat().st_size
+            for variant_file in variant_files or read_checksums()
+        )
+        quality = BUILTIN_QUALITY.get(model_name.partition(":")[2], {})
+        yield _build_row(model_name, measurements.pop(model_name, None), size_bytes, quality)
+    for model_card in RECOMMENDED_MODELS:
+        measurement = measurements.pop(model_card.model_name, None)
+        yield ModelRow(
+            model_card.model_name,
+            model_card.supports_text,
+            model_card.vector_dim,
+            model_card.size_bytes,
+            measurement.rate if measurement else None,
+            model_card.quality_scores,
+        )
+    for model_name in dict.fromkeys([*_list_plugins(), *measurements]):
+        checkpoint_bytes = find_checkpoint_size(model_name)
+        yield _build_row(model_name, measurements.get(model_name), checkpoint_bytes, {})
+
+
+def _build_row(
+    model_name: str, measurement: Throughput | None, size_bytes: int | None, quality: QualityScores
+) -> ModelRow:
+    if measurement is None:
+        return ModelRow(model_name, None, None, size_bytes, None, quality)
+    return ModelRow(
+        model_name, measurement.speaks_text, measurement.dim, size_bytes, measurement.rate, quality
+    )
+
+
+def _list_plugins() -> list[str]:
+    from vsearch.plugins import plugin_names
+
+    return [
+        plugin_name
+        for plugin_name in plugin_names("encoders")
+        if plugin_name not in ("builtin", "openclip", "cnn")
+    ]
+
+
+def _print_models(model_rows: Iterable[ModelRow], *, with_legend: bool) -> None:
+    table_rows = [("model", "modalities", "dim", "size", "images/s", "known quality")]
+    for model_row in model_rows:
+        quality_texts = [
+            f"{metric_name} {'/'.join(f'{metric_value:.1f}' for metric_value in metric_values)}"
+            for metric_name, metric_values in model_row.quality.items()
+        ]
+        table_rows.append(
+            (
+                escape_unprintable(model_row.name),
+                ", ".join(_list_modalities(model_row)) or "–",
+                str(model_row.dim or "–"),
+                format_bytes(model_row.size_bytes) if model_row.size_bytes else "–",
+                f"{model_row.images_per_second:.1f}" if model_row.images_per_second else "–",
+                ", ".join(quality_texts) or "–",
+            )
+        )
+    print_table(table_rows, alignments="llrrr")
+    if with_legend:
+        click.echo(f"\n{TABLE_LEGEND}\n")
+        print_table([("--model", "description"), *_describe_prefixes().items()])
+
+
+def _list_modalities(model_row: ModelRow) -> list[str]:
+    if model_row.supports_text is None:
+        return []
+    return [*(["text"] if model_row.supports_text else []), "images", "clips"]
+
+
+def _describe_prefixes() -> dict[str, str]:
+    """Describe what follows each prefix of --model, and whether it is installed."""
+    availability = "ready" if find_spec("open_clip") else "requires pip install 'vsearch[models]'"
     return {
-        "model": row.name,
-        "understands": _understands(row),
-        "dim": row.dim,
-        "bytes": row.size,
-        "pictures_per_second": round(row.rate, 2) if row.rate else None,
-        "quality": {what: list(values) for what, values in row.quality.items()},
+        "builtin": "included in the package, works offline",
+        "openclip": f"openclip:ARCH/TAG (--all lists them) or openclip:ARCH@FILE; {availability}",
+        "cnn": f"cnn:NAME or cnn:NAME@FILE, from torchvision; {availability}",
+        **dict.fromkeys(_list_plugins(), "a plugin"),
+    }
+
+
+def _row_to_dict(model_row: ModelRow) -> dict[str, Any]:
+    """Return the entry of a model in `models --json`."""
+    images_per_second = model_row.images_per_second
+    return {
+        "model": model_row.name,
+        "modalities": _list_modalities(model_row),
+        "dim": model_row.dim,
+        "bytes": model_row.size_bytes,
+        "images_per_second": round(images_per_second, 2) if images_per_second else None,
+        "quality": {
+            metric_name: list(metric_values)
+            for metric_name, metric_values in model_row.quality.items()
+        },
     }

@@ -1,4 +1,4 @@
-"""The options that every subcommand takes."""
+"""Options and parameter types shared by several commands."""
 
 from __future__ import annotations
 
@@ -9,40 +9,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from vsearch.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vsearch.client.remote import Remote
     from vsearch.library import Library
 
-
 F = TypeVar("F")
-NICE = 10  # of 19, as `nice` counts by default
-PAGE_BEGINS = b"<!doctype html><!-- made by vsearch -->"
+NICE_LEVEL = 10  # of 19; the default of `nice`
+PAGE_MARKER = b"<!doctype html><!-- made by vsearch -->"  # first line of every HTML page
+TOKEN_ENV_VAR = "VSEARCH_TOKEN"  # noqa: S105 - the name of a variable
+MAX_TOKEN_FILE_BYTES = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What every command takes, before or after its name."""
+class CommonOptions:
+    """Options that every command accepts, before or after its name."""
 
     library: str | None = None
     model: str | None = None
     text_model: str | None = None
     device: str | None = None
 
-    def open(
+    def open_library(
         self,
         *,
         create: bool = False,
         fps: float | None = None,
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
-        read_text: bool | None = None,
-        fast: bool | None = None,
+        ocr: bool | None = None,
+        keyframes_only: bool | None = None,
         workers: int | None = None,
         hwaccel: str | None = None,
     ) -> Library:
-        """The library that the options mean."""
+        """Open the library that the options name; see `Library.open` for the arguments."""
         from vsearch.library import Library  # deferred: --help needs no library
 
         return Library.open(
@@ -54,127 +59,135 @@ class Options:
             fps=fps,
             keep_frames=keep_frames,
             transcribe=transcribe,
-            read_text=read_text,
-            fast=fast,
+            ocr=ocr,
+            keyframes_only=keyframes_only,
             workers=workers,
             hwaccel=hwaccel,
         )
 
 
-def shared(command: F) -> F:
-    """Give a command --library, --model and so on; what stands before it holds as well."""
-    for option in reversed(SHARED):
+def library_options(command: F) -> F:
+    """Add --library, --model, --text-model and --device to a command."""
+    for option in reversed(LIBRARY_OPTIONS):
         command = option(command)
     return command
 
 
-def library_only(command: F) -> F:
-    """Give a command --library alone: it needs no model of pictures."""
-    wrapped: F = SHARED[0](command)
-    return wrapped
+def library_path_option(command: F) -> F:
+    """Add --library to a command that loads no encoder."""
+    decorated_command: F = LIBRARY_OPTIONS[0](command)
+    return decorated_command
 
 
-def device(command: F) -> F:
-    """Give a command --device."""
-    wrapped: F = SHARED[-1](command)
-    return wrapped
+def device_option(command: F) -> F:
+    """Add --device to a command."""
+    decorated_command: F = LIBRARY_OPTIONS[-1](command)
+    return decorated_command
 
 
-def hurried(command: F) -> F:
-    """Give a command --fast, --workers and --hwaccel: how videos are looked at."""
-    for option in reversed(HURRIED):
+def decoding_options(command: F) -> F:
+    """Add --keyframes-only, --workers and --hwaccel to a command."""
+    for option in reversed(DECODING_OPTIONS):
         command = option(command)
     return command
 
 
-def small_matrices() -> None:
-    """Let NumPy, which must not be loaded yet, multiply by one thread.
+def limit_blas_threads() -> None:
+    """Limit NumPy to one BLAS thread; must run before NumPy is imported.
 
-    Nearly all that are multiplied to index are small: several threads would wait for each other
-    longer than they work, the more so the busier the machine is.
+    The matrices that indexing multiplies are small: several threads would spend more time waiting
+    for each other than computing, the more so on a busy machine.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def give_way() -> None:
-    """Let what else runs on this machine go first, such as a search: this takes long anyway."""
+def lower_priority() -> None:
+    """Lower the priority of this process, so that indexing does not slow down other programs."""
     if hasattr(os, "setpriority"):  # not on Windows
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, 0, max(own, NICE))
+        current_nice = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(current_nice, NICE_LEVEL))
 
 
-def _put(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    """Keep what is named; the later one, closer to the command, wins."""
-    known = context.obj or Options()
-    if value is not None and parameter.name is not None:
-        known = replace(known, **{parameter.name: value})
-    context.obj = known
+def _store_option(
+    context: click.Context, parameter: click.Parameter, option_value: str | None
+) -> None:
+    """Store a common option in the context; the one closest to the command wins."""
+    common_options = context.obj or CommonOptions()
+    if option_value is not None and parameter.name is not None:
+        common_options = replace(common_options, **{parameter.name: option_value})
+    context.obj = common_options
 
 
-def _option(*names: str, **more: Any) -> Any:
-    return click.option(*names, expose_value=False, callback=_put, **more)
+def _make_option(*flag_names: str, **option_settings: Any) -> Any:
+    return click.option(*flag_names, expose_value=False, callback=_store_option, **option_settings)
 
 
-SHARED: tuple[Callable[[Any], Any], ...] = (
-    _option(
+LIBRARY_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _make_option(
         "--library",
         metavar="DIR",
-        help="Where the library lives.  [default: $VSEARCH_LIBRARY or indexes/default]",
+        help="Library folder.  [default: $VSEARCH_LIBRARY or indexes/default]",
     ),
-    _option(
+    _make_option(
         "--model",
         metavar="NAME",
-        help="builtin, openclip:ARCH/TAG or cnn:NAME; see `vsearch models`.  "
-        "[default: the library's]",
+        help="Encoder: builtin, openclip:ARCH/TAG or cnn:NAME; see `vsearch models`.  "
+        "[default: from the library]",
     ),
-    _option(
+    _make_option(
         "--text-model",
         metavar="NAME",
-        help="Take words as this model does, pictures as --model does: openclip:ViT-B-16/openai "
-        "goes with builtin.  [default: the library's, or none]",
+        help="Encode query text with this model instead of --model. Both must share an embedding "
+        "space, e.g. openclip:ViT-B-16/openai with builtin.  "
+        "[default: from the library, or none]",
     ),
-    _option(
-        "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where the model runs."
+    _make_option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        help="Device to run the model on.  [default: from the library, or auto]",
     ),
 )
-
-
-HURRIED: tuple[Callable[[Any], Any], ...] = (
+DECODING_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
-        "--fast/--exact",
+        "--keyframes-only/--full",
         default=None,
-        help="Look at key frames only, and tell how far they are apart, or at every instant; "
-        "--exact fills in what is known by key frames.  [default: the library's, or --exact]",
+        help="Decode key frames only, or every sampled frame. --full refines videos that were "
+        "indexed by key frames.  [default: from the library, or --full]",
     ),
     click.option(
         "--workers",
         type=click.IntRange(0, 64),
         metavar="N",
-        help="Videos that are looked at side by side.  [default: 0, as suits the machine]",
+        help="Number of videos to process in parallel; 0 chooses by the number of cores.  "
+        "[default: from the library, or 0]",
     ),
     click.option(
         "--hwaccel",
         metavar="NAME",
-        help="A device that decodes, as FFmpeg names it (cuda, vaapi, …), or auto for any; "
-        "what it cannot decode is decoded as usual.  [default: none]",
+        help="Decode with this FFmpeg hardware device (cuda, vaapi, …), or auto for any; streams "
+        "it cannot decode are decoded in software.  [default: from the library, or none]",
     ),
 )
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range; `nan`, which is in every one, and `inf` are refused."""
+    """A float range that rejects `nan` and `inf`, which click accepts."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is no number to go by", param, ctx)
-        return number
+        """Convert `value` to a finite float in the range."""
+        finite_value: float = super().convert(value, param, ctx)
+        if not math.isfinite(finite_value):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return finite_value
 
 
-class SheetPath(click.ParamType[Path]):
-    """A file to be written, refused before an hour of work and not after."""
+class HtmlPathParam(click.ParamType[Path]):
+    """Path of an HTML page to write, checked before the work starts.
+
+    An existing file may be replaced only if it is empty or was created by vsearch.
+    """
 
     name = "file"
 
@@ -184,19 +197,122 @@ class SheetPath(click.ParamType[Path]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Path:
-        path = Path(value)
-        if path.is_dir() or not path.parent.is_dir():
-            self.fail(f"{path}: there is no folder {path.parent} to write a page in", param, ctx)
-        if path.exists() and not _is_page(path):
-            self.fail(f"{path}: is there already and no page of vsearch; name another", param, ctx)
-        return path
+        """Convert `value` to a path that may be written."""
+        page_path = Path(value)
+        if page_path.is_dir():
+            self.fail(f"{page_path}: is a folder; name a file", param, ctx)
+        if not page_path.parent.is_dir():
+            self.fail(f"{page_path}: there is no folder {page_path.parent}", param, ctx)
+        if page_path.exists() and not _is_replaceable_page(page_path):
+            self.fail(
+                f"{page_path}: already exists and was not created by vsearch; choose another file",
+                param,
+                ctx,
+            )
+        return page_path
 
 
-def _is_page(path: Path) -> bool:
-    """Whether a file may be replaced: an earlier page, or nothing yet."""
+def _is_replaceable_page(page_path: Path) -> bool:
+    """Return whether a file is empty or a page that vsearch created."""
     try:
-        with path.open("rb") as file:
-            head = file.read(len(PAGE_BEGINS) + 1)
+        with page_path.open("rb") as page_file:
+            first_bytes = page_file.read(len(PAGE_MARKER) + 1)
     except OSError:
         return False
-    return head in (b"", PAGE_BEGINS + b"\n")
+    return first_bytes in (b"", PAGE_MARKER + b"\n")
+
+
+# --- searching the library of a server
+
+SERVER_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--server",
+        metavar="URL",
+        envvar="VSEARCH_SERVER",
+        help="Search the library of a running `vsearch serve`, e.g. http://127.0.0.1:8765.  "
+        "[default: $VSEARCH_SERVER, unless --library is given]",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"File that contains the server's token.  [default: ${TOKEN_ENV_VAR}, if set]",
+    ),
+)
+
+
+def server_options(command: F) -> F:
+    """Add --server and --token-file to a command."""
+    for option in reversed(SERVER_OPTIONS):
+        command = option(command)
+    return command
+
+
+def resolve_server(
+    options: CommonOptions, server_url: str | None, token_file: Path | None
+) -> str | None:
+    """Return the URL of the server to search, or None for a local library.
+
+    Flags for a local library take precedence over the environment variable VSEARCH_SERVER.
+
+    Args:
+        options: The common options of the command.
+        server_url: Value of --server or VSEARCH_SERVER.
+        token_file: Value of --token-file.
+
+    Returns:
+        The URL, or None.
+
+    Raises:
+        click.UsageError: The options cannot be combined.
+    """
+    context = click.get_current_context()
+    is_explicit = context.get_parameter_source("server") is not ParameterSource.ENVIRONMENT
+    local_options = {
+        "--library": options.library,
+        "--model": options.model,
+        "--text-model": options.text_model,
+        "--device": options.device,
+    }
+    given_flags = [flag_name for flag_name, value in local_options.items() if value is not None]
+    if server_url and given_flags and is_explicit:
+        raise click.UsageError(f"{given_flags[0]} cannot be combined with --server")
+    server_url = None if given_flags else server_url or None
+    if token_file is not None and server_url is None:
+        raise click.UsageError("--token-file needs --server URL")
+    return server_url
+
+
+def connect_remote(server_url: str, token_file: Path | None) -> Remote:
+    """Create a client for a server; no request is sent yet.
+
+    Args:
+        server_url: Address of the server.
+        token_file: File with its token; None reads the environment variable.
+
+    Returns:
+        The client, to be used as a context manager.
+
+    Raises:
+        ServerError: The address is invalid.
+        SettingsError: The token cannot be read.
+    """
+    from vsearch.client.connection import ServerConnection
+    from vsearch.client.remote import Remote  # deferred: --help needs no numpy
+
+    return Remote(ServerConnection(server_url, _read_token(token_file)))
+
+
+def _read_token(token_file: Path | None) -> str | None:
+    """Read the token from a file, or from the environment if no file is given."""
+    if token_file is None:
+        return os.environ.get(TOKEN_ENV_VAR) or None
+    try:
+        with token_file.open("rb") as token_stream:
+            token = token_stream.read(MAX_TOKEN_FILE_BYTES).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        failure_reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise SettingsError(f"{token_file}: cannot read the token ({failure_reason})") from error
+    if not token:
+        raise SettingsError(f"{token_file}: is empty; it must contain the server's token")
+    return token

@@ -1,28 +1,31 @@
-"""The progress of long work on a terminal: what is being read, how fast, how long still."""
+"""Progress line for long-running commands: current file, speed and remaining time."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Self
 
-from vsearch.cli.render import clock, printable
-from vsearch.types import KEY_FRAMES
+from vsearch.cli.render import escape_unprintable, format_time
+from vsearch.progress import KEYFRAME_PASS_SHARE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vsearch.types import Ingested, Progress, Video
+    from vsearch.progress import IndexResult, Progress
+    from vsearch.types import Video
+
+PROCESSED_OUTCOMES = ("indexed", "updated", "refined", "embedded")
 
 
 class ProgressLine:
-    """One line on stderr that is redrawn; silent where stderr is no terminal."""
+    """One line on stderr that is redrawn in place; silent if stderr is not a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.console = Console(stderr=True, highlight=False, emoji=False)
-        self._bar = Progress(
+        self._progress_bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[count]}"),
@@ -33,60 +36,69 @@ class ProgressLine:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=1.0, count="", rate="", left="", name="")
-        self._began = time.monotonic()
-        self._seconds = 0.0  # of video that was indexed
-        self._size = 0  # bytes of it
-        self._hand: dict[Path, float] = {}  # seconds of those that are being indexed
-        self._place = (1, 0)  # the pass, and the last file in it that was begun
+        self._task_id = self._progress_bar.add_task(
+            "", total=1.0, count="", rate="", left="", name=""
+        )
+        self._start_time = time.monotonic()
+        self._done_seconds = 0.0  # seconds of finished videos
+        self._done_bytes = 0  # file size of finished videos
+        self._active_seconds: dict[Path, float] = {}  # processed seconds of videos in progress
+        self._latest_position = (1, 0)  # (pass number, index of the last file started)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._progress_bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._progress_bar.stop()
 
-    def say(self, message: str) -> None:
-        """Print a line on stderr above the one that is redrawn."""
+    def print_message(self, message: str) -> None:
+        """Print a line on stderr above the progress line."""
         self.console.print(message, markup=False, soft_wrap=True)
 
-    def update(self, now: Progress) -> None:
-        """Redraw, within one file."""
-        if now.number_of_pass != self._place[0]:  # seconds of another kind
-            self._began, self._seconds, self._size = time.monotonic(), 0.0, 0
-        self._place = max(self._place, (now.number_of_pass, now.number))
-        self._hand[now.path] = now.seconds
-        spent = max(time.monotonic() - self._began, 1e-3)
-        rate = max(self._seconds + sum(self._hand.values()), 1e-3) / spent  # of video a second
-        left = self._still(now) / rate
-        done = now.of_all(spent / (spent + left))
-        first = now.number_of_pass < now.passes
-        if first:
-            left += (spent + left) * (1 / KEY_FRAMES - 1)
-        self._bar.update(
-            self._task,
-            completed=done,
-            count=f"{'key frames ' if first else ''}{self._place[1] + 1}/{now.files}",
-            rate=f"{rate:.1f}× real time",
-            left=f"{clock(left)} left",
-            name=printable(now.path.name)[:40],
+    def update(self, progress: Progress) -> None:
+        """Redraw the line for progress within a file."""
+        if progress.pass_number != self._latest_position[0]:  # the second pass is slower
+            self._start_time, self._done_seconds, self._done_bytes = time.monotonic(), 0.0, 0
+        self._latest_position = max(
+            self._latest_position, (progress.pass_number, progress.file_index)
+        )
+        self._active_seconds[progress.path] = progress.processed_seconds
+        elapsed_seconds = max(time.monotonic() - self._start_time, 1e-3)
+        processed_seconds = self._done_seconds + sum(self._active_seconds.values())
+        realtime_factor = max(processed_seconds, 1e-3) / elapsed_seconds
+        remaining_seconds = self._estimate_remaining(progress) / realtime_factor
+        pass_seconds = elapsed_seconds + remaining_seconds
+        done_share = progress.to_overall_share(elapsed_seconds / pass_seconds)
+        stage_text = ""
+        if progress.pass_number < progress.pass_count:
+            stage_text = "key frames "
+            remaining_seconds += pass_seconds * (1 / KEYFRAME_PASS_SHARE - 1)
+        self._progress_bar.update(
+            self._task_id,
+            completed=done_share,
+            count=f"{stage_text}{self._latest_position[1] + 1}/{progress.file_count}",
+            rate=f"{realtime_factor:.1f}× real time",
+            left=f"{format_time(remaining_seconds)} left",
+            name=escape_unprintable(progress.path.name)[:40],
         )
 
-    def finished(self, one: Ingested) -> None:
-        """Count a file that is done."""
-        self._hand.pop(one.path, None)
-        if one.video is not None and one.outcome in ("indexed", "updated", "filled", "embedded"):
-            self.passed(one.video)
+    def finish_file(self, index_result: IndexResult) -> None:
+        """Count a finished file, if its video was processed."""
+        self._active_seconds.pop(index_result.path, None)
+        if index_result.video is not None and index_result.outcome in PROCESSED_OUTCOMES:
+            self.finish_video(index_result.video)
 
-    def passed(self, video: Video) -> None:
-        """Count a video that was worked on."""
-        self._hand.pop(video.path, None)
-        self._seconds += video.duration
-        self._size += video.size
+    def finish_video(self, video: Video) -> None:
+        """Count a finished video."""
+        self._active_seconds.pop(video.path, None)
+        self._done_seconds += video.duration
+        self._done_bytes += video.size_bytes
 
-    def _still(self, now: Progress) -> float:
-        """Seconds of video still to come: files not yet opened are as long as those before."""
-        size = max(self._size + now.size, 1)
-        others = now.size_after * (self._seconds + now.duration) / size
-        return max(now.duration - now.seconds, 0.0) + others
+    def _estimate_remaining(self, progress: Progress) -> float:
+        """Estimate the seconds of video left, from the bit rate of the videos opened so far."""
+        known_bytes = max(self._done_bytes + progress.size_bytes, 1)
+        later_seconds = (
+            progress.bytes_after * (self._done_seconds + progress.duration) / known_bytes
+        )
+        return max(progress.duration - progress.processed_seconds, 0.0) + later_seconds

@@ -1,4 +1,4 @@
-"""How things look in a terminal, and as JSON."""
+"""Formatting of times, paths and search results for the terminal, and JSON output."""
 
 from __future__ import annotations
 
@@ -18,172 +18,199 @@ if TYPE_CHECKING:
 
     from vsearch.types import Moment, Quote, Span
 
-_VERBS = {"speech": "said", "subtitles": "said", "screen": "shown"}
+MIN_SHRUNK_COLUMNS = 16  # a column is never truncated below this width
+_SOURCE_VERBS = {"speech": "said", "subtitles": "said", "ocr": "shown"}
 
 
-def clock(seconds: float) -> str:
-    """A point in time as h:mm:ss, rounded down as players show it."""
-    whole = int(max(0.0, seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+def format_time(seconds: float) -> str:
+    """Return a point in time as h:mm:ss, rounded down as video players do."""
+    whole_seconds = int(max(0.0, seconds))
+    return f"{whole_seconds // 3600}:{whole_seconds // 60 % 60:02}:{whole_seconds % 60:02}"
 
 
-def length(seconds: float) -> str:
-    """A length of time as h:mm:ss, rounded up: what lasts at all does not last 0:00:00."""
-    return clock(math.ceil(seconds))
+def format_duration(seconds: float) -> str:
+    """Return a duration as h:mm:ss, rounded up so that nothing lasts 0:00:00."""
+    return format_time(math.ceil(seconds))
 
 
-def period(span: Span) -> str:
-    """From when to when; the whole seconds that hold it."""
-    return f"{clock(span.start)} – {length(span.end)}"
+def format_span(span: Span) -> str:
+    """Return the start and end of a span, rounded outward to whole seconds."""
+    return f"{format_time(span.start)} – {format_duration(span.end)}"
 
 
-def size(count: float) -> str:
-    """Bytes for people, in powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+def format_bytes(byte_count: float) -> str:
+    """Return a size with a decimal unit, e.g. `1.5 kB`."""
+    if byte_count < 1000:
+        return f"{byte_count:.0f} B"
+    for unit_name in ("kB", "MB", "GB"):
+        byte_count /= 1000
+        if byte_count < 1000:
+            return f"{byte_count:.1f} {unit_name}"
+    return f"{byte_count / 1000:.1f} TB"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 video`, `2 videos`."""
+def format_count(count: int, noun: str) -> str:
+    """Return a count and its noun: `1 video`, `2 videos`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def printable(text: str) -> str:
-    """Text with everything escaped that could steer a terminal or cannot be written to one."""
+def escape_unprintable(raw_text: str) -> str:
+    """Escape characters that could steer a terminal or cannot be encoded."""
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in text
+        char
+        if char.isprintable()
+        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in raw_text
     )
 
 
-def short(path: Path) -> str:
-    """A path as one would type it here: relative if it lies below this folder, `~` for home."""
-    for base, sign in ((Path.cwd(), ""), (Path.home(), f"~{os.sep}")):
-        if path.is_relative_to(base):
-            return printable(f"{sign}{path.relative_to(base)}")
-    return printable(str(path))
+def format_path(path: Path) -> str:
+    """Return a path relative to the working directory or, with `~`, to the home directory."""
+    for base_path, path_prefix in ((Path.cwd(), ""), (Path.home(), f"~{os.sep}")):
+        if path.is_relative_to(base_path):
+            return escape_unprintable(f"{path_prefix}{path.relative_to(base_path)}")
+    return escape_unprintable(str(path))
 
 
-def elided(text: str, columns: int) -> str:
-    """The end of a text that is too wide, after an ellipsis: of a path the name matters most."""
+def truncate_start(text: str, max_columns: int) -> str:
+    """Shorten a text to a number of terminal columns, keeping its end (the name of a path)."""
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
-    if cell_len(text) <= columns:
+    if cell_len(text) <= max_columns:
         return text
-    while text and cell_len(text) >= columns:
+    while text and cell_len(text) >= max_columns:
         text = text[1:]
     return f"…{text}"
 
 
-def clipped(text: str, columns: int) -> str:
-    """The beginning of a text that is too wide, before an ellipsis: of words that is read first."""
+def truncate_end(text: str, max_columns: int) -> str:
+    """Shorten a text to a number of terminal columns, keeping its beginning."""
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
-    if cell_len(text) <= columns:
+    if cell_len(text) <= max_columns:
         return text
-    text = text[:columns]
-    while text and cell_len(text) >= columns:
+    text = text[:max_columns]
+    while text and cell_len(text) >= max_columns:
         text = text[:-1]
     return f"{text.rstrip()}…"
 
 
-def table(
-    rows: Sequence[Sequence[str]],
-    right: str = "",
-    shrink: int | None = None,
-    fit: Callable[[str, int], str] = elided,
-    notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
-    dim: Container[int] = (),
-    err: bool = False,
+def print_table(
+    table_rows: Sequence[Sequence[str]],
+    alignments: str = "",
+    shrink_column: int | None = None,
+    truncate_cell: Callable[[str, int], str] = truncate_start,
+    row_notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    dim_rows: Container[int] = (),
+    to_stderr: bool = False,
 ) -> None:
-    """Print rows aligned, the first one as heading; columns marked `r` in `right` lean right.
+    """Print rows as aligned columns.
 
-    On a terminal, column `shrink` is made to `fit` where the table would be wider than the window.
-    `notes` are lines below a row, by its place; `dim` the places of rows that count less. With
-    `err` it goes to stderr.
+    Args:
+        table_rows: Cells of each row; the first row is the heading.
+        alignments: One character per column: `r` aligns right, anything else left.
+        shrink_column: Index of the column to truncate if the table is wider than the terminal.
+        truncate_cell: Shortens a cell of that column to a number of terminal columns.
+        row_notes: Lines to print below a row, by row index.
+        dim_rows: Indexes of rows to print dimmed.
+        to_stderr: Print on stderr instead of stdout.
     """
     from rich.cells import cell_len  # deferred: wide characters are two columns
 
-    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    tty = (sys.stderr if err else sys.stdout).isatty()
-    window = shutil.get_terminal_size().columns if tty else None
-    if shrink is not None and window is not None:
-        room = window - sum(widths) - 2 * (len(widths) - 1) + widths[shrink]
-        widths[shrink] = min(widths[shrink], max(room, 16))
-        rows = [
-            [fit(cell, widths[i]) if i == shrink else cell for i, cell in enumerate(row)]
-            for row in rows
+    column_widths = [max(map(cell_len, cells)) for cells in zip(*table_rows, strict=True)]
+    is_terminal = (sys.stderr if to_stderr else sys.stdout).isatty()
+    window_columns = shutil.get_terminal_size().columns if is_terminal else None
+    if shrink_column is not None and window_columns is not None:
+        table_columns = sum(column_widths) + 2 * (len(column_widths) - 1)
+        available_columns = column_widths[shrink_column] + window_columns - table_columns
+        shrunk_columns = max(available_columns, MIN_SHRUNK_COLUMNS)
+        column_widths[shrink_column] = min(column_widths[shrink_column], shrunk_columns)
+        table_rows = [
+            [
+                truncate_cell(cell, column_widths[i]) if i == shrink_column else cell
+                for i, cell in enumerate(row)
+            ]
+            for row in table_rows
         ]
-    for number, row in enumerate(rows):
-        cells = []
+    indent = " " * (column_widths[0] + 2)
+    for row_index, row in enumerate(table_rows):
+        padded_cells = []
         for i, cell in enumerate(row):
-            gap = " " * (widths[i] - cell_len(cell))
-            cells.append(gap + cell if right[i : i + 1] == "r" else cell + gap)
-        line = "  ".join(cells).rstrip()
-        faint = number == 0 or number in dim
-        click.echo(click.style(line, dim=True) if faint else line, err=err)
-        indent = " " * (widths[0] + 2)
-        for note in notes.get(number, ()):
-            seen = note if window is None else clipped(note, max(window - len(indent), 16))
-            click.echo(click.style(f"{indent}{seen}", dim=True), err=err)
+            padding = " " * (column_widths[i] - cell_len(cell))
+            padded_cells.append(padding + cell if alignments[i : i + 1] == "r" else cell + padding)
+        row_text = "  ".join(padded_cells).rstrip()
+        is_dim = row_index == 0 or row_index in dim_rows
+        click.echo(click.style(row_text, dim=True) if is_dim else row_text, err=to_stderr)
+        for note in row_notes.get(row_index, ()):
+            if window_columns is not None:
+                note = truncate_end(note, max(window_columns - len(indent), MIN_SHRUNK_COLUMNS))
+            click.echo(click.style(f"{indent}{note}", dim=True), err=to_stderr)
 
 
-def moments(found: Sequence[Moment]) -> None:
-    """Print search results as a table."""
-    rows: list[Sequence[str]] = [("#", "moment", "score", "sure", "best at", "video")]
-    for rank, moment in enumerate(found, 1):
-        rows.append(
-            (
+def print_moments(ranked_moments: Sequence[Moment]) -> None:
+    """Print search results as a table, best first; the confidence column only if it is known."""
+    has_confidence = any(moment.confidence is not None for moment in ranked_moments)
+    confidence_head = ["confidence"] if has_confidence else []
+    table_rows = [["#", "moment", "score", *confidence_head, "peak", "video"]]
+    for rank, moment in enumerate(ranked_moments, 1):
+        explanation = moment.explanation
+        table_rows.append(
+            [
                 str(rank),
-                period(moment.span),
+                format_span(moment.span),
                 f"{moment.score:.3f}",
-                sure(moment),
-                "copy" if moment.why.copy else clock(moment.why.peak),
-                short(moment.video.path),
-            )
+                *([format_confidence(moment)] if has_confidence else []),
+                "copy" if explanation.is_copy else format_time(explanation.peak_time),
+                format_path(moment.video.path),
+            ]
         )
-    if all(moment.confidence is None for moment in found):
-        rows = [[*row[:3], *row[4:]] for row in rows]
-    notes = {rank: _notes(moment) for rank, moment in enumerate(found, 1)}
-    weak = {rank for rank, moment in enumerate(found, 1) if moment.weak}
-    lean = "r." + "r" * (len(rows[0]) - 3)
-    table(rows, right=lean, shrink=len(rows[0]) - 1, notes=notes, dim=weak)
+    column_count = len(table_rows[0])
+    print_table(
+        table_rows,
+        alignments="rl" + "r" * (column_count - 3),
+        shrink_column=column_count - 1,
+        row_notes={rank: _collect_notes(moment) for rank, moment in enumerate(ranked_moments, 1)},
+        dim_rows={
+            rank for rank, moment in enumerate(ranked_moments, 1) if moment.has_low_confidence
+        },
+    )
 
 
-def percent(confidence: float) -> str:
-    """`12 %`; a weak one is never rounded up to what is not weak."""
-    from vsearch.types import WEAK  # deferred: --help needs no numpy
+def format_percent(confidence: float) -> str:
+    """Return a confidence as `12 %`; a low one is never rounded up to the threshold."""
+    from vsearch.types import WEAK_CONFIDENCE  # deferred: --help needs no numpy
 
-    most = WEAK - 0.01 if confidence < WEAK else 1.0
-    return f"{100 * min(confidence, most):.0f} %"
+    max_shown = WEAK_CONFIDENCE - 0.01 if confidence < WEAK_CONFIDENCE else 1.0
+    return f"{100 * min(confidence, max_shown):.0f} %"
 
 
-def sure(moment: Moment) -> str:
-    """How sure it is that this is what was asked."""
+def format_confidence(moment: Moment) -> str:
+    """Return the confidence of a moment; `weak` in front if it is low, `–` if unknown."""
     if moment.confidence is None:
         return "–"
-    return f"weak {percent(moment.confidence)}" if moment.weak else percent(moment.confidence)
+    percent_text = format_percent(moment.confidence)
+    return f"weak {percent_text}" if moment.has_low_confidence else percent_text
 
 
-def told(quote: Quote) -> str:
-    """Words of a video as a result tells them, on one line."""
-    return f"{_VERBS[quote.source]} at {clock(quote.span.start)}: “{printable(quote.text)}”"
+def format_quote(quote: Quote) -> str:
+    """Return the matching words of a transcript with their source and time, on one line."""
+    quote_text = escape_unprintable(quote.text)
+    return f"{_SOURCE_VERBS[quote.source]} at {format_time(quote.span.start)}: “{quote_text}”"
 
 
-def _notes(moment: Moment) -> list[str]:
-    """What there is to say of a moment beside its place: its words, its steps, its like."""
-    why = moment.why
-    notes = [told(quote) for quote in why.quotes[:1]]
-    if why.steps:
-        notes.append(f"steps at {', '.join(clock(step.start) for step in why.steps)}")
-    if why.alike:
-        notes.append(f"and {why.alike} more like it: --alike shows all")
-    return notes
+def _collect_notes(moment: Moment) -> list[str]:
+    """List the lines to print below a moment: its quote, its steps and hidden near-duplicates."""
+    explanation = moment.explanation
+    note_texts = [format_quote(quote) for quote in explanation.quotes[:1]]
+    if explanation.step_spans:
+        step_times = ", ".join(format_time(step.start) for step in explanation.step_spans)
+        note_texts.append(f"steps at {step_times}")
+    if explanation.duplicates_hidden:
+        duplicates_text = format_count(explanation.duplicates_hidden, "near-duplicate")
+        note_texts.append(f"{duplicates_text} hidden; show with --include-duplicates")
+    return note_texts
 
 
 def print_json(value: Any) -> None:
-    """Print an object for another program; ASCII only, so any file name survives."""
+    """Print a value as indented JSON, ASCII only, so that every file name survives."""
     click.echo(json.dumps(value, indent=2))

@@ -1,85 +1,164 @@
-"""`vsearch serve`."""
+"""`vsearch serve` and `vsearch mcp`: web server and MCP server."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.options import shared, small_matrices
+from vsearch.cli.options import library_options, limit_blas_threads
+from vsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from vsearch.cli.options import Options
+    from vsearch.cli.options import CommonOptions
 
 
 @click.command()
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0: everywhere."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 listens on all interfaces.",
 )
 @click.option(
-    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any."
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 chooses a free one.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Ask for the token that this file holds.  [default: none on this machine alone, else one "
-    "is made and told]",
+    help="Require the token in this file.  [default: none on this machine alone; otherwise a "
+    "token is generated and printed]",
 )
 @click.option(
-    "--allow-host", "names", multiple=True, metavar="NAME", help="What this server is also called."
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Accept this host name in requests, too. Repeatable.",
 )
 @click.option(
-    "--behind-proxy", "proxied", is_flag=True, help="Believe a proxy on this machine who asks."
+    "--trust-proxy-headers",
+    is_flag=True,
+    help="Trust X-Forwarded-* headers from a reverse proxy on this machine.",
 )
-@click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
-@shared
+@click.option("--open", "open_browser", is_flag=True, help="Open the web interface in a browser.")
+@library_options
 @click.pass_obj
 def serve(
-    options: Options,
+    options: CommonOptions,
     folders: tuple[str, ...],
     host: str,
     port: int,
     token_file: Path | None,
-    names: tuple[str, ...],
-    proxied: bool,
-    browse: bool,
+    allowed_hosts: tuple[str, ...],
+    trust_proxy_headers: bool,
+    open_browser: bool,
 ) -> None:
-    """Search from a page in the browser, and by a REST API.
+    """Start a web server with a search page and a REST API.
 
-    Videos in the FOLDERs named may be indexed from the page; without any it only searches.
-    Whoever else uses this machine may ask, too, unless there is a token.
+    The page may index videos in the given FOLDERs; without any, it only searches. Without a token,
+    every user of this machine has access.
 
     \b
     vsearch serve ~/Movies
     vsearch serve --host 0.0.0.0 --token-file token.txt
     """
-    small_matrices()
-    from vsearch.web.access import read_token  # deferred: --help needs no server
-    from vsearch.web.serving import Wish, serve
+    limit_blas_threads()
+    from vsearch.server.auth import read_token  # deferred: --help needs no server
+    from vsearch.server.run import ServerOptions, serve_library
 
     token = read_token(token_file) if token_file else None
-    roots = [_folder(name) for name in folders]
-    journal = logging.getLogger("vsearch.web.access")
-    journal.setLevel(logging.INFO)
-    with options.open(create=True) as library:
+    folder_paths = [_resolve_folder(folder_name) for folder_name in folders]
+    access_log = logging.getLogger("vsearch.server.access_log")
+    access_log.setLevel(logging.INFO)
+    with options.open_library(create=True) as library:
 
-        def tell(address: str, made: str | None) -> None:
-            page = f"{address}#token={made}" if made else address
-            click.echo(f"Serving {library.path} at {page}", err=True)
-            click.echo("Ctrl-C stops it.", err=True)
-            if browse:
-                click.launch(address)  # without the token: others may see how a browser is called
+        def print_address(server_url: str, generated_token: str | None) -> None:
+            page_url = f"{server_url}#token={generated_token}" if generated_token else server_url
+            click.echo(f"Serving {library.path} at {page_url}", err=True)
+            click.echo("Press Ctrl-C to stop.", err=True)
+            if open_browser:
+                # without the token: other users may see the command line of a browser
+                click.launch(server_url)
 
-        serve(library, Wish(host, port, token, names, roots, proxied), tell)
+        serve_library(
+            library,
+            ServerOptions(host, port, token, allowed_hosts, folder_paths, trust_proxy_headers),
+            print_address,
+        )
 
 
-def _folder(name: str) -> Path:
-    path = Path(os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111 - never raises
-    if not path.is_dir():
-        raise click.BadParameter(f"{name}: is no folder", param_hint="FOLDER")
-    return path
+def _resolve_folder(folder_name: str) -> Path:
+    # unlike Path.resolve and Path.expanduser, these never raise
+    folder_path = Path(os.path.abspath(os.path.expanduser(folder_name)))  # noqa: PTH100, PTH111
+    if not folder_path.is_dir():
+        raise click.BadParameter(f"{folder_name}: is not a folder", param_hint="FOLDER")
+    return folder_path
+
+
+@click.command()
+@click.option("--http", is_flag=True, help="Listen on an HTTP port instead of standard input.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    type=click.Choice(["127.0.0.1", "::1", "localhost"]),
+    help="Address for --http; loopback only.",
+)
+@click.option(
+    "--port",
+    default=8766,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port for --http; 0 chooses a free one.",
+)
+@click.option(
+    "--allow-export",
+    "export_dir",
+    type=click.Path(exists=True, file_okay=False, writable=True, resolve_path=True, path_type=Path),
+    metavar="DIR",
+    help="Allow writing films into this folder; existing files are never replaced.  "
+    "[default: no export]",
+)
+@library_options
+@click.pass_obj
+def mcp(options: CommonOptions, http: bool, host: str, port: int, export_dir: Path | None) -> None:
+    """Start an MCP server, so that language models can search.
+
+    The server speaks the Model Context Protocol. An MCP client starts it and communicates over
+    standard input and output. The server is read-only unless --allow-export names a folder.
+
+    \b
+    vsearch --library ~/Movies/.vsearch mcp
+    vsearch mcp --http --allow-export ~/Clips
+    """
+    limit_blas_threads()
+    try:
+        from vsearch.mcp_server.server import serve_http, serve_stdio
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the MCP server needs the package {error.name!r}, which is not installed: "
+            "pip install 'vsearch[mcp]'"
+        ) from error
+    with options.open_library() as library:
+        if not http:
+            # a thread that waits for input would keep the process alive after Ctrl-C
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            serve_stdio(library, export_dir)
+            return
+
+        def print_address(server_url: str) -> None:
+            click.echo(f"Serving {library.path} by MCP at {server_url}", err=True)
+            click.echo("Press Ctrl-C to stop.", err=True)
+
+        serve_http(library, export_dir, host, port, print_address)

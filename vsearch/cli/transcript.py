@@ -1,4 +1,4 @@
-"""`vsearch transcript`: the words of a video, on the terminal or as a file."""
+"""`vsearch transcript`: print the transcript of a video or write it to a file."""
 
 from __future__ import annotations
 
@@ -7,66 +7,78 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.options import library_only
-from vsearch.cli.render import clock, plural, printable, short
+from vsearch.cli.options import library_path_option
+from vsearch.cli.render import escape_unprintable, format_count, format_path, format_time
 
 if TYPE_CHECKING:
-    from vsearch.cli.options import Options
+    from vsearch.cli.options import CommonOptions
     from vsearch.types import CueSource
 
-FORMATS = (".srt", ".vtt", ".txt", ".json")
+OUTPUT_SUFFIXES = (".srt", ".vtt", ".txt", ".json")
 
 
-class TranscriptPath(click.ParamType[Path]):
-    """A file to be written, of a kind that is known; nothing is replaced."""
+class TranscriptPathParam(click.ParamType[Path]):
+    """Path of a new transcript file with a known suffix; existing files are never replaced."""
 
     name = "file"
 
     def convert(
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
-        path = Path(value)
-        if path.suffix.lower() not in FORMATS:
-            self.fail(f"{path}: its name should end in {', '.join(FORMATS)}", param, ctx)
-        if path.exists():
-            self.fail(f"{path}: is there already; name another", param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"{path}: there is no folder {path.parent}", param, ctx)
-        return path
+        """Convert `value` to a path that may be written."""
+        output_path = Path(value)
+        if output_path.suffix.lower() not in OUTPUT_SUFFIXES:
+            self.fail(
+                f"{output_path}: the name must end in one of {', '.join(OUTPUT_SUFFIXES)}",
+                param,
+                ctx,
+            )
+        if output_path.exists():
+            self.fail(f"{output_path}: already exists; choose another file", param, ctx)
+        if not output_path.parent.is_dir():
+            self.fail(f"{output_path}: there is no folder {output_path.parent}", param, ctx)
+        return output_path
 
 
 @click.command()
 @click.argument("video", metavar="VIDEO")
 @click.option(
-    "-o", "--output", type=TranscriptPath(), help="A new file: .srt, .vtt, .txt or .json."
+    "-o",
+    "--output",
+    type=TranscriptPathParam(),
+    help="Write a new file: .srt, .vtt, .txt or .json.",
 )
 @click.option(
     "--source",
-    type=click.Choice(["subtitles", "speech", "screen"]),
-    help="Which words.  [default: the first of these that there are]",
+    type=click.Choice(["subtitles", "speech", "ocr"]),
+    help="Source of the text.  [default: the first of these that the video has]",
 )
-@library_only
+@library_path_option
 @click.pass_obj
-def transcript(options: Options, video: str, output: Path | None, source: CueSource | None) -> None:
-    """Print or write down what is said in a video, or shown as text.
+def transcript(
+    options: CommonOptions, video: str, output: Path | None, source: CueSource | None
+) -> None:
+    """Print the transcript of a video, or write it to a file.
 
-    Subtitles are in the library since the video was indexed; `vsearch transcribe` adds speech, and
-    `vsearch read` what the pictures show.
+    Indexing reads subtitles; `vsearch transcribe` adds speech and `vsearch ocr` on-screen text.
 
     \b
     vsearch transcript holiday.mp4
     vsearch transcript holiday.mp4 -o holiday.srt
     """
-    with options.open() as library:
-        words = library.transcript(video, source)
+    with options.open_library() as library:
+        video_transcript = library.transcript(video, source)
     if output is None:
-        for cue in words.cues:
-            click.echo(f"{clock(cue.span.start)}  {printable(cue.text)}")
+        for cue in video_transcript.cues:
+            click.echo(f"{format_time(cue.span.start)}  {escape_unprintable(cue.text)}")
         return
-    from vsearch.files import replaced  # deferred: --help needs none of it
-    from vsearch.words.writing import FORMATS as WRITERS
+    from vsearch.storage.atomic_files import atomic_write  # deferred: --help needs none of it
+    from vsearch.transcripts.formats import TRANSCRIPT_FORMATS
 
-    with replaced(output) as file:
-        file.write(WRITERS[output.suffix.lower()](words.cues).encode())
-    count = plural(len(words.cues), "line")
-    click.echo(f"{count} of {words.source} written to {short(output.absolute())}")
+    format_cues = TRANSCRIPT_FORMATS[output.suffix.lower()]
+    with atomic_write(output) as output_file:
+        output_file.write(format_cues(video_transcript.cues).encode())
+    line_count = format_count(len(video_transcript.cues), "line")
+    click.echo(
+        f"{line_count} of {video_transcript.source} written to {format_path(output.absolute())}"
+    )

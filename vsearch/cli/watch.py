@@ -1,4 +1,4 @@
-"""`vsearch watch`: index what arrives, and tell what saved searches find in it."""
+"""`vsearch watch`: index new files in folders and report matches of saved searches."""
 
 from __future__ import annotations
 
@@ -12,50 +12,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import give_way, hurried, shared, small_matrices
-from vsearch.cli.render import percent, period, printable, short
+from vsearch.cli.options import (
+    decoding_options,
+    library_options,
+    limit_blas_threads,
+    lower_priority,
+)
+from vsearch.cli.render import escape_unprintable, format_path, format_percent, format_span
 from vsearch.errors import LockedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vsearch.cli.options import Options
+    from vsearch.cli.options import CommonOptions
     from vsearch.library import Library
-    from vsearch.media.arrivals import Arrivals
-    from vsearch.types import Ingested, Moment, Query, Video
+    from vsearch.media.folder_watch import FolderWatcher
+    from vsearch.progress import IndexResult
+    from vsearch.query.model import Query
+    from vsearch.types import Moment, Video
 
-MOST = 20  # matches that are told of one search at a time
-NEW = ("indexed", "updated")
+MAX_MATCHES = 20  # per saved search and scan
+DECODED_OUTCOMES = ("indexed", "updated")
 
 
-class Interval(click.ParamType[float]):
-    """A length of time, at least a tenth of a second."""
+class IntervalParam(click.ParamType[float]):
+    """A duration from 0.1 seconds to 24 hours."""
 
     name = "time"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
+        """Convert `value` to seconds."""
         from vsearch.errors import QueryError
-        from vsearch.search.times import parse_length  # deferred: --help needs no numpy
+        from vsearch.query.times import parse_duration  # deferred: --help needs no numpy
 
         try:
-            seconds = value if isinstance(value, float) else parse_length(str(value))
+            seconds = value if isinstance(value, float) else parse_duration(str(value))
         except QueryError as error:
             self.fail(str(error), param, ctx)
         if not 0.1 <= seconds <= 86_400:
-            self.fail(f"{value}: from 0.1s to 24h", param, ctx)
+            self.fail(f"{value}: must be from 0.1s to 24h", param, ctx)
         return float(seconds)
 
 
-def _named(
+def _validate_alerts(
     _ctx: click.Context, _param: click.Parameter, alerts: tuple[str, ...]
 ) -> tuple[str, ...]:
     for alert in alerts:
         if not re.fullmatch(r"@?[\w-]+", alert):
             raise click.BadParameter(
-                f"{alert!r} is no name of a saved search: `vsearch save NAME QUERY` makes one"
+                f"{alert!r} is not the name of a saved search; add one with "
+                "`vsearch save NAME QUERY`"
             )
     return alerts
 
@@ -67,135 +76,172 @@ def _named(
     "alerts",
     multiple=True,
     metavar="@NAME",
-    callback=_named,
-    help="Only this saved search; may be given again.  [default: all of them]",
+    callback=_validate_alerts,
+    help="Report matches of this saved search only. Repeatable.  [default: all saved searches]",
 )
-@click.option("--every", default="10s", show_default=True, type=Interval(), help="How often.")
-@click.option("--once", is_flag=True, help="Until nothing more arrives, instead of for ever.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@hurried
-@shared
+@click.option(
+    "--interval",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    type=IntervalParam(),
+    help="Time between two scans, 0.1s to 24h.",
+)
+@click.option("--once", is_flag=True, help="Stop when all files are indexed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@decoding_options
+@library_options
 @click.pass_obj
 def watch(
-    options: Options,
+    options: CommonOptions,
     paths: tuple[str, ...],
     alerts: tuple[str, ...],
-    every: float,
+    interval: float,
     once: bool,
     as_json: bool,
-    fast: bool | None,
+    keyframes_only: bool | None,
     workers: int | None,
     hwaccel: str | None,
 ) -> None:
-    """Index what arrives in folders, and tell what saved searches find in it.
+    """Index new files and report matches of saved searches.
 
-    A file that is still being written waits. Ctrl-C ends it.
+    Files that are still being written are indexed once they are complete. Stop with Ctrl-C.
 
     \b
     vsearch save dogs a dog runs
     vsearch watch ~/Camera --alert @dogs
     """
-    small_matrices()
-    give_way()
-    from vsearch.media.arrivals import QUIET, Arrivals  # deferred: --help needs none
+    limit_blas_threads()
+    lower_priority()
+    from vsearch.media.folder_watch import (  # deferred: --help needs none
+        STABLE_SECONDS,
+        FolderWatcher,
+    )
 
-    with options.open(create=True, fast=fast, workers=workers, hwaccel=hwaccel) as library:
-        watching = _Watching(library, alerts, as_json)
-        watching.asked()  # a name that means no search is told at once
-        arrivals = Arrivals(paths, max(every, QUIET))
+    with options.open_library(
+        create=True, keyframes_only=keyframes_only, workers=workers, hwaccel=hwaccel
+    ) as library:
+        alert_watcher = _Watcher(library, alerts, as_json)
+        alert_watcher.load_searches()  # reports an unknown name at once
+        folder_watcher = FolderWatcher(paths, max(interval, STABLE_SECONDS))
         try:
-            while watching.round(arrivals) or not once:
-                time.sleep(every)
+            while alert_watcher.poll_folders(folder_watcher) or not once:
+                time.sleep(interval)
         except KeyboardInterrupt:
-            click.echo("Stopped watching. What was indexed is kept.", err=True)
-    if once and watching.failed:
+            click.echo("Stopped watching. Indexed videos are kept.", err=True)
+    if once and alert_watcher.has_failed:
         sys.exit(1)
 
 
 @dataclass(slots=True)
-class _Watching:
-    """What is told while folders are watched."""
+class _Watcher:
+    """Indexes new files, searches them, and prints matches and problems."""
 
     library: Library
     alerts: tuple[str, ...]
     as_json: bool
-    failed: bool = False
-    told: dict[str, str] = field(default_factory=dict)  # what is wrong, once while it lasts
+    has_failed: bool = False
+    reported_problems: dict[str, str] = field(default_factory=dict)  # message by subject
 
-    def round(self, arrivals: Arrivals) -> bool:
-        """Look once, index and tell; whether something is still to come."""
-        ready = arrivals.look()
-        self._tell("folders", "\n".join(arrivals.errors))
-        self.failed |= bool(arrivals.errors)
+    def poll_folders(self, folder_watcher: FolderWatcher) -> bool:
+        """Scan the folders once; return whether files are still incomplete."""
+        ready_paths = folder_watcher.poll_folders()
+        self._report_problem("folders", "\n".join(folder_watcher.error_messages))
+        self.has_failed |= bool(folder_watcher.error_messages)
         try:
-            new = list(self._indexed(ready, arrivals)) if ready else []
+            new_videos = list(self._index_files(ready_paths, folder_watcher)) if ready_paths else []
         except LockedError as error:
-            self._tell("lock", f"{error}; trying again")
+            self._report_problem("lock", f"{error}; trying again")
             return True
-        self._tell("lock", "")
-        for name, query in self.asked() if new else ():
-            for rank, moment in enumerate(found(self.library, query, new), 1):
-                self._show(name, rank, moment)
-        return bool(arrivals.waiting)
+        self._report_problem("lock", "")
+        for search_name, query in self.load_searches() if new_videos else ():
+            for rank, moment in enumerate(search_new_videos(self.library, query, new_videos), 1):
+                self._print_match(search_name, rank, moment)
+        return bool(folder_watcher.incomplete_paths)
 
-    def asked(self) -> list[tuple[str, Query]]:
-        """The saved searches, as they are now. Raises QueryError for a name that there is not."""
-        names = [alert.removeprefix("@") for alert in self.alerts]
-        names = names or [one.name for one in self.library.saved()]
-        return [(name, self.library.query(f"@{name}")) for name in names]
+    def load_searches(self) -> list[tuple[str, Query]]:
+        """Load the saved searches; raise QueryError for an unknown name."""
+        search_names = [alert.removeprefix("@") for alert in self.alerts]
+        if not search_names:
+            search_names = [search.name for search in self.library.saved_searches.list()]
+        return [(name, self.library.query(f"@{name}")) for name in search_names]
 
-    def _indexed(self, ready: Sequence[Path], arrivals: Arrivals) -> Iterator[Video]:
-        with closing(self.library.index(ready)) as results:
-            for one in results:
-                arrivals.given(one.path)
-                self._report(one)
-                if one.video is not None and one.outcome in NEW:
-                    yield one.video
+    def _index_files(
+        self, ready_paths: Sequence[Path], folder_watcher: FolderWatcher
+    ) -> Iterator[Video]:
+        with closing(self.library.index(ready_paths)) as index_results:
+            for index_result in index_results:
+                folder_watcher.acknowledge(index_result.path)
+                self._report_result(index_result)
+                if index_result.video is not None and index_result.outcome in DECODED_OUTCOMES:
+                    yield index_result.video
 
-    def _report(self, one: Ingested) -> None:
-        if one.error is not None:
-            self.failed = True
-            if self._tell(str(one.path), one.error) and self.as_json:
-                self._print({"video": str(one.path), "error": one.error})
+    def _report_result(self, index_result: IndexResult) -> None:
+        if index_result.error is not None:
+            self.has_failed = True
+            if self._report_problem(str(index_result.path), index_result.error) and self.as_json:
+                self._print_json_line(
+                    {"video": str(index_result.path), "error": index_result.error}
+                )
             return
-        self._tell(str(one.path), "")
-        if one.outcome == "duplicate" and one.video is not None:
-            known = short(one.video.path)
-            click.echo(f"duplicate  {short(one.path)} is the same as {known}", err=True)
-        elif one.outcome in (*NEW, "filled"):
-            click.echo(f"{one.outcome}    {short(one.path)}", err=True)
+        self._report_problem(str(index_result.path), "")
+        if index_result.outcome == "duplicate" and index_result.video is not None:
+            original_path = format_path(index_result.video.path)
+            click.echo(
+                f"duplicate  {format_path(index_result.path)} is the same as {original_path}",
+                err=True,
+            )
+        elif index_result.outcome in (*DECODED_OUTCOMES, "refined"):
+            click.echo(f"{index_result.outcome}    {format_path(index_result.path)}", err=True)
 
-    def _show(self, name: str, rank: int, moment: Moment) -> None:
+    def _print_match(self, search_name: str, rank: int, moment: Moment) -> None:
         if self.as_json:
-            from vsearch.wire import moment_json  # deferred: --help needs no numpy
+            from vsearch.search.serialization import moment_to_dict  # deferred: brings numpy
 
-            self._print({"alert": name, **moment_json(rank, moment)})
+            self._print_json_line({"alert": search_name, **moment_to_dict(rank, moment)})
             return
-        sure = "" if moment.confidence is None else f"  {percent(moment.confidence)}"
-        where = f"{period(moment.span)}  {short(moment.video.path)}"
-        click.echo(f"@{printable(name)}{sure}  {where}")
+        confidence_text = (
+            "" if moment.confidence is None else f"  {format_percent(moment.confidence)}"
+        )
+        location_text = f"{format_span(moment.span)}  {format_path(moment.video.path)}"
+        click.echo(f"@{escape_unprintable(search_name)}{confidence_text}  {location_text}")
         sys.stdout.flush()
 
-    def _print(self, line: dict[str, Any]) -> None:
-        click.echo(json.dumps(line))
+    def _print_json_line(self, json_object: dict[str, Any]) -> None:
+        click.echo(json.dumps(json_object))
         sys.stdout.flush()
 
-    def _tell(self, what: str, message: str) -> bool:
-        """Say what is wrong with something, if it is anything new; "" if nothing is any more."""
-        before = self.told.pop(what, "")
+    def _report_problem(self, subject: str, message: str) -> bool:
+        """Print a problem unless it was printed before; an empty message means it is solved."""
+        previous_message = self.reported_problems.pop(subject, "")
         if message:
-            self.told[what] = message
-        if new := bool(message) and message != before:
-            click.echo("\n".join(map(printable, message.split("\n"))), err=True)
-        return new
+            self.reported_problems[subject] = message
+        if is_new := bool(message) and message != previous_message:
+            click.echo("\n".join(map(escape_unprintable, message.split("\n"))), err=True)
+        return is_new
 
 
-def found(library: Library, query: Query, videos: Sequence[Video]) -> list[Moment]:
-    """What a query finds in some videos that is probably what it asks for."""
-    new = {str(video.path) for video in videos}
-    if query.filters.videos:
-        new &= {str(video.path) for video in library.videos(query.filters.videos)}
-    if not new:
+def search_new_videos(library: Library, query: Query, videos: Sequence[Video]) -> list[Moment]:
+    """Search only the given videos, and drop results with low confidence.
+
+    Args:
+        library: The library that contains the videos.
+        query: The query; its path filters apply as well.
+        videos: The videos to search.
+
+    Returns:
+        At most MAX_MATCHES moments, best first.
+    """
+    video_paths = {str(video.path) for video in videos}
+    if query.filters.path_patterns:
+        video_paths &= {str(video.path) for video in library.videos(query.filters.path_patterns)}
+    if not video_paths:
         return []
-    here = replace(query, filters=replace(query.filters, videos=tuple(sorted(new))))
-    return [moment for moment in library.search(here, k=MOST) if not moment.weak]
+    restricted_query = replace(
+        query, filters=replace(query.filters, path_patterns=tuple(sorted(video_paths)))
+    )
+    return [
+        moment
+        for moment in library.search(restricted_query, k=MAX_MATCHES)
+        if not moment.has_low_confidence
+    ]

@@ -1,4 +1,4 @@
-"""Requests to a server of vsearch: bounded, never redirected, and with errors of our own."""
+"""HTTP client for a vsearch server: bounded responses, no redirects, vsearch errors."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from vsearch.errors import VSearchError
 
-API = "/api/v1"
-JSON = 64 * 1024 * 1024  # bytes of an answer that is read
-PICTURE = 32 * 1024 * 1024
-PROBLEM = 64 * 1024
-TOLD = 1_000  # characters of what a server says is wrong
-KINDS: Mapping[str, type[VSearchError]] = {
+API_PREFIX = "/api/v1"
+MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_IMAGE_BYTES = 32 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+MAX_DETAIL_CHARS = 1_000  # of an error message
+ERROR_TYPES: Mapping[str, type[VSearchError]] = {
     "query": QueryError,
     "request": QueryError,
     "media": MediaError,
@@ -49,8 +49,8 @@ KINDS: Mapping[str, type[VSearchError]] = {
 }
 
 
-class Connection:
-    """A server that is asked. Safe to use from several threads."""
+class ServerConnection:
+    """Connection to one server. Thread-safe."""
 
     def __init__(
         self,
@@ -59,155 +59,214 @@ class Connection:
         timeout: float = 60.0,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        """`transport` stands in for the network. Raises ServerError for what is no address."""
-        import httpx2  # deferred: only who asks a server pays for it
+        """Prepare the connection; nothing is sent yet.
 
-        self.url = _checked(url)
+        Args:
+            url: Base URL of the server, e.g. "http://127.0.0.1:8765".
+            token: Bearer token of the server, if it requires one.
+            timeout: Seconds to wait for a connection or for further data.
+            transport: Replacement for the network, for tests.
+
+        Raises:
+            ServerError: If the URL or the token is invalid.
+        """
+        import httpx2  # deferred: needed only with a remote server
+
+        self.url = _validate_url(url)
         headers = {"Accept-Encoding": "identity", "User-Agent": f"vsearch/{__version__}"}
         if token is not None:
-            headers["Authorization"] = f"Bearer {_sound(token)}"
-        self._client = httpx2.Client(
-            base_url=self.url + API,
+            headers["Authorization"] = f"Bearer {_validate_token(token)}"
+        self._http_client = httpx2.Client(
+            base_url=self.url + API_PREFIX,
             headers=headers,
             timeout=timeout,
-            follow_redirects=False,  # nobody else is given the token or a picture
-            trust_env=not _is_here(self.url),  # no proxy stands between a machine and itself
+            follow_redirects=False,  # would send the token and uploads elsewhere
+            trust_env=not _is_loopback_url(self.url),  # no proxy for loopback
             transport=transport,
         )
 
     def close(self) -> None:
-        """Let go of the network."""
-        self._client.close()
+        """Close the connection."""
+        self._http_client.close()
 
-    def json(self, method: str, path: str, **more: Any) -> Any:
-        """What the server answers; None where that is nothing. Raises VSearchError."""
-        with self._answer(method, path, **more) as answer:
-            content = self._read(answer, JSON)
-        return self._parsed(content) if content else None
+    def request_json(self, method: str, api_path: str, **request_options: Any) -> Any:
+        """Send a request and return the parsed JSON response.
 
-    def picture(self, path: str, params: Mapping[str, Any]) -> bytes:
-        """A picture. Raises VSearchError."""
-        with self._answer("GET", path, params=dict(params)) as answer:
-            return self._read(answer, PICTURE)
+        Args:
+            method: HTTP method.
+            api_path: Path below `/api/v1`, quoted.
+            **request_options: Keyword arguments of `httpx2.Client.stream`.
 
-    def download(self, path: str, file: BinaryIO, size: int) -> None:
-        """Write a file of `size` bytes that the server has. Raises VSearchError and OSError."""
-        left = size
-        with self._answer("GET", path) as answer:
-            for chunk in answer.iter_bytes():
-                left -= len(chunk)
-                if left < 0:
+        Returns:
+            The parsed body; None if it is empty.
+
+        Raises:
+            VSearchError: The error that the server reports, or ServerError.
+        """
+        with self._open_response(method, api_path, **request_options) as response:
+            body = self._read_body(response, MAX_JSON_BYTES)
+        return self._parse_json(body) if body else None
+
+    def fetch_image(self, api_path: str, params: Mapping[str, Any]) -> bytes:
+        """Return an image.
+
+        Args:
+            api_path: Path below `/api/v1`, quoted.
+            params: Query parameters.
+
+        Returns:
+            The encoded image.
+
+        Raises:
+            VSearchError: The error that the server reports, or ServerError.
+        """
+        with self._open_response("GET", api_path, params=dict(params)) as response:
+            return self._read_body(response, MAX_IMAGE_BYTES)
+
+    def download_file(self, api_path: str, target_file: BinaryIO, expected_bytes: int) -> None:
+        """Download a file.
+
+        Args:
+            api_path: Path below `/api/v1`, quoted.
+            target_file: Open file to write to.
+            expected_bytes: Size announced by the server.
+
+        Raises:
+            VSearchError: The error that the server reports, or ServerError, also if the size
+                differs.
+            OSError: If the file cannot be written.
+        """
+        remaining_bytes = expected_bytes
+        with self._open_response("GET", api_path) as response:
+            for chunk in response.iter_bytes():
+                remaining_bytes -= len(chunk)
+                if remaining_bytes < 0:
                     break
-                file.write(chunk)
-        if left:
-            raise ServerError(f"{self.url}: {path} is not as long as the server said; try again")
+                target_file.write(chunk)
+        if remaining_bytes:
+            raise ServerError(f"{self.url}: {api_path} has not the announced size; try again")
 
     @contextmanager
-    def understood(self) -> Iterator[None]:
-        """What cannot be read as what it should be leaves as ServerError."""
+    def validate_response(self) -> Iterator[None]:
+        """Convert parsing errors within the block to ServerError."""
         try:
             yield
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise self._strange() from error
+            raise self._build_protocol_error() from error
 
     # --- one request
 
     @contextmanager
-    def _answer(self, method: str, path: str, **more: Any) -> Iterator[httpx2.Response]:
-        """An answer that is no problem, still to be read."""
+    def _open_response(
+        self, method: str, api_path: str, **request_options: Any
+    ) -> Iterator[httpx2.Response]:
+        """Open a successful response with an unread body; raise VSearchError otherwise."""
         import httpx2  # deferred, see above; loaded by now
 
         try:
-            with self._client.stream(method, path, **more) as answer:
-                if answer.headers.get("content-encoding", "identity") != "identity":
-                    raise self._strange()  # unpacked, it could be of any size
-                if answer.status_code >= 400:
-                    raise self._problem(answer)
-                if answer.status_code >= 300:
-                    there = answer.headers.get("location", "elsewhere")[:200]
+            with self._http_client.stream(method, api_path, **request_options) as response:
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise self._build_protocol_error()  # could decompress to any size
+                if response.status_code >= 400:
+                    raise self._build_problem_error(response)
+                if response.status_code >= 300:
+                    redirect_target = response.headers.get("location", "elsewhere")[:200]
                     raise ServerError(
-                        f"{self.url}: sends us to {there}; name that address if it is right"
+                        f"{self.url}: redirects to {redirect_target}; use that URL if it is correct"
                     )
-                yield answer
+                yield response
         except httpx2.TimeoutException as error:
             raise ServerError(
-                f"{self.url}: does not answer in time; see whether it is busy, or give it longer"
+                f"{self.url}: timed out; check whether the server is busy, or increase the timeout"
             ) from error
         except httpx2.ConnectError as error:
             raise ServerError(
-                f"{self.url}: cannot be reached ({error}); see whether `vsearch serve` runs there"
+                f"{self.url}: cannot connect ({error}); check that `vsearch serve` is running there"
             ) from error
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-            what = str(error) or type(error).__name__
-            raise ServerError(f"{self.url}: broke off ({what}); try again") from error
+            error_text = str(error) or type(error).__name__
+            raise ServerError(f"{self.url}: connection failed ({error_text}); try again") from error
 
-    def _read(self, answer: httpx2.Response, most: int) -> bytes:
-        """The body, as it was sent. Raises ServerError for more than `most` bytes."""
-        content = bytearray()
-        for chunk in answer.iter_bytes():
-            content += chunk
-            if len(content) > most:
-                raise ServerError(f"{self.url}: answers more than {most // 10**6} MB; ask for less")
-        return bytes(content)
+    def _read_body(self, response: httpx2.Response, max_bytes: int) -> bytes:
+        """Return the body; raise ServerError if it exceeds `max_bytes`."""
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > max_bytes:
+                raise ServerError(
+                    f"{self.url}: response exceeds {max_bytes // 10**6} MB; request less"
+                )
+        return bytes(body)
 
-    def _parsed(self, content: bytes) -> Any:
+    def _parse_json(self, body: bytes) -> Any:
         try:
-            return json.loads(content, parse_constant=_no_number)
+            return json.loads(body, parse_constant=_reject_constant)
         except (ValueError, RecursionError) as error:
-            raise self._strange() from error
+            raise self._build_protocol_error() from error
 
-    def _strange(self) -> ServerError:
+    def _build_protocol_error(self) -> ServerError:
         return ServerError(
-            f"{self.url}: does not answer as vsearch {__version__} does; see whether it is a "
-            "server of vsearch, and of this version"
+            f"{self.url}: unexpected response; check that it is a vsearch {__version__} server"
         )
 
-    def _problem(self, answer: httpx2.Response) -> VSearchError:
-        """What a server says is wrong, as the error that a library raises."""
-        told: Any = None
-        if answer.headers.get("content-type", "").startswith("application/problem+json"):
-            told = self._parsed(self._read(answer, PROBLEM))
-        if not isinstance(told, dict):
-            return ServerError(f"{self.url}: answers {answer.status_code} {answer.reason_phrase}")
-        kind = str(told.get("type", "")).removeprefix("urn:vsearch:")
-        detail = str(told.get("detail") or told.get("title") or answer.status_code)[:TOLD]
-        if answer.status_code == 401:
+    def _build_problem_error(self, response: httpx2.Response) -> VSearchError:
+        """Return the error that `Library` would raise for the server's problem."""
+        problem: Any = None
+        if response.headers.get("content-type", "").startswith("application/problem+json"):
+            problem = self._parse_json(self._read_body(response, MAX_ERROR_BYTES))
+        if not isinstance(problem, dict):
+            return ServerError(f"{self.url}: HTTP {response.status_code} {response.reason_phrase}")
+        problem_type = str(problem.get("type", "")).removeprefix("urn:vsearch:")
+        detail = str(problem.get("detail") or problem.get("title") or response.status_code)[
+            :MAX_DETAIL_CHARS
+        ]
+        if response.status_code == 401:
             return ServerError(
-                f"{self.url}: asks for its token, another one than was given, if any: "
-                "--token-file FILE, VSEARCH_TOKEN, or connect(…, token=…)"
+                f"{self.url}: the token is missing or wrong; give it with --token-file FILE, "
+                "VSEARCH_TOKEN or connect(…, token=…)"
             )
-        known = KINDS.get(kind)
-        return known(detail) if known else ServerError(f"{self.url}: {detail}")
+        error_class = ERROR_TYPES.get(problem_type)
+        return error_class(detail) if error_class else ServerError(f"{self.url}: {detail}")
 
 
-def _checked(url: str) -> str:
-    """The address of a server, without a slash at its end. Raises ServerError."""
+def _validate_url(url: str) -> str:
+    """Return the URL without a trailing slash; raise ServerError if it is invalid."""
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        url_parts = urlsplit(url)
+        is_usable = (
+            url_parts.scheme in ("http", "https")
+            and bool(url_parts.hostname)
+            and url_parts.port != 0
+        )
     except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise ServerError(f"{url[:200]}: is no address of a server: write http://127.0.0.1:8765")
-    if parts.username is not None or parts.password is not None:
-        raise ServerError("an address holds no password: give the token by --token-file FILE")
+        is_usable = False
+    if (
+        not is_usable
+        or url_parts.query
+        or url_parts.fragment
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise ServerError(f"{url[:200]}: not a valid server URL, e.g. http://127.0.0.1:8765")
+    if url_parts.username is not None or url_parts.password is not None:
+        raise ServerError("a server URL must not contain a password; use --token-file FILE")
     return url.rstrip("/")
 
 
-def _sound(token: str) -> str:
+def _validate_token(token: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ServerError("a token is one line of plain characters, without blanks")
+        raise ServerError("a token is one line of printable ASCII characters without spaces")
     return token
 
 
-def _is_here(url: str) -> bool:
-    """Whether an address is one of this machine itself."""
-    host = urlsplit(url).hostname or ""
+def _is_loopback_url(url: str) -> bool:
+    """Return True if the host of `url` is this machine."""
+    host_name = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host_name == "localhost" or ipaddress.ip_address(host_name).is_loopback
     except ValueError:
         return False
 
 
-def _no_number(constant: str) -> float:
-    raise ValueError(f"{constant} is no number in JSON")
+def _reject_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is not a JSON number")

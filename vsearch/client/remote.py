@@ -1,29 +1,34 @@
-"""A library that another process serves, asked as if it were here."""
+"""Client for a library served by `vsearch serve`, with the methods of `Library`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vsearch.client.answers import (
-    Served,
-    read_cue,
-    read_found,
-    read_mark,
-    read_saved,
-    read_segment,
-    read_served,
-    read_source,
-    read_tag,
+from vsearch.client.annotations import RemoteFeedback, RemoteSavedSearches
+from vsearch.client.connection import ServerConnection
+from vsearch.client.downloads import run_export, run_indexing
+from vsearch.client.queries import (
+    QueryUploads,
+    build_query_text,
+    iter_items,
+    match_videos,
+    quote_path,
+    uses_result_refs,
 )
-from vsearch.client.asking import Uploads, kept, refers, text_of
-from vsearch.client.connection import Connection
-from vsearch.client.following import exported, indexed
-from vsearch.client.naming import meant, pages, path_of
-from vsearch.errors import LibraryError, QueryError
-from vsearch.search.query import Names, parse, parse_clip
-from vsearch.transcripts import Words
-from vsearch.types import Query, Span, Video
-from vsearch.wire import read_video
+from vsearch.client.responses import (
+    ServerLibrary,
+    cue_from_dict,
+    cue_source_from_json,
+    library_from_dict,
+    search_response_from_dict,
+    segment_from_dict,
+    tag_from_dict,
+)
+from vsearch.errors import LibraryError
+from vsearch.query.parser import NameResolver, parse_clip, parse_query
+from vsearch.search.serialization import video_from_dict
+from vsearch.search.transcript_text import TranscriptText
+from vsearch.types import Span, Video
 
 if TYPE_CHECKING:
     import os
@@ -31,21 +36,30 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from vsearch.client.answers import Found, Job
-    from vsearch.types import CueSource, Mark, Moment, SavedSearch, Segment, Tag
+    from vsearch.client.responses import Job, SearchResponse
+    from vsearch.query.model import Query
+    from vsearch.types import CueSource, Moment, Segment, Tag
 
-    Name = str | os.PathLike[str]
+    StrPath = str | os.PathLike[str]
 
 
 def connect(url: str, *, token: str | None = None, timeout: float = 60.0) -> Remote:
-    """The library that `vsearch serve` serves at an address, say http://127.0.0.1:8765.
+    """Connect to a library served by `vsearch serve`.
 
-    `token` is the server's, if it has one; `timeout` the seconds for which it may say nothing.
-    Raises ServerError where there is no such server, or it refuses.
+    Args:
+        url: Base URL of the server, e.g. "http://127.0.0.1:8765".
+        token: Token of the server, if it requires one.
+        timeout: Seconds to wait for a connection or for further data.
+
+    Returns:
+        The remote library; close it or use it as a context manager.
+
+    Raises:
+        ServerError: If the server cannot be reached or rejects the token.
     """
-    remote = Remote(Connection(url, token, timeout))
+    remote = Remote(ServerConnection(url, token, timeout))
     try:
-        remote.saved()  # little is asked for, and a token is
+        remote.saved_searches.list()  # a cheap request that requires the token
     except BaseException:
         remote.close()
         raise
@@ -53,24 +67,26 @@ def connect(url: str, *, token: str | None = None, timeout: float = 60.0) -> Rem
 
 
 class Remote:
-    """A library elsewhere, with the methods of `Library`. Safe to use from several threads.
+    """A library on a server, with the methods of `Library`. Thread-safe.
 
-    Errors are those of `Library`, and ServerError. Times are in seconds; a video is named by its
-    path on the server, or as a Video.
+    Methods raise the errors of `Library` and ServerError. Times are in seconds. Paths of videos
+    are paths on the server.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        """Use `vsearch.connect`."""
+    def __init__(self, connection: ServerConnection) -> None:
+        """Wrap a connection; use `vsearch.connect` instead."""
         self._connection = connection
-        self._previous: str | None = None  # the last search, whose results `like:#3` names
+        self.saved_searches = RemoteSavedSearches(connection)
+        self.feedback = RemoteFeedback(connection)
+        self._previous_search_id: str | None = None  # whose results `like:#3` refers to
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Base URL of the server."""
         return self._connection.url
 
     def close(self) -> None:
-        """Let go of the network."""
+        """Close the connection."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -79,249 +95,305 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- asking
+    # --- searching
 
     def search(
         self,
         query: str | Query = "",
         *,
-        image: Name | None = None,
-        clip: Name | None = None,
+        image: StrPath | None = None,
+        clip: StrPath | None = None,
         span: Span | tuple[float, float] | None = None,
         k: int = 10,
         videos: Sequence[str] = (),
         tags: Sequence[str] = (),
         per_video: int | None = None,
-        varied: bool = False,
-        alike: bool = False,
+        diversify: bool = False,
+        include_duplicates: bool = False,
     ) -> list[Moment]:
-        """The k moments that fit best, best first; see `Library.search`.
+        """Find the best moments, see `Library.search`.
 
-        Pictures and clips, in the query too, are files from here, which are uploaded, or
-        `video:ID`, one of the server's. Paths of `videos` and `path:` are those of the server.
+        Images and clips, also those in the query, are local files, which are uploaded, or
+        `video:ID` for a video of the server. `videos` and `path:` refer to paths on the server.
+
+        Args:
+            query: Query text or a parsed query.
+            image: Local image to search with.
+            clip: Local video to search with.
+            span: Part of `clip` in seconds.
+            k: Maximum number of results.
+            videos: Restrict the search to videos matching these paths or globs.
+            tags: Restrict the search to videos with these tags.
+            per_video: Maximum number of results per video.
+            diversify: Reorder results by maximal marginal relevance (MMR).
+            include_duplicates: Include near-duplicates of better results.
+
+        Returns:
+            Moments, best first.
+
+        Raises:
+            QueryError: If the query is invalid.
+            ServerError: If the server cannot be reached.
         """
-        text = text_of(query, image, clip, span, videos, tags)
-        return list(self.ask(text, k=k, per_video=per_video, varied=varied, alike=alike).moments)
+        query_text = build_query_text(query, image, clip, span, videos, tags)
+        return list(
+            self.search_with_details(
+                query_text,
+                k=k,
+                per_video=per_video,
+                diversify=diversify,
+                include_duplicates=include_duplicates,
+            ).moments
+        )
 
-    def ask(
+    def search_with_details(
         self,
-        text: str,
+        query_text: str,
         *,
         k: int = 10,
         per_video: int | None = None,
-        varied: bool = False,
-        alike: bool = False,
-    ) -> Found:
-        """What a query finds, as `search`, and what the server has to say of it."""
-        wish: dict[str, Any] = {"k": k, "per_video": per_video, "varied": varied, "alike": alike}
-        if refers(text):
-            wish["previous"] = self._previous
-        with Uploads(self._connection).named(text) as named:
-            told = self._connection.json("POST", "/search", json={"q": named, **wish})
-        with self._connection.understood():
-            found = read_found(told)
-        self._previous = found.id
-        return found
+        diversify: bool = False,
+        include_duplicates: bool = False,
+    ) -> SearchResponse:
+        """Find the best moments and return the details of the search.
+
+        Args:
+            query_text: Query text, as of `search`.
+            k: Maximum number of results.
+            per_video: Maximum number of results per video.
+            diversify: Reorder results by maximal marginal relevance (MMR).
+            include_duplicates: Include near-duplicates of better results.
+
+        Returns:
+            The moments with hints and other details; its id serves `like:#N` in later queries.
+
+        Raises:
+            QueryError: If the query is invalid.
+            ServerError: If the server cannot be reached.
+        """
+        search_options: dict[str, Any] = {
+            "k": k,
+            "per_video": per_video,
+            "diversify": diversify,
+            "include_duplicates": include_duplicates,
+        }
+        if uses_result_refs(query_text):
+            search_options["previous_search_id"] = self._previous_search_id
+        with QueryUploads(self._connection).upload_files(query_text) as uploaded_text:
+            payload = self._connection.request_json(
+                "POST", "/search", json={"q": uploaded_text, **search_options}
+            )
+        with self._connection.validate_response():
+            response = search_response_from_dict(payload)
+        self._previous_search_id = response.search_id
+        return response
 
     def query(
         self,
-        text: str = "",
+        query_text: str = "",
         *,
         images: Sequence[str] = (),
         clips: Sequence[str] = (),
         videos: Sequence[str] = (),
         tags: Sequence[str] = (),
     ) -> Query:
-        """What text asks for, see `Library.query`; of searches that the server saved, too.
+        """Parse a query, see `Library.query`; `@name` refers to searches saved on the server.
 
-        Raises QueryError.
+        Args:
+            query_text: Query text.
+            images: Local images.
+            clips: Local clips, each with an optional span (`file@3-8`).
+            videos: Path patterns on the server.
+            tags: Required tags.
+
+        Returns:
+            The parsed query.
+
+        Raises:
+            QueryError: If the query is invalid.
         """
-        return parse(
-            text,
-            images=images,
-            clips=map(parse_clip, clips),
-            videos=videos,
-            tags=tags,
-            names=Names(saved=self._saved),
+        return parse_query(
+            query_text,
+            image_paths=images,
+            clip_terms=map(parse_clip, clips),
+            video_globs=videos,
+            tag_names=tags,
+            name_resolver=NameResolver(resolve_saved=self._resolve_saved_search),
         )
 
-    def _saved(self, name: str) -> str:
-        known = {one.name: one.query for one in self.saved()}
-        if name not in known:
-            raise QueryError(f"@{name}: no search is saved as that at {self.url}")
-        return known[name]
+    def _resolve_saved_search(self, search_name: str) -> str:
+        return self.saved_searches.get(search_name).query_text
 
-    def saved(self) -> list[SavedSearch]:
-        """The searches that are saved, by name."""
-        told = self._connection.json("GET", "/saved")
-        with self._connection.understood():
-            return list(map(read_saved, told["items"]))
+    # --- videos
 
-    def save(self, name: str, query: str | Query) -> SavedSearch:
-        """Save a query, so that `@name` asks it again, in place of what was saved so before."""
-        asked = {"q": kept(str(query))}
-        told = self._connection.json("PUT", f"/saved/{path_of(name)}", json=asked)
-        with self._connection.understood():
-            return read_saved(told)
+    def info(self) -> ServerLibrary:
+        """Return the size of the library and the permissions of the server."""
+        payload = self._connection.request_json("GET", "/library")
+        with self._connection.validate_response():
+            return library_from_dict(payload)
 
-    def unsave(self, name: str) -> SavedSearch:
-        """Forget a saved search. Raises QueryError where there is none."""
-        name = name.removeprefix("@")
-        found = next((one for one in self.saved() if one.name == name), None)
-        if found is None:
-            raise QueryError(f"@{name}: no search is saved as that at {self.url}")
-        self._connection.json("DELETE", f"/saved/{path_of(name)}")
-        return found
+    def videos(self, paths: Sequence[StrPath] = ()) -> list[Video]:
+        """Return the videos of the library, sorted by path.
 
-    def mark(
-        self, query: str | Query, found: Iterable[Moment], *, up: bool | None = True
-    ) -> list[Mark]:
-        """Say that results of a query are what it asks for, or are not; None: take that back.
+        Args:
+            paths: Paths on the server, each a video, a folder or a glob; empty means all videos.
 
-        All marks of the query are given.
+        Returns:
+            The matching videos.
         """
-        text = kept(str(query))
-        for one in found:
-            wish = {"q": text, "video_id": one.video.id, "up": up}
-            span = {"start": one.span.start, "end": one.span.end}
-            self._connection.json("POST", "/marks", json={**wish, **span})
-        return self.marks(text)
+        with self._connection.validate_response():
+            videos = list(map(video_from_dict, iter_items(self._connection, "/videos")))
+        videos.sort(key=lambda video: str(video.path))
+        return match_videos(videos, list(map(str, paths))) if paths else videos
 
-    def marks(self, query: str | Query | None = None) -> list[Mark]:
-        """What was marked for a query, or for any, the latest first."""
-        params = {} if query is None else {"q": kept(str(query))}
-        told = self._connection.json("GET", "/marks", params=params)
-        with self._connection.understood():
-            return list(map(read_mark, told["items"]))
-
-    def forget_marks(self, query: str | Query) -> int:
-        """Take away what was marked for a query; how much that was."""
-        told = self._connection.json("DELETE", "/marks", params={"q": kept(str(query))})
-        with self._connection.understood():
-            return int(told["forgotten"])
-
-    # --- the videos
-
-    def info(self) -> Served:
-        """What the library holds, and what the server may do."""
-        told = self._connection.json("GET", "/library")
-        with self._connection.understood():
-            return read_served(told)
-
-    def videos(self, paths: Sequence[Name] = ()) -> list[Video]:
-        """The videos in the library, sorted by path; if paths are given, those that they mean.
-
-        A path, of the server, means that video or all below that folder; else it is a glob over
-        the whole library.
-        """
-        with self._connection.understood():
-            found = list(map(read_video, pages(self._connection, "/videos")))
-        found.sort(key=lambda video: str(video.path))
-        return meant(found, list(map(str, paths))) if paths else found
-
-    def video(self, number: int) -> Video | None:
-        """The video with that id; None where there is none."""
+    def video(self, video_id: int) -> Video | None:
+        """Return the video with that id, or None."""
         try:
-            told = self._connection.json("GET", f"/videos/{int(number)}")
+            payload = self._connection.request_json("GET", f"/videos/{int(video_id)}")
         except LibraryError:
             return None
-        with self._connection.understood():
-            return read_video(told)
+        with self._connection.validate_response():
+            return video_from_dict(payload)
 
-    def segments(self, video: Video) -> list[Segment]:
-        """The segments of a video as they follow each other; their vectors are not sent."""
-        with self._connection.understood():
-            told = pages(self._connection, f"/videos/{video.id}/segments")
-            return [read_segment(video.id, each) for each in told]
+    def segments_with_vectors(self, video: Video) -> list[Segment]:
+        """Return the segments of a video in chronological order, without their vectors."""
+        with self._connection.validate_response():
+            payloads = iter_items(self._connection, f"/videos/{video.id}/segments")
+            return [segment_from_dict(video.id, segment_payload) for segment_payload in payloads]
 
-    def transcript(self, video: Name | Video, source: CueSource | None = None) -> Words:
-        """The words of a video: its subtitles, else speech, else what it shows.
+    def transcript(self, video: StrPath | Video, source: CueSource | None = None) -> TranscriptText:
+        """Return a transcript of a video.
 
-        Raises LibraryError where there are none.
+        Args:
+            video: A video or its path on the server.
+            source: "subtitles", "speech" or "ocr"; by default the first that exists.
+
+        Returns:
+            The transcript.
+
+        Raises:
+            LibraryError: If there is no such video or transcript.
         """
-        one = self._one(video)
+        resolved_video = self._require_video(video)
         params = {} if source is None else {"source": source}
-        told = self._connection.json("GET", f"/videos/{one.id}/transcript", params=params)
-        with self._connection.understood():
-            whence = read_source(told["source"])
-            return Words(one, whence, tuple(read_cue(each, whence) for each in told["cues"]))
+        payload = self._connection.request_json(
+            "GET", f"/videos/{resolved_video.id}/transcript", params=params
+        )
+        with self._connection.validate_response():
+            cue_source = cue_source_from_json(payload["source"])
+            return TranscriptText(
+                resolved_video,
+                cue_source,
+                tuple(cue_from_dict(cue_payload, cue_source) for cue_payload in payload["cues"]),
+            )
 
-    def tags(self, paths: Sequence[Name] = ()) -> list[Tag]:
-        """What the videos (see `videos`), or spans of them, were said to show."""
-        found: list[Tag] = []
+    def tags(self, paths: Sequence[StrPath] = ()) -> list[Tag]:
+        """Return the tags of the videos (see `videos`) and of their spans."""
+        video_tags: list[Tag] = []
         for video in self.videos(paths):
-            told = self._connection.json("GET", f"/videos/{video.id}")
-            with self._connection.understood():
-                found += [read_tag(video.id, each) for each in told["tags"]]
-        return found
+            payload = self._connection.request_json("GET", f"/videos/{video.id}")
+            with self._connection.validate_response():
+                video_tags += [
+                    tag_from_dict(video.id, tag_payload) for tag_payload in payload["tags"]
+                ]
+        return video_tags
 
-    def still(self, video: Video, time: float, *, width: int = 320) -> bytes:
-        """A JPEG of the frame shown at `time` seconds."""
-        return self._connection.picture(f"/videos/{video.id}/still", {"t": time, "w": width})
+    def thumbnail(self, video: Video, frame_time: float, *, width: int = 320) -> bytes:
+        """Return the frame at `frame_time` seconds as a JPEG at least `width` pixels wide."""
+        return self._connection.fetch_image(
+            f"/videos/{video.id}/thumbnail", {"time": frame_time, "width": width}
+        )
 
     def preview(self, video: Video, span: Span, *, width: int = 320) -> bytes:
-        """An animated WebP of a span."""
-        params = {"start": span.start, "end": span.end, "w": width}
-        return self._connection.picture(f"/videos/{video.id}/preview", params)
+        """Return an animated WebP preview of a span at least `width` pixels wide."""
+        params = {"start": span.start, "end": span.end, "width": width}
+        return self._connection.fetch_image(f"/videos/{video.id}/preview", params)
 
-    def remove(self, paths: Iterable[Name]) -> list[Video]:
-        """Take videos out of the library (see `videos`); the files themselves stay."""
-        asked = list(paths)
-        found = self.videos(asked) if asked else []
-        for video in found:
-            self._connection.json("DELETE", f"/videos/{video.id}")
-        return found
+    def remove(self, paths: Iterable[StrPath]) -> list[Video]:
+        """Remove videos (see `videos`) from the library and return them; files are kept."""
+        requested_paths = list(paths)
+        removed_videos = self.videos(requested_paths) if requested_paths else []
+        for video in removed_videos:
+            self._connection.request_json("DELETE", f"/videos/{video.id}")
+        return removed_videos
 
-    def _one(self, video: Name | Video) -> Video:
-        """The only video that a name means. Raises LibraryError."""
+    def _require_video(self, video: StrPath | Video) -> Video:
+        """Return the only video that matches; raise LibraryError otherwise."""
         if isinstance(video, Video):
             return video
-        found = self.videos([video])
-        if len(found) != 1:
-            many = f"{len(found)} videos are called that" if found else "no such video"
-            raise LibraryError(f"{video}: {many} at {self.url}; name one by its path there")
-        return found[0]
+        matching_videos = self.videos([video])
+        if len(matching_videos) != 1:
+            reason = f"{len(matching_videos)} videos match" if matching_videos else "no such video"
+            raise LibraryError(f"{video}: {reason} at {self.url}; give the path of one video there")
+        return matching_videos[0]
 
-    # --- what takes a while
+    # --- jobs
 
     def index(
         self,
-        folders: Iterable[Name] = (),
+        folders: Iterable[StrPath] = (),
         *,
-        fast: bool | None = None,
+        keyframes_only: bool | None = None,
         progressive: bool = False,
         transcribe: bool | None = None,
-        read_text: bool | None = None,
+        ocr: bool | None = None,
     ) -> Iterator[Job]:
-        """Index folders that the server offers, or all of them; the job as it goes on.
+        """Index folders that the server offers, yielding the job after each change.
 
-        A folder goes by its path there, its name or its id. The last Job has ended; it goes on,
-        too, where nobody looks: see `stop`. Raises LibraryError for a folder that is not offered.
+        The job continues on the server if iteration stops; use `cancel` to stop it.
+
+        Args:
+            folders: Paths on the server, names or ids; empty means all offered folders.
+            keyframes_only: Sample only key frames; None means the library's setting.
+            progressive: Index key frames first, then refine.
+            transcribe: Transcribe speech; None means the library's setting.
+            ocr: Recognize text on the screen; None means the library's setting.
+
+        Returns:
+            An iterator of job states; the last one is final.
+
+        Raises:
+            LibraryError: If a folder is not offered or the job fails.
         """
-        wish = {"fast": fast, "progressive": progressive, "transcribe": transcribe}
-        return indexed(self._connection, list(map(str, folders)), {**wish, "read": read_text})
+        index_options = {
+            "keyframes_only": keyframes_only,
+            "progressive": progressive,
+            "transcribe": transcribe,
+            "ocr": ocr,
+        }
+        return run_indexing(self._connection, list(map(str, folders)), index_options)
 
     def export(
         self,
         moments: Iterable[Moment],
-        kind: str,
-        folder: Path,
+        export_kind: str,
+        output_folder: Path,
         *,
         pad: float = 0.0,
         title: str = "",
     ) -> list[Path]:
-        """Write moments into a folder here, with `pad` seconds more around each; the files.
+        """Export moments and download the files.
 
-        `kind` is clips, supercut, otio, edl, fcpxml, csv or m3u. No file is overwritten. Raises
-        ExportError.
+        Args:
+            moments: Moments to export, in order.
+            export_kind: "clips", "supercut", "otio", "edl", "fcpxml", "csv" or "m3u".
+            output_folder: Local folder; existing files are not overwritten.
+            pad: Seconds added before and after each moment.
+            title: Title and base name of the files.
+
+        Returns:
+            Paths of the downloaded files.
+
+        Raises:
+            ExportError: If the export fails or a file exists already.
         """
-        found = [
-            {"video_id": one.video.id, "start": one.span.start, "end": one.span.end}
-            for one in moments
+        moment_refs = [
+            {"video_id": moment.video.id, "start": moment.span.start, "end": moment.span.end}
+            for moment in moments
         ]
-        wish = {"kind": kind, "moments": found, "pad": pad, "title": title}
-        return exported(self._connection, wish, folder)
+        export_request = {"kind": export_kind, "moments": moment_refs, "pad": pad, "title": title}
+        return run_export(self._connection, export_request, output_folder)
 
-    def stop(self, job: Job) -> None:
-        """End a job of the server; what was indexed is kept."""
-        self._connection.json("DELETE", f"/jobs/{path_of(job.id)}")
+    def cancel(self, job: Job) -> None:
+        """Cancel a job on the server; videos already indexed are kept."""
+        self._connection.request_json("DELETE", f"/jobs/{quote_path(job.job_id)}")

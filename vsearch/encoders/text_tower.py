@@ -1,11 +1,11 @@
-"""Pictures by one model, words by another: a library keeps its vectors and hears better.
+"""Encode texts with another model than images: better text queries on an existing index.
 
-The embedded model's pictures are those of CLIP ViT-B/16, centred: x is stored as s = unit(x − c).
-CLIP's own words t mean t·x, and t·x = t·c + |x − c| t·s. The first part is the same for every
-picture and |x − c| varies little, so t as it is ranks the stored vectors almost as CLIP would have.
-On 662 frames of 57 clips |x − c| is 0.74 ± 0.07; for 57 directions made from captions both orders
-have a rank correlation of 0.998 (0.997 for random directions), 52 find the same clip first, and 9.3
-of the first ten clips are the same. Without what all texts have in common it would be 0.77.
+The embedded model's image vectors are those of CLIP ViT-B/16, centered: x is stored as
+s = unit(x − c). CLIP's own text vectors t score t·x = t·c + |x − c| t·s. The first term is the same
+for every image and |x − c| varies little, so t ranks the stored vectors almost as CLIP would. On
+662 frames of 57 clips |x − c| is 0.74 ± 0.07; for 57 directions made from captions both orders have
+a rank correlation of 0.998 (0.997 for random directions), 52 find the same clip first, and 9.3 of
+the first ten clips are the same. Without the component common to all texts it would be 0.77.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.encoders.notes import Notes
+from vsearch.encoders.model_zoo import MeasurementCache
 from vsearch.errors import ModelError, NoTextError, SpaceMismatchError
 
 if TYPE_CHECKING:
@@ -27,106 +27,149 @@ if TYPE_CHECKING:
     from vsearch.types import Images, Matrix
 
 log = logging.getLogger(__name__)
-
-PROBES, SIDE = 8, 224  # pictures that tell two models apart, and their pixels
-AGREED = 0.5  # one space in two precisions: over 0.7; two spaces: within 0.1 of nothing
+PROBE_COUNT, PROBE_PX = 8, 224  # number and size of the images that models are compared with
+MIN_AGREEMENT = 0.5  # one space in two precisions: over 0.7; different spaces: within 0.1 of 0
 
 
 class TextTower:
-    """An `Encoder`: space and pictures of one model, words of another that is loaded for them."""
+    """Encoder with the images of one model and the texts of another. An `Encoder`.
 
-    def __init__(self, pictures: Encoder, name: str, load: Callable[[], Encoder]) -> None:
-        """`name` is what the user calls the model of the words, `load` makes it."""
-        self.space = replace(pictures.space, speaks_text=True)
-        self.image_size = pictures.image_size
-        self._pictures, self._name, self._load = pictures, name, load
-        self._words: Encoder | None = None
-        self._lock = threading.Lock()
+    Args:
+        image_encoder: Model that encodes the images.
+        text_model_name: Name of the text model, for messages.
+        load_text_encoder: Loads the text model; called when the first text is encoded.
+    """
+
+    def __init__(
+        self, image_encoder: Encoder, text_model_name: str, load_text_encoder: Callable[[], Encoder]
+    ) -> None:
+        self.space = replace(image_encoder.space, supports_text=True)
+        self.image_size = image_encoder.image_size
+        self._image_encoder, self._text_model_name = image_encoder, text_model_name
+        self._load_text_encoder = load_text_encoder
+        self._text_encoder: Encoder | None = None
+        self._load_lock = threading.Lock()
 
     def encode_images(self, images: Images) -> Matrix:
-        """uint8 (N, H, W, 3) RGB of any size -> float32 (N, D), rows of unit length."""
-        return self._pictures.encode_images(images)
+        """Encode images with the image model.
+
+        Args:
+            images: uint8 (N, H, W, 3) RGB of any size.
+
+        Returns:
+            float32 (N, D), rows of unit length.
+        """
+        return self._image_encoder.encode_images(images)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
-        """N texts -> float32 (N, D), rows of unit length.
+        """Encode texts with the text model.
 
-        Raises ModelError if there is no such model, NoTextError if it reads no words and
-        SpaceMismatchError if its vectors are of another length.
+        Args:
+            texts: N texts.
+
+        Returns:
+            float32 (N, D), rows of unit length.
+
+        Raises:
+            ModelError: The text model cannot be loaded.
+            NoTextError: It does not encode texts.
+            SpaceMismatchError: Its vectors have another dimension.
         """
-        with self._lock:
-            if self._words is None:
-                self._words = self._checked(self._load())
-        return self._words.encode_texts(texts)
+        with self._load_lock:
+            if self._text_encoder is None:
+                self._text_encoder = self._check_compatible(self._load_text_encoder())
+        return self._text_encoder.encode_texts(texts)
 
-    def _checked(self, words: Encoder) -> Encoder:
-        if not words.space.speaks_text:
+    def _check_compatible(self, text_encoder: Encoder) -> Encoder:
+        if not text_encoder.space.supports_text:
             raise NoTextError(
-                f"the text model {self._name} understands pictures only: leave --text-model out, "
-                "or name one that reads words (openclip:ARCH/TAG)"
+                f"the text model {self._text_model_name} encodes images only, not text: omit "
+                "--text-model, or choose a model that encodes text (openclip:ARCH/TAG)"
             )
-        if words.space.dim != self.space.dim:
+        if text_encoder.space.dim != self.space.dim:
             raise SpaceMismatchError(
-                f"the text model {self._name} gives vectors of {words.space.dim} numbers, but "
-                f"those of {self.space.name} have {self.space.dim}: name the text model that "
-                "belongs to it (openclip:ViT-B-16/openai for the embedded one), or leave "
-                "--text-model out"
+                f"vectors of the text model {self._text_model_name} have {text_encoder.space.dim} "
+                f"dimensions, but vectors of {self.space.name} have {self.space.dim}: use the text "
+                "model that belongs to it (openclip:ViT-B-16/openai for the embedded model), or "
+                "omit --text-model"
             )
-        found = _noted_agreement(self._pictures, words)
-        if found is not None and found < AGREED:
+        model_agreement = _load_agreement(self._image_encoder, text_encoder)
+        if model_agreement is not None and model_agreement < MIN_AGREEMENT:
             log.warning(
-                "The pictures of the text model %s are not those of %s (agreement %.2f of 1): what "
-                "is found by words may mean nothing. Name the text model that belongs to it, or "
-                "leave --text-model out.",
-                self._name, self.space.name, found,
-            )  # fmt: skip
-        return words
+                "The text model %s does not share the image space of %s (agreement %.2f of 1), so "
+                "text queries may find unrelated moments. Use the text model that belongs to it, "
+                "or omit --text-model.",
+                self._text_model_name,
+                self.space.name,
+                model_agreement,
+            )
+        return text_encoder
 
 
-def _noted_agreement(pictures: Encoder, words: Encoder) -> float | None:
-    """The agreement, measured once for two models on this machine."""
-    if pictures.space.name == words.space.name:
+def _load_agreement(image_encoder: Encoder, text_encoder: Encoder) -> float | None:
+    """Return the agreement of two models, cached on this machine."""
+    if image_encoder.space.name == text_encoder.space.name:
         return 1.0
-    key, notes = f"{pictures.space.name} {words.space.name}", Notes()
-    known = notes.get("agreement", key)
-    if isinstance(known, float):
-        return known
-    found = agreement(pictures, words)
-    if found is not None:
-        notes.put("agreement", key, found)
-    return found
+    cache_key, measurement_cache = (
+        f"{image_encoder.space.name} {text_encoder.space.name}",
+        MeasurementCache(),
+    )
+    cached_value = measurement_cache.get("agreement", cache_key)
+    if isinstance(cached_value, float):
+        return cached_value
+    measured_value = measure_agreement(image_encoder, text_encoder)
+    if measured_value is not None:
+        measurement_cache.put("agreement", cache_key, measured_value)
+    return measured_value
 
 
-def agreement(one: Encoder, other: Encoder) -> float | None:
-    """How far two models put the same pictures in the same place: 1 entirely, 0 not at all.
+def measure_agreement(first_encoder: Encoder, second_encoder: Encoder) -> float | None:
+    """Measure how far two models map the same images to the same vectors.
 
-    The correlation of their vectors once each model's mean is taken away, so that it does not
-    matter whether one of them is centred. Similarities among pictures would not do: they are the
-    same in a space that is turned. None if the other model encodes no pictures.
+    The measure is the correlation of their vectors after subtracting each model's mean, so that it
+    does not matter whether a model is centered. Similarities between images would not do: they are
+    the same in a rotated space.
+
+    Returns:
+        1 for the same space, about 0 for different ones; None if the second model cannot encode
+        images.
     """
-    images = _probes()
+    probe_images = _draw_probe_images()
     try:
-        theirs = other.encode_images(images)
+        second_vectors = second_encoder.encode_images(probe_images)
     except (ModelError, NoTextError, NotImplementedError):
         return None
-    a, b = (rows - rows.mean(axis=0) for rows in (one.encode_images(images), theirs))
-    return float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+    first_deviations, second_deviations = (
+        image_vectors - image_vectors.mean(axis=0)
+        for image_vectors in (first_encoder.encode_images(probe_images), second_vectors)
+    )
+    return float(
+        (first_deviations * second_deviations).sum()
+        / max(np.linalg.norm(first_deviations) * np.linalg.norm(second_deviations), 1e-12)
+    )
 
 
-def _probes() -> Images:
-    """uint8 (8, 224, 224, 3): discs, squares, stripes and noise on gradients."""
-    random = np.random.default_rng(0)
-    y, x = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j]
-    pictures = []
-    for number in range(PROBES):
-        start, right, down, colour = random.uniform(0, 255, (4, 3))
-        across, along, radius = random.uniform((0.3, 0.3, 0.1), (0.7, 0.7, 0.3))
-        shapes = (
-            (x - across) ** 2 + (y - along) ** 2 < radius**2,
-            np.maximum(abs(x - across), abs(y - along)) < radius,
-            np.sin(40 * (x * across + y * along)) > 0,
-            random.random((SIDE, SIDE)) < radius,
+def _draw_probe_images() -> Images:
+    """Draw discs, squares, stripes and noise on gradients: uint8 (8, 224, 224, 3)."""
+    rng = np.random.default_rng(0)
+    y_grid, x_grid = np.mgrid[0 : 1 : PROBE_PX * 1j, 0 : 1 : PROBE_PX * 1j]
+    probe_images = []
+    for probe_index in range(PROBE_COUNT):
+        start_color, right_color, bottom_color, shape_color = rng.uniform(0, 255, (4, 3))
+        shape_x, shape_y, shape_radius = rng.uniform((0.3, 0.3, 0.1), (0.7, 0.7, 0.3))
+        shape_masks = (
+            (x_grid - shape_x) ** 2 + (y_grid - shape_y) ** 2 < shape_radius**2,
+            np.maximum(abs(x_grid - shape_x), abs(y_grid - shape_y)) < shape_radius,
+            np.sin(40 * (x_grid * shape_x + y_grid * shape_y)) > 0,
+            rng.random((PROBE_PX, PROBE_PX)) < shape_radius,
         )
-        picture = start + (right - start) * x[..., None] + (down - start) * y[..., None] / 2
-        pictures.append(np.where(shapes[number % 4][..., None], colour, picture))
-    probes: Images = np.clip(pictures, 0, 255).astype(np.uint8)
-    return probes
+        probe_image = (
+            start_color
+            + (right_color - start_color) * x_grid[..., None]
+            + (bottom_color - start_color) * y_grid[..., None] / 2
+        )
+        probe_images.append(
+            np.where(shape_masks[probe_index % 4][..., None], shape_color, probe_image)
+        )
+    probe_batch: Images = np.clip(probe_images, 0, 255).astype(np.uint8)
+    return probe_batch

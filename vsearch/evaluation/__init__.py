@@ -1,0 +1,1 @@
+"""Retrieval and classification benchmarks, their datasets and metrics."""

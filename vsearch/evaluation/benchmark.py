@@ -1,4 +1,4 @@
-"""Retrieval as a whole, measured: a library is asked for what a dataset knows."""
+"""Retrieval benchmark of a library on a captioned dataset."""
 
 from __future__ import annotations
 
@@ -7,147 +7,280 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch import __version__
 from vsearch.errors import DatasetError
 from vsearch.evaluation import metrics
-from vsearch.evaluation.datasets import paths
-from vsearch.evaluation.protocol import protocol
-from vsearch.evaluation.trial import best_segments, first_ranks, scores, trial
-from vsearch.search.query import plain
+from vsearch.evaluation.datasets import list_video_paths
+from vsearch.evaluation.retrieval_cases import (
+    build_retrieval_case,
+    rank_first_hits,
+    score_best_segments,
+    score_videos,
+)
+from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vsearch.evaluation.datasets import Dataset, Item
-    from vsearch.evaluation.metrics import Measure, Relevant, Scores
-    from vsearch.evaluation.protocol import Protocol
-    from vsearch.evaluation.trial import Trial
+    from vsearch.evaluation.datasets import CaptionDataset, CaptionItem
+    from vsearch.evaluation.metrics import Metric, RelevanceMatrix, ScoreMatrix
+    from vsearch.evaluation.retrieval_cases import RetrievalCase
     from vsearch.library import Library
     from vsearch.types import Matrix, Span, Video
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One way of asking, and how well it went."""
+class RetrievalTaskResult:
+    """Metrics of one retrieval task."""
 
-    name: str
-    queries: int
-    answers: int  # among which the right one had to be found
-    measures: tuple[Measure, ...]
+    task_name: str
+    query_count: int
+    candidate_count: int
+    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A caption whose video did not come first."""
+class MissedCaption:
+    """A caption whose video was not ranked first."""
 
     caption: str
     path: Path
-    rank: int  # of the best right answer, from 1
+    rank: int  # of the best relevant video, from 1
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What was measured, on what, and how."""
+class BenchmarkReport:
+    """Results of all tasks with the dataset and the protocol."""
 
-    dataset: str
-    captions: int
-    videos: int
-    missing: int
-    unusable: int  # files that could not be indexed
-    protocol: Protocol
-    tasks: tuple[Task, ...]
-    failures: tuple[Failure, ...]  # of text → video, the worst first
+    dataset_name: str
+    caption_count: int
+    video_count: int
+    missing_count: int
+    unusable_count: int  # files that could not be indexed
+    protocol: EvaluationProtocol
+    task_results: tuple[RetrievalTaskResult, ...]
+    failures: tuple[MissedCaption, ...]  # of text → video, worst first
 
 
-def evaluate(library: Library, dataset: Dataset) -> Report:
-    """Measure every task that the dataset can. Its videos have to be in the library.
+def evaluate_library(library: Library, dataset: CaptionDataset) -> BenchmarkReport:
+    """Evaluate all tasks that the dataset allows.
 
-    Captions that are equal, and videos of one group, are right answers to each other. Raises
-    DatasetError if no video is in the library and NoTextError if its model knows no words.
+    Equal captions, and videos of one group, are relevant to each other.
+
+    Args:
+        library: Library that contains the videos.
+        dataset: Captions.
+
+    Returns:
+        The report.
+
+    Raises:
+        DatasetError: If none of the videos is in the library.
+        NoTextError: If the library's model does not encode text.
     """
-    items, case = prepared(library, dataset)
-    segments = [library.segments(video)[1] for video in case.videos]
-    found = scores(case.captions, library.encoder, segments)
-    tasks = [
-        _task("text → video", found, case.relevant),
-        _task("video → text", found.T, case.relevant.T),
+    caption_items, retrieval_case = prepare_case(library, dataset)
+    segment_vectors = [library.segments_with_vectors(video)[1] for video in retrieval_case.videos]
+    similarity_scores = score_videos(retrieval_case.captions, library.encoder, segment_vectors)
+    task_results = [
+        _build_task_result("text → video", similarity_scores, retrieval_case.relevance_matrix),
+        _build_task_result("video → text", similarity_scores.T, retrieval_case.relevance_matrix.T),
     ]
-    tasks += _clips(items, case.videos, segments)
-    tasks += _moments(library, items)
-    return Report(
-        dataset.name,
-        len(case.asked),
-        len(case.videos),
-        len(dataset.missing),
-        len(paths(dataset.items)) - len(case.videos),
-        protocol(library, case.videos, dataset.split),
-        tuple(tasks),
-        _failures(case, found),
+    task_results += _evaluate_clip_retrieval(caption_items, retrieval_case.videos, segment_vectors)
+    task_results += _evaluate_moment_retrieval(library, caption_items)
+    return BenchmarkReport(
+        dataset.dataset_name,
+        len(retrieval_case.query_items),
+        len(retrieval_case.videos),
+        len(dataset.missing_paths),
+        len(list_video_paths(dataset.items)) - len(retrieval_case.videos),
+        describe_protocol(library, retrieval_case.videos, dataset.split_name),
+        tuple(task_results),
+        _collect_missed_captions(retrieval_case, similarity_scores),
     )
 
 
-def prepared(library: Library, dataset: Dataset) -> tuple[list[Item], Trial]:
-    """The items whose videos are in the library, and what is asked. Raises DatasetError."""
-    known = {video.path: video for video in library.videos()}
-    items = [item for item in dataset.items if item.path in known]
-    if not items:
-        raise DatasetError(f"{dataset.name}: none of its videos is in the library")
-    return items, trial(items, [known[path] for path in paths(items)])
+def prepare_case(
+    library: Library, dataset: CaptionDataset
+) -> tuple[list[CaptionItem], RetrievalCase]:
+    """Select the captions whose videos are in the library.
+
+    Args:
+        library: Library to evaluate.
+        dataset: Captions.
+
+    Returns:
+        The caption items, and the retrieval case.
+
+    Raises:
+        DatasetError: If none of the videos is in the library.
+    """
+    videos_by_path = {video.path: video for video in library.videos()}
+    caption_items = [item for item in dataset.items if item.video_path in videos_by_path]
+    if not caption_items:
+        raise DatasetError(f"{dataset.dataset_name}: none of the videos is in the library")
+    return caption_items, build_retrieval_case(
+        caption_items,
+        [videos_by_path[video_path] for video_path in list_video_paths(caption_items)],
+    )
 
 
-def _failures(case: Trial, found: Scores) -> tuple[Failure, ...]:
-    pairs = zip(case.asked, first_ranks(found, case.relevant).tolist(), strict=True)
-    wrong = [Failure(item.caption, item.path, rank) for item, rank in pairs if rank > 1]
-    return tuple(sorted(wrong, key=lambda failure: -failure.rank))
+def _collect_missed_captions(
+    retrieval_case: RetrievalCase, similarity_scores: ScoreMatrix
+) -> tuple[MissedCaption, ...]:
+    ranked_items = zip(
+        retrieval_case.query_items,
+        rank_first_hits(similarity_scores, retrieval_case.relevance_matrix).tolist(),
+        strict=True,
+    )
+    missed_captions = [
+        MissedCaption(item.caption, item.video_path, rank)
+        for item, rank in ranked_items
+        if rank > 1
+    ]
+    return tuple(sorted(missed_captions, key=lambda missed_caption: -missed_caption.rank))
 
 
-def _clips(
-    items: Sequence[Item], videos: Sequence[Video], segments: Sequence[Matrix]
-) -> list[Task]:
-    """Each video that is not alone in its group asks for the others of it."""
-    groups: dict[Path, set[str]] = {video.path: set() for video in videos}
-    for item in items:
-        groups[item.path] |= {item.group} if item.group is not None else set()
-    of = [groups[video.path] for video in videos]
-    same = np.array([[i != j and bool(a & b) for j, b in enumerate(of)] for i, a in enumerate(of)])
-    asking = np.flatnonzero(same.any(axis=1))
-    if not len(asking):
+def _evaluate_clip_retrieval(
+    caption_items: Sequence[CaptionItem], videos: Sequence[Video], segment_vectors: Sequence[Matrix]
+) -> list[RetrievalTaskResult]:
+    """Retrieve the other videos of a group with each video that is not alone in its group."""
+    groups_by_path: dict[Path, set[str]] = {video.path: set() for video in videos}
+    for item in caption_items:
+        groups_by_path[item.video_path] |= (
+            {item.group_name} if item.group_name is not None else set()
+        )
+    video_groups = [groups_by_path[video.path] for video in videos]
+    is_same_group = np.array(
+        [
+            [
+                i != j and bool(first_groups & second_groups)
+                for j, second_groups in enumerate(video_groups)
+            ]
+            for i, first_groups in enumerate(video_groups)
+        ]
+    )
+    query_rows = np.flatnonzero(is_same_group.any(axis=1))
+    if not len(query_rows):
         return []
-    means = np.stack([rows.mean(axis=0) for rows in segments])
-    found = best_segments(means[asking], segments)
-    found[np.arange(len(asking)), asking] = -np.inf  # not itself
-    return [_task("clip → clip", found, same[asking])]
+    mean_vectors = np.stack([video_vectors.mean(axis=0) for video_vectors in segment_vectors])
+    similarity_scores = score_best_segments(mean_vectors[query_rows], segment_vectors)
+    similarity_scores[np.arange(len(query_rows)), query_rows] = -np.inf  # exclude the query
+    return [_build_task_result("clip → clip", similarity_scores, is_same_group[query_rows])]
 
 
-def _moments(library: Library, items: Sequence[Item]) -> list[Task]:
-    """The first moment for each caption that has a time: in its video, and in all of them."""
-    timed = [item for item in items if item.span is not None]
-    truth: dict[tuple[Path, str], list[Span]] = {}
-    for item in timed:
+def _evaluate_moment_retrieval(
+    library: Library, caption_items: Sequence[CaptionItem]
+) -> list[RetrievalTaskResult]:
+    """Retrieve the first moment of each timed caption, in its video and in all videos."""
+    timed_items = [item for item in caption_items if item.span is not None]
+    true_spans_by_query: dict[tuple[Path, str], list[Span]] = {}
+    for item in timed_items:
         if item.span is not None:
-            truth.setdefault((item.path, item.caption), []).append(item.span)
-    if not truth:
+            true_spans_by_query.setdefault((item.video_path, item.caption), []).append(item.span)
+    if not true_spans_by_query:
         return []
-    inside = [_first(library, caption, path, [str(path)]) for path, caption in truth]
-    anywhere = [_first(library, caption, path, []) for path, caption in truth]
-    right = list(truth.values())
+    in_video_spans = [
+        _find_first_moment(library, caption, video_path, [str(video_path)])
+        for video_path, caption in true_spans_by_query
+    ]
+    library_spans = [
+        _find_first_moment(library, caption, video_path, [])
+        for video_path, caption in true_spans_by_query
+    ]
+    true_spans = list(true_spans_by_query.values())
     return [
-        Task("text → moment in its video", len(truth), 1, tuple(metrics.moments(inside, right))),
-        Task(
+        RetrievalTaskResult(
+            "text → moment in its video",
+            len(true_spans_by_query),
+            1,
+            tuple(metrics.compute_moment_metrics(in_video_spans, true_spans)),
+        ),
+        RetrievalTaskResult(
             "text → moment in all videos",
-            len(truth),
-            library.info().videos,
-            tuple(metrics.moments(anywhere, right)),
+            len(true_spans_by_query),
+            library.info().video_count,
+            tuple(metrics.compute_moment_metrics(library_spans, true_spans)),
         ),
     ]
 
 
-def _first(library: Library, caption: str, path: Path, where: Sequence[str]) -> Span | None:
-    """The first moment, or None if it is of another video."""
-    best = next(iter(library.search(plain(caption, where), k=1)), None)
-    return best.span if best is not None and best.video.path == path else None
+def _find_first_moment(
+    library: Library, caption_text: str, video_path: Path, path_filters: Sequence[str]
+) -> Span | None:
+    """Return the first moment, or None if it is of another video."""
+    best_moment = next(iter(library.search(text_query(caption_text, path_filters), k=1)), None)
+    return (
+        best_moment.span
+        if best_moment is not None and best_moment.video.path == video_path
+        else None
+    )
 
 
-def _task(name: str, found: Scores, relevant: Relevant) -> Task:
-    queries, answers = found.shape
-    return Task(name, queries, answers, tuple(metrics.retrieval(found, relevant)))
+def _build_task_result(
+    task_name: str, similarity_scores: ScoreMatrix, relevance_matrix: RelevanceMatrix
+) -> RetrievalTaskResult:
+    query_count, candidate_count = similarity_scores.shape
+    return RetrievalTaskResult(
+        task_name,
+        query_count,
+        candidate_count,
+        tuple(metrics.compute_retrieval_metrics(similarity_scores, relevance_matrix)),
+    )
+
+
+# Evaluation protocol.
+
+SCORING_DESCRIPTION = (
+    "cosine with querybank normalization if available; best segment per video; 95 % bootstrap"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationProtocol:
+    """Settings needed to reproduce the figures."""
+
+    model: str
+    space: str  # name and weights digest of the image model
+    text_model: str | None  # if it differs from `model`
+    text_digest: str | None  # of the text model's weights, if known
+    adapter: str | None  # query adapter; figures on its training rows are too high
+    precision: str
+    prompt: str  # prompt templates around a query
+    fps: float
+    frame_count: int  # of all videos
+    pooling: str
+    split_name: str
+    scoring: str
+    vsearch_version: str
+
+
+def describe_protocol(
+    library: Library, videos: Sequence[Video], split_name: str
+) -> EvaluationProtocol:
+    """Describe how these videos of a library are searched.
+
+    Args:
+        library: Library to evaluate.
+        videos: Videos among which the queries search.
+        split_name: Split of the dataset.
+
+    Returns:
+        The protocol.
+    """
+    encoder, library_info, query_adapter = library.encoder, library.info(), library.query_adapter
+    return EvaluationProtocol(
+        model=library.settings.model,
+        space=encoder.space.name,
+        text_model=getattr(library.settings, "text_model", None) or None,
+        text_digest=getattr(encoder, "text_digest", None),
+        adapter=str(query_adapter) if query_adapter else None,
+        precision=getattr(encoder, "precision", "float32"),
+        prompt=getattr(encoder, "prompt", "as written"),
+        fps=library.settings.fps,
+        frame_count=sum(video.sampled_frames for video in videos),
+        pooling=library_info.pooler or library.settings.pooler,
+        split_name=split_name,
+        scoring=SCORING_DESCRIPTION,
+        vsearch_version=__version__,
+    )

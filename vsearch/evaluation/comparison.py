@@ -1,4 +1,4 @@
-"""Models, frame rates and poolers on one test set: what each finds, and what it costs."""
+"""Comparison of models, frame rates and poolers on one dataset, by quality and cost."""
 
 from __future__ import annotations
 
@@ -8,208 +8,325 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.encoders import speed
+from vsearch.encoders import model_zoo
 from vsearch.errors import DatasetError, NoTextError, SpaceMismatchError, VSearchError
-from vsearch.evaluation.metrics import measure, shares
-from vsearch.evaluation.trial import best_segments, first_ranks, trial
-from vsearch.plugins import names, resolve
-from vsearch.search.querybank import Querybank
-from vsearch.vectors.features import FeatureStore
+from vsearch.evaluation.metrics import bootstrap_metric, compute_query_values
+from vsearch.evaluation.retrieval_cases import (
+    build_retrieval_case,
+    rank_first_hits,
+    score_best_segments,
+)
+from vsearch.plugins import plugin_names, resolve_plugin
+from vsearch.search.hubness import Querybank
+from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from vsearch.evaluation.datasets import Dataset
-    from vsearch.evaluation.metrics import Measure
-    from vsearch.evaluation.trial import Trial
+    from vsearch.evaluation.datasets import CaptionDataset
+    from vsearch.evaluation.metrics import Metric
+    from vsearch.evaluation.retrieval_cases import RetrievalCase
     from vsearch.library import Library
     from vsearch.protocols import Pooler
     from vsearch.types import Features, Matrix, Span, Vector
 
-THINNED = (1, 2, 4)  # every frame that is stored, every second, every fourth
-HALF, FLOAT = 2, 8  # bytes of a number in a vector or a feature, and of a time
+FRAME_STRIDES = (1, 2, 4)  # of the stored frames
+FLOAT16_BYTES, FLOAT64_BYTES = 2, 8  # of vectors and features; of times
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """One way to index, what it finds and what it costs."""
+class IndexConfiguration:
+    """Quality and cost of one way to index."""
 
     model: str
     space: str
     fps: float
     pooler: str
-    measures: tuple[Measure, ...]  # R@1, R@5, MRR of text → video
-    thinned: bool  # a lower rate than was decoded, made by leaving frames out
-    frames: int
-    encode: float  # seconds of encoding and pooling for an hour of video, on this machine now
-    size: float  # bytes of features and vectors for an hour of video
-    best: bool = False  # no other is as good in every respect and better in one
+    metrics: tuple[Metric, ...]  # R@1, R@5, MRR of text → video
+    is_subsampled: bool  # at a lower rate than it was decoded
+    frame_count: int
+    encode_seconds_per_hour: float  # encoding and pooling per hour of video, on this machine
+    storage_bytes_per_hour: float  # features and vectors per hour of video
+    is_pareto_optimal: bool = False  # not dominated by another configuration
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Configurations on the videos that all of them know."""
+class ConfigurationComparison:
+    """Configurations on the videos that all libraries contain."""
 
-    queries: int
-    videos: int
-    left_out: int  # videos that some library does not hold
-    configurations: tuple[Configuration, ...]
-    skipped: tuple[str, ...]  # poolers that cannot be used, and why
+    query_count: int
+    video_count: int
+    excluded_videos: int  # missing in some library
+    configurations: tuple[IndexConfiguration, ...]
+    skipped_reasons: tuple[str, ...]  # unavailable poolers, and why
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What one configuration adds up to, video by video."""
+class _ConfigurationTotals:
+    """Scores and costs of one configuration, accumulated over videos."""
 
     fps: float
     pooler: Pooler
-    every: int
-    columns: list[Vector] = field(default_factory=list)  # float32 (Q,) one a video
-    frames: int = 0
-    vectors: int = 0
-    pooling: float = 0.0  # seconds
+    frame_stride: int
+    score_columns: list[Vector] = field(default_factory=list)  # float32 (Q,) per video
+    frame_count: int = 0
+    vector_count: int = 0
+    pooling_seconds: float = 0.0
 
 
-def compare(libraries: Sequence[Library], dataset: Dataset) -> Comparison:
-    """Ask every library for what the set knows, with every pooler and at lower frame rates.
+def compare_libraries(
+    libraries: Sequence[Library], dataset: CaptionDataset
+) -> ConfigurationComparison:
+    """Evaluate libraries with every pooler and at subsampled frame rates.
 
-    Segments stay as they are; at a lower rate they hold fewer frames. Videos that one of the
-    libraries lacks are left out of all. Raises DatasetError if none is left, NoTextError for a
-    model that knows no words and DamagedLibraryError for features that are missing.
+    Segment boundaries stay the same; at a lower rate segments have fewer frames. Videos that are
+    missing in one of the libraries are excluded from all.
+
+    Args:
+        libraries: Libraries of the same videos.
+        dataset: Captions.
+
+    Returns:
+        The configurations, the Pareto-optimal ones marked.
+
+    Raises:
+        DatasetError: If no video is in every library.
+        NoTextError: If a model does not encode text.
+        DamagedLibraryError: If frame features are missing.
     """
-    known = [{video.path: video for video in library.videos()} for library in libraries]
-    common = sorted(set.intersection(*(set(videos) for videos in known)))
-    items = [item for item in dataset.items if item.path in set(common)]
-    if not items:
-        raise DatasetError(f"{dataset.name}: none of its videos is in every library compared")
-    case = trial(items, [known[0][path] for path in common])
-    poolers, skipped = _poolers()
-    rows: list[Configuration] = []
-    for library, videos in zip(libraries, known, strict=True):
-        chosen = replace(case, videos=tuple(videos[path] for path in common))
-        rows += _configurations(library, chosen, poolers, skipped)
-    everywhere = set[object]().union(*known)
-    left_out = len(everywhere) - len(common)
-    return Comparison(
-        len(case.asked),
-        len(common),
-        left_out,
-        tuple(marked(_once(rows))),
-        tuple(dict.fromkeys(skipped)),
+    videos_by_library = [{video.path: video for video in library.videos()} for library in libraries]
+    common_paths = sorted(
+        set.intersection(*(set(library_videos) for library_videos in videos_by_library))
+    )
+    caption_items = [item for item in dataset.items if item.video_path in set(common_paths)]
+    if not caption_items:
+        raise DatasetError(
+            f"{dataset.dataset_name}: none of the videos is in every compared library"
+        )
+    retrieval_case = build_retrieval_case(
+        caption_items, [videos_by_library[0][video_path] for video_path in common_paths]
+    )
+    poolers, skipped_reasons = _create_poolers()
+    configurations: list[IndexConfiguration] = []
+    for library, library_videos in zip(libraries, videos_by_library, strict=True):
+        library_case = replace(
+            retrieval_case, videos=tuple(library_videos[video_path] for video_path in common_paths)
+        )
+        configurations += _evaluate_configurations(library, library_case, poolers, skipped_reasons)
+    all_paths = set[object]().union(*videos_by_library)
+    excluded_videos = len(all_paths) - len(common_paths)
+    return ConfigurationComparison(
+        len(retrieval_case.query_items),
+        len(common_paths),
+        excluded_videos,
+        tuple(mark_pareto_front(_deduplicate_rates(configurations))),
+        tuple(dict.fromkeys(skipped_reasons)),
     )
 
 
-def check(library: Library) -> None:
-    """Whether a library can be asked by words, before an hour is spent on it.
+def check_text_support(library: Library) -> None:
+    """Check that a library can be searched with text, before a long computation.
 
-    Raises NoTextError, and SpaceMismatchError if another model made it.
+    Args:
+        library: Library to check.
+
+    Raises:
+        NoTextError: If its model does not encode text.
+        SpaceMismatchError: If another model indexed it.
     """
     space = library.encoder.space
     if library.space not in (None, space):
         raise SpaceMismatchError(
-            f"{library.path} was not indexed with {space.name}: name its own model by --model"
+            f"{library.path} was not indexed with {space.name}: pass its model with --model"
         )
-    if not space.speaks_text:
+    if not space.supports_text:
         raise NoTextError(
-            f"{space.name} understands pictures only, and the queries here are words: leave "
-            f"{library.settings.model} out"
+            f"{space.name} encodes images only, not text, but the queries are texts: omit "
+            f"{library.settings.model}"
         )
 
 
-def marked(rows: Sequence[Configuration]) -> Iterator[Configuration]:
-    """The same, those that are not dominated marked: by MRR, time and size."""
-    costs = [(-row.measures[-1].value, row.encode, row.size) for row in rows]
-    for row, mine in zip(rows, costs, strict=True):
-        beaten = any(
-            other != mine and all(a <= b for a, b in zip(other, mine, strict=True))
-            for other in costs
+def mark_pareto_front(configurations: Sequence[IndexConfiguration]) -> Iterator[IndexConfiguration]:
+    """Mark the configurations that are not dominated in MRR, time and size.
+
+    Args:
+        configurations: All configurations.
+
+    Yields:
+        The same configurations with `is_pareto_optimal` set.
+    """
+    cost_rows = [
+        (
+            -configuration.metrics[-1].value,
+            configuration.encode_seconds_per_hour,
+            configuration.storage_bytes_per_hour,
         )
-        yield replace(row, best=not beaten)
+        for configuration in configurations
+    ]
+    for configuration, row_cost in zip(configurations, cost_rows, strict=True):
+        is_dominated = any(
+            other_cost != row_cost
+            and all(
+                other_value <= row_value
+                for other_value, row_value in zip(other_cost, row_cost, strict=True)
+            )
+            for other_cost in cost_rows
+        )
+        yield replace(configuration, is_pareto_optimal=not is_dominated)
 
 
-def _once(rows: Sequence[Configuration]) -> list[Configuration]:
-    """Each rate once: as it was decoded, where it was."""
-    chosen: dict[tuple[str, float, str], Configuration] = {}
-    for row in sorted(rows, key=lambda row: row.thinned):
-        chosen.setdefault((row.space, row.fps, row.pooler), row)
-    kept = set(map(id, chosen.values()))
-    return [row for row in rows if id(row) in kept]
+def _deduplicate_rates(configurations: Sequence[IndexConfiguration]) -> list[IndexConfiguration]:
+    """Keep one configuration per rate, preferably as decoded rather than subsampled."""
+    best_by_key: dict[tuple[str, float, str], IndexConfiguration] = {}
+    for configuration in sorted(
+        configurations, key=lambda configuration: configuration.is_subsampled
+    ):
+        best_by_key.setdefault(
+            (configuration.space, configuration.fps, configuration.pooler), configuration
+        )
+    kept_ids = set(map(id, best_by_key.values()))
+    return [configuration for configuration in configurations if id(configuration) in kept_ids]
 
 
-def _poolers() -> tuple[dict[str, Pooler], list[str]]:
-    """All that are registered and can be made."""
-    found: dict[str, Pooler] = {}
-    skipped = []
-    for name in names("poolers"):
+def _create_poolers() -> tuple[dict[str, Pooler], list[str]]:
+    """Create all registered poolers; also return why some are unavailable."""
+    poolers_by_name: dict[str, Pooler] = {}
+    skipped_reasons = []
+    for pooler_name in plugin_names("poolers"):
         try:
-            found[name] = resolve("poolers", name)()
+            poolers_by_name[pooler_name] = resolve_plugin("poolers", pooler_name)()
         except VSearchError as error:
-            skipped.append(f"pooler {name}: {error}")
-    return found, skipped
+            skipped_reasons.append(f"pooler {pooler_name}: {error}")
+    return poolers_by_name, skipped_reasons
 
 
-def _configurations(
-    library: Library, case: Trial, poolers: dict[str, Pooler], skipped: list[str]
-) -> Iterator[Configuration]:
-    """One library at several rates with several poolers; those made for other spaces skipped."""
+def _evaluate_configurations(
+    library: Library,
+    retrieval_case: RetrievalCase,
+    poolers: dict[str, Pooler],
+    skipped_reasons: list[str],
+) -> Iterator[IndexConfiguration]:
+    """Evaluate a library at several rates with every compatible pooler."""
     space = library.encoder.space
-    texts = library.encoder.encode_texts(case.captions)
-    bank = Querybank.of(library.encoder)
-    rate = library.settings.fps
-    tried = [*poolers.values(), *([library.own_pooler] if library.own_pooler else [])]
-    tallies = [_Tally(rate / n, one, n) for n in THINNED for one in tried]
-    store = FeatureStore(library.path / "features")
-    for video in case.videos:
-        features = store.load(video.id, space)
-        spans = [segment.span for segment in library.segments(video)[0]]
-        for tally in list(tallies):
+    text_vectors = library.encoder.encode_texts(retrieval_case.captions)
+    querybank = Querybank.from_encoder(library.encoder)
+    library_fps = library.settings.fps
+    tried_poolers = [
+        *poolers.values(),
+        *([library.trained_pooler] if library.trained_pooler else []),
+    ]
+    active_totals = [
+        _ConfigurationTotals(library_fps / frame_stride, pooler, frame_stride)
+        for frame_stride in FRAME_STRIDES
+        for pooler in tried_poolers
+    ]
+    feature_store = FeatureStore(library.path / "features")
+    for video in retrieval_case.videos:
+        frame_features = feature_store.load(video.id, space)
+        segment_spans = [segment.span for segment in library.segments_with_vectors(video)[0]]
+        for configuration_totals in list(active_totals):
             try:
-                _add(tally, features, spans, texts, bank)
+                _add_video(
+                    configuration_totals, frame_features, segment_spans, text_vectors, querybank
+                )
             except VSearchError as error:
-                skipped.append(f"pooler {tally.pooler.name} on {space.name}: {error}")
-                tallies.remove(tally)
+                skipped_reasons.append(
+                    f"pooler {configuration_totals.pooler.name} on {space.name}: {error}"
+                )
+                active_totals.remove(configuration_totals)
     settings = library.settings
-    pace = 1 / speed.measure(settings.model, settings.device, library.encoder).rate
-    for tally in tallies:
-        yield _summed(library, case, tally, pace)
+    seconds_per_frame = (
+        1 / model_zoo.measure_throughput(settings.model, settings.device, library.encoder).rate
+    )
+    for configuration_totals in active_totals:
+        yield _finish_configuration(
+            library, retrieval_case, configuration_totals, seconds_per_frame
+        )
 
 
-def _add(
-    tally: _Tally, features: Features, spans: Sequence[Span], texts: Matrix, bank: Querybank
+def _add_video(
+    configuration_totals: _ConfigurationTotals,
+    frame_features: Features,
+    segment_spans: Sequence[Span],
+    text_vectors: Matrix,
+    querybank: Querybank,
 ) -> None:
-    """One video: its segments pooled anew, and how well each text fits the best of them."""
-    kept = [thinned(features, span, tally.every) for span in spans]
-    began = time.perf_counter()
-    vectors = np.stack([tally.pooler.pool(each.matrix, each.times) for each in kept])
-    tally.pooling += time.perf_counter() - began
-    tally.columns.append(best_segments(texts, [vectors], bank)[:, 0])
-    tally.frames += sum(len(each.times) for each in kept)
-    tally.vectors += len(vectors)
+    """Pool the segments of a video and score every text by the best of them."""
+    subsampled_segments = [
+        subsample_by_stride(frame_features, span, configuration_totals.frame_stride)
+        for span in segment_spans
+    ]
+    started_at = time.perf_counter()
+    segment_vectors = np.stack(
+        [
+            configuration_totals.pooler.pool(
+                segment_frames.frame_vectors, segment_frames.frame_times
+            )
+            for segment_frames in subsampled_segments
+        ]
+    )
+    configuration_totals.pooling_seconds += time.perf_counter() - started_at
+    configuration_totals.score_columns.append(
+        score_best_segments(text_vectors, [segment_vectors], querybank)[:, 0]
+    )
+    configuration_totals.frame_count += sum(
+        len(segment_frames.frame_times) for segment_frames in subsampled_segments
+    )
+    configuration_totals.vector_count += len(segment_vectors)
 
 
-def thinned(features: Features, span: Span, every: int) -> Features:
-    """The frames of a segment that a lower rate would have seen, or its middle one if none."""
-    inside = features.within(span)
-    numbers = np.searchsorted(features.times, inside.times)
-    seen = numbers % every == 0
-    if not seen.any():
-        seen[len(seen) // 2] = True
-    return replace(inside, matrix=inside.matrix[seen], times=inside.times[seen])
+def subsample_by_stride(frame_features: Features, span: Span, frame_stride: int) -> Features:
+    """Return the frames of a segment at a lower rate.
+
+    Args:
+        frame_features: Features of the video.
+        span: The segment, in seconds.
+        frame_stride: Keep every n-th frame of the video.
+
+    Returns:
+        The frames in the span, or its middle frame if none is kept.
+    """
+    span_features = frame_features.within(span)
+    frame_indices = np.searchsorted(frame_features.frame_times, span_features.frame_times)
+    is_kept = frame_indices % frame_stride == 0
+    if not is_kept.any():
+        is_kept[len(is_kept) // 2] = True
+    return replace(
+        span_features,
+        frame_vectors=span_features.frame_vectors[is_kept],
+        frame_times=span_features.frame_times[is_kept],
+    )
 
 
-def _summed(library: Library, case: Trial, tally: _Tally, pace: float) -> Configuration:
-    first = first_ranks(np.stack(tally.columns, axis=1), case.relevant)
-    hours = sum(video.duration for video in case.videos) / 3600
+def _finish_configuration(
+    library: Library,
+    retrieval_case: RetrievalCase,
+    configuration_totals: _ConfigurationTotals,
+    seconds_per_frame: float,
+) -> IndexConfiguration:
+    first_hit_ranks = rank_first_hits(
+        np.stack(configuration_totals.score_columns, axis=1), retrieval_case.relevance_matrix
+    )
+    video_hours = sum(video.duration for video in retrieval_case.videos) / 3600
     space = library.encoder.space
-    size = tally.frames * (HALF * space.dim + FLOAT) + tally.vectors * HALF * space.dim
-    return Configuration(
+    storage_bytes = (
+        configuration_totals.frame_count * (FLOAT16_BYTES * space.dim + FLOAT64_BYTES)
+        + configuration_totals.vector_count * FLOAT16_BYTES * space.dim
+    )
+    compute_seconds = (
+        configuration_totals.frame_count * seconds_per_frame + configuration_totals.pooling_seconds
+    )
+    return IndexConfiguration(
         library.settings.model,
         space.name,
-        tally.fps,
-        tally.pooler.name,
-        tuple(measure(name, values) for name, values in shares(first[None]).items()),
-        tally.every > 1,
-        tally.frames,
-        float(f"{(tally.frames * pace + tally.pooling) / hours:.3g}"),
-        float(round(size / hours)),
+        configuration_totals.fps,
+        configuration_totals.pooler.name,
+        tuple(
+            bootstrap_metric(metric_name, query_values)
+            for metric_name, query_values in compute_query_values(first_hit_ranks[None]).items()
+        ),
+        configuration_totals.frame_stride > 1,
+        configuration_totals.frame_count,
+        float(f"{compute_seconds / video_hours:.3g}"),
+        float(round(storage_bytes / video_hours)),
     )

@@ -1,4 +1,4 @@
-"""Captioned clips to measure with: JSON lines or CSV with path, caption, start, end, group."""
+"""Captioned datasets: CSV or JSON lines files with path, caption, start, end and group."""
 
 from __future__ import annotations
 
@@ -18,89 +18,121 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One caption of one video."""
+class CaptionItem:
+    """A caption of a video or of a span of it."""
 
-    path: Path  # absolute
+    video_path: Path  # absolute
     caption: str
-    span: Span | None = None  # the part that it describes; None: the whole
-    group: str | None = None  # videos of one group show the same thing
+    span: Span | None = None  # the described part; None: the whole video
+    group_name: str | None = None  # videos of one group show the same content
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
-    """What a file names, and those of its videos that are not there."""
+class CaptionDataset:
+    """Captions of a file, and its videos that do not exist."""
 
-    name: str
-    items: tuple[Item, ...]
-    missing: tuple[Path, ...]
-    split: str = "all"  # of a published set
+    dataset_name: str
+    items: tuple[CaptionItem, ...]
+    missing_paths: tuple[Path, ...]
+    split_name: str = "all"  # of a public dataset
 
 
-def read(path: Path) -> Dataset:
-    """Read a .jsonl or .csv file; paths in it are seen from its folder.
+def read_dataset(dataset_path: Path) -> CaptionDataset:
+    """Read a .jsonl or .csv file.
 
-    Raises DatasetError, with the line, for what is not as it should be.
+    Args:
+        dataset_path: The file; paths in it are relative to its folder.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DatasetError: If the file or a line is invalid; the message has the line number.
     """
-    found = [_item(path, number, row) for number, row in rows(path)]
-    there = {item.path: item.path.is_file() for item in found}
-    items = tuple(item for item in found if there[item.path])
-    if not items:
-        raise DatasetError(f"{path}: none of the videos that it names is there")
-    return Dataset(
-        path.stem, items, tuple(name for name, is_there in there.items() if not is_there)
+    all_items = [
+        _parse_item(dataset_path, line_number, record)
+        for line_number, record in iter_rows(dataset_path)
+    ]
+    exists_by_path = {item.video_path: item.video_path.is_file() for item in all_items}
+    existing_items = tuple(item for item in all_items if exists_by_path[item.video_path])
+    if not existing_items:
+        raise DatasetError(f"{dataset_path}: none of the videos exists")
+    return CaptionDataset(
+        dataset_path.stem,
+        existing_items,
+        tuple(video_path for video_path, file_exists in exists_by_path.items() if not file_exists),
     )
 
 
-def rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line numbers, from 1, and what is in the lines."""
+def iter_rows(dataset_path: Path) -> Iterator[tuple[int, Any]]:
+    """Parse a .jsonl or .csv file.
+
+    Args:
+        dataset_path: The file.
+
+    Yields:
+        Line number, from 1, and content of each line.
+
+    Raises:
+        DatasetError: If the file cannot be read or parsed.
+    """
     try:
-        text = path.read_text("utf-8-sig")
+        file_text = dataset_path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-    if path.suffix.lower() == ".csv":
+        raise DatasetError(f"{dataset_path}: cannot be read ({error})") from error
+    if dataset_path.suffix.lower() == ".csv":
         try:
-            yield from enumerate(csv.DictReader(io.StringIO(text, newline="")), 2)
+            yield from enumerate(csv.DictReader(io.StringIO(file_text, newline="")), 2)
         except csv.Error as error:
-            raise DatasetError(f"{path}: is no CSV ({error})") from error
+            raise DatasetError(f"{dataset_path}: invalid CSV ({error})") from error
         return
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+    for line_number, line_text in enumerate(file_text.split("\n"), 1):
+        if not line_text.strip():
             continue
         try:
-            yield number, json.loads(line)
+            yield line_number, json.loads(line_text)
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{path}:{number}: is no line of JSON ({error})") from error
+            raise DatasetError(f"{dataset_path}:{line_number}: invalid JSON ({error})") from error
 
 
-def _item(path: Path, number: int, row: Any) -> Item:
-    where = f"{path}:{number}"
-    if not isinstance(row, dict) or not {"path", "caption"} <= row.keys():
-        raise DatasetError(f"{where}: needs path and caption, and may have start, end and group")
-    name, caption = row["path"], row["caption"]
-    if not all(isinstance(text, str) and text.strip() for text in (name, caption)) or "\0" in name:
-        raise DatasetError(f"{where}: path and caption must be words")
-    group = row.get("group")
-    return Item(
-        (path.parent / name).absolute(),
+def _parse_item(dataset_path: Path, line_number: int, record: Any) -> CaptionItem:
+    location = f"{dataset_path}:{line_number}"
+    if not isinstance(record, dict) or not {"path", "caption"} <= record.keys():
+        raise DatasetError(
+            f"{location}: path and caption are required; start, end and group are optional"
+        )
+    path_text, caption = record["path"], record["caption"]
+    if (
+        not all(
+            isinstance(field_text, str) and field_text.strip()
+            for field_text in (path_text, caption)
+        )
+        or "\0" in path_text
+    ):
+        raise DatasetError(f"{location}: path and caption must be non-empty text")
+    group_name = record.get("group")
+    return CaptionItem(
+        (dataset_path.parent / path_text).absolute(),
         caption,
-        _span(where, row.get("start"), row.get("end")),
-        None if group in (None, "") else str(group),
+        _parse_span(location, record.get("start"), record.get("end")),
+        None if group_name in (None, "") else str(group_name),
     )
 
 
-def _span(where: str, start: Any, end: Any) -> Span | None:
-    if start in (None, "") and end in (None, ""):
+def _parse_span(location: str, start_value: Any, end_value: Any) -> Span | None:
+    if start_value in (None, "") and end_value in (None, ""):
         return None
     try:
-        span = Span(float(start), float(end))
+        span = Span(float(start_value), float(end_value))
     except (TypeError, ValueError, OverflowError) as error:
-        raise DatasetError(f"{where}: start and end must be seconds, both or none") from error
+        raise DatasetError(
+            f"{location}: start and end must both be given in seconds, or neither"
+        ) from error
     if not math.isfinite(span.duration) or span.duration <= 0:
-        raise DatasetError(f"{where}: end must be after start")
+        raise DatasetError(f"{location}: end must be after start")
     return span
 
 
-def paths(items: Iterable[Item]) -> list[Path]:
-    """Each video once, in the order of the items."""
-    return list(dict.fromkeys(item.path for item in items))
+def list_video_paths(items: Iterable[CaptionItem]) -> list[Path]:
+    """Return the distinct videos in the order of the items."""
+    return list(dict.fromkeys(item.video_path for item in items))

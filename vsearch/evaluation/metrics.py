@@ -1,7 +1,6 @@
-"""How good a ranking is, in the field's terms. Ranks begin at 1.
+"""Ranking metrics with bootstrap confidence intervals.
 
-Of equal scores the wrong answers come first, so that a model that scores everything alike finds
-nothing.
+Ranks start at 1. Ties rank wrong answers first, so a model with constant scores gets no credit.
 """
 
 from __future__ import annotations
@@ -17,93 +16,175 @@ if TYPE_CHECKING:
 
     from vsearch.types import Span
 
-Scores: TypeAlias = npt.NDArray[np.float32]  # (Q, N)
-Relevant: TypeAlias = npt.NDArray[np.bool_]  # (Q, N)
-Values: TypeAlias = npt.NDArray[np.float64]  # (Q,) one a query
-Ranks: TypeAlias = npt.NDArray[np.int64]  # (R,) of the relevant answers of one query, ascending
-
-CUTS = (1, 5, 10)
-OVERLAPS = (0.3, 0.5, 0.7)
-RESAMPLES = 1_000
+ScoreMatrix: TypeAlias = npt.NDArray[np.float32]  # (Q, N)
+RelevanceMatrix: TypeAlias = npt.NDArray[np.bool_]  # (Q, N)
+QueryValues: TypeAlias = npt.NDArray[np.float64]  # (Q,) one per query
+RankArray: TypeAlias = npt.NDArray[np.int64]  # (R,) ranks of relevant answers, ascending
+RECALL_AT = (1, 5, 10)
+TIOU_THRESHOLDS = (0.3, 0.5, 0.7)
+BOOTSTRAP_RESAMPLES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """A figure over all queries, with its 95 % bootstrap interval (Efron and Tibshirani 1993)."""
+class Metric:
+    """A metric over all queries with its 95 % bootstrap interval (Efron and Tibshirani 1993)."""
 
     name: str
     value: float
-    low: float
-    high: float
+    ci_low: float
+    ci_high: float
 
 
-def retrieval(scores: Scores, relevant: Relevant) -> list[Measure]:
-    """R@1/5/10, MdR, MRR, nDCG@10 and mAP of scores (Q, N).
+def compute_retrieval_metrics(
+    score_matrix: ScoreMatrix, relevance_matrix: RelevanceMatrix
+) -> list[Metric]:
+    """Compute R@1/5/10, MdR, MRR, nDCG@10 and mAP with binary gains.
 
-    `relevant` (Q, N) has at least one answer a query; gains are binary. Raises ValueError.
+    Args:
+        score_matrix: Scores, float32 (Q, N).
+        relevance_matrix: Relevance, bool (Q, N), with at least one relevant answer per query.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: If the shapes differ or a query has no relevant answer.
     """
-    if scores.shape != relevant.shape or not scores.size or not relevant.any(axis=1).all():
-        raise ValueError(f"scores {scores.shape} and relevance {relevant.shape} do not fit")
-    found = [ranks(*row) for row in zip(scores, relevant, strict=True)]
-    first = np.array([each[0] for each in found], np.float64)
-    measures = [measure(f"R@{k}", (first <= k).astype(np.float64)) for k in CUTS]
-    measures.append(measure("MdR", first, median=True))
-    measures.append(measure("MRR", 1 / first))
-    measures.append(measure("nDCG@10", np.array([_ndcg(each, 10) for each in found])))
-    measures.append(measure("mAP", np.array([_precision(each) for each in found])))
-    return measures
+    if (
+        score_matrix.shape != relevance_matrix.shape
+        or not score_matrix.size
+        or not relevance_matrix.any(axis=1).all()
+    ):
+        raise ValueError(
+            f"shapes of scores {score_matrix.shape} and relevance {relevance_matrix.shape} differ"
+        )
+    relevant_ranks = [
+        rank_relevant(*query_row) for query_row in zip(score_matrix, relevance_matrix, strict=True)
+    ]
+    first_hit_ranks = np.array([query_ranks[0] for query_ranks in relevant_ranks], np.float64)
+    metrics = [
+        bootstrap_metric(f"R@{k}", (first_hit_ranks <= k).astype(np.float64)) for k in RECALL_AT
+    ]
+    metrics.append(bootstrap_metric("MdR", first_hit_ranks, use_median=True))
+    metrics.append(bootstrap_metric("MRR", 1 / first_hit_ranks))
+    metrics.append(
+        bootstrap_metric(
+            "nDCG@10", np.array([_compute_ndcg(query_ranks, 10) for query_ranks in relevant_ranks])
+        )
+    )
+    metrics.append(
+        bootstrap_metric(
+            "mAP",
+            np.array([_compute_average_precision(query_ranks) for query_ranks in relevant_ranks]),
+        )
+    )
+    return metrics
 
 
-def moments(found: Sequence[Span | None], truth: Sequence[Sequence[Span]]) -> list[Measure]:
-    """R1@tIoU 0.3/0.5/0.7 and mIoU of the first answer to each query, None for a wrong video.
+def compute_moment_metrics(
+    predicted_spans: Sequence[Span | None], true_spans: Sequence[Sequence[Span]]
+) -> list[Metric]:
+    """Compute R1@tIoU 0.3/0.5/0.7 and mIoU of the first answers.
 
-    Where several moments are right, the one that fits best counts.
+    Args:
+        predicted_spans: First answer to each query, None for a wrong video.
+        true_spans: Correct spans of each query, of which the best match counts.
+
+    Returns:
+        The metrics.
     """
-    pairs = zip(found, truth, strict=True)
-    overlap = np.array([max(s.iou(t) for t in right) if s else 0.0 for s, right in pairs])
-    measures = [measure(f"R1@{least}", (overlap >= least).astype(np.float64)) for least in OVERLAPS]
-    return [*measures, measure("mIoU", overlap)]
+    span_pairs = zip(predicted_spans, true_spans, strict=True)
+    best_overlaps = np.array(
+        [
+            max(predicted_span.iou(true_span) for true_span in query_spans)
+            if predicted_span
+            else 0.0
+            for predicted_span, query_spans in span_pairs
+        ]
+    )
+    metrics = [
+        bootstrap_metric(
+            f"R1@{tiou_threshold}", (best_overlaps >= tiou_threshold).astype(np.float64)
+        )
+        for tiou_threshold in TIOU_THRESHOLDS
+    ]
+    return [*metrics, bootstrap_metric("mIoU", best_overlaps)]
 
 
-def shares(first: Ranks) -> dict[str, Values]:
-    """What R@1, R@5 and MRR are the means of, from the rank of each first right answer.
+def compute_query_values(first_hit_ranks: RankArray) -> dict[str, QueryValues]:
+    """Compute the values per query whose means are R@1, R@5 and MRR.
 
-    `first` is (T, Q): each query tried T times, which are averaged.
+    Args:
+        first_hit_ranks: Rank of the first relevant answer, int64 (T, Q), for T trials per query.
+
+    Returns:
+        Values (Q,) by metric, averaged over the trials.
     """
-    values = {"R@1": first <= 1, "R@5": first <= 5, "MRR": 1 / first}
-    return {name: each.mean(axis=0, dtype=np.float64) for name, each in values.items()}
+    values_by_metric = {
+        "R@1": first_hit_ranks <= 1,
+        "R@5": first_hit_ranks <= 5,
+        "MRR": 1 / first_hit_ranks,
+    }
+    return {
+        metric_name: trial_values.mean(axis=0, dtype=np.float64)
+        for metric_name, trial_values in values_by_metric.items()
+    }
 
 
-def ranks(scores: npt.NDArray[np.float32], relevant: npt.NDArray[np.bool_]) -> Ranks:
-    """The ranks of the relevant ones among scores (N,), ascending."""
-    order = np.lexsort((relevant, -scores))
-    return np.flatnonzero(relevant[order]) + 1
+def rank_relevant(scores: npt.NDArray[np.float32], is_relevant: npt.NDArray[np.bool_]) -> RankArray:
+    """Return the ranks of the relevant items, ascending.
 
-
-def measure(name: str, values: Values, *, median: bool = False) -> Measure:
-    """The mean or median of values (Q,); the interval is by resampling the queries."""
-    figure: Any = np.median if median else np.mean
-    chosen = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(figure(values[chosen], axis=1), [2.5, 97.5])
-    return Measure(name, float(figure(values)), float(low), float(high))
-
-
-def _ndcg(found: Ranks, cut: int) -> float:
-    """Normalised discounted cumulative gain (Järvelin and Kekäläinen 2002)."""
-    ideal = np.arange(1, min(len(found), cut) + 1)
-    return float((1 / np.log2(found[found <= cut] + 1)).sum() / (1 / np.log2(ideal + 1)).sum())
-
-
-def _precision(found: Ranks) -> float:
-    """Average precision."""
-    return float((np.arange(1, len(found) + 1) / found).mean())
-
-
-def auroc(scores: npt.NDArray[np.float32], positive: npt.NDArray[np.bool_]) -> float:
-    """How often a positive scores more than a negative: (N,) and (N,), some of either kind.
-
-    The area under the curve of the receiver operating characteristic. Of equal scores the one that
-    comes first counts as the lower.
+    Args:
+        scores: Scores, float32 (N,).
+        is_relevant: Relevance, bool (N,).
     """
-    ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable")[positive]
-    return float((ranks.mean() - (positive.sum() - 1) / 2) / (~positive).sum())
+    rank_order = np.lexsort((is_relevant, -scores))
+    return np.flatnonzero(is_relevant[rank_order]) + 1
+
+
+def bootstrap_metric(
+    metric_name: str, query_values: QueryValues, *, use_median: bool = False
+) -> Metric:
+    """Compute the mean or median of values with an interval from resampled queries.
+
+    Args:
+        metric_name: Name of the metric.
+        query_values: Values, float64 (Q,).
+        use_median: Use the median instead of the mean.
+    """
+    statistic: Any = np.median if use_median else np.mean
+    resampled_rows = np.random.default_rng(0).integers(
+        0, len(query_values), (BOOTSTRAP_RESAMPLES, len(query_values))
+    )
+    ci_low, ci_high = np.percentile(statistic(query_values[resampled_rows], axis=1), [2.5, 97.5])
+    return Metric(metric_name, float(statistic(query_values)), float(ci_low), float(ci_high))
+
+
+def _compute_ndcg(relevant_ranks: RankArray, cutoff: int) -> float:
+    """Return the normalized discounted cumulative gain (Järvelin and Kekäläinen 2002)."""
+    ideal_ranks = np.arange(1, min(len(relevant_ranks), cutoff) + 1)
+    return float(
+        (1 / np.log2(relevant_ranks[relevant_ranks <= cutoff] + 1)).sum()
+        / (1 / np.log2(ideal_ranks + 1)).sum()
+    )
+
+
+def _compute_average_precision(relevant_ranks: RankArray) -> float:
+    """Return the average precision."""
+    return float((np.arange(1, len(relevant_ranks) + 1) / relevant_ranks).mean())
+
+
+def compute_auroc(scores: npt.NDArray[np.float32], is_positive: npt.NDArray[np.bool_]) -> float:
+    """Compute the area under the ROC curve.
+
+    This is the probability that a positive item scores higher than a negative one.
+
+    Args:
+        scores: Scores, float32 (N,); of equal scores the first counts as the lower.
+        is_positive: Bool (N,), with at least one item of each kind.
+
+    Returns:
+        The area in [0, 1].
+    """
+    positive_ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable")[is_positive]
+    return float((positive_ranks.mean() - (is_positive.sum() - 1) / 2) / (~is_positive).sum())

@@ -1,4 +1,4 @@
-"""How much is lost when people type otherwise than a caption is written."""
+"""Robustness of retrieval to perturbed queries."""
 
 from __future__ import annotations
 
@@ -7,83 +7,142 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.evaluation.benchmark import prepared
-from vsearch.evaluation.metrics import measure, shares
-from vsearch.evaluation.trial import first_ranks, scores
-from vsearch.evaluation.variants import KINDS, SEEDS
+from vsearch.evaluation.benchmark import prepare_case
+from vsearch.evaluation.metrics import bootstrap_metric, compute_query_values
+from vsearch.evaluation.query_perturbation import PERTURBATIONS, TYPO_SEEDS
+from vsearch.evaluation.retrieval_cases import rank_first_hits, score_videos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.evaluation.datasets import Dataset
-    from vsearch.evaluation.metrics import Measure, Ranks, Relevant
+    from vsearch.evaluation.datasets import CaptionDataset
+    from vsearch.evaluation.metrics import Metric, RankArray, RelevanceMatrix
     from vsearch.library import Library
     from vsearch.protocols import Encoder
     from vsearch.types import Matrix
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """One way of typing otherwise, measured on the captions that it changes."""
+class PerturbationResult:
+    """Metrics of one perturbation on the captions that it changes."""
 
-    kind: str
-    captions: int  # all of them
-    changed: int
-    before: str  # an example; "" if nothing was changed
-    after: str
-    clean: tuple[Measure, ...]  # R@1, R@5, MRR of these captions as written; none if none
-    typed: tuple[Measure, ...]  # as typed otherwise
-    lost: tuple[Measure, ...]  # the difference; its interval is of pairs
+    perturbation: str
+    caption_count: int  # all captions
+    changed_count: int
+    example_before: str  # an example; "" if no caption changed
+    example_after: str
+    clean_metrics: tuple[Metric, ...]  # R@1, R@5, MRR before perturbation; empty if none changed
+    perturbed_metrics: tuple[Metric, ...]  # of the perturbed captions
+    metric_losses: tuple[Metric, ...]  # differences, with paired intervals
 
 
-def robustness(library: Library, dataset: Dataset) -> list[Variant]:
-    """Text → video with every caption typed otherwise, kind by kind.
+def measure_robustness(library: Library, dataset: CaptionDataset) -> list[PerturbationResult]:
+    """Evaluate text → video retrieval with each perturbation of the captions.
 
-    Raises DatasetError if no video is in the library and NoTextError if its model knows no words.
+    Args:
+        library: Library that contains the videos.
+        dataset: Captions.
+
+    Returns:
+        One result per perturbation.
+
+    Raises:
+        DatasetError: If none of the videos is in the library.
+        NoTextError: If the library's model does not encode text.
     """
-    _, case = prepared(library, dataset)
-    segments = [library.segments(video)[1] for video in case.videos]
-    clean = _ranks([case.captions], library.encoder, segments, case.relevant)
-    found = []
-    for kind in KINDS:
-        typed = _typed(kind, case.captions)
-        first = _ranks(typed, library.encoder, segments, case.relevant)
-        found.append(_variant(kind, case.captions, typed, clean, first))
-    return found
+    _, retrieval_case = prepare_case(library, dataset)
+    segment_vectors = [library.segments_with_vectors(video)[1] for video in retrieval_case.videos]
+    clean_ranks = _rank_videos(
+        [retrieval_case.captions], library.encoder, segment_vectors, retrieval_case.relevance_matrix
+    )
+    perturbation_results = []
+    for perturbation in PERTURBATIONS:
+        perturbed_captions = _perturb_captions(perturbation, retrieval_case.captions)
+        perturbed_ranks = _rank_videos(
+            perturbed_captions, library.encoder, segment_vectors, retrieval_case.relevance_matrix
+        )
+        perturbation_results.append(
+            _build_result(
+                perturbation,
+                retrieval_case.captions,
+                perturbed_captions,
+                clean_ranks,
+                perturbed_ranks,
+            )
+        )
+    return perturbation_results
 
 
-def _typed(kind: str, captions: Sequence[str]) -> list[list[str]]:
-    """The captions typed otherwise, as often as chance is asked."""
-    if kind == "typo":
-        return [[KINDS[kind](caption, seed) for caption in captions] for seed in range(SEEDS)]
-    return [[KINDS[kind](caption, number) for number, caption in enumerate(captions)]]
+def _perturb_captions(perturbation: str, captions: Sequence[str]) -> list[list[str]]:
+    """Return the perturbed captions, in several variants if the perturbation is random."""
+    if perturbation == "typo":
+        return [
+            [PERTURBATIONS[perturbation](caption, seed) for caption in captions]
+            for seed in range(TYPO_SEEDS)
+        ]
+    return [
+        [
+            PERTURBATIONS[perturbation](caption, caption_index)
+            for caption_index, caption in enumerate(captions)
+        ]
+    ]
 
 
-def _ranks(
-    texts: Sequence[Sequence[str]],
+def _rank_videos(
+    caption_lists: Sequence[Sequence[str]],
     encoder: Encoder,
-    segments: Sequence[Matrix],
-    relevant: Relevant,
-) -> Ranks:
-    """The rank of the first right answer, (T, Q)."""
-    return np.stack([first_ranks(scores(each, encoder, segments), relevant) for each in texts])
+    segment_vectors: Sequence[Matrix],
+    relevance_matrix: RelevanceMatrix,
+) -> RankArray:
+    """Return the rank of the first relevant video, int64 (T, Q)."""
+    return np.stack(
+        [
+            rank_first_hits(score_videos(caption_list, encoder, segment_vectors), relevance_matrix)
+            for caption_list in caption_lists
+        ]
+    )
 
 
-def _variant(
-    kind: str, captions: list[str], typed: list[list[str]], clean: Ranks, first: Ranks
-) -> Variant:
-    changed = np.array([any(row[i] != one for row in typed) for i, one in enumerate(captions)])
-    if not changed.any():
-        return Variant(kind, len(captions), 0, "", "", (), (), ())
-    before, after = shares(clean[:, changed]), shares(first[:, changed])
-    example = int(np.flatnonzero(changed)[0])
-    return Variant(
-        kind,
+def _build_result(
+    perturbation: str,
+    captions: list[str],
+    perturbed_captions: list[list[str]],
+    clean_ranks: RankArray,
+    perturbed_ranks: RankArray,
+) -> PerturbationResult:
+    is_changed = np.array(
+        [
+            any(caption_row[caption_index] != caption for caption_row in perturbed_captions)
+            for caption_index, caption in enumerate(captions)
+        ]
+    )
+    if not is_changed.any():
+        return PerturbationResult(perturbation, len(captions), 0, "", "", (), (), ())
+    clean_values, perturbed_values = (
+        compute_query_values(clean_ranks[:, is_changed]),
+        compute_query_values(perturbed_ranks[:, is_changed]),
+    )
+    example_index = int(np.flatnonzero(is_changed)[0])
+    return PerturbationResult(
+        perturbation,
         len(captions),
-        int(changed.sum()),
-        captions[example],
-        next(row[example] for row in typed if row[example] != captions[example]),
-        tuple(measure(name, values) for name, values in before.items()),
-        tuple(measure(name, values) for name, values in after.items()),
-        tuple(measure(name, before[name] - after[name]) for name in before),
+        int(is_changed.sum()),
+        captions[example_index],
+        next(
+            caption_row[example_index]
+            for caption_row in perturbed_captions
+            if caption_row[example_index] != captions[example_index]
+        ),
+        tuple(
+            bootstrap_metric(metric_name, query_values)
+            for metric_name, query_values in clean_values.items()
+        ),
+        tuple(
+            bootstrap_metric(metric_name, query_values)
+            for metric_name, query_values in perturbed_values.items()
+        ),
+        tuple(
+            bootstrap_metric(metric_name, clean_values[metric_name] - perturbed_values[metric_name])
+            for metric_name in clean_values
+        ),
     )

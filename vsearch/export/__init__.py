@@ -1,0 +1,1 @@
+"""Export moments as clips, cut lists and edit decision lists."""

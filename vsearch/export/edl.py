@@ -1,45 +1,63 @@
-"""Excerpts as an edit decision list, CMX 3600: the format that every editor reads.
+"""Export excerpts as a CMX 3600 edit decision list (EDL), which every editing program reads.
 
-One rate for all of it, which the list itself cannot name: a comment does. Timecode is counted
-without dropping frames.
+The format has a single frame rate that it does not state, so a comment does. Timecode is
+non-drop-frame.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vsearch.export.excerpts import one_line
-from vsearch.export.names import reels
-from vsearch.export.timecode import timecode
-from vsearch.export.timeline import begins
+from vsearch.export.excerpts import make_reel_names, to_one_line
+from vsearch.export.timeline import format_timecode, start_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vsearch.export.timeline import Event, Timeline
+    from vsearch.export.timeline import Timeline, TimelineEvent
 
-_HOUR = 3600  # seconds: a programme begins at 01:00:00:00
-
-
-def edit_list(timeline: Timeline) -> bytes:
-    """UTF-8. Raises ExportError where a source or the whole is longer than timecode counts."""
-    named = reels(event.source.path for event in timeline.events)
-    lines = [f"TITLE: {one_line(timeline.title)}", "FCM: NON-DROP FRAME"]
-    for number, event in enumerate(timeline.events, 1):
-        lines += ["", *_event(number, event, named[event.source.path], timeline)]
-        if number == 1:  # some readers take no comment before it
-            lines.append(f"* FRAME RATE: {float(timeline.rate):.3f}")
-    return "".join(f"{line}\r\n" for line in lines).encode()
+_START_SECONDS = 3600  # programs start at 01:00:00:00 by convention
 
 
-def _event(number: int, event: Event, reel: str, timeline: Timeline) -> Iterator[str]:
-    rate, source = timeline.rate, event.source
-    start = event.start + round(begins(source) * rate)
-    at = event.at + _HOUR * round(rate)
-    times = (start, start + event.count, at, at + event.count)
-    tracks = "AA/V" if source.sound else "V"
-    codes = " ".join(timecode(frame, rate) for frame in times)
-    yield f"{number:03}  {reel:8} {tracks:5} C        {codes}"
-    yield f"* FROM CLIP NAME: {source.name}"
-    yield f"* SOURCE FILE: {one_line(str(source.path))}"
+def to_edl(timeline: Timeline) -> bytes:
+    """Serialize a timeline.
+
+    Args:
+        timeline: The timeline.
+
+    Returns:
+        The EDL in UTF-8 with CRLF line ends.
+
+    Raises:
+        ExportError: A source or the timeline exceeds 24 hours of timecode.
+    """
+    reel_names = make_reel_names(event.source.video_path for event in timeline.events)
+    edl_lines = [f"TITLE: {to_one_line(timeline.title)}", "FCM: NON-DROP FRAME"]
+    for event_number, event in enumerate(timeline.events, 1):
+        edl_lines += [
+            "",
+            *_event_lines(event_number, event, reel_names[event.source.video_path], timeline),
+        ]
+        if event_number == 1:  # some readers reject a comment before the first event
+            edl_lines.append(f"* FRAME RATE: {float(timeline.frame_rate):.3f}")
+    return "".join(f"{line}\r\n" for line in edl_lines).encode()
+
+
+def _event_lines(
+    event_number: int, event: TimelineEvent, reel_name: str, timeline: Timeline
+) -> Iterator[str]:
+    frame_rate, source = timeline.frame_rate, event.source
+    source_frame = event.source_frame + round(start_offset(source) * frame_rate)
+    record_frame = event.timeline_frame + _START_SECONDS * round(frame_rate)
+    frame_bounds = (
+        source_frame,
+        source_frame + event.frame_count,
+        record_frame,
+        record_frame + event.frame_count,
+    )
+    tracks = "AA/V" if source.has_audio else "V"
+    timecodes = " ".join(format_timecode(frame, frame_rate) for frame in frame_bounds)
+    yield f"{event_number:03}  {reel_name:8} {tracks:5} C        {timecodes}"
+    yield f"* FROM CLIP NAME: {source.display_name}"
+    yield f"* SOURCE FILE: {to_one_line(str(source.video_path))}"
     yield f"* COMMENT: {event.excerpt.label}"

@@ -1,7 +1,9 @@
-"""What is exported: spans of videos, and what is known of each."""
+"""The excerpts to export, and safe names for the files and reels that are written."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,93 +11,176 @@ from typing import TYPE_CHECKING
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from fractions import Fraction
     from pathlib import Path
 
     from vsearch.types import Quote
 
+_MAX_STEM_BYTES = 120  # file systems allow 255 for a complete name
+_REEL_CHARS = 8  # limit of CMX 3600
+_RESERVED_REELS = {"AX", "BL"}  # have a special meaning: auxiliary source and black
+
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A video that excerpts are taken from."""
+class SourceVideo:
+    """A video that is the source of excerpts."""
 
-    path: Path  # absolute
-    duration: float  # seconds; 0 where unknown
-    rate: Fraction | None = None  # frames a second, on average; None where unknown
-    width: int = 0  # pixels as shown; 0 where unknown
+    video_path: Path  # absolute
+    duration: float  # seconds; 0 if unknown
+    frame_rate: Fraction | None = None  # average frames per second; None if unknown
+    width: int = 0  # pixels as displayed; 0 if unknown
     height: int = 0
-    sound: bool = False
-    timecode: str | None = None  # of its first frame, where a camera wrote one
+    has_audio: bool = False
+    start_timecode: str | None = None  # of the first frame, if the camera recorded one
 
     @property
-    def name(self) -> str:
-        """Its file's name on one line, whatever bytes are in it."""
-        return one_line(self.path.name)
+    def display_name(self) -> str:
+        """File name as one line of valid UTF-8."""
+        return to_one_line(self.video_path.name)
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
-    """A span of a video, and how it was found."""
+class ExportExcerpt:
+    """A span of a video, with its search result."""
 
-    source: Source
+    source: SourceVideo
     span: Span
     rank: int  # among the results, from 1
     score: float | None = None
-    confidence: float | None = None  # that this is what was asked
-    note: str = ""  # what was asked
-    quote: Quote | None = None  # words in it that answer
+    confidence: float | None = None
+    query_note: str = ""  # the query
+    quote: Quote | None = None  # matching transcript text
 
     @property
     def label(self) -> str:
-        """What tells it from the others, on one line."""
-        return one_line(f"#{self.rank} {self.note}".strip())
+        """Rank and query on one line."""
+        return to_one_line(f"#{self.rank} {self.query_note}".strip())
 
 
-def leading(excerpts: Sequence[Excerpt]) -> Excerpt | None:
-    """One whose pictures have the size that is seen for longest."""
-    seconds: defaultdict[tuple[int, int], float] = defaultdict(float)
-    for one in excerpts:
-        seconds[one.source.width, one.source.height] += one.span.duration
-    return max(excerpts, default=None, key=lambda one: seconds[one.source.width, one.source.height])
-
-
-def padded(span: Span, pad: float, duration: float) -> Span | None:
-    """A span with `pad` seconds more on both sides, within the video; None if nothing is left."""
-    end = span.end + pad if duration <= 0 else min(span.end + pad, duration)
-    start = max(0.0, span.start - pad)
-    return Span(start, end) if start < end else None
-
-
-def merged(excerpts: Sequence[Excerpt]) -> list[Excerpt]:
-    """The excerpts without what they share: those of one video that overlap or touch are one.
-
-    It stands where the best of them stood, and says what was found of that one.
-    """
-    joined: list[Excerpt] = []
-    for one in excerpts:
-        group = one
-        while other := next((other for other in joined if _touch(group, other)), None):
-            joined.remove(other)
-            span = Span(
-                min(group.span.start, other.span.start), max(group.span.end, other.span.end)
-            )
-            group = replace(min(group, other, key=lambda one: one.rank), span=span)
-        joined.append(group)
-    return sorted(joined, key=lambda one: one.rank)
-
-
-def one_line(text: str) -> str:
-    """Text that is one line of UTF-8, whatever it was."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in text
+def longest_shown(excerpts: Sequence[ExportExcerpt]) -> ExportExcerpt | None:
+    """Return an excerpt of the frame size with the longest total duration; None if empty."""
+    seconds_by_size: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for excerpt in excerpts:
+        seconds_by_size[excerpt.source.width, excerpt.source.height] += excerpt.span.duration
+    return max(
+        excerpts,
+        default=None,
+        key=lambda excerpt: seconds_by_size[excerpt.source.width, excerpt.source.height],
     )
 
 
-def _touch(one: Excerpt, other: Excerpt) -> bool:
+def pad_span(span: Span, pad_seconds: float, duration: float) -> Span | None:
+    """Extend a span on both sides, within the video.
+
+    Args:
+        span: The span.
+        pad_seconds: Seconds to add before and after.
+        duration: Duration of the video; 0 if unknown.
+
+    Returns:
+        The padded span, or None if it lies after the end of the video.
+    """
+    padded_end = span.end + pad_seconds if duration <= 0 else min(span.end + pad_seconds, duration)
+    padded_start = max(0.0, span.start - pad_seconds)
+    return Span(padded_start, padded_end) if padded_start < padded_end else None
+
+
+def merge_overlapping(excerpts: Sequence[ExportExcerpt]) -> list[ExportExcerpt]:
+    """Merge excerpts of the same video that overlap or touch.
+
+    Args:
+        excerpts: The excerpts, in any order.
+
+    Returns:
+        Excerpts sorted by rank. A merged excerpt has the rank and result of its best part.
+    """
+    merged_excerpts: list[ExportExcerpt] = []
+    for excerpt in excerpts:
+        merged_excerpt = excerpt
+        while other := next((e for e in merged_excerpts if _is_touching(merged_excerpt, e)), None):
+            merged_excerpts.remove(other)
+            merged_span = Span(
+                min(merged_excerpt.span.start, other.span.start),
+                max(merged_excerpt.span.end, other.span.end),
+            )
+            best_excerpt = min(merged_excerpt, other, key=lambda excerpt: excerpt.rank)
+            merged_excerpt = replace(best_excerpt, span=merged_span)
+        merged_excerpts.append(merged_excerpt)
+    return sorted(merged_excerpts, key=lambda excerpt: excerpt.rank)
+
+
+def to_one_line(text: str) -> str:
+    """Escape unprintable characters, so that the text is one line of valid UTF-8."""
+    return "".join(
+        char
+        if char.isprintable()
+        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text
+    )
+
+
+def _is_touching(excerpt: ExportExcerpt, other: ExportExcerpt) -> bool:
     return (
-        one.source.path == other.source.path
-        and one.span.start <= other.span.end
-        and other.span.start <= one.span.end
+        excerpt.source.video_path == other.source.video_path
+        and excerpt.span.start <= other.span.end
+        and other.span.start <= excerpt.span.end
+    )
+
+
+def make_clip_names(excerpts: Sequence[ExportExcerpt], suffix: str = ".mp4") -> list[str]:
+    """Return unique file names such as `03_beach_0.01.05-0.01.12.mp4`.
+
+    Args:
+        excerpts: The excerpts to name.
+        suffix: File name suffix.
+
+    Returns:
+        One name per excerpt, valid on all platforms, without separators, control characters and
+        leading dots or dashes.
+    """
+    rank_digits = len(str(max((excerpt.rank for excerpt in excerpts), default=1)))
+    file_names: list[str] = []
+    taken_names: set[str] = set()
+    for excerpt in excerpts:
+        rank_text = f"{excerpt.rank:0{max(2, rank_digits)}}"
+        video_stem = to_safe_stem(excerpt.source.video_path.stem)
+        clip_stem = f"{rank_text}_{video_stem}_{_format_span_name(excerpt.span)}"
+        unique_stem, copy_number = clip_stem, 1
+        while unique_stem.casefold() in taken_names:
+            copy_number += 1
+            unique_stem = f"{clip_stem}_{copy_number}"
+        taken_names.add(unique_stem.casefold())
+        file_names.append(unique_stem + suffix)
+    return file_names
+
+
+def to_safe_stem(raw_name: str) -> str:
+    """Return a name reduced to letters, digits, dots and dashes, and shortened."""
+    raw_name = unicodedata.normalize("NFC", raw_name.encode("utf-8", "ignore").decode())
+    raw_name = re.sub(r"[^\w.-]+", "_", raw_name).strip("._-")
+    return raw_name.encode()[:_MAX_STEM_BYTES].decode("utf-8", "ignore").rstrip("._-") or "video"
+
+
+def make_reel_names(video_paths: Iterable[Path]) -> dict[Path, str]:
+    """Return a unique reel name for each video, of at most eight letters and digits."""
+    reel_names: dict[Path, str] = {}
+    taken_names = set(_RESERVED_REELS)
+    for video_path in dict.fromkeys(video_paths):
+        decomposed_stem = unicodedata.normalize("NFKD", video_path.stem)
+        ascii_stem = decomposed_stem.encode("ascii", "ignore").decode()
+        reel_stem = re.sub(r"[^A-Z0-9]", "", ascii_stem.upper())[:_REEL_CHARS] or "REEL"
+        reel_name, copy_number = reel_stem, 1
+        while reel_name in taken_names:
+            copy_number += 1
+            reel_name = f"{reel_stem[: _REEL_CHARS - len(str(copy_number))]}{copy_number}"
+        taken_names.add(reel_name)
+        reel_names[video_path] = reel_name
+    return reel_names
+
+
+def _format_span_name(span: Span) -> str:
+    return "-".join(
+        f"{int(seconds) // 3600}.{int(seconds) // 60 % 60:02}.{int(seconds) % 60:02}"
+        for seconds in (span.start, span.end)
     )

@@ -1,6 +1,6 @@
-"""Excerpts as Final Cut Pro X XML 1.8, which DaVinci Resolve reads, too.
+"""Export excerpts as Final Cut Pro X XML 1.8, which DaVinci Resolve reads too.
 
-Times are exact fractions of a second, edits lie on frames of the timeline.
+Times are exact fractions of a second; edits lie on frames of the timeline.
 """
 
 from __future__ import annotations
@@ -8,84 +8,117 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from vsearch.export.excerpts import leading, one_line
-from vsearch.export.timeline import begins, frames_in, nearest
+from vsearch.export.excerpts import longest_shown, to_one_line
+from vsearch.export.timeline import count_frames, nearest_frame, start_offset
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from vsearch.export.excerpts import Source
-    from vsearch.export.timeline import Event, Timeline
+    from vsearch.export.excerpts import SourceVideo
+    from vsearch.export.timeline import Timeline, TimelineEvent
 
-_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n'
-_SIZE = (1920, 1080)  # of a timeline of videos whose size is unknown
-
-
-def final_cut(timeline: Timeline) -> bytes:
-    """UTF-8."""
-    root = Element("fcpxml", version="1.8")
-    resources = SubElement(root, "resources")
-    lead = leading([event.excerpt for event in timeline.events])
-    shape = _format(resources, "r1", timeline.rate, _size(lead.source) if lead else _SIZE)
-    event = SubElement(SubElement(root, "library"), "event", name="vsearch")
-    project = SubElement(event, "project", name=one_line(timeline.title))
-    sequence = SubElement(
-        project, "sequence", format=shape, duration=_seconds(timeline.count / timeline.rate),
-        tcStart="0s", tcFormat="NDF",
-    )  # fmt: skip
-    spine = SubElement(sequence, "spine")
-    assets: dict[Source, str] = {}
-    for one in timeline.events:
-        if one.source not in assets:
-            assets[one.source] = _asset(resources, f"r{2 * len(assets) + 2}", one, timeline.rate)
-        _clip(spine, one, assets[one.source], timeline.rate)
-    indent(root)
-    body: bytes = tostring(root, "utf-8")
-    return _HEAD + body + b"\n"
+_XML_HEADER = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n'
+_DEFAULT_SIZE = (1920, 1080)  # if the size of the videos is unknown
 
 
-def _clip(spine: Element, event: Event, asset: str, rate: Fraction) -> None:
+def to_fcpxml(timeline: Timeline) -> bytes:
+    """Serialize a timeline as UTF-8 XML."""
+    root_element = Element("fcpxml", version="1.8")
+    resources = SubElement(root_element, "resources")
+    lead_excerpt = longest_shown([timeline_event.excerpt for timeline_event in timeline.events])
+    frame_size = _frame_size(lead_excerpt.source) if lead_excerpt else _DEFAULT_SIZE
+    format_id = _add_format(resources, "r1", timeline.frame_rate, frame_size)
+    event_element = SubElement(SubElement(root_element, "library"), "event", name="vsearch")
+    project_element = SubElement(event_element, "project", name=to_one_line(timeline.title))
+    sequence_element = SubElement(
+        project_element,
+        "sequence",
+        format=format_id,
+        duration=_format_seconds(timeline.frame_count / timeline.frame_rate),
+        tcStart="0s",
+        tcFormat="NDF",
+    )
+    spine = SubElement(sequence_element, "spine")
+    asset_ids: dict[SourceVideo, str] = {}
+    for timeline_event in timeline.events:
+        if timeline_event.source not in asset_ids:
+            asset_ids[timeline_event.source] = _add_asset(
+                resources, f"r{2 * len(asset_ids) + 2}", timeline_event, timeline.frame_rate
+            )
+        _add_clip(spine, timeline_event, asset_ids[timeline_event.source], timeline.frame_rate)
+    indent(root_element)
+    xml_body: bytes = tostring(root_element, "utf-8")
+    return _XML_HEADER + xml_body + b"\n"
+
+
+def _add_clip(spine: Element, event: TimelineEvent, asset_id: str, timeline_rate: Fraction) -> None:
     source = event.source
-    own = source.rate or rate
-    start = begins(source) + nearest(event.start / rate, own) / own
-    clip = SubElement(
-        spine, "asset-clip", ref=asset, name=source.name, offset=_seconds(event.at / rate),
-        start=_seconds(start), duration=_seconds(event.count / rate), tcFormat="NDF",
-    )  # fmt: skip
-    if source.sound:
-        clip.set("audioRole", "dialogue")
-    SubElement(clip, "note").text = event.excerpt.label
+    source_rate = source.frame_rate or timeline_rate
+    start_seconds = (
+        start_offset(source)
+        + nearest_frame(event.source_frame / timeline_rate, source_rate) / source_rate
+    )
+    clip_element = SubElement(
+        spine,
+        "asset-clip",
+        ref=asset_id,
+        name=source.display_name,
+        offset=_format_seconds(event.timeline_frame / timeline_rate),
+        start=_format_seconds(start_seconds),
+        duration=_format_seconds(event.frame_count / timeline_rate),
+        tcFormat="NDF",
+    )
+    if source.has_audio:
+        clip_element.set("audioRole", "dialogue")
+    SubElement(clip_element, "note").text = event.excerpt.label
 
 
-def _asset(resources: Element, name: str, event: Event, rate: Fraction) -> str:
+def _add_asset(
+    resources: Element, asset_id: str, event: TimelineEvent, timeline_rate: Fraction
+) -> str:
     source = event.source
-    own = source.rate or rate
-    shape = _format(resources, f"{name}f", own, _size(source))
-    lasts = source.duration or float((event.start + event.count) / rate)
-    asset = SubElement(
-        resources, "asset", id=name, name=source.name, src=source.path.as_uri(),
-        start=_seconds(begins(source)), duration=_seconds(frames_in(lasts, own) / own),
-        format=shape, hasVideo="1",
-    )  # fmt: skip
-    if source.sound:
-        asset.set("hasAudio", "1")
-    return name
+    source_rate = source.frame_rate or timeline_rate
+    format_id = _add_format(resources, f"{asset_id}f", source_rate, _frame_size(source))
+    duration_seconds = source.duration or float(
+        (event.source_frame + event.frame_count) / timeline_rate
+    )
+    source_frames = count_frames(duration_seconds, source_rate)
+    asset_element = SubElement(
+        resources,
+        "asset",
+        id=asset_id,
+        name=source.display_name,
+        src=source.video_path.as_uri(),
+        start=_format_seconds(start_offset(source)),
+        duration=_format_seconds(source_frames / source_rate),
+        format=format_id,
+        hasVideo="1",
+    )
+    if source.has_audio:
+        asset_element.set("hasAudio", "1")
+    return asset_id
 
 
-def _format(resources: Element, name: str, rate: Fraction, size: tuple[int, int]) -> str:
-    width, height = size
+def _add_format(
+    resources: Element, format_id: str, frame_rate: Fraction, frame_size: tuple[int, int]
+) -> str:
+    width, height = frame_size
     SubElement(
-        resources, "format", id=name, frameDuration=_seconds(1 / rate, whole=False),
-        width=str(width), height=str(height),
-    )  # fmt: skip
-    return name
+        resources,
+        "format",
+        id=format_id,
+        frameDuration=_format_seconds(1 / frame_rate, allow_whole=False),
+        width=str(width),
+        height=str(height),
+    )
+    return format_id
 
 
-def _size(source: Source) -> tuple[int, int]:
-    return (source.width, source.height) if source.width else _SIZE
+def _frame_size(source: SourceVideo) -> tuple[int, int]:
+    return (source.width, source.height) if source.width else _DEFAULT_SIZE
 
 
-def _seconds(time: Fraction, *, whole: bool = True) -> str:
-    if whole and time.denominator == 1:
-        return f"{time.numerator}s"
-    return f"{time.numerator}/{time.denominator}s"
+def _format_seconds(exact_seconds: Fraction, *, allow_whole: bool = True) -> str:
+    if allow_whole and exact_seconds.denominator == 1:
+        return f"{exact_seconds.numerator}s"
+    return f"{exact_seconds.numerator}/{exact_seconds.denominator}s"

@@ -1,7 +1,7 @@
-"""Excerpts as an OpenTimelineIO timeline, by its own library.
+"""Export excerpts as an OpenTimelineIO timeline.
 
-Every excerpt is counted in frames of its own video; where the rate of that varies, in frames of its
-average. What has sound lies on a track of sound as well.
+Excerpts are measured in frames of their own video, at its average rate if that varies. Excerpts
+with audio are also placed on an audio track.
 """
 
 from __future__ import annotations
@@ -10,82 +10,108 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import MissingExtraError
-from vsearch.export.excerpts import one_line
-from vsearch.export.timecode import frame_of
-from vsearch.export.timeline import frames_in, nearest
+from vsearch.export.excerpts import to_one_line
+from vsearch.export.timeline import count_frames, nearest_frame, parse_timecode
 
 if TYPE_CHECKING:
-    from vsearch.export.excerpts import Source
-    from vsearch.export.timeline import Event, Timeline
+    from vsearch.export.excerpts import SourceVideo
+    from vsearch.export.timeline import Timeline, TimelineEvent
 
 
 def check_otio() -> None:
-    """Raise MissingExtraError where the library is not installed."""
-    _library()
+    """Raise MissingExtraError if the opentimelineio package is not installed."""
+    _import_otio()
 
 
-def open_timeline(timeline: Timeline) -> bytes:
-    """OpenTimelineIO's JSON. Raises MissingExtraError."""
-    otio = _library()
-    made = otio.schema.Timeline(
-        name=one_line(timeline.title), metadata={"vsearch": {"rate": str(timeline.rate)}}
+def to_otio(timeline: Timeline) -> bytes:
+    """Serialize a timeline.
+
+    Args:
+        timeline: The timeline.
+
+    Returns:
+        OpenTimelineIO JSON.
+
+    Raises:
+        MissingExtraError: The opentimelineio package is not installed.
+    """
+    otio = _import_otio()
+    otio_timeline = otio.schema.Timeline(
+        name=to_one_line(timeline.title), metadata={"vsearch": {"rate": str(timeline.frame_rate)}}
     )
-    kinds = [otio.schema.TrackKind.Video]
-    if any(event.source.sound for event in timeline.events):
-        kinds.append(otio.schema.TrackKind.Audio)
-    for kind in kinds:
-        track = otio.schema.Track(name=kind, kind=kind)
-        silent = kind == otio.schema.TrackKind.Audio
+    track_kinds = [otio.schema.TrackKind.Video]
+    if any(event.source.has_audio for event in timeline.events):
+        track_kinds.append(otio.schema.TrackKind.Audio)
+    for track_kind in track_kinds:
+        otio_track = otio.schema.Track(name=track_kind, kind=track_kind)
+        is_audio = track_kind == otio.schema.TrackKind.Audio
         for event in timeline.events:
-            gap = silent and not event.source.sound
-            part = _range(otio, event, timeline.rate)
-            track.append(otio.schema.Gap(source_range=part) if gap else _clip(otio, event, part))
-        made.tracks.append(track)
-    text: str = made.to_json_string(indent=2)
-    return text.encode()
+            source_range = _source_range(otio, event, timeline.frame_rate)
+            if is_audio and not event.source.has_audio:
+                otio_track.append(otio.schema.Gap(source_range=source_range))
+            else:
+                otio_track.append(_make_clip(otio, event, source_range))
+        otio_timeline.tracks.append(otio_track)
+    json_text: str = otio_timeline.to_json_string(indent=2)
+    return json_text.encode()
 
 
-def _library() -> Any:
+def _import_otio() -> Any:
     try:
         import opentimelineio  # deferred: an extra
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             "--otio needs the package 'opentimelineio', which is not installed: "
-            "pip install 'vsearch[edit]'; --fcpxml and --edl need nothing"
+            "pip install 'vsearch[edit]'; --fcpxml and --edl need no package"
         ) from error
     return opentimelineio
 
 
-def _clip(otio: Any, event: Event, part: Any) -> Any:
-    one, source = event.excerpt, event.source
-    found = {"rank": one.rank, "score": one.score, "confidence": one.confidence, "note": one.note}
+def _make_clip(otio: Any, event: TimelineEvent, source_range: Any) -> Any:
+    excerpt, source = event.excerpt, event.source
+    excerpt_metadata = {
+        "rank": excerpt.rank,
+        "score": excerpt.score,
+        "confidence": excerpt.confidence,
+        "note": excerpt.query_note,
+    }
     return otio.schema.Clip(
-        name=source.name,
-        source_range=part,
+        name=source.display_name,
+        source_range=source_range,
         media_reference=otio.schema.ExternalReference(
-            target_url=source.path.as_uri(), available_range=_all(otio, source, part.duration.rate)
+            target_url=source.video_path.as_uri(),
+            available_range=_available_range(otio, source, source_range.duration.rate),
         ),
-        metadata={"vsearch": {key: value for key, value in found.items() if value is not None}},
+        metadata={
+            "vsearch": {key: value for key, value in excerpt_metadata.items() if value is not None}
+        },
     )
 
 
-def _all(otio: Any, source: Source, rate: float) -> Any:
-    """All of a source, in its own frames; None where its length is unknown."""
+def _available_range(otio: Any, source: SourceVideo, rate_hz: float) -> Any:
+    """Return the full range of a source in its own frames; None if its duration is unknown."""
     if not source.duration:
         return None
-    count = frames_in(source.duration, source.rate or Fraction(rate))
-    begin = frame_of(source.timecode, source.rate)
-    time = otio.opentime.RationalTime
-    return otio.opentime.TimeRange(time(begin, rate), time(count, rate))
+    frame_count = count_frames(source.duration, source.frame_rate or Fraction(rate_hz))
+    start_frame = parse_timecode(source.start_timecode, source.frame_rate)
+    rational_time = otio.opentime.RationalTime
+    return otio.opentime.TimeRange(
+        rational_time(start_frame, rate_hz), rational_time(frame_count, rate_hz)
+    )
 
 
-def _range(otio: Any, event: Event, usual: Fraction) -> Any:
-    """What is shown of a source, in its own frames."""
+def _source_range(otio: Any, event: TimelineEvent, timeline_rate: Fraction) -> Any:
+    """Return the range of an event in frames of its source."""
     source, span = event.source, event.excerpt.span
-    rate = source.rate or usual
-    start, end = nearest(span.start, rate), nearest(span.end, rate)
+    frame_rate = source.frame_rate or timeline_rate
+    start_frame = nearest_frame(span.start, frame_rate)
+    end_frame = nearest_frame(span.end, frame_rate)
     if source.duration:
-        end = min(end, frames_in(source.duration, rate))
-    time = otio.opentime.RationalTime
-    begin = time(start + frame_of(source.timecode, rate), float(rate))
-    return otio.opentime.TimeRange(begin, time(max(1, end - start), float(rate)))
+        end_frame = min(end_frame, count_frames(source.duration, frame_rate))
+    rational_time = otio.opentime.RationalTime
+    start_time = rational_time(
+        start_frame + parse_timecode(source.start_timecode, frame_rate), float(frame_rate)
+    )
+    return otio.opentime.TimeRange(
+        start_time, rational_time(max(1, end_frame - start_frame), float(frame_rate))
+    )

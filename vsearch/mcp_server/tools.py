@@ -1,4 +1,4 @@
-"""The tools: what a model may do with a library. Each is a plain function, run in a thread."""
+"""MCP tools: plain functions over a library, each called in a thread."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from vsearch.errors import QueryError, VSearchError
-from vsearch.export.excerpts import one_line
-from vsearch.mcp_server.answers import (
-    Described,
-    Exported,
-    Label,
-    Listed,
-    Listing,
-    Match,
-    Matches,
-    Place,
-    Said,
+from vsearch.export.excerpts import to_one_line
+from vsearch.mcp_server.schemas import (
+    ExportedClip,
+    MomentDetails,
+    SearchHit,
+    SearchHits,
+    TagSummary,
+    TextCue,
+    VideoPage,
+    VideoSummary,
+    VideoTimeRange,
 )
-from vsearch.remote_query import by_ids
+from vsearch.search.remote_query import parse_remote_query
+from vsearch.search.serialization import has_confident_match
 from vsearch.types import Span
-from vsearch.wire import in_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,200 +39,233 @@ if TYPE_CHECKING:
     from vsearch.types import Cue, Video
 
 log = logging.getLogger(__name__)
-
-MOST_WORDS = 80  # lines that are told of a moment
-MOST_TAGS = 50
-ALIKE = 3  # moments that are told to look like another one
-LONGEST = 600.0  # seconds of a film that is written
-AT_ONCE = 4  # calls that work at the same time
-
-_FOLDERS = re.compile(r"(?<![\w.~])(?:[A-Za-z]:[\\/]|/)(?:[^\\/:\n]+[\\/])+")
-
-Id = Annotated[int, Field(ge=0, lt=2**63, description="of a video, as search and list_videos tell")]
-Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False, description="seconds")]
-Asked = Annotated[
+MAX_CUES = 80  # per moment
+MAX_TAGS = 50  # per moment
+MAX_SIMILAR_MOMENTS = 3
+MAX_CLIP_SECONDS = 600.0  # per exported clip
+MAX_CONCURRENT_CALLS = 4
+_FOLDER_PATH_RE = re.compile(r"(?<![\w.~])(?:[A-Za-z]:[\\/]|/)(?:[^\\/:\n]+[\\/])+")
+VideoIdParam = Annotated[int, Field(ge=0, lt=2**63, description="id from search or list_videos")]
+SecondsParam = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False, description="seconds")]
+QueryText = Annotated[
     str,
     Field(
         min_length=1,
         max_length=2_000,
         description=(
-            'what happens or is seen, in plain words. Also: said:"thank you" (spoken), '
-            "shown:EXIT (text on the screen), -word (not wanted), a then:<30s b (one after the "
-            "other), path:holiday/*, tag:dog, after:2024-05, longer:10s, clip:video:12@3-8 (like "
+            'what happens or is visible, in plain words. Also: said:"thank you" (speech), '
+            "shown:EXIT (text on the screen), -word (exclude), a then:<30s b (a followed by b), "
+            "path:holiday/*, tag:dog, after:2024-05, longer:10s, clip:video:12@3-8 (similar to "
             "that moment of video 12)"
         ),
     ),
 ]
 
 
-class Tools:
-    """What is offered for one library. Safe to use from several threads."""
+class LibraryTools:
+    """The tools for one library. Thread-safe."""
 
-    def __init__(self, library: Library, exports: Path | None = None) -> None:
-        """`exports` is the folder that films may be written into, if any may."""
-        self._library, self._exports = library, exports
-        self._turn, self._writing = threading.Semaphore(AT_ONCE), threading.Lock()
+    def __init__(self, library: Library, exports_folder: Path | None = None) -> None:
+        """Offer the tools; clips are exported into `exports_folder`, if given."""
+        self._library, self._exports_folder = library, exports_folder
+        self._call_slots, self._export_lock = (
+            threading.Semaphore(MAX_CONCURRENT_CALLS),
+            threading.Lock(),
+        )
 
     def search(
         self,
-        query: Asked,
-        k: Annotated[int, Field(ge=1, le=50, description="how many results")] = 10,
-    ) -> Matches:
-        """Find moments in the user's videos. Best first, with times in seconds."""
-        with self._work():
-            asked = by_ids(self._library, query)
-            found = self._library.search(asked, k=k)
-            note = None if self._library.space else "The library is empty: no video is indexed."
-            return Matches(
-                query=one_line(query),
-                in_library=in_library(found),
-                results=[Match.of(rank, moment) for rank, moment in enumerate(found, 1)],
-                note=note,
+        query: QueryText,
+        k: Annotated[int, Field(ge=1, le=50, description="number of results")] = 10,
+    ) -> SearchHits:
+        """Find moments in the user's videos, best first, with times in seconds."""
+        with self._limit_calls():
+            parsed_query = parse_remote_query(self._library, query)
+            moments = self._library.search(parsed_query, k=k)
+            hint = None if self._library.space else "The library is empty: no video is indexed."
+            return SearchHits(
+                query=to_one_line(query),
+                has_confident_match=has_confident_match(moments),
+                results=[
+                    SearchHit.from_ranked_moment(rank, moment)
+                    for rank, moment in enumerate(moments, 1)
+                ],
+                hint=hint,
             )
 
-    def describe_moment(self, video_id: Id, start: Seconds, end: Seconds) -> Described:
-        """Tell what is known of a part of a video: words said and shown, tags, what is like it."""
-        with self._work():
-            video = self._video(video_id)
-            span = _span(video, start, end)
-            words, left = self._words(video, span)
-            tags = [tag for tag in self._library.tags([str(video.path)]) if tag.touches(span)]
-            return Described(
+    def describe_moment(
+        self, video_id: VideoIdParam, start: SecondsParam, end: SecondsParam
+    ) -> MomentDetails:
+        """Describe a part of a video: speech, text on the screen, tags, similar moments."""
+        with self._limit_calls():
+            video = self._require_video(video_id)
+            moment_span = _resolve_span(video, start, end)
+            cues, cues_truncated = self._collect_cues(video, moment_span)
+            tags = [
+                tag for tag in self._library.tags([str(video.path)]) if tag.overlaps(moment_span)
+            ]
+            return MomentDetails(
                 video_id=video.id,
-                name=one_line(video.path.name),
-                start=round(span.start, 3),
-                end=round(span.end, 3),
+                name=to_one_line(video.path.name),
+                start=round(moment_span.start, 3),
+                end=round(moment_span.end, 3),
                 duration=round(video.duration, 3),
-                recorded=None if video.recorded is None else video.recorded.isoformat(),
-                words=words,
-                words_left_out=left,
-                tags=[Label.of(tag) for tag in tags[:MOST_TAGS]],
-                alike=self._alike(video, span),
+                recorded_at=None if video.recorded_at is None else video.recorded_at.isoformat(),
+                cues=cues,
+                cues_truncated=cues_truncated,
+                tags=[TagSummary.from_tag(tag) for tag in tags[:MAX_TAGS]],
+                similar_moments=self._find_similar(video, moment_span),
             )
 
-    def still(
+    def get_thumbnail(
         self,
-        video_id: Id,
-        time: Seconds,
-        width: Annotated[int, Field(ge=16, le=1280, description="pixels, at most")] = 640,
+        video_id: VideoIdParam,
+        time: SecondsParam,
+        width: Annotated[int, Field(ge=16, le=1280, description="maximum width in pixels")] = 640,
     ) -> Image:
-        """Show the picture of a video at a time, as a JPEG."""
-        with self._work():
-            video = self._video(video_id)
-            at = min(time, max(0.0, video.duration - 0.001))
-            return Image(data=self._library.still(video, at, width=width), format="jpeg")
+        """Return the frame of a video at a time as a JPEG."""
+        with self._limit_calls():
+            video = self._require_video(video_id)
+            frame_time = min(time, max(0.0, video.duration - 0.001))
+            return Image(
+                data=self._library.thumbnail(video, frame_time, width=width), format="jpeg"
+            )
 
     def list_videos(
         self,
-        name: Annotated[
+        name_pattern: Annotated[
             str, Field(max_length=500, description="a part of the name, or a glob: *.mp4")
         ] = "",
         offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0,
         limit: Annotated[int, Field(ge=1, le=200)] = 50,
-    ) -> Listing:
-        """List the videos of the library, by name."""
-        with self._work():
-            wanted = name.casefold().strip()
-            found = [v for v in self._library.videos() if _fits(v.path.name.casefold(), wanted)]
-            found.sort(key=lambda video: (video.path.name.casefold(), str(video.path)))
-            items = [Listed.of(video) for video in islice(found, offset, offset + limit)]
-            return Listing(items=items, total=len(found), offset=offset, limit=limit)
-
-    def export_clip(self, video_id: Id, start: Seconds, end: Seconds) -> Exported:
-        """Write a part of a video as a film of its own, into the folder that the user allowed."""
-        from vsearch.media.export import Part, export  # deferred: brings a decoder
-
-        with self._work():
-            if self._exports is None:
-                raise ToolError("the user allowed no folder to write into")
-            video = self._video(video_id)
-            span = _span(video, start, end)
-            if span.duration > LONGEST:
-                raise ToolError(f"a film may last {LONGEST:.0f} seconds; export a shorter part")
-            if not self._writing.acquire(blocking=False):
-                raise ToolError("another film is being written; try again soon")
-            try:
-                target = _free(self._exports, video, span)
-                made = export([Part(video.path, span)], target)
-            finally:
-                self._writing.release()
-            return Exported(
-                file=one_line(str(target)),
-                start=round(span.start, 3),
-                end=round(span.end, 3),
-                duration=round(made.duration, 3),
-                size=target.stat().st_size,
+    ) -> VideoPage:
+        """List the videos of the library by name."""
+        with self._limit_calls():
+            folded_pattern = name_pattern.casefold().strip()
+            matching_videos = [
+                candidate
+                for candidate in self._library.videos()
+                if _matches_pattern(candidate.path.name.casefold(), folded_pattern)
+            ]
+            matching_videos.sort(key=lambda video: (video.path.name.casefold(), str(video.path)))
+            page_items = [
+                VideoSummary.from_video(video)
+                for video in islice(matching_videos, offset, offset + limit)
+            ]
+            return VideoPage(
+                items=page_items, total=len(matching_videos), offset=offset, limit=limit
             )
 
-    # --- what they have in common
+    def export_clip(
+        self, video_id: VideoIdParam, start: SecondsParam, end: SecondsParam
+    ) -> ExportedClip:
+        """Export a part of a video as a file into the folder that the user allowed."""
+        from vsearch.export.mp4 import ClipSpan, export_clips  # deferred: loads PyAV
+
+        with self._limit_calls():
+            if self._exports_folder is None:
+                raise ToolError("exporting is disabled: the user allowed no folder")
+            video = self._require_video(video_id)
+            clip_span = _resolve_span(video, start, end)
+            if clip_span.duration > MAX_CLIP_SECONDS:
+                raise ToolError(
+                    f"a clip is limited to {MAX_CLIP_SECONDS:.0f} seconds; export a shorter part"
+                )
+            if not self._export_lock.acquire(blocking=False):
+                raise ToolError("another clip is being exported; try again soon")
+            try:
+                target_path = _choose_target(self._exports_folder, video, clip_span)
+                exported_file = export_clips([ClipSpan(video.path, clip_span)], target_path)
+            finally:
+                self._export_lock.release()
+            return ExportedClip(
+                file_path=to_one_line(str(target_path)),
+                start=round(clip_span.start, 3),
+                end=round(clip_span.end, 3),
+                duration=round(exported_file.duration, 3),
+                size=target_path.stat().st_size,
+            )
+
+    # --- helpers
 
     @contextmanager
-    def _work(self) -> Iterator[None]:
-        """A turn to work in; what goes wrong is told to the model."""
-        with self._turn:
+    def _limit_calls(self) -> Iterator[None]:
+        """Limit concurrent calls, and convert errors to ToolError for the model."""
+        with self._call_slots:
             try:
                 yield
             except VSearchError as error:
-                raise ToolError(_told(error)) from error
+                raise ToolError(_redact_error(error)) from error
             except OSError as error:
-                raise ToolError(f"the disk says: {error.strerror}") from error
+                raise ToolError(f"file error: {error.strerror}") from error
 
-    def _video(self, number: int) -> Video:
-        video = self._library.video(number)
+    def _require_video(self, video_id: int) -> Video:
+        video = self._library.video(video_id)
         if video is None:
-            raise ToolError(f"there is no video {number}; list_videos tells which there are")
+            raise ToolError(f"there is no video {video_id}; list_videos returns the valid ids")
         return video
 
-    def _alike(self, video: Video, span: Span) -> list[Place]:
-        """What looks most like a moment; nothing where that cannot be told."""
+    def _find_similar(self, video: Video, moment_span: Span) -> list[VideoTimeRange]:
+        """Return the visually most similar moments; none if that fails."""
         try:
-            found = self._library.similar(str(video.path), span, k=ALIKE)
+            similar_moments = self._library.similar(
+                str(video.path), moment_span, k=MAX_SIMILAR_MOMENTS
+            )
         except VSearchError as error:
             log.warning("%s", error)
             return []
-        return [Place.at(moment) for moment in found]
+        return [VideoTimeRange.from_moment(moment) for moment in similar_moments]
 
-    def _words(self, video: Video, span: Span) -> tuple[list[Said], int]:
-        """What is said and shown in a part of a video, and how much more there is."""
-        found: list[Cue] = []
-        for one in self._library.transcripts(video):
-            if one.cues:
-                cues = self._library.transcript(str(video.path), one.source).cues
-                found += [cue for cue in cues if cue.span.end > span.start]
-        inside = sorted(
-            (cue for cue in found if cue.span.start < span.end), key=lambda cue: cue.span
+    def _collect_cues(self, video: Video, moment_span: Span) -> tuple[list[TextCue], int]:
+        """Return the cues of a part of a video, and the number of cues left out."""
+        candidate_cues: list[Cue] = []
+        for transcript in self._library.transcripts(video):
+            if transcript.cue_count:
+                transcript_cues = self._library.transcript(str(video.path), transcript.source).cues
+                candidate_cues += [
+                    cue for cue in transcript_cues if cue.span.end > moment_span.start
+                ]
+        overlapping_cues = sorted(
+            (cue for cue in candidate_cues if cue.span.start < moment_span.end),
+            key=lambda cue: cue.span,
         )
-        return [Said.of(cue) for cue in inside[:MOST_WORDS]], max(0, len(inside) - MOST_WORDS)
+        shown_cues = [TextCue.from_words(cue) for cue in overlapping_cues[:MAX_CUES]]
+        return shown_cues, len(overlapping_cues) - len(shown_cues)
 
 
-def _span(video: Video, start: float, end: float) -> Span:
-    """That part of a video. Raises QueryError where it is none."""
+def _resolve_span(video: Video, start: float, end: float) -> Span:
+    """Return the span clamped to the video; raise QueryError if it is invalid."""
     if end <= start:
-        raise QueryError("a moment ends after its start")
+        raise QueryError("end must be greater than start")
     if start >= video.duration > 0:
-        raise QueryError(f"the video ends after {video.duration:.1f} seconds, before that moment")
+        raise QueryError(f"start: the video ends at {video.duration:.1f} seconds")
     return Span(start, min(end, video.duration) if video.duration > 0 else end)
 
 
-def _told(error: VSearchError) -> str:
-    """What is wrong, without telling in which folders of the machine."""
-    text = one_line(str(error))
-    return text if isinstance(error, QueryError) else _FOLDERS.sub("", text)
+def _redact_error(error: VSearchError) -> str:
+    """Return the error message without paths of folders."""
+    error_text = to_one_line(str(error))
+    return error_text if isinstance(error, QueryError) else _FOLDER_PATH_RE.sub("", error_text)
 
 
-def _fits(name: str, wanted: str) -> bool:
-    return fnmatchcase(name, wanted) if any(one in wanted for one in "*?[") else wanted in name
+def _matches_pattern(video_name: str, name_pattern: str) -> bool:
+    return (
+        fnmatchcase(video_name, name_pattern)
+        if any(wildcard in name_pattern for wildcard in "*?[")
+        else name_pattern in video_name
+    )
 
 
-def _free(folder: Path, video: Video, span: Span) -> Path:
-    """A file that is not there yet, named by what is in it."""
-    from vsearch.export.excerpts import Excerpt, Source
-    from vsearch.export.names import clip_names
+def _choose_target(exports_folder: Path, video: Video, clip_span: Span) -> Path:
+    """Return a path that does not exist yet, named after the video and span."""
+    from vsearch.export.excerpts import ExportExcerpt, SourceVideo, make_clip_names
 
-    [name] = clip_names([Excerpt(Source(video.path, video.duration), span, 1)])
-    stem, number = name.removeprefix("01_").removesuffix(".mp4"), 1
-    target = folder / f"{stem}.mp4"
-    while target.exists() or target.is_symlink():
-        number += 1
-        target = folder / f"{stem}_{number}.mp4"
-    return target
+    [clip_name] = make_clip_names(
+        [ExportExcerpt(SourceVideo(video.path, video.duration), clip_span, 1)]
+    )
+    file_stem, suffix_number = clip_name.removeprefix("01_").removesuffix(".mp4"), 1
+    target_path = exports_folder / f"{file_stem}.mp4"
+    while target_path.exists() or target_path.is_symlink():
+        suffix_number += 1
+        target_path = exports_folder / f"{file_stem}_{suffix_number}.mp4"
+    return target_path

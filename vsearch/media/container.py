@@ -1,23 +1,30 @@
-"""Containers: how a file is opened, and which of its streams is the picture."""
+"""Open media containers safely and select the video stream to decode.
+
+A container is opened as a local file only, with an allow-list of formats, bounded frame sizes and
+a read timeout. Decoding may be handed to a hardware device; the recording date comes from the
+container's metadata.
+"""
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.logging
 from av.codec.context import ThreadType
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.stream import Discard, Disposition
 
-from vsearch.errors import NoPictureError
-from vsearch.media.limits import check_size, most_pixels, threads
+from vsearch.errors import NoPictureError, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from av.codec import CodecContext
-    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.rational import AVRational
     from av.stream import Stream
@@ -26,18 +33,16 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# Errors and notes say what is wrong with a file. Any other level makes FFmpeg's threads wait for
-# the GIL to log, while the thread that holds it waits for them in closing the file.
+# Exceptions and warnings report what is wrong with a file. At any other log level FFmpeg's threads
+# wait for the GIL to log while the thread that holds it waits for them to close the file: deadlock.
 av.logging.set_level(None)
-
-# PyAV before 19 refuses a file for odd letters in its title, 19 has no such option.
-_LENIENT: dict[str, Any] = (
+# PyAV before 19 rejects a file whose title is not valid UTF-8; PyAV 19 has no such option.
+_METADATA_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
-
-TIMEOUT = 60.0  # seconds to wait for the disk, and for all reads that fail together
-# Formats that name no other file: no playlists, devices, manifests or series of images.
-_FORMATS = (
+READ_TIMEOUT_SECONDS = 60.0  # for one read, and for all failed reads together
+# Formats that cannot refer to other files: no playlists, devices, manifests or image sequences.
+_ALLOWED_FORMATS = (
     "3gp,4xm,aac,ac3,amr,amv,apng,asf,asf_o,av1,avi,avs2,avs3,bink,cavsvideo,cdxl,dhav,dirac,dnxhd,"
     "dv,dxa,eac3,film_cpk,flac,flic,flv,gif,gxf,h261,h263,h264,hevc,idcin,iff,ifv,ipmovie,ivf,jv,"
     "kux,live_flv,lmlm4,lxf,m4v,matroska,mjpeg,mjpeg_2000,mlv,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
@@ -46,73 +51,246 @@ _FORMATS = (
 )
 
 
-class Opener(Protocol):
-    """Opens a file, to be decoded by a device if one is given."""
+class ContainerOpener(Protocol):
+    """Callable that opens a file, for decoding on a device if one is given."""
 
-    def __call__(self, path: Path, device: HWAccel | None, /) -> InputContainer: ...
+    def __call__(self, path: Path, device: HWAccel | None, /) -> InputContainer:
+        """Open a file; `device` None decodes in software."""
 
 
-def origin(container: InputContainer, stream: Stream) -> Fraction:
-    """What a player shows as 0:00, in the container's own seconds."""
+def get_time_origin(container: InputContainer, media_stream: Stream) -> Fraction:
+    """Return the timestamp that players show as 0:00, in the container's own seconds.
+
+    Args:
+        container: An open container.
+        media_stream: Stream whose start counts where the container has no start time.
+    """
     if container.start_time is not None:
         return Fraction(container.start_time, av.time_base)
-    return (stream.start_time or 0) * (exact(stream.time_base) or Fraction(1, av.time_base))
+    return (media_stream.start_time or 0) * (
+        to_fraction(media_stream.time_base) or Fraction(1, av.time_base)
+    )
 
 
-def open_file(path: Path, device: HWAccel | None = None) -> InputContainer:
-    """Open as a local file, whatever its name looks like or its content refers to."""
+def open_file(video_path: Path, device: HWAccel | None = None) -> InputContainer:
+    """Open a local file, whatever its name looks like or its content refers to.
+
+    Args:
+        video_path: File to open.
+        device: Hardware device to decode with; None decodes in software.
+
+    Returns:
+        The open container; the caller closes it.
+
+    Raises:
+        av.error.FFmpegError: The file is missing, unreadable or not in an allowed format.
+    """
     container: InputContainer = av.open(
-        f"file:{path.absolute()}",
+        f"file:{video_path.absolute()}",
         mode="r",
-        options={"max_pixels": str(most_pixels(1))},
-        container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
-        timeout=TIMEOUT,
+        options={"max_pixels": str(compute_max_pixels(1))},
+        container_options={"protocol_whitelist": "file", "format_whitelist": _ALLOWED_FORMATS},
+        timeout=READ_TIMEOUT_SECONDS,
         hwaccel=device,
-        **_LENIENT,
+        **_METADATA_OPTIONS,
     )
     return container
 
 
-def video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The stream that a player shows, ready to decode."""
-    streams = [
+def select_video_stream(video_path: Path, container: InputContainer) -> VideoStream:
+    """Return the video stream that a player shows, ready to decode.
+
+    All other streams are discarded while demuxing.
+
+    Args:
+        video_path: Path of the file, for error messages.
+        container: The open container of that file.
+
+    Raises:
+        NoPictureError: There is no video stream, or none with a known codec.
+        TooLargeError: Its frames are too large.
+    """
+    video_streams = [
         stream
         for stream in container.streams.video
         if not stream.disposition & Disposition.attached_pic
     ]
-    if not streams:
-        raise NoPictureError(f"{path}: has sound but no moving pictures; nothing to index")
-    known = [stream for stream in streams if codec_of(stream)]
-    if not known:
-        raise NoPictureError(f"{path}: its video codec is unknown; re-encode it, as H.264 say")
-    best = container.streams.best("video")
-    stream = next((stream for stream in known if stream is best), known[0])
-    codec = stream.codec_context
-    check_size(path, codec.width, codec.height, bits=bits_of(codec))
-    _set_threads(codec)
-    for other in container.streams:
-        if other is not stream:
-            other.discard = Discard.all
+    if not video_streams:
+        raise NoPictureError(
+            f"{video_path}: has no video stream, only audio or images; nothing to index"
+        )
+    decodable_streams = [stream for stream in video_streams if get_codec_context(stream)]
+    if not decodable_streams:
+        raise NoPictureError(
+            f"{video_path}: its video codec is unknown; re-encode it, for example as H.264"
+        )
+    best_stream = container.streams.best("video")
+    stream = next(
+        (stream for stream in decodable_streams if stream is best_stream), decodable_streams[0]
+    )
+    codec_context = stream.codec_context
+    check_frame_size(
+        video_path,
+        codec_context.width,
+        codec_context.height,
+        bits_per_pixel=get_bits_per_pixel(codec_context),
+    )
+    _configure_threads(codec_context)
+    for other_stream in container.streams:
+        if other_stream is not stream:
+            other_stream.discard = Discard.all
     return stream
 
 
-def codec_of(stream: Stream) -> CodecContext | None:
-    """What decodes the stream; PyAV's stubs hold that there always is something."""
-    return stream.codec_context
+def get_codec_context(media_stream: Stream) -> CodecContext | None:
+    """Return the stream's decoder, or None; PyAV's stubs claim that there always is one."""
+    return media_stream.codec_context
 
 
-def _set_threads(codec: VideoCodecContext) -> None:
-    codec.thread_count = threads(codec.width, codec.height, bits=bits_of(codec))
-    codec.thread_type = ThreadType.AUTO
-    codec.options = {"max_pixels": str(most_pixels(codec.thread_count))}
+def _configure_threads(codec_context: VideoCodecContext) -> None:
+    codec_context.thread_count = choose_thread_count(
+        codec_context.width, codec_context.height, bits_per_pixel=get_bits_per_pixel(codec_context)
+    )
+    codec_context.thread_type = ThreadType.AUTO
+    codec_context.options = {"max_pixels": str(compute_max_pixels(codec_context.thread_count))}
 
 
-def bits_of(picture: VideoFrame | VideoCodecContext) -> int:
-    """Of memory that a pixel takes: 16 at least, 64 where the layout is not known yet."""
-    layout: VideoFormat | None = picture.format
-    return max(16, layout.padded_bits_per_pixel) if layout else 64
+def get_bits_per_pixel(frame_or_codec: VideoFrame | VideoCodecContext) -> int:
+    """Return the memory of one pixel in bits: at least 16, or 64 if the format is unknown."""
+    pixel_format: VideoFormat | None = frame_or_codec.format
+    return max(16, pixel_format.padded_bits_per_pixel) if pixel_format else 64
 
 
-def exact(rational: Fraction | AVRational | None) -> Fraction | None:
-    """What PyAV 18 calls Fraction and 19 AVRational."""
+def to_fraction(rational: Fraction | AVRational | None) -> Fraction | None:
+    """Convert a rational number of PyAV 18 (Fraction) or 19 (AVRational) to a Fraction."""
     return Fraction(rational.numerator, rational.denominator) if rational else None
+
+
+# Hardware decoding
+
+AUTO_DEVICE = "auto"
+
+
+def list_device_names() -> tuple[str, ...]:
+    """Return the hardware devices that this FFmpeg build supports, present or not."""
+    return tuple(hwdevices_available())
+
+
+def validate_device(device_name: str) -> None:
+    """Raise SettingsError for an unknown hardware device; "" means none, "auto" any."""
+    if device_name not in ("", AUTO_DEVICE, *list_device_names()):
+        available_devices = ", ".join([AUTO_DEVICE, *list_device_names()])
+        raise SettingsError(
+            f"unknown hardware decoder {device_name!r}; available: {available_devices}"
+        )
+
+
+def open_with_hwaccel(
+    device_name: str, video_path: Path, open_container: ContainerOpener
+) -> InputContainer:
+    """Open a file with a hardware device, or in software if the device or codec is unavailable.
+
+    Args:
+        device_name: Device as FFmpeg names it ("cuda", "vaapi" …), "auto" for any, "" for none.
+        video_path: File to open.
+        open_container: Opens the file with a given device or, for None, in software.
+
+    Returns:
+        The open container; the caller closes it.
+    """
+    for device_type in (
+        list_device_names() if device_name == AUTO_DEVICE else (device_name,) * bool(device_name)
+    ):
+        try:
+            container = open_container(
+                video_path, HWAccel(device_type, allow_software_fallback=True)
+            )
+        except (OSError, NotImplementedError, RuntimeError):
+            continue
+        if any(stream.codec_context.is_hwaccel for stream in container.streams.video):
+            return container
+        container.close()
+    return open_container(video_path, None)
+
+
+# Limits of frame size and decoder threads, which bound memory
+
+MAX_FRAME_PIXELS = 2**26  # 8192 x 8192
+MAX_DECODING_BYTES = 2**28  # of all frames being decoded: one 8K frame at 64 bits per pixel
+
+
+def check_frame_size(video_path: Path, width: int, height: int, *, bits_per_pixel: int) -> None:
+    """Check that a frame is not too large to decode.
+
+    Args:
+        video_path: Path of the file, for the error message.
+        width: Width in pixels.
+        height: Height in pixels.
+        bits_per_pixel: Memory of one pixel.
+
+    Raises:
+        TooLargeError: The frame has too many pixels or takes too much memory.
+    """
+    if (
+        width * height > MAX_FRAME_PIXELS
+        or width * height * bits_per_pixel > 8 * MAX_DECODING_BYTES
+    ):
+        raise TooLargeError(
+            f"{video_path}: frames of {width} x {height} pixels are too large; scale it down"
+        )
+
+
+def choose_thread_count(width: int, height: int, *, bits_per_pixel: int) -> int:
+    """Return how many threads may decode: one per processor, while a frame for each fits.
+
+    Args:
+        width: Frame width in pixels; 0 if unknown.
+        height: Frame height in pixels; 0 if unknown.
+        bits_per_pixel: Memory of one pixel.
+    """
+    frame_bytes = width * height * bits_per_pixel // 8 or MAX_DECODING_BYTES  # 0: size unknown
+    return max(1, min((os.cpu_count() or 1) + 1, 16, MAX_DECODING_BYTES // frame_bytes))
+
+
+def compute_max_pixels(thread_count: int) -> int:
+    """Return the largest frame, in pixels of 16 bits, that `thread_count` threads may decode."""
+    return min(MAX_FRAME_PIXELS, MAX_DECODING_BYTES // thread_count // 2)
+
+
+# Recording date
+
+# In order of preference: a phone's tag dates the recording, the second may date the export.
+DATE_TAGS = ("com.apple.quicktime.creationdate", "creation_time")
+# Clocks that were never set yield 1904 and 1970.
+EARLIEST_RECORDING = datetime(1971, 1, 1, tzinfo=UTC)
+MAX_CLOCK_SKEW = timedelta(days=1)  # by which a camera's clock may be fast
+MAX_DATE_CHARS = 40
+
+
+def find_recording_date(*metadata_maps: Mapping[str, str]) -> datetime | None:
+    """Return the first plausible recording date, in UTC, or None.
+
+    Args:
+        *metadata_maps: Metadata of the container and its streams, in order of preference.
+    """
+    for tag_name in DATE_TAGS:
+        for metadata_map in metadata_maps:
+            if (recorded_at := _parse_date(metadata_map.get(tag_name, ""))) is not None:
+                return recorded_at
+    return None
+
+
+def _parse_date(date_text: str) -> datetime | None:
+    """Parse an ISO 8601 date; one without a time zone is in UTC, as containers define it."""
+    try:
+        parsed_date = datetime.fromisoformat(date_text.strip()[:MAX_DATE_CHARS])
+        utc_date = (
+            parsed_date.replace(tzinfo=UTC)
+            if parsed_date.tzinfo is None
+            else parsed_date.astimezone(UTC)
+        )
+    except (ValueError, OverflowError):
+        return None
+    return (
+        utc_date if EARLIEST_RECORDING <= utc_date <= datetime.now(UTC) + MAX_CLOCK_SKEW else None
+    )

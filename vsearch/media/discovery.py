@@ -1,4 +1,4 @@
-"""Which videos there are, and whether one is known already."""
+"""Find videos in files, folders and globs, and fingerprint their content."""
 
 from __future__ import annotations
 
@@ -14,165 +14,187 @@ from vsearch.errors import UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_WORDS = (
+_SUFFIX_LIST = (
     ".3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg "
     ".mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts "
     ".vob .webm .webp .wmv .wtv .y4m"
 )
-SUFFIXES = frozenset(_WORDS.split())
-_BLOCK = 64 * 1024  # bytes
-_BLOCKS = 16  # so that at most 1 MiB of a file is read
+VIDEO_SUFFIXES = frozenset(_SUFFIX_LIST.split())
+_DIGEST_BLOCK_BYTES = 64 * 1024
+_DIGEST_BLOCK_COUNT = 16  # at most 1 MiB of a file is read
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file to index, or why there is none at that path."""
+class DiscoveredFile:
+    """A file to index, or the reason why there is none at that path."""
 
     path: Path  # absolute
-    error: str | None = None  # one line: what, which path, what to do
+    error: str | None = None  # one line: what is wrong, the path, what to do
 
 
-def find_videos(paths: Iterable[str | Path]) -> Iterator[Found]:
-    """Videos in files, folders and globs, in order, each once; what is missing is told, not raised.
+def find_videos(input_paths: Iterable[str | Path]) -> Iterator[DiscoveredFile]:
+    """Find videos in files, folders and globs, each once, in order.
 
-    A file that is named is taken whatever its suffix; in a folder, and below, those with a suffix
-    in `SUFFIXES` are, except hidden ones and still WebP pictures.
+    A file given by name is returned whatever its suffix. In a folder, and below, files with a
+    suffix in `VIDEO_SUFFIXES` are returned, except hidden files and still WebP images.
+
+    Args:
+        input_paths: Files, folders or glob patterns; `~` is expanded.
+
+    Yields:
+        Files to index, and errors for paths that are missing or unreadable.
     """
-    seen: set[Path] = set()
-    for path in paths:
-        for found in _find(Path(path)):
-            key = _resolved(found.path)
-            if key not in seen:
-                seen.add(key)
-                yield found
+    seen_paths: set[Path] = set()
+    for input_path in input_paths:
+        for discovered_file in _discover_path(Path(input_path)):
+            resolved_path = _resolve_links(discovered_file.path)
+            if resolved_path not in seen_paths:
+                seen_paths.add(resolved_path)
+                yield discovered_file
 
 
-def fingerprint(path: Path) -> str:
-    """A digest of the size and of blocks spread over the content: 32 hexadecimal digits.
+def compute_fingerprint(video_path: Path) -> str:
+    """Compute a digest of a file's size and of blocks spread over its content.
 
-    The same content has the same fingerprint wherever it lies. Raises UnreadableError.
+    Copies of a file have the same fingerprint, whatever their path.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        UnreadableError: The file cannot be read.
     """
     try:
-        if not path.is_file() and path.exists():  # opening a pipe would wait for ever
+        if not video_path.is_file() and video_path.exists():  # opening a pipe would block
             raise OSError("not a file")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-            if size <= _BLOCK * _BLOCKS:
-                digest.update(file.read(_BLOCK * _BLOCKS))
+        with video_path.open("rb") as video_file:
+            size_bytes = os.fstat(video_file.fileno()).st_size
+            digest = hashlib.blake2b(str(size_bytes).encode(), digest_size=16)
+            if size_bytes <= _DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT:
+                digest.update(video_file.read(_DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT))
             else:
-                for index in range(_BLOCKS):  # the first and the last bytes included
-                    file.seek(index * (size - _BLOCK) // (_BLOCKS - 1))
-                    digest.update(file.read(_BLOCK))
+                # Evenly spread, including the first and the last bytes.
+                last_offset = size_bytes - _DIGEST_BLOCK_BYTES
+                for block_index in range(_DIGEST_BLOCK_COUNT):
+                    video_file.seek(block_index * last_offset // (_DIGEST_BLOCK_COUNT - 1))
+                    digest.update(video_file.read(_DIGEST_BLOCK_BYTES))
     except OSError as error:
-        raise UnreadableError(_unreadable(path, error)) from error
+        raise UnreadableError(_format_read_error(video_path, error)) from error
     return digest.hexdigest()
 
 
-def _find(named: Path) -> Iterator[Found]:
-    path = _absolute(_at_home(named))
+def _discover_path(given_path: Path) -> Iterator[DiscoveredFile]:
+    absolute_path = _make_absolute(_expand_home(given_path))
     try:
-        if path.is_dir():
-            yield from _below(path)
-        elif path.exists():
-            yield Found(path)
-        elif glob.has_magic(str(named)):
-            yield from _matching(named)
+        if absolute_path.is_dir():
+            yield from _walk_folder(absolute_path)
+        elif absolute_path.exists():
+            yield DiscoveredFile(absolute_path)
+        elif glob.has_magic(str(given_path)):
+            yield from _expand_glob(given_path)
         else:
-            yield Found(path, f"{path}: there is no such file or folder; check the path")
+            yield DiscoveredFile(
+                absolute_path, f"{absolute_path}: there is no such file or folder; check the path"
+            )
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        yield Found(path, _unreadable(path, error))
+        yield DiscoveredFile(absolute_path, _format_read_error(absolute_path, error))
 
 
-def _matching(pattern: Path) -> Iterator[Found]:
-    """What a pattern stands for; brackets in the current folder or the home are no part of it."""
-    first, *rest = pattern.parts
-    if first.startswith("~"):
-        first = glob.escape(str(_at_home(Path(first))))
-    matches = sorted(glob.glob(str(Path(first, *rest)), recursive=True))  # noqa: PTH207 - relative
-    if not matches:
-        path = _absolute(_at_home(pattern))
-        yield Found(path, f"{path}: nothing matches; check the pattern")
-    for match in matches:
-        path = _absolute(Path(match))
-        if os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where it may not look
-            yield from _below(path)
-        elif path.suffix.lower() in SUFFIXES or not pattern.name.startswith("*"):
-            yield Found(path)
+def _expand_glob(glob_pattern: Path) -> Iterator[DiscoveredFile]:
+    """Expand a pattern; brackets in the current folder's or home folder's name are literal."""
+    first_part, *remaining_parts = glob_pattern.parts
+    if first_part.startswith("~"):
+        first_part = glob.escape(str(_expand_home(Path(first_part))))
+    matched_paths = sorted(glob.glob(str(Path(first_part, *remaining_parts)), recursive=True))  # noqa: PTH207 - relative
+    if not matched_paths:
+        absolute_path = _make_absolute(_expand_home(glob_pattern))
+        yield DiscoveredFile(absolute_path, f"{absolute_path}: no file matches; check the pattern")
+    for matched_path in matched_paths:
+        absolute_path = _make_absolute(Path(matched_path))
+        if os.path.isdir(absolute_path):  # noqa: PTH112 - is_dir() raises without permission
+            yield from _walk_folder(absolute_path)
+        elif absolute_path.suffix.lower() in VIDEO_SUFFIXES or not glob_pattern.name.startswith(
+            "*"
+        ):
+            yield DiscoveredFile(absolute_path)
 
 
-def _below(folder: Path) -> Iterator[Found]:
-    """The videos in a folder and its subfolders; links to folders are followed, but once."""
-    entered: set[tuple[int, int]] = set()
-    pending = [folder]
-    while pending:
-        here = pending.pop()
+def _walk_folder(root_folder: Path) -> Iterator[DiscoveredFile]:
+    """Yield the videos in a folder and below; links to folders are followed once."""
+    visited_inodes: set[tuple[int, int]] = set()
+    pending_folders = [root_folder]
+    while pending_folders:
+        current_folder = pending_folders.pop()
         try:
-            status = here.stat()
-            if (status.st_dev, status.st_ino) in entered:
+            stat_result = current_folder.stat()
+            if (stat_result.st_dev, stat_result.st_ino) in visited_inodes:
                 continue
-            entered.add((status.st_dev, status.st_ino))
-            entries = _visible(here)
+            visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
+            folder_entries = _list_visible_entries(current_folder)
         except OSError as error:
-            yield Found(here, _unreadable(here, error))
+            yield DiscoveredFile(current_folder, _format_read_error(current_folder, error))
             continue
-        folders = []
-        for entry in entries:
-            path = Path(entry.path)
+        subfolders = []
+        for folder_entry in folder_entries:
+            entry_path = Path(folder_entry.path)
             try:
-                if entry.is_dir():
-                    folders.append(path)
-                elif entry.is_file() and is_video(path):
-                    yield Found(path)
-            except OSError as error:  # of a link, say; the other entries may be well
-                yield Found(path, _unreadable(path, error))
-        pending += reversed(folders)
+                if folder_entry.is_dir():
+                    subfolders.append(entry_path)
+                elif folder_entry.is_file() and is_video(entry_path):
+                    yield DiscoveredFile(entry_path)
+            except OSError as error:  # e.g. a broken link; continue with the others
+                yield DiscoveredFile(entry_path, _format_read_error(entry_path, error))
+        pending_folders += reversed(subfolders)
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    """Sorted by name, links last: of two ways to a video the plain one is kept.
+def _list_visible_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries sorted by name, links last, so that a video is found by its own path.
 
-    What kind an entry is can be told even where it may not be entered.
+    The type of an entry is known even without permission to enter it.
     """
-    with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-    return sorted(visible, key=lambda entry: (entry.is_symlink(), entry.name))
+    with os.scandir(folder) as folder_entries:
+        visible_entries = [
+            folder_entry for folder_entry in folder_entries if not folder_entry.name.startswith(".")
+        ]
+    return sorted(
+        visible_entries, key=lambda folder_entry: (folder_entry.is_symlink(), folder_entry.name)
+    )
 
 
-def is_video(path: Path) -> bool:
-    """Whether a file is called like a video, or is an animated WebP."""
-    suffix = path.suffix.lower()
-    return suffix in SUFFIXES and (suffix != ".webp" or _moves(path))
+def is_video(file_path: Path) -> bool:
+    """Return whether a file has a video suffix; a .webp must also be animated."""
+    suffix = file_path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES and (suffix != ".webp" or _is_animated_webp(file_path))
 
 
-def _moves(path: Path) -> bool:
-    """Whether a WebP is an animation, by its header."""
+def _is_animated_webp(image_path: Path) -> bool:
+    """Return whether a WebP is animated, according to its header."""
     try:
-        with path.open("rb") as file:
-            head = file.read(21)
+        with image_path.open("rb") as image_file:
+            header_bytes = image_file.read(21)
     except OSError:
-        return True  # so that indexing it tells why it can't be read
-    return head[12:16] == b"VP8X" and len(head) == 21 and bool(head[20] & 2)
+        return True  # indexing then reports why it cannot be read
+    return header_bytes[12:16] == b"VP8X" and len(header_bytes) == 21 and bool(header_bytes[20] & 2)
 
 
-def _absolute(path: Path) -> Path:
+def _make_absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
-def _at_home(path: Path) -> Path:
+def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # no such user: then it is a name like any other
+    except RuntimeError:  # no such user: an ordinary name
         return path
 
 
-def _resolved(path: Path) -> Path:
+def _resolve_links(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
         return path
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{path}: cannot be read ({reason}); check the path and its permissions"
+def _format_read_error(path: Path, error: Exception) -> str:
+    error_reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{path}: cannot be read ({error_reason}); check the path and its permissions"

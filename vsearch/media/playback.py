@@ -1,7 +1,7 @@
-"""How browsers can be given a video: as the file it is, its packets in MP4, encoded anew, or not.
+"""Determine how browsers can play a video: as the file itself, remuxed to MP4, or transcoded.
 
-Told from headers and one packet; what a file is called does not matter. "Browsers" are those of
-today, Chromium, Firefox and Safari: what all of them play.
+The decision depends on headers and one packet, not on the file's name. A format counts as playable
+if current Chromium, Firefox and Safari all play it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorTrc
 
 from vsearch.errors import MediaError
-from vsearch.media.container import codec_of, exact, open_file, origin, video_stream
+from vsearch.media.container import (
+    get_codec_context,
+    get_time_origin,
+    open_file,
+    select_video_stream,
+    to_fraction,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,109 +30,136 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-How: TypeAlias = Literal["direct", "remux", "transcode", "none"]
-
-MP4, WEBM = "video/mp4", "video/webm"
-_CODECS = {MP4: {"h264", "vp9", "av1"}, WEBM: {"vp8", "vp9", "av1"}}
-_SOUND = {MP4: {"aac", "mp3", "opus", "flac"}, WEBM: {"opus", "vorbis"}}
-_CARRIERS = {"mov", "matroska", "mpegts", "flv", "avi"}  # of packets that MP4 takes as they are
-_BRANDS = {b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"dash"}
-_LAYOUTS = {"yuv420p", "yuvj420p"}
-_HDR = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
-_LATE = 0.1  # seconds: of a file that begins later, browsers disagree what is at 0:00
-_FILES = 10_000  # remembered
-_HEAD = 4096  # bytes that tell what kind of MP4 or Matroska a file is
+PlaybackMethod: TypeAlias = Literal["direct", "remux", "transcode", "none"]
+MP4_MIME, WEBM_MIME = "video/mp4", "video/webm"
+_VIDEO_CODECS = {MP4_MIME: {"h264", "vp9", "av1"}, WEBM_MIME: {"vp8", "vp9", "av1"}}
+_AUDIO_CODECS = {MP4_MIME: {"aac", "mp3", "opus", "flac"}, WEBM_MIME: {"opus", "vorbis"}}
+_REMUXABLE_FORMATS = {"mov", "matroska", "mpegts", "flv", "avi"}  # whose packets MP4 can hold
+_MP4_BRANDS = {
+    b"isom",
+    b"iso2",
+    b"iso4",
+    b"iso5",
+    b"iso6",
+    b"mp41",
+    b"mp42",
+    b"avc1",
+    b"M4V ",
+    b"dash",
+}
+_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
+_HDR_TRANSFERS = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
+_MAX_START_OFFSET_SECONDS = 0.1  # for larger ones, browsers disagree on what 0:00 is
+_PLAYBACK_CACHE_SIZE = 10_000
+_PROBE_BYTES = 4096  # contain the MP4 brands or the Matroska document type
 
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """How a video is given to browsers, and the MIME type of what they get."""
+    """Playback method of a video, and the MIME type that browsers receive."""
 
-    how: How
-    mime: str
-
-
-_NONE = Playback("none", "application/octet-stream")
-_TRANSCODE = Playback("transcode", MP4)
+    method: PlaybackMethod
+    mime_type: str
 
 
-def playback(path: Path) -> Playback:
-    """How to give the file to browsers; "none" where it is gone or shows nothing."""
+_NOT_PLAYABLE = Playback("none", "application/octet-stream")
+_NEEDS_TRANSCODING = Playback("transcode", MP4_MIME)
+
+
+def determine_playback(video_path: Path) -> Playback:
+    """Determine how to serve a file to browsers.
+
+    Returns:
+        The method, "none" if the file is missing or has no playable video; cached per file state.
+    """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return _NONE
-        return _looked(path, status.st_size, status.st_mtime_ns)
+        stat_result = video_path.stat()
+        if not stat.S_ISREG(stat_result.st_mode):
+            return _NOT_PLAYABLE
+        return _probe_playback(video_path, stat_result.st_size, stat_result.st_mtime_ns)
     except (FFmpegError, MediaError, OSError, ValueError, IndexError, OverflowError, MemoryError):
-        return _NONE
+        return _NOT_PLAYABLE
 
 
-def copies(stream: VideoStream) -> bool:
-    """Whether the packets of a stream, in MP4, are played by browsers."""
-    return _shows(stream, MP4) and _square_alike(stream)
+def is_stream_copyable(video_stream: VideoStream) -> bool:
+    """Return whether browsers play the packets of a stream when remuxed to MP4."""
+    return _is_video_playable(video_stream, MP4_MIME) and _has_consistent_pixel_aspect(video_stream)
 
 
-@lru_cache(_FILES)
-def _looked(path: Path, size: int, modified: int) -> Playback:  # noqa: ARG001 - other: look again
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":  # FFmpeg reads none; see media/webp.py
-        return _TRANSCODE
-    with closing(open_file(path)) as container:
-        stream = video_stream(path, container)
-        if not _readable(container, stream):
-            return _NONE
-        kind = _kind(container, head)
-        if kind and _plays(container, stream, kind):
-            return Playback("direct", kind)
-        if container.format.name.split(",")[0] in _CARRIERS and copies(stream):
-            return Playback("remux", MP4)
-    return _TRANSCODE
+@lru_cache(_PLAYBACK_CACHE_SIZE)
+def _probe_playback(video_path: Path, size_bytes: int, mtime_ns: int) -> Playback:  # noqa: ARG001 - cache keys
+    with video_path.open("rb") as video_file:
+        header_bytes = video_file.read(_PROBE_BYTES)
+    if header_bytes[:4] == b"RIFF" and header_bytes[8:12] == b"WEBP":
+        return _NEEDS_TRANSCODING  # see media/animated_webp.py
+    with closing(open_file(video_path)) as container:
+        video_stream = select_video_stream(video_path, container)
+        if not _has_readable_packet(container, video_stream):
+            return _NOT_PLAYABLE
+        mime_type = _detect_mime_type(container, header_bytes)
+        if mime_type and _is_directly_playable(container, video_stream, mime_type):
+            return Playback("direct", mime_type)
+        if container.format.name.split(",")[0] in _REMUXABLE_FORMATS and is_stream_copyable(
+            video_stream
+        ):
+            return Playback("remux", MP4_MIME)
+    return _NEEDS_TRANSCODING
 
 
-def _readable(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether there is a packet, and not an encrypted one."""
+def _has_readable_packet(container: InputContainer, video_stream: VideoStream) -> bool:
+    """Return whether there is a packet that is not encrypted."""
     try:
-        packet = next(container.demux(stream), None)
+        packet = next(container.demux(video_stream), None)
     except (FFmpegError, ValueError):
-        return True  # damaged: what comes after may be well
+        return True  # damaged; later packets may be intact
     return packet is not None and packet.size > 0 and not packet.has_sidedata("encryption_info")
 
 
-def _kind(container: InputContainer, head: bytes) -> str | None:
-    """The MIME type of a container that browsers open."""
+def _detect_mime_type(container: InputContainer, header_bytes: bytes) -> str | None:
+    """Return the MIME type of a container that browsers open, else None."""
     if container.format.name.startswith("mov,"):
-        end = int.from_bytes(head[:4], "big")
-        brands = head[8:end] if head[4:8] == b"ftyp" else b""
-        known = any(brands[at : at + 4] in _BRANDS for at in range(0, len(brands), 4))
-        return MP4 if known else None
+        box_end = int.from_bytes(header_bytes[:4], "big")
+        brand_bytes = header_bytes[8:box_end] if header_bytes[4:8] == b"ftyp" else b""
+        has_known_brand = any(
+            brand_bytes[brand_offset : brand_offset + 4] in _MP4_BRANDS
+            for brand_offset in range(0, len(brand_bytes), 4)
+        )
+        return MP4_MIME if has_known_brand else None
     if container.format.name.startswith("matroska"):
-        return WEBM if b"\x42\x82\x84webm" in head[:64] else None
+        return WEBM_MIME if b"\x42\x82\x84webm" in header_bytes[:64] else None
     return None
 
 
-def _plays(container: InputContainer, stream: VideoStream, kind: str) -> bool:
-    """Whether the file itself is played, all of it, from 0:00 on as everywhere in vsearch."""
-    sounds = [codec_of(one) for one in container.streams.audio]
+def _is_directly_playable(
+    container: InputContainer, video_stream: VideoStream, mime_type: str
+) -> bool:
+    """Return whether browsers play the file itself, in full and from the same 0:00."""
+    audio_codecs = [get_codec_context(audio_codec) for audio_codec in container.streams.audio]
     return (
         len(container.streams.video) == 1
-        and _shows(stream, kind)
-        and all(one is not None and one.codec.canonical_name in _SOUND[kind] for one in sounds)
-        and abs(origin(container, stream)) <= _LATE
+        and _is_video_playable(video_stream, mime_type)
+        and all(
+            audio_codec is not None and audio_codec.codec.canonical_name in _AUDIO_CODECS[mime_type]
+            for audio_codec in audio_codecs
+        )
+        and abs(get_time_origin(container, video_stream)) <= _MAX_START_OFFSET_SECONDS
     )
 
 
-def _shows(stream: VideoStream, kind: str) -> bool:
-    codec = stream.codec_context
+def _is_video_playable(video_stream: VideoStream, mime_type: str) -> bool:
+    codec_context = video_stream.codec_context
     return (
-        codec.codec.canonical_name in _CODECS[kind]
-        and codec.pix_fmt in _LAYOUTS
-        and codec.color_trc not in _HDR
-        and codec.width > 0
+        codec_context.codec.canonical_name in _VIDEO_CODECS[mime_type]
+        and codec_context.pix_fmt in _PIXEL_FORMATS
+        and codec_context.color_trc not in _HDR_TRANSFERS
+        and codec_context.width > 0
     )
 
 
-def _square_alike(stream: VideoStream) -> bool:
-    """Whether the container says of the shape of pixels what the packets say."""
-    told, own = exact(stream.sample_aspect_ratio), exact(stream.codec_context.sample_aspect_ratio)
-    return (told or 1) == (own or 1)
+def _has_consistent_pixel_aspect(video_stream: VideoStream) -> bool:
+    """Return whether container and packets agree on the pixel aspect."""
+    container_aspect, codec_aspect = (
+        to_fraction(video_stream.sample_aspect_ratio),
+        to_fraction(video_stream.codec_context.sample_aspect_ratio),
+    )
+    return (container_aspect or 1) == (codec_aspect or 1)

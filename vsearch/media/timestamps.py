@@ -1,32 +1,51 @@
-"""The timestamps of a container, and the seconds that they stand for."""
+"""Convert a container's timestamps to seconds."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-TICK = Fraction(1, 1000)  # seconds; containers round times to it
-LEAP = Fraction(3600)  # seconds; a longer step between two frames is a broken timestamp
-_RETURN = Fraction(1)  # seconds; a longer step back is a new start, as in joined recordings
-_NEXT = Fraction(1, 1_000_000)  # seconds from a frame to the next one of the same timestamp
+TIME_RESOLUTION = Fraction(1, 1000)  # seconds to which containers round timestamps
+MAX_STEP_SECONDS = Fraction(3600)  # a longer step between two frames is a broken timestamp
+_RESTART_STEP_SECONDS = Fraction(1)  # a longer step back is a restart, as in joined recordings
+_MIN_STEP_SECONDS = Fraction(1, 1_000_000)  # between frames with the same timestamp
 
 
-class Timestamps:
-    """Timestamps to seconds that always rise, whatever the file says."""
+class TimestampConverter:
+    """Converter of timestamps to strictly rising seconds, however broken the timestamps are.
 
-    def __init__(self, base: Fraction, origin: Fraction, step: Fraction, *, sought: bool) -> None:
-        self._base = base
-        self._shift = -origin
-        self._step = step  # seconds, where a timestamp is missing or absurd
-        self._sought = sought  # then the first timestamp may be any
-        self._last: Fraction | None = None
+    Args:
+        time_base: Seconds per tick.
+        time_origin: Seconds that players show as 0:00.
+        frame_step: Seconds from frame to frame where a timestamp is missing or implausible.
+        is_after_seek: Accept any first timestamp.
+    """
 
-    def read(self, pts: int | None) -> Fraction:
-        """The time in seconds of the next frame, whose timestamp is `pts`."""
-        last = self._last
-        due = Fraction(0) if last is None else last + self._step
-        time = due if pts is None else pts * self._base + self._shift
-        if not (last is None and self._sought) and not -_RETURN < time - (last or 0) < LEAP:
-            self._shift += due - time
-            time = due
-        self._last = max(time, Fraction(0) if last is None else last + _NEXT)
-        return self._last
+    def __init__(
+        self,
+        time_base: Fraction,
+        time_origin: Fraction,
+        frame_step: Fraction,
+        *,
+        is_after_seek: bool,
+    ) -> None:
+        self._time_base = time_base
+        self._time_shift = -time_origin
+        self._frame_step = frame_step
+        self._is_after_seek = is_after_seek
+        self._last_time: Fraction | None = None
+
+    def to_seconds(self, pts: int | None) -> Fraction:
+        """Return the time in seconds of the next frame, given its timestamp or None."""
+        last_time = self._last_time
+        expected_time = Fraction(0) if last_time is None else last_time + self._frame_step
+        frame_time = expected_time if pts is None else pts * self._time_base + self._time_shift
+        if (
+            not (last_time is None and self._is_after_seek)
+            and not -_RESTART_STEP_SECONDS < frame_time - (last_time or 0) < MAX_STEP_SECONDS
+        ):
+            self._time_shift += expected_time - frame_time
+            frame_time = expected_time
+        self._last_time = max(
+            frame_time, Fraction(0) if last_time is None else last_time + _MIN_STEP_SECONDS
+        )
+        return self._last_time

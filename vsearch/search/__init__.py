@@ -1,0 +1,1 @@
+"""Search: from a parsed query to ranked, bounded and explained moments."""

@@ -1,16 +1,19 @@
-"""How probable it is that a moment shows what was asked, from its score and what is usual.
+"""Logistic (Platt) calibration: convert a moment's score into a probability that it matches.
 
-A score means something only beside those of queries that ask for nothing in particular: generic
-texts, or the library's own pictures. They are scored against the library like the query is, and
-tell how much any segment scores (`middle`, `spread`) and how much the best one does (`best`), which
-is the more, the larger the library. With the score s of a moment and that of the best one, t,
+A raw cosine means little by itself, so it is compared with the scores of null queries: generic
+texts, or the library's own frames. They are scored against the library like the query and yield the
+null distribution: the mean and the spread of the score of any segment, and the expected score of
+the best segment, which grows with the library. For a moment with score s among moments of which the
+best scores t,
 
-    logit P = score · (s - middle) / unit + null · (best - middle) / unit + constant
-              - behind · (t - s) / unit
+    logit P = score_weight * (s - mean) / unit + null_weight * (best - mean) / unit + intercept
+              - gap_weight * (t - s) / unit
 
-where the unit is the spread of texts, and the way from `middle` to 1 for pictures, of which the
-same one scores 1 in any space. The few constants were fitted once, on pictures with texts, of which
-the right one was in the library or not: `tests/benchmarks/fit_calibration.py`.
+where the unit is the standard deviation for text queries, and 1 - mean for image queries, because
+an identical image scores 1 in every space. The weights were fitted once by logistic regression, on
+images with captions whose match was in the library or was not: `benchmarks/fit_calibration.py`.
+
+Source: Platt, "Probabilistic outputs for support vector machines", 1999.
 """
 
 from __future__ import annotations
@@ -22,141 +25,227 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.search import generic
-from vsearch.search.background import USUAL
+from vsearch.search.hubness import HUBNESS_STRIDE
+from vsearch.search.null_queries import (
+    combine_null_queries,
+    image_null_queries,
+    text_null_queries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.search.generic import Generic
-    from vsearch.search.querybank import Querybank
-    from vsearch.types import Ids, Matrix, Term, Vector
+    from vsearch.query.model import Term
+    from vsearch.search.hubness import Querybank
+    from vsearch.search.null_queries import NullQueries
+    from vsearch.types import Ids, Matrix, Vector
 
-LEAST_SPREAD = 1e-3  # of scores: a library of one segment, or of one picture many times
-USUAL_SPREAD = 0.1  # of scores, where nothing can be measured
-MOST_MIDDLE = 0.95  # of pictures; else nothing would be left of the way to 1
-ENOUGH = 500  # segments of the sample: all of it would take a query twice as long
-FEW = 8  # videos; of as many, their own pictures count as much as what pictures usually are
-USUAL_REACH = 0.13  # how much better than any picture the best one is, per normal deviate
-SURE = 0.99  # of a copy that was seen to be one; nothing is said to be surer
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The logistic curve of one kind of query."""
-
-    score: float
-    null: float
-    constant: float
-    behind: float
-
-
-WORDS = Link(score=2.74, null=-1.57, constant=-4.13, behind=2.3)  # with a querybank
-WORDS_ALONE = Link(score=1.95, null=-1.31, constant=-3.63, behind=2.0)
-PICTURES = Link(score=13.32, null=-9.60, constant=-4.19, behind=5.0)
+MIN_SCORE_STD = 1e-3  # for libraries of one segment, or of one repeated image
+PRIOR_SCORE_STD = 0.1  # standard deviation where nothing can be measured
+MAX_MEAN_SCORE = 0.95  # image queries: keeps the unit, 1 - mean, above zero
+MAX_SAMPLE_SEGMENTS = 500  # scoring the whole sample would double the time of a query
+PRIOR_VIDEO_COUNT = 8  # library size at which measurement and prior weigh the same (shrinkage)
+PRIOR_MAX_Z = 0.13  # image queries: expected lead of the best segment per normal deviate
+MAX_CONFIDENCE = 0.99  # upper limit, given to a pixel-verified copy
 
 
 @dataclass(frozen=True, slots=True)
-class Null:
-    """What queries that ask for nothing in particular score in a library."""
+class LogisticParams:
+    """Weights of the logistic model of one kind of query."""
 
-    middle: float  # any segment
-    unit: float  # that differences count in
-    best: float  # the best one of all that are searched
+    score_weight: float
+    null_weight: float
+    intercept: float
+    gap_weight: float
 
-    def share(self, score: float) -> float:
-        """A score in units above the middle."""
-        return (score - self.middle) / self.unit
+
+TEXT_PARAMS = LogisticParams(
+    score_weight=2.74, null_weight=-1.57, intercept=-4.13, gap_weight=2.3
+)  # with hubness correction
+TEXT_PARAMS_NO_BANK = LogisticParams(
+    score_weight=1.95, null_weight=-1.31, intercept=-3.63, gap_weight=2.0
+)
+IMAGE_PARAMS = LogisticParams(
+    score_weight=13.32, null_weight=-9.60, intercept=-4.19, gap_weight=5.0
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NullDistribution:
+    """Scores of null queries in one library."""
+
+    mean_score: float  # of any segment
+    score_unit: float  # divisor of score differences
+    best_score: float  # expected best score among all searched segments
+
+    def standardize(self, raw_score: float) -> float:
+        """Return a score in units above the mean."""
+        return (raw_score - self.mean_score) / self.score_unit
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Turns the scores of one query into probabilities."""
+    """Map from the scores of one query to probabilities."""
 
-    null: Null
-    link: Link
+    null_distribution: NullDistribution
+    logistic_params: LogisticParams
 
-    def confidences(self, scores: Sequence[float]) -> list[float]:
-        """A probability for the score of each moment; the more it scores, the more probable."""
-        best = max(scores, default=0.0)
-        return [self._confidence(score, best) for score in scores]
+    def score_confidences(self, moment_scores: Sequence[float]) -> list[float]:
+        """Return the match probability of each moment, increasing with its score.
 
-    def _confidence(self, score: float, best: float) -> float:
-        link, null = self.link, self.null
-        logit = link.score * null.share(score) + link.null * null.share(null.best) + link.constant
-        logit -= link.behind * (best - score) / null.unit
-        return min(SURE, 1 / (1 + math.exp(-max(-30.0, min(30.0, logit)))))
+        Args:
+            moment_scores: Scores of all moments of one result list; the gap to the best counts.
+
+        Returns:
+            Probabilities in (0, `MAX_CONFIDENCE`], in the same order.
+        """
+        best_score = max(moment_scores, default=0.0)
+        return [self._score_confidence(moment_score, best_score) for moment_score in moment_scores]
+
+    def _score_confidence(self, moment_score: float, best_score: float) -> float:
+        params, null_scores = self.logistic_params, self.null_distribution
+        logit = (
+            params.score_weight * null_scores.standardize(moment_score)
+            + params.null_weight * null_scores.standardize(null_scores.best_score)
+            + params.intercept
+        )
+        logit -= params.gap_weight * (best_score - moment_score) / null_scores.score_unit
+        return min(MAX_CONFIDENCE, 1 / (1 + math.exp(-max(-30.0, min(30.0, logit)))))
 
 
-def calibration(
-    terms: Sequence[Term],
-    texts: Matrix | None,
-    sample: Matrix,
-    videos: Ids,
-    bank: Querybank,
-    size: int,
+def calibrate_query(
+    query_terms: Sequence[Term],
+    text_vectors: Matrix | None,
+    sample_vectors: Matrix,
+    video_ids: Ids,
+    querybank: Querybank,
+    segment_count: int,
 ) -> Calibration | None:
-    """For a query of such terms, one or several that are combined; None where none can be had.
+    """Measure the null distribution for a query and return its calibration.
 
-    `texts`, float32 (B, D), are generic ones, None where the model reads no words. `sample`,
-    float32 (M, D), are segments of the library, `videos`, int64 (M,), what they are of; `bank` is
-    that of the engine, and `size` segments are searched.
+    Args:
+        query_terms: The visual terms of the query, combined if there are several.
+        text_vectors: Generic texts, float32 (B, D), or None for an encoder without text support.
+        sample_vectors: Segments sampled evenly from the library, float32 (M, D).
+        video_ids: The video of each sampled segment, int64 (M,).
+        querybank: The querybank that corrects the scores of the search.
+        segment_count: Number of segments that are searched.
+
+    Returns:
+        The calibration, or None for an empty library or a text query without generic texts.
     """
-    words = any(term.kind == "text" for term in terms)
-    if not len(sample) or size < 1 or (words and texts is None):
+    has_text = any(term.kind == "text" for term in query_terms)
+    if not len(sample_vectors) or segment_count < 1 or (has_text and text_vectors is None):
         return None
-    thinned = slice(None, None, max(1, -(-len(sample) // ENOUGH)))
-    sample, videos = sample[thinned], videos[thinned]
-    own = generic.pictures(sample, videos)
-    asked = generic.combined(
-        [own if texts is None or term.kind != "text" else generic.texts(texts) for term in terms],
-        [term.weight for term in terms],
-        sample,
+    sample_slice = slice(None, None, max(1, -(-len(sample_vectors) // MAX_SAMPLE_SEGMENTS)))
+    sample_vectors, video_ids = sample_vectors[sample_slice], video_ids[sample_slice]
+    library_queries = image_null_queries(sample_vectors, video_ids)
+    null_queries = combine_null_queries(
+        [
+            library_queries
+            if text_vectors is None or term.kind != "text"
+            else text_null_queries(text_vectors)
+            for term in query_terms
+        ],
+        [term.weight for term in query_terms],
+        sample_vectors,
     )
-    if not words:
-        null = null_of_pictures(asked, sample, len(np.unique(videos)), size)
-        return Calibration(null, PICTURES)
-    taken = bank.excess(sample)
-    null = null_of_words(asked, sample, taken - taken[::USUAL].mean(), size)
-    return Calibration(null, WORDS if taken.any() else WORDS_ALONE)
+    if not has_text:
+        null_distribution = image_null_distribution(
+            null_queries, sample_vectors, len(np.unique(video_ids)), segment_count
+        )
+        return Calibration(null_distribution, IMAGE_PARAMS)
+    hubness_penalties = querybank.hubness_penalty(sample_vectors)
+    null_distribution = text_null_distribution(
+        null_queries,
+        sample_vectors,
+        hubness_penalties - hubness_penalties[::HUBNESS_STRIDE].mean(),
+        segment_count,
+    )
+    return Calibration(
+        null_distribution, TEXT_PARAMS if hubness_penalties.any() else TEXT_PARAMS_NO_BANK
+    )
 
 
-def null_of_words(asked: Generic, sample: Matrix, taken: Vector, size: int) -> Null:
-    """What queries with words score; `taken`, float32 (M,), is what is off the inner products."""
-    scores = asked.scores(sample) - taken  # (B, M)
-    if np.isnan(scores).all():  # one video, and pictures in the query
-        return Null(0.0, USUAL_SPREAD, USUAL_SPREAD * deviate(size))
-    known = scores[np.isfinite(scores)]
-    middle, spread = float(known.mean()), float(known.std())
-    best = grown(_best(scores), middle, len(sample), size)
-    return Null(middle, max(spread, LEAST_SPREAD), best)
+def text_null_distribution(
+    null_queries: NullQueries, sample_vectors: Matrix, hubness_penalties: Vector, segment_count: int
+) -> NullDistribution:
+    """Return the null distribution of queries that contain text.
+
+    Args:
+        null_queries: B null queries of the query's form.
+        sample_vectors: float32 (M, D).
+        hubness_penalties: Penalty subtracted from the scores of each sampled segment, float32 (M,).
+        segment_count: Number of segments that are searched.
+    """
+    null_scores = null_queries.score_sample(sample_vectors) - hubness_penalties  # (B, M)
+    if np.isnan(null_scores).all():  # a single video, and an image in the query
+        return NullDistribution(
+            0.0, PRIOR_SCORE_STD, PRIOR_SCORE_STD * expected_normal_max(segment_count)
+        )
+    known_scores = null_scores[np.isfinite(null_scores)]
+    mean_score, score_std = float(known_scores.mean()), float(known_scores.std())
+    best_score = extrapolate_max(
+        _mean_best_score(null_scores), mean_score, len(sample_vectors), segment_count
+    )
+    return NullDistribution(mean_score, max(score_std, MIN_SCORE_STD), best_score)
 
 
-def null_of_pictures(asked: Generic, sample: Matrix, videos: int, size: int) -> Null:
-    """What queries of pictures alone score, in a library of so many videos."""
-    scores = asked.scores(sample)
-    if np.isnan(scores).all():
-        return Null(0.0, 1.0, USUAL_REACH * deviate(size))
-    trust = videos / (videos + FEW)
-    middle = trust * min(float(np.nanmean(scores)), MOST_MIDDLE)
-    usual = middle + USUAL_REACH * (1 - middle) * deviate(size)
-    best = grown(_best(scores), middle, len(sample), size)
-    return Null(middle, 1 - middle, trust * best + (1 - trust) * usual)
+def image_null_distribution(
+    null_queries: NullQueries, sample_vectors: Matrix, video_count: int, segment_count: int
+) -> NullDistribution:
+    """Return the null distribution of queries that consist of images and clips only.
+
+    Measurements are shrunk towards a prior, as a library of few videos has few unrelated frames.
+
+    Args:
+        null_queries: B null queries of the query's form.
+        sample_vectors: float32 (M, D).
+        video_count: Number of videos in the sample.
+        segment_count: Number of segments that are searched.
+    """
+    null_scores = null_queries.score_sample(sample_vectors)
+    if np.isnan(null_scores).all():
+        return NullDistribution(0.0, 1.0, PRIOR_MAX_Z * expected_normal_max(segment_count))
+    sample_trust = video_count / (video_count + PRIOR_VIDEO_COUNT)
+    mean_score = sample_trust * min(float(np.nanmean(null_scores)), MAX_MEAN_SCORE)
+    prior_best_score = mean_score + PRIOR_MAX_Z * (1 - mean_score) * expected_normal_max(
+        segment_count
+    )
+    best_score = extrapolate_max(
+        _mean_best_score(null_scores), mean_score, len(sample_vectors), segment_count
+    )
+    return NullDistribution(
+        mean_score,
+        1 - mean_score,
+        sample_trust * best_score + (1 - sample_trust) * prior_best_score,
+    )
 
 
-def grown(best: float, middle: float, sampled: int, size: int) -> float:
-    """The best score of `size` segments, where that of `sampled` ones is known."""
-    if sampled < 2 or sampled == size:
-        return best
-    return middle + (best - middle) * deviate(size) / deviate(sampled)
+def extrapolate_max(
+    best_score: float, mean_score: float, sample_size: int, segment_count: int
+) -> float:
+    """Extrapolate the best score of `sample_size` segments to all `segment_count` searched ones.
+
+    The lead over the mean grows like the expected maximum of normal deviates.
+    """
+    if sample_size < 2 or sample_size == segment_count:
+        return best_score
+    return mean_score + (best_score - mean_score) * expected_normal_max(
+        segment_count
+    ) / expected_normal_max(sample_size)
 
 
-def deviate(count: int) -> float:
-    """The largest of so many normal deviates, as it is expected (Blom 1958)."""
-    return NormalDist().inv_cdf((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
+def expected_normal_max(sample_size: int) -> float:
+    """Return the expected maximum of `sample_size` standard normal deviates (Blom 1958)."""
+    return (
+        NormalDist().inv_cdf((sample_size - 0.375) / (sample_size + 0.25))
+        if sample_size > 1
+        else 0.0
+    )
 
 
-def _best(scores: Matrix) -> float:
-    """The mean of what queries score best, as far as they score anything: (B, M)."""
-    best = np.where(np.isnan(scores), -np.inf, scores).max(axis=1)
-    return float(best[np.isfinite(best)].mean())
+def _mean_best_score(null_scores: Matrix) -> float:
+    """Return the mean over queries of the best score in (B, M), ignoring NaN."""
+    best_scores = np.where(np.isnan(null_scores), -np.inf, null_scores).max(axis=1)
+    return float(best_scores[np.isfinite(best_scores)].mean())

@@ -1,4 +1,4 @@
-"""Results that show nearly the same as better ones, and results that differ from each other."""
+"""Result list post-processing: near-duplicate removal, MMR diversification, limit per video."""
 
 from __future__ import annotations
 
@@ -13,70 +13,117 @@ if TYPE_CHECKING:
 
     from vsearch.types import Matrix, Moment
 
-SAME = 0.9  # cosine of segments of which one is enough; small copies have about so much, others 0.8
-BALANCE = 0.7  # of what is asked for against what is new
+DUPLICATE_SIMILARITY = 0.9  # cosine; scaled copies reach about 0.9, other segments at most 0.8
+MMR_LAMBDA = 0.7  # weight of relevance; novelty has the rest
 
 
-def collapsed(found: Sequence[Moment], vectors: Matrix) -> list[Moment]:
-    """What is not nearly the same as something better, which counts it as `why.alike`.
+def deduplicate_moments(moments: Sequence[Moment], peak_vectors: Matrix) -> list[Moment]:
+    """Hide moments that are near-duplicates of a better moment in another video.
 
-    `vectors`, float32 (N, D), are of the moments' best segments. Moments of one video stay, however
-    alike: they are at different times. So does what was found by words, or is a copy of the clip
-    that was asked for: its picture is not what it was found by.
+    Moments of the same video are kept, as they are at different times. So are moments found by
+    transcript, sequences, and copies of the query clip: their peak frame is not what matched.
+
+    Args:
+        moments: Best first.
+        peak_vectors: Vector of each moment's best segment, float32 (N, D) of unit length.
+
+    Returns:
+        The kept moments, best first; `explanation.duplicates_hidden` counts what each one hides.
     """
-    if not found:
+    if not moments:
         return []
-    kept: list[int] = []
-    alike: Counter[int] = Counter()
-    like = vectors @ vectors.T  # (N, N)
-    for i, moment in enumerate(found):
-        by_picture = not moment.why.quotes and not moment.why.copy and not moment.why.steps
-        others = (j for j in kept if found[j].video.id != moment.video.id)
-        twin = next((j for j in others if by_picture and like[i, j] >= SAME), None)
-        if twin is None:
-            kept.append(i)
+    kept_indexes: list[int] = []
+    duplicate_counts: Counter[int] = Counter()
+    similarity_matrix = peak_vectors @ peak_vectors.T  # (N, N)
+    for i, moment in enumerate(moments):
+        found_by_image = (
+            not moment.explanation.quotes
+            and not moment.explanation.is_copy
+            and not moment.explanation.step_spans
+        )
+        other_indexes = (j for j in kept_indexes if moments[j].video.id != moment.video.id)
+        duplicate_of = next(
+            (
+                j
+                for j in other_indexes
+                if found_by_image and similarity_matrix[i, j] >= DUPLICATE_SIMILARITY
+            ),
+            None,
+        )
+        if duplicate_of is None:
+            kept_indexes.append(i)
         else:
-            alike[twin] += 1
+            duplicate_counts[duplicate_of] += 1
     return [
-        replace(found[i], why=replace(found[i].why, alike=alike[i])) if alike[i] else found[i]
-        for i in kept
+        replace(
+            moments[i],
+            explanation=replace(moments[i].explanation, duplicates_hidden=duplicate_counts[i]),
+        )
+        if duplicate_counts[i]
+        else moments[i]
+        for i in kept_indexes
     ]
 
 
-def diverse(found: Sequence[Moment], vectors: Matrix, k: int) -> list[Moment]:
-    """The k moments that fit and differ: maximal marginal relevance (Carbonell and Goldstein 1998).
+def diversify_moments(moments: Sequence[Moment], peak_vectors: Matrix, k: int) -> list[Moment]:
+    """Rerank moments by maximal marginal relevance (MMR).
 
-    `vectors`, float32 (N, D), are of the moments' best segments; scores count from the worst to
-    the best of those found as 0 to 1, and so do likenesses.
+    Scores and similarities are each rescaled to [0, 1] over the given moments before they are
+    combined with `MMR_LAMBDA`.
+
+    Args:
+        moments: Best first.
+        peak_vectors: Vector of each moment's best segment, float32 (N, D) of unit length.
+        k: Number of moments to select.
+
+    Returns:
+        At most `k` moments in the order of selection; the best one stays first.
+
+    Source: Carbonell and Goldstein, "The use of MMR, diversity-based reranking for reordering
+    documents and producing summaries", 1998.
     """
-    if len(found) < 3 or k < 2:
-        return list(found[:k])
-    fit = _stretched(np.array([moment.score for moment in found]))
-    like = _stretched(vectors @ vectors.T)  # (N, N)
-    left = list(range(1, len(found)))
-    chosen = [0]
-    while left and len(chosen) < k:
-        worth = BALANCE * fit[left] - (1 - BALANCE) * like[np.ix_(left, chosen)].max(axis=1)
-        chosen.append(left.pop(int(worth.argmax())))
-    return [found[i] for i in chosen]
+    if len(moments) < 3 or k < 2:
+        return list(moments[:k])
+    relevance_scores = _rescale_to_unit(np.array([moment.score for moment in moments]))
+    similarity_matrix = _rescale_to_unit(peak_vectors @ peak_vectors.T)  # (N, N)
+    remaining_indexes = list(range(1, len(moments)))
+    selected_indexes = [0]
+    while remaining_indexes and len(selected_indexes) < k:
+        mmr_scores = MMR_LAMBDA * relevance_scores[remaining_indexes] - (
+            1 - MMR_LAMBDA
+        ) * similarity_matrix[np.ix_(remaining_indexes, selected_indexes)].max(axis=1)
+        selected_indexes.append(remaining_indexes.pop(int(mmr_scores.argmax())))
+    return [moments[i] for i in selected_indexes]
 
 
-def limited(found: Sequence[Moment], k: int, per_video: int, *, fill: bool) -> list[Moment]:
-    """The k best in their order, at most `per_video` of one video.
+def limit_per_video(
+    moments: Sequence[Moment], k: int, per_video: int, *, fill_remaining: bool
+) -> list[Moment]:
+    """Truncate a ranked list to `k` moments and at most `per_video` of one video.
 
-    With `fill`, further moments of the same videos take places that would stay empty.
+    Args:
+        moments: Best first.
+        k: Maximum number of moments.
+        per_video: Maximum number of moments of one video.
+        fill_remaining: Fill up to `k` with further moments of the same videos.
+
+    Returns:
+        The selected moments in their original order.
     """
-    counts: Counter[int] = Counter()
-    chosen: list[int] = []
-    waiting: list[int] = []
-    for i, moment in enumerate(found):
-        (chosen if counts[moment.video.id] < per_video else waiting).append(i)
-        counts[moment.video.id] += 1
-    return [found[i] for i in sorted((chosen + waiting if fill else chosen)[:k])]
+    video_counts: Counter[int] = Counter()
+    selected_indexes: list[int] = []
+    overflow_indexes: list[int] = []
+    for i, moment in enumerate(moments):
+        has_room = video_counts[moment.video.id] < per_video
+        (selected_indexes if has_room else overflow_indexes).append(i)
+        video_counts[moment.video.id] += 1
+    if fill_remaining:
+        selected_indexes += overflow_indexes
+    return [moments[i] for i in sorted(selected_indexes[:k])]
 
 
-def _stretched(values: Matrix) -> Matrix:
-    """From 0 to 1."""
-    low, high = float(values.min()), float(values.max())
-    stretched: Matrix = (values - low) / max(high - low, 1e-6)
-    return stretched
+def _rescale_to_unit(raw_values: Matrix) -> Matrix:
+    """Rescale values linearly to [0, 1]."""
+    min_value, max_value = float(raw_values.min()), float(raw_values.max())
+    scaled_values: Matrix = (raw_values - min_value) / max(max_value - min_value, 1e-6)
+    return scaled_values

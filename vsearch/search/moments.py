@@ -1,4 +1,8 @@
-"""From segments that score to moments: neighbours that show one event."""
+"""Moment candidates: merge scored neighboring segments of a video into events.
+
+Each event grows from a local maximum of the score by seeded region growing, which partitions the
+time axis like a watershed transform does an image: every segment belongs to one event at most.
+"""
 
 from __future__ import annotations
 
@@ -15,188 +19,288 @@ if TYPE_CHECKING:
 
     from vsearch.types import Matrix, Segment, Vector
 
-NEAR = 0.5  # a neighbour belongs if it keeps this share of the peak's lead over the background
-SAME = 0.5  # and looks as the peak does: this far from what any two segments share to being equal
-LONGEST = 60.0  # seconds of one moment: a whole film about dogs is no moment
-AROUND = 8.0  # seconds before and behind a stretch in which it may really begin or end
+# a neighbor joins a region if it keeps this share of the peak's lead over the baseline score,
+MIN_RELATIVE_SCORE = 0.5
+# and is this similar to the peak: 0 is the mean similarity of two segments, 1 is identity
+SCENE_SIMILARITY = 0.5
+MAX_MOMENT_SECONDS = 60.0  # a whole film about dogs is not one moment
+BOUNDARY_SEARCH_SECONDS = 8.0  # context before and after a region for boundary refinement
 
 
-class Found(Protocol):
-    """What is ranked."""
+class RankedCandidate(Protocol):
+    """Anything with a score and a place in a video."""
 
     @property
     def video_id(self) -> int:
-        """Of which video."""
+        """Id of its video."""
 
     @property
     def span(self) -> Span:
-        """When."""
+        """Span in seconds."""
 
     @property
     def score(self) -> float:
-        """How well it fits."""
+        """Score; higher is better."""
 
 
-FoundT = TypeVar("FoundT", bound=Found)
-Times: TypeAlias = "Sequence[Sequence[float]]"  # when each segment starts and ends
+CandidateT = TypeVar("CandidateT", bound=RankedCandidate)
+SegmentTimes: TypeAlias = "Sequence[Sequence[float]]"  # (start, end) of each segment in seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Neighbouring segments that show one event."""
+class MomentCandidate:
+    """Consecutive segments that show one event, before boundary refinement."""
 
     video_id: int
     span: Span
-    score: float  # of its best segment
-    segments: int
-    first: int  # the place of its first segment among those of the video
-    peak: int  # and of its best one
-    best: Span  # of that segment
-    around: tuple[Span, ...]  # its segments and those next to it that it may reach into
+    score: float  # of its peak segment
+    segment_count: int
+    first_index: int  # of its first segment in the video
+    peak_index: int  # of its best segment in the video
+    peak_span: Span  # of the peak segment
+    context_spans: tuple[Span, ...]  # its segments and the neighbors it may extend into
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """What segments share that have nothing to do with each other, or with the query."""
+class Baseline:
+    """Mean similarity of unrelated segments, and of a random segment and the query."""
 
-    score: float  # by the query
-    likeness: float  # their cosine, below 1
+    score: float  # mean score of the query over the library
+    mean_similarity: float  # mean cosine of two segments, below 1
 
     @property
-    def alike(self) -> float:
-        """The cosine from which on two segments show the same."""
-        return self.likeness + SAME * (1 - self.likeness)
+    def scene_threshold(self) -> float:
+        """Cosine from which on two segments count as the same scene."""
+        return self.mean_similarity + SCENE_SIMILARITY * (1 - self.mean_similarity)
 
 
-class Place(NamedTuple):
-    """Where among the segments of a video, or of a part of it, an event is."""
+class PeakRegion(NamedTuple):
+    """Indexes of an event's segments in a video or a run of segments; all inclusive."""
 
-    peak: int  # its best one
-    first: int
-    last: int
-    begin: int  # the first one that it may reach into, next to it
-    end: int  # and the last one
+    peak_index: int
+    first_index: int
+    last_index: int
+    context_first: int  # first segment that boundary refinement may extend into
+    context_last: int
 
 
-def stretches(
+def iter_candidates(
     segments: Sequence[Segment],
-    vectors: Matrix,
-    scores: Vector,
-    usual: Usual,
-    allowed: Sequence[bool] | None = None,
-) -> Iterator[Stretch]:
-    """The events of one video, best first; see `places`."""
-    times = [(segment.span.start, segment.span.end) for segment in segments]
-    for place in places(times, vectors, scores, usual, allowed):
-        yield stretch(segments[place.peak].video_id, times, place, float(scores[place.peak]))
+    segment_vectors: Matrix,
+    segment_scores: Vector,
+    baseline: Baseline,
+    allowed_mask: Sequence[bool] | None = None,
+) -> Iterator[MomentCandidate]:
+    """Yield the candidate moments of one video, best first.
+
+    Args:
+        segments: All segments of the video in order.
+        segment_vectors: float32 (N, D) of unit length.
+        segment_scores: float32 (N,).
+        baseline: Baseline similarities of the query in this library.
+        allowed_mask: Segments that a moment may contain; None: all.
+    """
+    segment_times = [(segment.span.start, segment.span.end) for segment in segments]
+    for peak_region in iter_regions(
+        segment_times, segment_vectors, segment_scores, baseline, allowed_mask
+    ):
+        yield build_candidate(
+            segments[peak_region.peak_index].video_id,
+            segment_times,
+            peak_region,
+            float(segment_scores[peak_region.peak_index]),
+        )
 
 
-def stretch(video_id: int, times: Times, place: Place, score: float) -> Stretch:
-    """What is at a place."""
-    return Stretch(
+def build_candidate(
+    video_id: int, segment_times: SegmentTimes, peak_region: PeakRegion, peak_score: float
+) -> MomentCandidate:
+    """Convert a region of segments into a candidate moment."""
+    return MomentCandidate(
         video_id,
-        Span(times[place.first][0], times[place.last][1]),
-        score,
-        place.last - place.first + 1,
-        place.first,
-        place.peak,
-        Span(*times[place.peak]),
-        tuple(Span(*each) for each in times[place.begin : place.end + 1]),
+        Span(segment_times[peak_region.first_index][0], segment_times[peak_region.last_index][1]),
+        peak_score,
+        peak_region.last_index - peak_region.first_index + 1,
+        peak_region.first_index,
+        peak_region.peak_index,
+        Span(*segment_times[peak_region.peak_index]),
+        tuple(
+            Span(*time_pair)
+            for time_pair in segment_times[peak_region.context_first : peak_region.context_last + 1]
+        ),
     )
 
 
-def places(
-    times: Times,
-    vectors: Matrix,
-    scores: Vector,
-    usual: Usual,
-    allowed: Sequence[bool] | None = None,
-    peaks: Sequence[int] | None = None,
-) -> Iterator[Place]:
-    """Where the events of one video, or of a part of it, are, best first.
+def iter_regions(
+    segment_times: SegmentTimes,
+    segment_vectors: Matrix,
+    segment_scores: Vector,
+    baseline: Baseline,
+    allowed_mask: Sequence[bool] | None = None,
+    peak_indexes: Sequence[int] | None = None,
+) -> Iterator[PeakRegion]:
+    """Partition consecutive segments of a video into events, best first.
 
-    `times` are those of its segments in their order, `vectors` float32 (N, D), `scores` float32
-    (N,). A segment belongs to one event at most, and to none if it is not allowed to. `peaks` are
-    those that one may grow from, best first, which no other is better than; None: all.
+    A segment belongs to one event at most.
+
+    Args:
+        segment_times: Start and end of each segment in seconds, in order.
+        segment_vectors: float32 (N, D) of unit length.
+        segment_scores: float32 (N,).
+        baseline: Baseline similarities of the query in this library.
+        allowed_mask: Segments that a region may contain; None: all.
+        peak_indexes: Seeds, best first, that together contain every global maximum; None: all
+            segments.
+
+    Yields:
+        One region per seed that is not part of an earlier region.
     """
-    may = [True] * len(times) if allowed is None else list(allowed)
-    free = may.copy()
-    order = np.argsort(-scores, kind="stable").tolist() if peaks is None else peaks
-    values = scores.tolist()
-    for peak in order:
-        if free[peak]:
-            first, last = grown(times, vectors, values, peak, usual, free)
-            free[first : last + 1] = [False] * (last + 1 - first)
-            yield Place(peak, first, last, *_around(times, first, last, may))
+    searchable_mask = [True] * len(segment_times) if allowed_mask is None else list(allowed_mask)
+    free_mask = searchable_mask.copy()
+    peak_order = (
+        np.argsort(-segment_scores, kind="stable").tolist()
+        if peak_indexes is None
+        else peak_indexes
+    )
+    score_list = segment_scores.tolist()
+    for peak_index in peak_order:
+        if free_mask[peak_index]:
+            first_index, last_index = grow_region(
+                segment_times, segment_vectors, score_list, peak_index, baseline, free_mask
+            )
+            free_mask[first_index : last_index + 1] = [False] * (last_index + 1 - first_index)
+            yield PeakRegion(
+                peak_index,
+                first_index,
+                last_index,
+                *_expand_context(segment_times, first_index, last_index, searchable_mask),
+            )
 
 
-def grown(
-    times: Times,
-    vectors: Matrix,
-    scores: Sequence[float],
-    peak: int,
-    usual: Usual,
-    free: Sequence[bool],
+def grow_region(
+    segment_times: SegmentTimes,
+    segment_vectors: Matrix,
+    segment_scores: Sequence[float],
+    peak_index: int,
+    baseline: Baseline,
+    free_mask: Sequence[bool],
 ) -> tuple[int, int]:
-    """The first and the last of the times that show what the peak does, a watershed's basin.
+    """Grow a region around a peak (seeded region growing).
 
-    It grows to both sides, to the better one first, while neighbours score nearly as well as the
-    peak and look like it, never as the last one added, so that it cannot creep away.
+    The better neighbor joins first, while neighbors score nearly as well as the peak and are
+    similar to it. Neighbors are compared with the peak, not with the last segment added, so that
+    the region cannot drift.
+
+    Args:
+        segment_times: Start and end of each segment in seconds.
+        segment_vectors: float32 (N, D) of unit length.
+        segment_scores: N scores.
+        peak_index: The seed.
+        baseline: Baseline similarities of the query in this library.
+        free_mask: Segments that may join.
+
+    Returns:
+        Indexes of the first and the last segment, inclusive.
+
+    Source: Adams and Bischof, "Seeded region growing", 1994.
     """
-    enough = usual.score + NEAR * (scores[peak] - usual.score)
+    min_score = baseline.score + MIN_RELATIVE_SCORE * (segment_scores[peak_index] - baseline.score)
 
-    def joins(side: int) -> bool:
+    def can_join(index: int) -> bool:
         return (
-            0 <= side < len(times)
-            and free[side]
-            and scores[side] >= enough
-            and float(vectors[side] @ vectors[peak]) >= usual.alike
+            0 <= index < len(segment_times)
+            and free_mask[index]
+            and segment_scores[index] >= min_score
+            and float(segment_vectors[index] @ segment_vectors[peak_index])
+            >= baseline.scene_threshold
         )
 
-    first = last = peak
-    before, behind = joins(peak - 1), joins(peak + 1)
-    while before or behind:
-        if before and (not behind or scores[first - 1] >= scores[last + 1]):
-            if times[last][1] - times[first - 1][0] > LONGEST:
+    first_index = last_index = peak_index
+    grows_left, grows_right = can_join(peak_index - 1), can_join(peak_index + 1)
+    while grows_left or grows_right:
+        if grows_left and (
+            not grows_right or segment_scores[first_index - 1] >= segment_scores[last_index + 1]
+        ):
+            if (
+                segment_times[last_index][1] - segment_times[first_index - 1][0]
+                > MAX_MOMENT_SECONDS
+            ):
                 break
-            first -= 1
-            before = joins(first - 1)
+            first_index -= 1
+            grows_left = can_join(first_index - 1)
         else:
-            if times[last + 1][1] - times[first][0] > LONGEST:
+            if (
+                segment_times[last_index + 1][1] - segment_times[first_index][0]
+                > MAX_MOMENT_SECONDS
+            ):
                 break
-            last += 1
-            behind = joins(last + 1)
-    return first, last
+            last_index += 1
+            grows_right = can_join(last_index + 1)
+    return first_index, last_index
 
 
-def _around(times: Times, first: int, last: int, may: Sequence[bool]) -> tuple[int, int]:
-    """The first and the last of a stretch, and of its neighbours as far as they may be searched."""
-    start, end = times[first][0], times[last][1]
-    while first > 0 and may[first - 1] and start - times[first - 1][1] < AROUND:
-        first -= 1
-    while last + 1 < len(times) and may[last + 1] and times[last + 1][0] - end < AROUND:
-        last += 1
-    return first, last
+def _expand_context(
+    segment_times: SegmentTimes, first_index: int, last_index: int, searchable_mask: Sequence[bool]
+) -> tuple[int, int]:
+    """Extend a region by its searchable neighbors within `BOUNDARY_SEARCH_SECONDS`."""
+    region_start, region_end = segment_times[first_index][0], segment_times[last_index][1]
+    while (
+        first_index > 0
+        and searchable_mask[first_index - 1]
+        and region_start - segment_times[first_index - 1][1] < BOUNDARY_SEARCH_SECONDS
+    ):
+        first_index -= 1
+    while (
+        last_index + 1 < len(segment_times)
+        and searchable_mask[last_index + 1]
+        and segment_times[last_index + 1][0] - region_end < BOUNDARY_SEARCH_SECONDS
+    ):
+        last_index += 1
+    return first_index, last_index
 
 
-def choose(found: Sequence[FoundT], k: int, per_video: int, *, fill: bool = True) -> list[FoundT]:
-    """The k best, best first, at most `per_video` of one video.
+def top_k_per_video(
+    candidates: Sequence[CandidateT], k: int, per_video: int, *, fill_remaining: bool = True
+) -> list[CandidateT]:
+    """Select the best candidates with a limit per video.
 
-    With `fill`, further ones of the same videos take places that would stay empty.
+    Args:
+        candidates: In any order.
+        k: Maximum number to select.
+        per_video: Maximum number of one video.
+        fill_remaining: Fill up to `k` with further candidates of the same videos.
+
+    Returns:
+        The selected candidates, best first; ties by video id, then span.
     """
-    ranked = sorted(found, key=lambda s: (-s.score, s.video_id, s.span))
-    chosen: list[FoundT] = []
-    waiting: list[FoundT] = []
-    taken: dict[int, int] = {}
-    for one in ranked:
-        count = taken.get(one.video_id, 0)
-        (chosen if count < per_video else waiting).append(one)
-        taken[one.video_id] = count + 1
-    chosen = (chosen + waiting if fill else chosen)[:k]
-    return sorted(chosen, key=lambda s: (-s.score, s.video_id, s.span))
+    selected_candidates: list[CandidateT] = []
+    overflow_candidates: list[CandidateT] = []
+    video_counts: Counter[int] = Counter()
+    for candidate in sorted(candidates, key=_rank_key):
+        has_room = video_counts[candidate.video_id] < per_video
+        (selected_candidates if has_room else overflow_candidates).append(candidate)
+        video_counts[candidate.video_id] += 1
+    if fill_remaining:
+        selected_candidates += overflow_candidates
+    return sorted(selected_candidates[:k], key=_rank_key)
 
 
-def settled(found: Sequence[Found], k: int, per_video: int, floor: float) -> bool:
-    """Whether k that score at least `floor` can be shown, `per_video` of a video."""
-    counts = Counter(one.video_id for one in found if one.score >= floor)
-    return sum(min(count, per_video) for count in counts.values()) >= k
+def _rank_key(candidate: RankedCandidate) -> tuple[float, int, Span]:
+    return -candidate.score, candidate.video_id, candidate.span
+
+
+def is_top_k_final(
+    candidates: Sequence[RankedCandidate], k: int, per_video: int, min_score: float
+) -> bool:
+    """Return True if `k` candidates score at least `min_score`, counting `per_video` of a video.
+
+    Args:
+        candidates: In any order.
+        k: Number of candidates that are needed.
+        per_video: Maximum number of one video.
+        min_score: Upper bound of the score of everything that is not a candidate yet.
+    """
+    video_counts = Counter(
+        candidate.video_id for candidate in candidates if candidate.score >= min_score
+    )
+    return sum(min(video_count, per_video) for video_count in video_counts.values()) >= k

@@ -1,0 +1,1 @@
+"""Training of query adapters, poolers and classifiers on stored frame features."""

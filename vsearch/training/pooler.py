@@ -1,7 +1,8 @@
-"""A pooler trained on a library's own stored features, and whether it may be installed.
+"""Training of a pooler on a library's stored frame features, and its installation.
 
-It learns from clips of the library mixed with junk, and from captions where there are some; whole
-videos are held out, and on those it has to pass the gate (`evaluation/gate.py`).
+The training clips are parts of the library's videos mixed with distractors, and captions if there
+are any. Whole videos are held out, on which the pooler must pass the gate
+(`vsearch.evaluation.pooler_gate`).
 """
 
 from __future__ import annotations
@@ -14,225 +15,342 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DatasetError
-from vsearch.evaluation.gate import (
-    Case,
-    Gate,
-    encoded_junk,
-    evenly,
-    gate,
-    hopeless,
-    junk_pictures,
+from vsearch.evaluation.pooler_gate import (
+    GateResult,
+    PoolingCase,
+    encode_distractors,
+    encode_gate_distractors,
+    get_saturated_recall,
+    run_gate,
+    subsample_clip,
 )
-from vsearch.plugins import needed_by
-from vsearch.pooler import AUTO, pooler_for
-from vsearch.search.querybank import Querybank
-from vsearch.temporal.learned import TransformerPooler
-from vsearch.temporal.mixing import Clip
-from vsearch.temporal.pooling import MeanPooler
-from vsearch.temporal.robust import Example
-from vsearch.temporal.weights import PRESETS, Weights
-from vsearch.training.sequences import Sequences
+from vsearch.plugins import require_models_extra
+from vsearch.pooling.augmentation import AugmentedClip
+from vsearch.pooling.mean import MeanPooler
+from vsearch.pooling.selection import AUTO_POOLER, select_pooler
+from vsearch.pooling.transformer import TransformerPooler
+from vsearch.pooling.weights import CONFIG_PRESETS, NetworkWeights
+from vsearch.search.hubness import Querybank
+from vsearch.training.clip_dataset import ClipDataset
+from vsearch.training.denoising_task import PoolerExample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vsearch.evaluation.datasets import Dataset
+    from vsearch.evaluation.datasets import CaptionDataset
     from vsearch.library import Library
+    from vsearch.pooling.augmentation import RandomGenerator
     from vsearch.protocols import Encoder, Pooler
-    from vsearch.temporal.mixing import Random
     from vsearch.types import Features, Span, Vector, Video
 
-JUNK = 140  # pictures drawn to learn from
-LONGEST = 48  # frames of a clip
-RATE = 4e-4
-SAID = 0.5  # share of the clips that have a caption, where there are captions
-HELD, LEAST = 256, 10  # clips to judge by, and how many are too few to
-MOST = 2_000  # captions to judge by
+DISTRACTOR_COUNT = 140  # training images
+MAX_CLIP_FRAMES = 48
+LEARNING_RATE = 4e-4
+CAPTIONED_SHARE = 0.5  # of the training clips, if there are captions
+HELD_OUT_CLIPS, MIN_HELD_OUT_CLIPS = 256, 10
+MAX_CAPTIONS = 2_000  # in the evaluation
 
 
 @dataclass(frozen=True, slots=True)
-class PoolerTraining:
-    """A pooler that was trained, not yet installed, and how good it is."""
+class PoolerTrainingResult:
+    """A trained pooler that is not installed yet, and its evaluation."""
 
-    weights: Weights
-    gate: Gate
-    steps: int
+    weights: NetworkWeights
+    gate_result: GateResult
+    step_count: int
     seconds: float
-    videos: int  # learnt from
-    left_out: tuple[str, ...]  # in words
+    video_count: int  # training videos
+    skipped_reasons: tuple[str, ...]
 
 
 class LibraryClips:
-    """A `robust.Source`: stretches of a library's videos, some with what is said of them."""
+    """A `ClipSource` of a library's videos, some clips with captions."""
 
     def __init__(
-        self, library: Library, encoder: Encoder, dataset: Dataset | None, seed: int
+        self, library: Library, encoder: Encoder, dataset: CaptionDataset | None, seed: int
     ) -> None:
-        self.sequences = Sequences(library, longest=LONGEST, least=2, seed=seed)
-        self.junk = encoded_junk(encoder, JUNK, seed)
-        self._said = self._described(encoder, dataset, self.sequences.train)
-        self._held_said = self._described(encoder, dataset, self.sequences.held)[:MOST]
+        self.clip_dataset = ClipDataset(
+            library, max_frames=MAX_CLIP_FRAMES, min_frames=2, seed=seed
+        )
+        self.distractors = encode_distractors(encoder, DISTRACTOR_COUNT, seed)
+        self._train_captions = self._encode_captions(
+            encoder, dataset, self.clip_dataset.train_videos
+        )
+        self._held_out_captions = self._encode_captions(
+            encoder, dataset, self.clip_dataset.held_out_videos
+        )[:MAX_CAPTIONS]
 
     @property
     def digest(self) -> str:
-        """Names the data."""
-        texts = b"".join(each.text.tobytes() for each in self._said)
-        told = hashlib.sha256(self.junk.tobytes() + texts).hexdigest()
-        return f"{self.sequences.digest} {told}"
+        """String that identifies the data."""
+        text_bytes = b"".join(
+            captioned_span.text_vector.tobytes() for captioned_span in self._train_captions
+        )
+        data_digest = hashlib.sha256(self.distractors.tobytes() + text_bytes).hexdigest()
+        return f"{self.clip_dataset.digest} {data_digest}"
 
-    def draw(self, random: Random) -> Example:
-        """A clip to learn from."""
-        if self._said and random.random() < SAID:
-            said = self._shown(self._said[int(random.integers(0, len(self._said)))])
-            if said is not None:
-                return said
-        drawn = self.sequences.draw(int(random.integers(0, 1 << 62)), 1)[0]
-        frames, times = drawn.features.matrix, drawn.features.times
-        length = int(np.exp(random.uniform(np.log(2), np.log(len(times) + 1))))
-        start = int(random.integers(0, len(times) - length + 1))
-        part = slice(start, start + length)
-        return Example(Clip.of(frames[part], times[part]), None, drawn.video.id)
+    def sample_clip(self, rng: RandomGenerator) -> PoolerExample:
+        """Return a random training clip."""
+        if self._train_captions and rng.random() < CAPTIONED_SHARE:
+            captioned_example = self._build_example(
+                self._train_captions[int(rng.integers(0, len(self._train_captions)))]
+            )
+            if captioned_example is not None:
+                return captioned_example
+        sampled_clip = self.clip_dataset.sample_clips(int(rng.integers(0, 1 << 62)), 1)[0]
+        frames, frame_times = (
+            sampled_clip.frame_features.frame_vectors,
+            sampled_clip.frame_features.frame_times,
+        )
+        clip_length = int(np.exp(rng.uniform(np.log(2), np.log(len(frame_times) + 1))))
+        first_index = int(rng.integers(0, len(frame_times) - clip_length + 1))
+        frame_slice = slice(first_index, first_index + clip_length)
+        return PoolerExample(
+            AugmentedClip.from_frames(frames[frame_slice], frame_times[frame_slice]),
+            None,
+            sampled_clip.video.id,
+        )
 
-    def held(self) -> Sequence[Example]:
-        """Clips of held-out videos, always the same ones."""
+    def validation_clips(self) -> Sequence[PoolerExample]:
+        """Return clips of held-out videos, always the same ones."""
         return [
-            Example(Clip.of(each.features.matrix, each.features.times), None, each.video.id)
-            for each in self.sequences.judged(HELD)
+            PoolerExample(
+                AugmentedClip.from_frames(
+                    validation_clip.frame_features.frame_vectors,
+                    validation_clip.frame_features.frame_times,
+                ),
+                None,
+                validation_clip.video.id,
+            )
+            for validation_clip in self.clip_dataset.iter_validation_clips(HELD_OUT_CLIPS)
         ]
 
-    def held_said(self) -> Sequence[Example]:
-        """What is said of held-out videos, 2,000 rows at most."""
-        shown = map(self._shown, self._held_said)
-        return [each for each in shown if each is not None]
+    def load_held_out_captions(self) -> Sequence[PoolerExample]:
+        """Return at most MAX_CAPTIONS captioned clips of held-out videos."""
+        examples = map(self._build_example, self._held_out_captions)
+        return [example for example in examples if example is not None]
 
-    def _described(
-        self, encoder: Encoder, dataset: Dataset | None, videos: Sequence[Video]
-    ) -> list[_Said]:
-        known = {video.path: video for video in videos}
-        asked = [item for item in dataset.items if item.path in known] if dataset else []
-        texts = encoder.encode_texts([item.caption for item in asked])
+    def _encode_captions(
+        self, encoder: Encoder, dataset: CaptionDataset | None, videos: Sequence[Video]
+    ) -> list[_CaptionedSpan]:
+        videos_by_path = {video.path: video for video in videos}
+        caption_items = (
+            [item for item in dataset.items if item.video_path in videos_by_path] if dataset else []
+        )
+        text_vectors = encoder.encode_texts([item.caption for item in caption_items])
         return [
-            _Said(known[item.path], item.span, text)
-            for item, text in zip(asked, texts, strict=True)
+            _CaptionedSpan(videos_by_path[item.video_path], item.span, text_vector)
+            for item, text_vector in zip(caption_items, text_vectors, strict=True)
         ]
 
-    def _shown(self, said: _Said) -> Example | None:
-        """The frames, which are loaded only now, and the words; None where they do not load."""
-        features = self.sequences.load(said.video)
-        if features is None:
+    def _build_example(self, captioned_span: _CaptionedSpan) -> PoolerExample | None:
+        """Load the frames of a captioned span; return None if they cannot be read."""
+        frame_features = self.clip_dataset.load_features(captioned_span.video)
+        if frame_features is None:
             return None
-        within = features.within(said.span) if said.span else features
-        return Example(evenly(_clip(within)), said.text, said.video.id)
+        span_features = (
+            frame_features.within(captioned_span.span) if captioned_span.span else frame_features
+        )
+        return PoolerExample(
+            subsample_clip(_convert_to_clip(span_features)),
+            captioned_span.text_vector,
+            captioned_span.video.id,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Said:
-    """Words about a span of a video, or all of it."""
+class _CaptionedSpan:
+    """A caption of a span of a video, or of the whole video."""
 
     video: Video
     span: Span | None
-    text: Vector  # float32 (D,)
+    text_vector: Vector  # float32 (D,)
 
 
 def train_pooler(
     library: Library,
-    dataset: Dataset | None = None,
+    dataset: CaptionDataset | None = None,
     *,
-    folder: Path,
-    steps: int,
+    checkpoint_folder: Path,
+    step_count: int,
     seed: int = 0,
     device: str = "auto",
-    start: Weights | None = None,
-    anyway: bool = False,
-    progress: Callable[[int, int], None] = lambda _, __: None,
-) -> PoolerTraining:
-    """Learn a pooler; checkpoints and the log are in `folder`, where a killed run goes on.
+    initial_weights: NetworkWeights | None = None,
+    force: bool = False,
+    on_progress: Callable[[int, int], None] = lambda _, __: None,
+) -> PoolerTrainingResult:
+    """Train a pooler, without decoding or installing anything; see `install_pooler`.
 
-    `start` are pretrained weights. Nothing is decoded or installed: see `install`. Raises
-    DatasetError for a library that is too small to judge by, unless it is to be trained `anyway`,
-    and MissingExtraError without torch.
+    Args:
+        library: Library whose stored frame features are used.
+        dataset: Captions of the videos, or None.
+        checkpoint_folder: Folder of checkpoint and log; an interrupted run resumes from it.
+        step_count: Training steps.
+        seed: Seed of the split, the weights and the augmentation.
+        device: Name of a device, or "auto".
+        initial_weights: Pretrained weights of the Transformer.
+        force: Train even if the library is too easy to show an improvement.
+        on_progress: Called with the number of finished steps and of all steps.
+
+    Returns:
+        The pooler and the result of the gate.
+
+    Raises:
+        DatasetError: If the library is too small to evaluate a pooler.
+        MissingExtraError: If torch is not installed.
     """
-    with needed_by("training"):
-        from vsearch.encoders.device import Device  # deferred: bring torch
-        from vsearch.temporal.robust import RobustPooling
-        from vsearch.temporal.training import Recipe, train
-    began = time.monotonic()
+    with require_models_extra("training"):
+        from vsearch.encoders.torch_device import Device  # deferred: imports torch
+        from vsearch.training.denoising_task import PoolerTask
+        from vsearch.training.trainer import TrainerConfig, train_network
+    started_at = time.monotonic()
     encoder = library.encoder
-    source = LibraryClips(library, encoder, dataset, seed)
-    case = judged(source, encoder)
-    if not anyway and (share := hopeless(case)) is not None:
+    clip_source = LibraryClips(library, encoder, dataset, seed)
+    pooling_case = build_gate_case(clip_source, encoder)
+    if not force and (mean_recall := get_saturated_recall(pooling_case)) is not None:
         raise DatasetError(
-            f"{library.path}: among {len(case.clips)} clips of held-out videos the mean already "
-            f"finds {share:.0%} with junk, so nothing could gain six points there. Index more "
-            "videos, or name captions that are harder to tell apart"
+            f"{library.path}: the mean already finds {mean_recall:.0%} of "
+            f"{len(pooling_case.clips)} held-out clips with distractors, so no pooler could gain "
+            "six points. Index more videos, or pass captions that are harder to distinguish"
         )
-    config = replace(PRESETS["small"], features=encoder.space.dim)
-    lesson = RobustPooling(config, source, seed, start)
-    where = Device.choose(device).kind
-    recipe = Recipe(
-        steps=steps,
-        rate=RATE,
+    model_config = replace(CONFIG_PRESETS["small"], features=encoder.space.dim)
+    training_task = PoolerTask(model_config, clip_source, seed, initial_weights)
+    device_kind = Device.from_name(device).device_name
+    trainer_config = TrainerConfig(
+        steps=step_count,
+        learning_rate=LEARNING_RATE,
         seed=seed,
-        every=max(1, min(100, steps // 5)),
-        device=where,
-        half=where == "cuda",
+        eval_interval=max(1, min(100, step_count // 5)),
+        device=device_kind,
+        half=device_kind == "cuda",
     )
-    now = train(lesson, recipe, folder, lambda now: progress(now.step, steps))
-    videos = len(source.sequences.train)
-    told = {"space": encoder.space.name, "videos": videos, "seed": seed, "steps": now.best_step}
-    weights = lesson.weights(told).half
-    found = gate(case, TransformerPooler.of(weights), _in_use(library))
-    seconds, left_out = time.monotonic() - began, source.sequences.left_out
-    return PoolerTraining(weights, found, now.step, seconds, videos, left_out)
-
-
-def _in_use(library: Library) -> Pooler | None:
-    """The trained pooler of the library's segments, if it is not the mean."""
-    found = pooler_for(
-        AUTO, library.path, library.encoder.space, library.info().pooler, or_best=True
+    trainer_state = train_network(
+        training_task,
+        trainer_config,
+        checkpoint_folder,
+        lambda trainer_state: on_progress(trainer_state.step, step_count),
     )
-    return None if isinstance(found, MeanPooler) else found
+    video_count = len(clip_source.clip_dataset.train_videos)
+    weights_metadata = {
+        "space": encoder.space.name,
+        "videos": video_count,
+        "seed": seed,
+        "steps": trainer_state.best_step,
+    }
+    weights = training_task.to_weights(weights_metadata).rounded_weights
+    gate_result = run_gate(
+        pooling_case, TransformerPooler.from_weights(weights), _load_current_pooler(library)
+    )
+    training_seconds, skipped_reasons = (
+        time.monotonic() - started_at,
+        clip_source.clip_dataset.skipped_reasons,
+    )
+    return PoolerTrainingResult(
+        weights, gate_result, trainer_state.step, training_seconds, video_count, skipped_reasons
+    )
 
 
-def judged(source: LibraryClips, encoder: Encoder) -> Case:
-    """What the gate asks: captions of held-out videos, or the other half of each clip's frames."""
-    junk, said = junk_pictures(encoder), source.held_said()
-    if len(said) >= LEAST:
-        numbers = np.array([each.number for each in said])
-        queries = np.stack([each.text for each in said if each.text is not None])
-        relevant = numbers[:, None] == numbers
-        return Case(
-            tuple(each.clip for each in said), queries, relevant, junk, Querybank.of(encoder)
-        )
-    held = [each for each in source.held() if len(each.clip.times) >= 4]
-    if len(held) < LEAST:
-        raise DatasetError(
-            f"{len(held)} clips of held-out videos are too few to judge a pooler by; {LEAST} of "
-            "four frames and more are the least: `vsearch index` more videos"
-        )
-    numbers = np.array([each.number for each in held])
-    halves = [(_every_second(each.clip, 0), _every_second(each.clip, 1)) for each in held]
-    queries = np.stack([half.target for _, half in halves])
-    relevant = numbers[:, None] == numbers
-    bank = Querybank.empty(encoder.space.dim)
-    return Case(tuple(half for half, _ in halves), queries, relevant, junk, bank)
+def _load_current_pooler(library: Library) -> Pooler | None:
+    """Return the trained pooler of the library's segments, or None for the mean."""
+    current_pooler = select_pooler(
+        AUTO_POOLER, library.path, library.encoder.space, library.info().pooler, allow_best=True
+    )
+    return None if isinstance(current_pooler, MeanPooler) else current_pooler
 
 
-def install(library: Library, training: PoolerTraining, *, force: bool = False) -> bool:
-    """Pool the library by it from now on if it passed the gate, or by `force`; whether it is used.
+def build_gate_case(clip_source: LibraryClips, encoder: Encoder) -> PoolingCase:
+    """Build the retrieval case of the gate from held-out videos.
 
-    Every segment is pooled anew, nothing is decoded. Raises LockedError.
+    The queries are their captions, or every second frame of each clip if there are no captions.
+
+    Args:
+        clip_source: Clips of the library.
+        encoder: Encoder of the distractor images.
+
+    Returns:
+        The clips, the queries and their relevant clips.
+
+    Raises:
+        DatasetError: If there are too few clips of four or more frames.
     """
-    if training.gate.passed or force:
-        library.use_pooler(training.weights)
-    return training.gate.passed or force
+    distractor_vectors, captioned_examples = (
+        encode_gate_distractors(encoder),
+        clip_source.load_held_out_captions(),
+    )
+    if len(captioned_examples) >= MIN_HELD_OUT_CLIPS:
+        video_numbers = np.array([example.content_id for example in captioned_examples])
+        query_vectors = np.stack(
+            [
+                example.caption_vector
+                for example in captioned_examples
+                if example.caption_vector is not None
+            ]
+        )
+        relevance_matrix = video_numbers[:, None] == video_numbers
+        return PoolingCase(
+            tuple(example.clean_clip for example in captioned_examples),
+            query_vectors,
+            relevance_matrix,
+            distractor_vectors,
+            Querybank.from_encoder(encoder),
+        )
+    held_out_examples = [
+        example
+        for example in clip_source.validation_clips()
+        if len(example.clean_clip.frame_times) >= 4
+    ]
+    if len(held_out_examples) < MIN_HELD_OUT_CLIPS:
+        raise DatasetError(
+            f"{len(held_out_examples)} held-out clips are too few to evaluate a pooler; at least "
+            f"{MIN_HELD_OUT_CLIPS} of four or more frames are needed: `vsearch index` more videos"
+        )
+    video_numbers = np.array([example.content_id for example in held_out_examples])
+    clip_halves = [
+        (_take_every_second(example.clean_clip, 0), _take_every_second(example.clean_clip, 1))
+        for example in held_out_examples
+    ]
+    query_vectors = np.stack([clip_half.target_vector for _, clip_half in clip_halves])
+    relevance_matrix = video_numbers[:, None] == video_numbers
+    querybank = Querybank.create_empty(encoder.space.dim)
+    return PoolingCase(
+        tuple(clip_half for clip_half, _ in clip_halves),
+        query_vectors,
+        relevance_matrix,
+        distractor_vectors,
+        querybank,
+    )
 
 
-def _clip(features: Features) -> Clip:
-    return Clip.of(features.matrix, features.times)
+def install_pooler(
+    library: Library, training_result: PoolerTrainingResult, *, force: bool = False
+) -> bool:
+    """Pool the library with a trained pooler from now on, if it passed the gate.
+
+    All segments are pooled again from stored features; nothing is decoded.
+
+    Args:
+        library: Library to change.
+        training_result: Result of `train_pooler`.
+        force: Install even if the gate failed.
+
+    Returns:
+        Whether the pooler was installed.
+
+    Raises:
+        LockedError: If another process writes to the library.
+    """
+    if training_result.gate_result.has_passed or force:
+        library.install_pooler(training_result.weights)
+    return training_result.gate_result.has_passed or force
 
 
-def _every_second(clip: Clip, first: int) -> Clip:
-    part = slice(first, None, 2)
-    return Clip(clip.frames[part], clip.times[part], clip.clean[part])
+def _convert_to_clip(frame_features: Features) -> AugmentedClip:
+    return AugmentedClip.from_frames(frame_features.frame_vectors, frame_features.frame_times)
+
+
+def _take_every_second(clip: AugmentedClip, first_index: int) -> AugmentedClip:
+    frame_slice = slice(first_index, None, 2)
+    return AugmentedClip(
+        clip.frame_vectors[frame_slice], clip.frame_times[frame_slice], clip.clean_mask[frame_slice]
+    )

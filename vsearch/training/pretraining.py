@@ -1,7 +1,7 @@
-"""A Transformer pretrained on a library's own frames, without labels: `vsearch train pretrain`.
+"""Self-supervised pretraining of a Transformer on a library's frames: `vsearch train pretrain`.
 
-Joins the stored features (`sequences`), what is said (`cues`) and the task (`temporal/masked`).
-Nothing is decoded, and nothing in the library is changed.
+Combines the stored frame features (`clip_dataset`), the captions (`caption_features`) and the
+task (`masked_frames`). No video is decoded and the library is not modified.
 """
 
 from __future__ import annotations
@@ -12,209 +12,272 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from vsearch.errors import SettingsError, SpaceMismatchError
-from vsearch.plugins import needed_by
-from vsearch.temporal.clips import Clips
-from vsearch.temporal.weights import PRESETS, Weights
-from vsearch.training.cues import Cues
-from vsearch.training.sequences import LONGEST, Sequences
+from vsearch.index import kmeans
+from vsearch.plugins import require_models_extra
+from vsearch.pooling.weights import CONFIG_PRESETS, NetworkWeights
+from vsearch.training.caption_features import CaptionFeatures
+from vsearch.training.clip_batches import ClipBatch
+from vsearch.training.clip_dataset import MAX_CLIP_FRAMES, ClipDataset
 from vsearch.types import Span
-from vsearch.vectors import visual_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from vsearch.evaluation.datasets import Dataset
+    from vsearch.evaluation.datasets import CaptionDataset
     from vsearch.library import Library
-    from vsearch.temporal.training import Progress, Recipe
-    from vsearch.training.sequences import Clip
+    from vsearch.training.clip_dataset import FeatureClip
+    from vsearch.training.trainer import TrainerConfig, TrainerState
     from vsearch.types import Matrix, Space
 
-Form: TypeAlias = Literal["contrastive", "words"]
-
-FORMS: tuple[str, ...] = get_args(Form)
-FILE = "pretrained.npz"
-JUDGED, JUDGED_LEAST = 256, 64  # held-out clips; few are judged several times, hidden otherwise
-VALIDATIONS = 20  # of a run
-VOCABULARY = 1 << 30  # bytes of frames that visual words are learnt from, at most
-REMEDY = "pretrain anew with `vsearch train pretrain`"
+PretrainObjective: TypeAlias = Literal["contrastive", "visual-words"]
+PRETRAIN_OBJECTIVES: tuple[str, ...] = get_args(PretrainObjective)
+PRETRAINED_FILE = "pretrained.npz"
+EVAL_CLIPS = 256
+MIN_EVAL_CLIPS = 64  # fewer held-out clips are evaluated several times, with different masks
+EVALS_PER_RUN = 20
+MAX_VOCABULARY_BYTES = 1 << 30  # frame features that visual words are clustered from
+FIX_HINT = "run `vsearch train pretrain`"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is learnt, and how."""
+class PretrainConfig:
+    """Pretraining hyperparameters.
 
-    form: Form = "contrastive"
+    Raises:
+        SettingsError: If the objective or the preset is unknown.
+    """
+
+    objective: PretrainObjective = "contrastive"
     preset: str = "small"
     steps: int = 1_000
-    batch: int = 32  # clips
-    longest: int = LONGEST  # frames of a clip
-    rate: float = 3e-4
+    batch_size: int = 32  # clips
+    max_frames: int = MAX_CLIP_FRAMES  # per clip
+    learning_rate: float = 3e-4
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS or self.preset not in PRESETS:
+        if self.objective not in PRETRAIN_OBJECTIVES or self.preset not in CONFIG_PRESETS:
             raise SettingsError(
-                f"there is no {self.form!r} or no preset {self.preset!r}; known: "
-                f"{', '.join(FORMS)} and {', '.join(PRESETS)}"
+                f"unknown objective {self.objective!r} or preset {self.preset!r}; the objectives "
+                f"are {', '.join(PRETRAIN_OBJECTIVES)}, the presets {', '.join(CONFIG_PRESETS)}"
             )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pretraining:
-    """What was learnt, and how well it does on the videos held out."""
+class PretrainingResult:
+    """Pretrained weights and their figures on the held-out videos."""
 
-    weights: Weights
-    figures: Mapping[str, float]  # of the best weights; see `temporal.masked.Lesson.validate`
-    first: Mapping[str, float]  # before the first step
-    step: int  # the best one
-    videos: int  # learnt from
-    held_videos: int
-    talking: int  # videos with texts
-    words: int  # visual words, or 0
-    left_out: tuple[str, ...]
+    weights: NetworkWeights
+    best_figures: Mapping[str, float]  # of the best weights; see `MaskedFrameTask.validate`
+    initial_figures: Mapping[str, float]  # before the first step
+    best_step: int
+    video_count: int  # training videos
+    held_out_videos: int
+    captioned_videos: int  # videos with captions
+    visual_word_count: int  # 0 for the contrastive objective
+    skipped_reasons: tuple[str, ...]
     seconds: float
 
 
-def pretrain(
+def pretrain_transformer(
     library: Library,
-    plan: Plan | None = None,
-    captions: Dataset | None = None,
-    out: Path | None = None,
+    pretrain_config: PretrainConfig | None = None,
+    caption_dataset: CaptionDataset | None = None,
+    output_folder: Path | None = None,
     *,
-    report: Callable[[Progress], None] = lambda _: None,
-) -> Pretraining:
-    """Learn, from the checkpoint in `out` on if there is one, and save `out`/pretrained.npz.
+    on_progress: Callable[[TrainerState], None] = lambda _: None,
+) -> PretrainingResult:
+    """Pretrain a Transformer on the library's stored frame features.
 
-    Without `out` nothing is saved. `report` is told after every step. Raises DatasetError for too
-    few videos, DamagedLibraryError for a checkpoint of another run, NoTextError and
-    SpaceMismatchError if captions cannot be read by the library's model, and MissingExtraError.
+    Args:
+        library: Library to train on; it is not modified.
+        pretrain_config: Hyperparameters; the defaults if None.
+        caption_dataset: Captions of the videos; the subtitles next to the videos if None.
+        output_folder: Folder of the checkpoint, the log and pretrained.npz. A run that was
+            interrupted resumes from its checkpoint. Nothing is saved if None.
+        on_progress: Called after every step.
+
+    Returns:
+        The weights of the best validation, with their figures.
+
+    Raises:
+        DatasetError: If the library has too few videos.
+        DamagedLibraryError: If the checkpoint cannot be loaded.
+        NoTextError: If there are captions and the library's model does not encode text.
+        SpaceMismatchError: If there are captions and another model indexed the library.
+        MissingExtraError: If torch is not installed.
     """
-    plan = plan or Plan()
-    with needed_by("training"):
-        from vsearch.encoders.device import Device  # deferred: bring torch
-        from vsearch.temporal import masked
-        from vsearch.temporal.training import train
-    began = time.monotonic()
-    device = Device.choose(plan.device).kind
-    material = Material(library, plan, captions)
-    vocabulary = material.vocabulary() if plan.form == "words" else None
-    config = replace(
-        PRESETS[plan.preset],
-        features=material.space.dim,
+    pretrain_config = pretrain_config or PretrainConfig()
+    with require_models_extra("training"):
+        from vsearch.encoders.torch_device import Device  # deferred: imports torch
+        from vsearch.training import masked_frames
+        from vsearch.training.trainer import train_network
+    started_at = time.monotonic()
+    device_kind = Device.from_name(pretrain_config.device).device_name
+    pretrain_dataset = PretrainDataset(library, pretrain_config, caption_dataset)
+    vocabulary = (
+        pretrain_dataset.build_vocabulary() if pretrain_config.objective == "visual-words" else None
+    )
+    model_config = replace(
+        CONFIG_PRESETS[pretrain_config.preset],
+        features=pretrain_dataset.space.dim,
         num_classes=0 if vocabulary is None else len(vocabulary),
     )
-    lesson = masked.Lesson(
-        masked.MaskedFrames.begun(config, vocabulary, plan.seed),
-        material.batch,
-        material.held,
-        digest=material.digest,
-        seed=plan.seed,
+    training_task = masked_frames.MaskedFrameTask(
+        masked_frames.MaskedFrameModel.build_seeded(model_config, vocabulary, pretrain_config.seed),
+        pretrain_dataset.sample_batch,
+        pretrain_dataset.iter_validation_batches,
+        data_digest=pretrain_dataset.digest,
+        random_seed=pretrain_config.seed,
     )
-    first = lesson.judged(device)
-    done = train(lesson, _recipe(plan, device), out, report)
-    about = material.about | {"figures": dict(done.figures), "step": done.best_step}
-    weights = lesson.network.weights(about)
-    if out is not None:
-        weights.save(out / FILE)
-    return Pretraining(
+    initial_figures = training_task.evaluate_on(device_kind)
+    trainer_state = train_network(
+        training_task,
+        _build_trainer_config(pretrain_config, device_kind),
+        output_folder,
+        on_progress,
+    )
+    weights_metadata = pretrain_dataset.weights_metadata | {
+        "figures": dict(trainer_state.figures),
+        "step": trainer_state.best_step,
+    }
+    weights = training_task.model.to_weights(weights_metadata)
+    if output_folder is not None:
+        weights.save(output_folder / PRETRAINED_FILE)
+    return PretrainingResult(
         weights,
-        done.figures,
-        first,
-        done.best_step,
-        len(material.sequences.train),
-        len(material.sequences.held),
-        len(material.cues),
-        config.num_classes,
-        material.left_out,
-        time.monotonic() - began,
+        trainer_state.figures,
+        initial_figures,
+        trainer_state.best_step,
+        len(pretrain_dataset.clip_dataset.train_videos),
+        len(pretrain_dataset.clip_dataset.held_out_videos),
+        len(pretrain_dataset.caption_features),
+        model_config.num_classes,
+        pretrain_dataset.skipped_reasons,
+        time.monotonic() - started_at,
     )
 
 
-def _recipe(plan: Plan, device: str) -> Recipe:
-    from vsearch.temporal.training import Recipe  # deferred: brings torch
+def _build_trainer_config(pretrain_config: PretrainConfig, device_kind: str) -> TrainerConfig:
+    from vsearch.training.trainer import TrainerConfig  # deferred: imports torch
 
-    return Recipe(
-        steps=plan.steps,
-        rate=plan.rate,
-        seed=plan.seed,
-        every=max(1, math.ceil(plan.steps / VALIDATIONS)),
-        device=device,
-        half=device == "cuda",
+    return TrainerConfig(
+        steps=pretrain_config.steps,
+        learning_rate=pretrain_config.learning_rate,
+        seed=pretrain_config.seed,
+        eval_interval=max(1, math.ceil(pretrain_config.steps / EVALS_PER_RUN)),
+        device=device_kind,
+        half=device_kind == "cuda",
     )
 
 
-def load(path: Path, space: Space) -> Weights:
-    """The weights that `pretrain` saved for a space.
+def load_pretrained(weights_path: Path, space: Space) -> NetworkWeights:
+    """Load the weights that `pretrain_transformer` saved for a space.
 
-    Raises DamagedLibraryError, and SpaceMismatchError for those of another space.
+    Args:
+        weights_path: A pretrained.npz file.
+        space: Vector space of the library to train on.
+
+    Returns:
+        The pretrained weights.
+
+    Raises:
+        DamagedLibraryError: If the file cannot be read.
+        SpaceMismatchError: If the weights were pretrained in another space.
     """
-    weights = Weights.load(path, "pretrained", REMEDY)
-    if (found := weights.about.get("space")) != space.name:
-        raise SpaceMismatchError(f"{path} was pretrained on {found}, not {space.name}; {REMEDY}")
+    weights = NetworkWeights.load(weights_path, "pretrained", FIX_HINT)
+    if (weights_space := weights.metadata.get("space")) != space.name:
+        raise SpaceMismatchError(
+            f"{weights_path} was pretrained in {weights_space}, not {space.name}; {FIX_HINT}"
+        )
     return weights
 
 
-class Material:
-    """Batches of a library's clips, with what is said in them."""
+class PretrainDataset:
+    """Batches of a library's clips with their captions."""
 
-    def __init__(self, library: Library, plan: Plan, captions: Dataset | None) -> None:
-        self.plan = plan
-        self.sequences = Sequences(library, longest=plan.longest, seed=plan.seed)
-        self.cues, self._left_out = Cues.of(library, captions)
-        self.space = self.sequences.space
+    def __init__(
+        self,
+        library: Library,
+        pretrain_config: PretrainConfig,
+        caption_dataset: CaptionDataset | None,
+    ) -> None:
+        self.pretrain_config = pretrain_config
+        self.clip_dataset = ClipDataset(
+            library, max_frames=pretrain_config.max_frames, seed=pretrain_config.seed
+        )
+        self.caption_features, self._skipped_captions = CaptionFeatures.from_library(
+            library, caption_dataset
+        )
+        self.space = self.clip_dataset.space
 
     @property
     def digest(self) -> str:
-        """Names the data and what is learnt from it."""
-        told = asdict(self.plan)
-        del told["device"]
-        return repr([told, self.sequences.digest, self.cues.digest])
+        """String that identifies the data and the hyperparameters."""
+        config_values = asdict(self.pretrain_config)
+        del config_values["device"]
+        return repr([config_values, self.clip_dataset.digest, self.caption_features.digest])
 
     @property
-    def left_out(self) -> tuple[str, ...]:
-        """In words."""
-        return (*self._left_out, *self.sequences.left_out)
+    def skipped_reasons(self) -> tuple[str, ...]:
+        """Captions and videos that were skipped, and why."""
+        return (*self._skipped_captions, *self.clip_dataset.skipped_reasons)
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What the weights tell of themselves."""
-        told = asdict(self.plan)
-        del told["device"]
-        videos = {"videos": len(self.sequences.train), "held": len(self.sequences.held)}
-        return {"space": self.space.name, **told, **videos, "talking": len(self.cues)}
+    def weights_metadata(self) -> dict[str, Any]:
+        """Metadata saved with the weights, as JSON values."""
+        config_values = asdict(self.pretrain_config)
+        del config_values["device"]
+        video_counts = {
+            "videos": len(self.clip_dataset.train_videos),
+            "held": len(self.clip_dataset.held_out_videos),
+        }
+        return {
+            "space": self.space.name,
+            **config_values,
+            **video_counts,
+            "talking": len(self.caption_features),
+        }
 
-    def batch(self, step: int) -> Clips:
-        """To learn from."""
-        return self._clips(self.sequences.draw(step, self.plan.batch))
+    def sample_batch(self, step: int) -> ClipBatch:
+        """Return the training batch of a step."""
+        return self._build_clips(
+            self.clip_dataset.sample_clips(step, self.pretrain_config.batch_size)
+        )
 
-    def held(self) -> Iterator[Clips]:
-        """To judge by."""
-        part: list[Clip] = []
-        count = sum(1 for _ in self.sequences.judged(JUDGED))
-        for _ in range(-(-JUDGED_LEAST // max(1, count))):
-            for clip in self.sequences.judged(JUDGED):
-                part.append(clip)
-                if len(part) == self.plan.batch:
-                    yield self._clips(part)
-                    part = []
-        if part:
-            yield self._clips(part)
+    def iter_validation_batches(self) -> Iterator[ClipBatch]:
+        """Yield the validation batches, always the same ones."""
+        batch_clips: list[FeatureClip] = []
+        clip_count = sum(1 for _ in self.clip_dataset.iter_validation_clips(EVAL_CLIPS))
+        for _ in range(-(-MIN_EVAL_CLIPS // max(1, clip_count))):
+            for clip in self.clip_dataset.iter_validation_clips(EVAL_CLIPS):
+                batch_clips.append(clip)
+                if len(batch_clips) == self.pretrain_config.batch_size:
+                    yield self._build_clips(batch_clips)
+                    batch_clips = []
+        if batch_clips:
+            yield self._build_clips(batch_clips)
 
-    def vocabulary(self) -> Matrix:
-        """The visual words of the videos to learn from."""
-        frames = self.sequences.frames(VOCABULARY // (4 * self.space.dim))
-        return visual_words.learn(frames, seed=self.plan.seed)
+    def build_vocabulary(self) -> Matrix:
+        """Cluster frames of the training videos into visual words, float32 (K, D)."""
+        train_frames = self.clip_dataset.sample_frames(MAX_VOCABULARY_BYTES // (4 * self.space.dim))
+        return kmeans.learn_vocabulary(train_frames, seed=self.pretrain_config.seed)
 
-    def _clips(self, clips: Sequence[Clip]) -> Clips:
-        features = [clip.features for clip in clips]
-        texts = [
-            self.cues.within(
+    def _build_clips(self, clips: Sequence[FeatureClip]) -> ClipBatch:
+        frame_features = [clip.frame_features for clip in clips]
+        clip_texts = [
+            self.caption_features.encode_within(
                 clip.video.path,
-                Span(max(0.0, float(each.times[0])), max(0.0, float(each.times[-1]))),
+                Span(
+                    max(0.0, float(clip_features.frame_times[0])),
+                    max(0.0, float(clip_features.frame_times[-1])),
+                ),
                 self.space.dim,
             )
-            for clip, each in zip(clips, features, strict=True)
+            for clip, clip_features in zip(clips, frame_features, strict=True)
         ]
-        return Clips.of(features, [clip.video.id for clip in clips], texts)
+        return ClipBatch.from_features(
+            frame_features, [clip.video.id for clip in clips], clip_texts
+        )

@@ -1,4 +1,4 @@
-"""Files of labels, as people write them."""
+"""Label files."""
 
 from __future__ import annotations
 
@@ -6,54 +6,67 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vsearch.analysis.labels import LONGEST, MOST, NONE, PHRASES, SIZE, Label, named, read
+from vsearch.analysis.labels import (
+    MAX_FILE_BYTES,
+    MAX_LABEL_CHARS,
+    MAX_LABELS,
+    MAX_PHRASES,
+    NO_LABEL,
+    Label,
+    parse_labels,
+    read_labels,
+)
 from vsearch.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_line_is_a_label_and_may_say_what_it_looks_like(tmp_path: Path) -> None:
+def test_a_line_is_a_label_with_optional_phrases(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     text = "# mine\n\ndog\r\n  pet : a cat ; a hamster;  \nStraße\n"
     file.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read(file) == [Label("dog"), Label("pet", ("a cat", "a hamster")), Label("Straße")]
+    assert read_labels(file) == [
+        Label("dog"),
+        Label("pet", ("a cat", "a hamster")),
+        Label("Straße"),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("", "holds no label"),
-        ("# only\n\n", "holds no label"),
-        ("dog\ncat\nDog\n", "txt:3: 'Dog' is in line 1, too"),
-        ("dog:\n", "txt:1: after 'dog'"),
-        (": a dog\n", "txt:1: '' is no label"),
-        ("do\x1bg\n", "txt:1: .* printed"),
-        (f"{NONE}\n", "cannot be one"),
-        ("x" * (LONGEST + 1), "longer than"),
-        ("dog: " + "a dog;" * (PHRASES + 1), "phrases"),
-        ("\n".join(map(str, range(MOST + 1))), f"{MOST + 1} labels"),
-        ("#" * (SIZE + 1), "larger"),
+        ("", "no labels"),
+        ("# only\n\n", "no labels"),
+        ("dog\ncat\nDog\n", "txt:3: 'Dog' is already in line 1"),
+        ("dog:\n", "txt:1: no phrases after 'dog'"),
+        (": a dog\n", "txt:1: '' is not a valid label"),
+        ("do\x1bg\n", "txt:1: .* printable"),
+        (f"{NO_LABEL}\n", "is reserved"),
+        ("x" * (MAX_LABEL_CHARS + 1), "longer than"),
+        ("dog: " + "a dog;" * (MAX_PHRASES + 1), "phrases"),
+        ("\n".join(map(str, range(MAX_LABELS + 1))), f"{MAX_LABELS + 1} labels"),
+        ("#" * (MAX_FILE_BYTES + 1), "larger"),
     ],
 )
-def test_what_is_no_list_of_labels_is_told_with_the_line(
-    tmp_path: Path, text: str, told: str
+def test_invalid_label_files_raise_an_error_with_the_line(
+    tmp_path: Path, text: str, message: str
 ) -> None:
     file = tmp_path / "labels.txt"
     file.write_text(text, "utf-8")
-    with pytest.raises(DatasetError, match=told):
-        read(file)
+    with pytest.raises(DatasetError, match=message):
+        read_labels(file)
 
 
-def test_what_is_no_text_or_not_there_is_told(tmp_path: Path) -> None:
+def test_binary_and_missing_files_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"\xff\xfe\x00junk")
     for name in ("film.mp4", "nowhere.txt", "."):
         with pytest.raises(DatasetError, match=name.replace(".", r"\.") if name != "." else "read"):
-            read(tmp_path / name)
+            read_labels(tmp_path / name)
 
 
-def test_labels_in_a_program_are_held_to_the_same() -> None:
-    assert named(["dog", Label("cat")]) == [Label("dog"), Label("cat")]
-    for wrong in ([], ["dog", "DOG"], [""], [NONE]):
+def test_labels_from_a_list_are_validated_alike() -> None:
+    assert parse_labels(["dog", Label("cat")]) == [Label("dog"), Label("cat")]
+    for wrong in ([], ["dog", "DOG"], [""], [NO_LABEL]):
         with pytest.raises(DatasetError):
-            named(wrong)
+            parse_labels(wrong)

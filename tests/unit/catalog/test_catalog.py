@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from rows import OTHER, SPACE, add_video, index, spans, unit
 
-from vsearch.catalog.repository import Catalog
+from tests.support.catalog_rows import OTHER, SPACE, add_video, index, spans, unit
+from vsearch.catalog.catalog import Catalog
 from vsearch.errors import DamagedLibraryError, LibraryError
-from vsearch.types import Counts, Segment, Span
+from vsearch.types import LibraryCounts, Segment, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,21 +27,21 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield opened
 
 
-def test_a_new_catalogue_is_empty_and_sound(catalog: Catalog) -> None:
+def test_a_new_catalog_is_empty_and_has_no_problems(catalog: Catalog) -> None:
     assert catalog.revision() == 0
     assert catalog.space() is None
     assert catalog.pooler() is None
     assert catalog.videos() == []
     assert catalog.segment_ids().shape == (0,)
-    assert catalog.counts() == Counts(0, 0, 0.0, 0)
-    assert catalog.check() == []
+    assert catalog.library_counts() == LibraryCounts(0, 0, 0.0, 0)
+    assert catalog.find_problems() == []
     ids, vectors = catalog.vectors(None, SPACE)
     assert ids.shape == (0,)
     assert vectors.shape == (0, 16)
     assert list(catalog.iter_vectors(SPACE)) == []
 
 
-def test_what_was_added_is_read_back_after_reopening(tmp_path: Path) -> None:
+def test_added_data_is_read_back_after_reopening(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "100% café.sqlite3"
     with Catalog.open(file, create=True) as catalog, catalog.begin() as change:
         change.set_space(SPACE, "mean")
@@ -52,42 +52,42 @@ def test_what_was_added_is_read_back_after_reopening(tmp_path: Path) -> None:
         assert catalog.pooler() == "mean"
         assert catalog.videos() == [video]
         assert catalog.videos_by_id([video.id]) == {video.id: video}
-        assert catalog.find(Path("/videos/a.mp4")) == video
-        assert catalog.by_fingerprint("f0") == [video]
-        assert catalog.sampled_at(video.id) == 2.0
-        assert catalog.segments_of(video.id) == [
+        assert catalog.video_by_path(Path("/videos/a.mp4")) == video
+        assert catalog.videos_by_fingerprint("f0") == [video]
+        assert catalog.sample_fps(video.id) == 2.0
+        assert catalog.segments_of_video(video.id) == [
             Segment(int(ids[0]), video.id, Span(0, 2)),
             Segment(int(ids[1]), video.id, Span(2, 4)),
         ]
-        assert catalog.counts() == Counts(1, 2, 10.0, 20)
+        assert catalog.library_counts() == LibraryCounts(1, 2, 10.0, 20)
 
 
 @pytest.mark.parametrize(
     "name", [b"plain.mp4", "日本 é.mp4".encode(), b"\xff\xfe bytes.mp4", b'it\'s "new"\nline.mp4']
 )
-def test_any_file_name_is_kept(catalog: Catalog, name: bytes) -> None:
+def test_any_file_name_is_stored_unchanged(catalog: Catalog, name: bytes) -> None:
     path = "/videos/" + os.fsdecode(name)
     video, _ = index(catalog, path)
-    assert catalog.find(Path(path)) == video
+    assert catalog.video_by_path(Path(path)) == video
     assert catalog.videos() == [video]
     assert catalog.videos(["*.mp4"]) == [video]
     assert os.fsencode(catalog.videos()[0].path) == b"/videos/" + name
 
 
-def test_a_note_about_a_file_name_of_odd_bytes_is_kept_printable(catalog: Catalog) -> None:
+def test_a_warning_with_a_non_utf8_file_name_is_stored_escaped(catalog: Catalog) -> None:
     with catalog.begin() as change:
         video = add_video(change, "/a.mp4", note="cannot read \udcff.mp4")
-    assert catalog.videos()[0].note == video.note == "cannot read \\udcff.mp4"
+    assert catalog.videos()[0].warning == video.warning == "cannot read \\udcff.mp4"
 
 
-def test_videos_come_sorted_by_path(catalog: Catalog) -> None:
+def test_videos_are_sorted_by_path(catalog: Catalog) -> None:
     for name in ("/b.mp4", "/\udcff.mp4", "/a.mp4", "/é.mp4"):
         index(catalog, name)
     found = [str(video.path) for video in catalog.videos()]
     assert found == ["/a.mp4", "/b.mp4", "/é.mp4", "/\udcff.mp4"]
 
 
-def test_videos_are_chosen_by_glob(catalog: Catalog) -> None:
+def test_videos_are_selected_by_glob(catalog: Catalog) -> None:
     for name in ("/v/holiday/a.mp4", "/v/work/b.mp4", "/v/work/c'; DROP TABLE videos; --.mkv"):
         index(catalog, name)
     assert [v.path.name for v in catalog.videos(["HOLIDAY/*"])] == ["a.mp4"]
@@ -96,21 +96,21 @@ def test_videos_are_chosen_by_glob(catalog: Catalog) -> None:
     assert catalog.videos(["nothing"]) == []
 
 
-def test_a_video_that_is_not_there_is_told(catalog: Catalog) -> None:
-    assert catalog.find(Path("/none.mp4")) is None
-    assert catalog.by_fingerprint("none") == []
+def test_an_unknown_video_is_reported(catalog: Catalog) -> None:
+    assert catalog.video_by_path(Path("/none.mp4")) is None
+    assert catalog.videos_by_fingerprint("none") == []
     assert catalog.videos_by_id([7]) == {}
     with pytest.raises(LibraryError, match="no video 7"):
-        catalog.sampled_at(7)
+        catalog.sample_fps(7)
 
 
-def test_several_videos_are_read_at_once(catalog: Catalog) -> None:
+def test_several_videos_are_read_in_one_query(catalog: Catalog) -> None:
     a, _ = index(catalog, "/a.mp4")
     b, _ = index(catalog, "/b.mp4")
     assert catalog.videos_by_id([b.id, a.id, 99]) == {a.id: a, b.id: b}
 
 
-def test_segment_ids_are_those_of_all_or_some_videos(catalog: Catalog) -> None:
+def test_segment_ids_of_all_or_some_videos(catalog: Catalog) -> None:
     video, ids = index(catalog, "/a.mp4", 3)
     _, others = index(catalog, "/b.mp4", 2)
     assert catalog.segment_ids().tolist() == [*ids, *others]
@@ -118,33 +118,33 @@ def test_segment_ids_are_those_of_all_or_some_videos(catalog: Catalog) -> None:
     assert catalog.segment_ids([]).tolist() == []
 
 
-def test_whole_videos_come_with_their_segments_in_order_and_vectors(catalog: Catalog) -> None:
+def test_whole_videos_have_their_segments_in_order_with_vectors(catalog: Catalog) -> None:
     a, ids = index(catalog, "/a.mp4", 3)
     index(catalog, "/b.mp4", 2)
     c, others = index(catalog, "/c.mp4", 2, seed=1)
     asked = np.array([others[1], ids[2], 999, ids[0]])
-    found = list(catalog.whole_videos(asked, SPACE))
+    found = list(catalog.iter_videos_with_vectors(asked, SPACE))
     assert [segments for segments, _ in found] == [
-        catalog.segments_of(a.id),
-        catalog.segments_of(c.id),
+        catalog.segments_of_video(a.id),
+        catalog.segments_of_video(c.id),
     ]
     np.testing.assert_allclose(found[0][1], unit(3), atol=1e-3)
     np.testing.assert_allclose(found[1][1], unit(2, seed=1), atol=1e-3)
-    assert list(catalog.whole_videos(np.array([999]), SPACE)) == []
-    assert list(catalog.whole_videos(ids, OTHER)) == []
+    assert list(catalog.iter_videos_with_vectors(np.array([999]), SPACE)) == []
+    assert list(catalog.iter_videos_with_vectors(ids, OTHER)) == []
 
 
-def test_a_whole_video_leaves_out_a_segment_without_a_vector(
+def test_a_segment_without_a_vector_is_left_out_of_its_video(
     catalog: Catalog, tmp_path: Path
 ) -> None:
     _, ids = index(catalog, "/a.mp4", 3)
     change_by_hand(tmp_path, f"DELETE FROM vectors WHERE segment_id = {ids[1]}")
-    [(segments, vectors)] = catalog.whole_videos(ids, SPACE)
+    [(segments, vectors)] = catalog.iter_videos_with_vectors(ids, SPACE)
     assert [segment.id for segment in segments] == [ids[0], ids[2]]
     np.testing.assert_allclose(vectors, unit(3)[[0, 2]], atol=1e-3)
 
 
-def test_vectors_come_in_the_order_asked_without_unknown_ones(catalog: Catalog) -> None:
+def test_vectors_are_in_the_requested_order_without_unknown_ids(catalog: Catalog) -> None:
     _, ids = index(catalog, "/a.mp4", 3)
     asked = np.array([ids[2], 999, ids[0], -1, ids[2]])
     found, vectors = catalog.vectors(asked, SPACE)
@@ -154,27 +154,30 @@ def test_vectors_come_in_the_order_asked_without_unknown_ones(catalog: Catalog) 
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_vectors_of_another_space_are_none(catalog: Catalog) -> None:
+def test_another_space_has_no_vectors(catalog: Catalog) -> None:
     _, ids = index(catalog, "/a.mp4")
     assert len(catalog.vectors(None, OTHER)[0]) == 0
     assert len(catalog.vectors(ids, OTHER)[0]) == 0
 
 
-def test_more_ids_than_sqlite_has_variables(catalog: Catalog) -> None:
+def test_more_ids_than_sqlite_allows_variables(catalog: Catalog) -> None:
     with catalog.begin() as change:
         video = add_video(change, "/long.mp4")
         ids = change.add_segments(video.id, spans(40_000), unit(40_000), SPACE)
     backwards = ids[::-1]
-    assert sum(len(segments) for segments, _ in catalog.whole_videos(backwards, SPACE)) == 40_000
+    assert (
+        sum(len(segments) for segments, _ in catalog.iter_videos_with_vectors(backwards, SPACE))
+        == 40_000
+    )
     found, vectors = catalog.vectors(backwards, SPACE)
     np.testing.assert_array_equal(found, backwards)
     assert vectors.shape == (40_000, 16)
     assert catalog.segment_ids(range(40_000)).tolist() == ids.tolist()
 
 
-def test_vectors_stream_in_batches_of_one_state(catalog: Catalog) -> None:
+def test_vector_batches_come_from_one_snapshot(catalog: Catalog) -> None:
     _, before = index(catalog, "/a.mp4", 5)
-    stream = catalog.iter_vectors(SPACE, batch=2)
+    stream = catalog.iter_vectors(SPACE, batch_size=2)
     first, _ = next(stream)
     _, after = index(catalog, "/b.mp4", 5)  # the writer does not wait for the reader
     rest = np.concatenate([ids for ids, _ in stream])
@@ -183,7 +186,7 @@ def test_vectors_stream_in_batches_of_one_state(catalog: Catalog) -> None:
     assert [ids.tolist() for ids, _ in chosen] == [[before[3], after[3]]]
 
 
-def test_threads_read_while_another_writes(catalog: Catalog) -> None:
+def test_threads_read_while_another_thread_writes(catalog: Catalog) -> None:
     failures: list[str] = []
 
     def read() -> None:
@@ -200,18 +203,18 @@ def test_threads_read_while_another_writes(catalog: Catalog) -> None:
     for reader in readers:
         reader.join()
     assert not failures
-    assert catalog.counts().segments == 30
+    assert catalog.library_counts().segment_count == 30
 
 
 def change_by_hand(folder: Path, *statements: str) -> None:
-    """What SQLite does not forbid, or does not forbid everybody."""
+    """Run statements without the constraints that vsearch enables."""
     with closing(sqlite3.connect(folder / "catalog.sqlite3")) as raw, raw:
         raw.execute("PRAGMA ignore_check_constraints = ON")
         for statement in statements:
             raw.execute(statement)
 
 
-def test_check_names_what_is_wrong(catalog: Catalog, tmp_path: Path) -> None:
+def test_find_problems_describes_each_problem(catalog: Catalog, tmp_path: Path) -> None:
     with catalog.begin() as change:
         add_video(change, "/empty.mp4")
     _, ids = index(catalog, "/a.mp4", 3)
@@ -220,8 +223,8 @@ def test_check_names_what_is_wrong(catalog: Catalog, tmp_path: Path) -> None:
         f"DELETE FROM vectors WHERE segment_id = {ids[1]}",
         "INSERT INTO segments VALUES (50, 99, 0, 1)",
     )
-    told = "\n".join(catalog.check())
-    assert "row 50 of segments belongs to a row of videos that is gone" in told
+    told = "\n".join(catalog.find_problems())
+    assert "row 50 of segments refers to a row of videos that does not exist" in told
     assert "/empty.mp4 has no segments" in told
     assert "/a.mp4 has 1 segments without a vector" in told
 
@@ -240,45 +243,48 @@ def test_check_names_what_is_wrong(catalog: Catalog, tmp_path: Path) -> None:
         "UPDATE spaces SET dim = 'x'",
         "UPDATE spaces SET dim = 1000000000000",
         "UPDATE spaces SET dim = 8",
-        "UPDATE vectors SET data = 'x'",
-        "UPDATE vectors SET data = 5",
-        f"UPDATE vectors SET data = x'{'007e' * 16}'",
+        "UPDATE vectors SET embedding = 'x'",
+        "UPDATE vectors SET embedding = 5",
+        f"UPDATE vectors SET embedding = x'{'007e' * 16}'",
     ],
 )
-def test_rows_that_make_no_sense_are_told_as_damage(
+def test_invalid_rows_are_reported_as_damage(
     catalog: Catalog, tmp_path: Path, statement: str
 ) -> None:
     _, ids = index(catalog, "/a.mp4", 3)
     change_by_hand(tmp_path, statement)
-    with pytest.raises(DamagedLibraryError, match=r"catalog\.sqlite3 is damaged .*makes no sense"):
+    with pytest.raises(DamagedLibraryError, match=r"catalog\.sqlite3 is damaged .*invalid row"):
         read_everything(catalog, ids)
-    assert any("makes no sense" in told for told in catalog.check())
+    assert any("invalid row" in told for told in catalog.find_problems())
 
 
 def read_everything(catalog: Catalog, ids: Ids) -> None:
     space = catalog.space()
     assert space is not None
     for video in catalog.videos():
-        catalog.segments_of(video.id)
-    list(catalog.whole_videos(ids, space))
+        catalog.segments_of_video(video.id)
+    list(catalog.iter_videos_with_vectors(ids, space))
 
 
 @pytest.mark.parametrize(
     ("statement", "read"),
     [
         ("UPDATE library SET revision = 'x'", Catalog.revision),
-        ("UPDATE videos SET duration = 9e999", Catalog.counts),
-        ("UPDATE videos SET sampled_at = 'x'", lambda catalog: catalog.sampled_at(1)),
-        ("UPDATE videos SET size = 'x'", lambda catalog: catalog.find(Path("/a.mp4"))),
-        ("UPDATE videos SET size = 'x'", lambda catalog: catalog.by_fingerprint("f0")),
-        ("UPDATE videos SET size = 'x'", lambda catalog: catalog.videos_by_id([1])),
+        ("UPDATE videos SET duration = 9e999", Catalog.library_counts),
+        ("UPDATE videos SET sample_fps = 'x'", lambda catalog: catalog.sample_fps(1)),
+        (
+            "UPDATE videos SET size_bytes = 'x'",
+            lambda catalog: catalog.video_by_path(Path("/a.mp4")),
+        ),
+        ("UPDATE videos SET size_bytes = 'x'", lambda catalog: catalog.videos_by_fingerprint("f0")),
+        ("UPDATE videos SET size_bytes = 'x'", lambda catalog: catalog.videos_by_id([1])),
     ],
 )
-def test_no_question_lets_senseless_rows_through(
+def test_every_query_rejects_invalid_rows(
     catalog: Catalog, tmp_path: Path, statement: str, read: Callable[[Catalog], object]
 ) -> None:
     index(catalog, "/a.mp4", 3)
     change_by_hand(tmp_path, statement)
-    with pytest.raises(DamagedLibraryError, match="makes no sense"):
+    with pytest.raises(DamagedLibraryError, match="invalid row"):
         read(catalog)
-    assert any("makes no sense" in told for told in catalog.check())
+    assert any("invalid row" in told for told in catalog.find_problems())

@@ -1,4 +1,4 @@
-"""What the filters of a query leave."""
+"""Filters of queries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rows import SPACE, spans, unit
 
-from vsearch.catalog.narrowing import narrowed
-from vsearch.catalog.repository import Catalog
+from tests.support.catalog_rows import SPACE, spans, unit
+from vsearch.catalog.catalog import Catalog
+from vsearch.catalog.filters import allowed_segment_ids
 from vsearch.errors import LibraryError, QueryError
-from vsearch.search.query import parse
+from vsearch.query.parser import parse_query
 from vsearch.types import Cue, Span, Tag
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SECONDS = {"beach": 10.0, "ski": 60.0, "party": 6.0}
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """Three videos of three segments, two seconds each; nobody knows when `party` was recorded."""
+    """Three videos of three two-second segments; `party` has no recording time."""
     with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as made:
         for number, name in enumerate(SECONDS):
             _add(made, name, number)
@@ -35,35 +35,39 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 def _add(catalog: Catalog, name: str, number: int) -> None:
     with catalog.begin() as change:
         video = change.add_video(
-            path=Path(f"/films/{name}/{name}.mp4"),
+            video_path=Path(f"/films/{name}/{name}.mp4"),
             fingerprint=name,
-            size=1,
-            modified=int(FILE_TIME.timestamp()) * 1_000_000_000,
+            size_bytes=1,
+            mtime_ns=int(FILE_TIME.timestamp()) * 1_000_000_000,
             duration=SECONDS[name],
             fps=25.0,
             width=64,
             height=36,
             codec="h264",
-            frames=6,
-            sampled_at=1.0,
-            recorded=WHEN.get(name),
+            sampled_frames=6,
+            sample_fps=1.0,
+            recorded_at=WHEN.get(name),
         )
         change.add_segments(video.id, spans(3), unit(3, seed=number), SPACE)
         change.add_features(video.id, SPACE, "builtin:fast" if name == "ski" else "builtin")
         if name != "party":
-            change.replace_cues(video.id, "speech", [Cue(Span(0, 1), "hi", "speech")], origin="x")
+            change.replace_cues(
+                video.id, "speech", [Cue(Span(0, 1), "hi", "speech")], source_name="x"
+            )
+        if name == "party":
+            change.replace_cues(video.id, "ocr", [Cue(Span(0, 1), "hi", "ocr")], source_name="x")
         if name == "ski":
             change.add_tags([Tag(video.id, "Snow", 0.9, Span(2, 4), "me", None, datetime.now(UTC))])
 
 
 def left(catalog: Catalog, filters: str) -> dict[str, int]:
-    """How many segments of each video the filters leave."""
-    ids = narrowed(catalog, parse(f"x {filters}"))
+    """Return the number of segments of each video that pass the filters."""
+    ids = allowed_segment_ids(catalog, parse_query(f"x {filters}"))
     assert ids is not None
     names = {
         segment.id: video.path.stem
         for video in catalog.videos()
-        for segment in catalog.segments_of(video.id)
+        for segment in catalog.segments_of_video(video.id)
     }
     found = [names[id_] for id_ in ids.tolist()]
     assert ids.tolist() == sorted(set(ids.tolist()))
@@ -94,6 +98,7 @@ ALL = {"beach": 3, "ski": 3, "party": 3}
         ("has:speech", {"beach": 3, "ski": 3}),
         ("has:speech has:tags", {"ski": 3}),
         ("-has:speech", {"party": 3}),
+        ("has:screen", {"party": 3}),
         ("has:subtitles", {}),
         ("-has:speech -path:/films/party", {}),
         ("model:builtin", ALL),
@@ -112,28 +117,28 @@ ALL = {"beach": 3, "ski": 3, "party": 3}
         ("-after:2024 -before:2023-08", {}),
     ],
 )
-def test_filters_leave(catalog: Catalog, filters: str, expected: dict[str, int]) -> None:
+def test_filters_select_segments(catalog: Catalog, filters: str, expected: dict[str, int]) -> None:
     assert left(catalog, filters) == expected
 
 
-def test_without_filters_all_is_left(catalog: Catalog) -> None:
-    assert narrowed(catalog, parse("x")) is None
+def test_without_filters_nothing_is_restricted(catalog: Catalog) -> None:
+    assert allowed_segment_ids(catalog, parse_query("x")) is None
 
 
-def test_names_that_mean_nothing_are_told_with_what_there_is(catalog: Catalog) -> None:
+def test_unknown_names_are_reported_with_suggestions(catalog: Catalog) -> None:
     with pytest.raises(LibraryError, match="did you mean 'Snow'"):
-        narrowed(catalog, parse("x tag:snov"))
+        allowed_segment_ids(catalog, parse_query("x tag:snov"))
     with pytest.raises(QueryError, match="by builtin:fast"):
-        narrowed(catalog, parse("x model:builtin:fats"))
+        allowed_segment_ids(catalog, parse_query("x model:builtin:fats"))
 
 
-def test_many_filters_are_answered_and_more_are_refused(catalog: Catalog) -> None:
+def test_the_number_of_filters_is_limited(catalog: Catalog) -> None:
     many = " ".join(f"-at:{2 * n}-{2 * n + 1}" for n in range(64))
     assert left(catalog, many) == {}
     with pytest.raises(QueryError, match="64 filters"):
-        parse(f"x {many} -at:1-2")
+        parse_query(f"x {many} -at:1-2")
 
 
-def test_when_it_was_recorded_comes_back_with_a_video(catalog: Catalog) -> None:
-    known = {video.path.stem: video.recorded for video in catalog.videos()}
+def test_the_recording_time_is_read_back(catalog: Catalog) -> None:
+    known = {video.path.stem: video.recorded_at for video in catalog.videos()}
     assert known == {**WHEN, "party": None}

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rows import index
 
-from vsearch.catalog.repository import Catalog
+from tests.support.catalog_rows import index
+from vsearch.catalog.catalog import Catalog
 from vsearch.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 READ = """
 import os, sys
-import sqlalchemy.dialects.sqlite, sqlalchemy.pool, vsearch.catalog.change  # while they may be read
+# imported before the user changes, who may not read them
+import sqlalchemy.dialects.sqlite, sqlalchemy.pool, vsearch.catalog.transaction
 from pathlib import Path
-from vsearch.catalog.repository import Catalog
+from vsearch.catalog.catalog import Catalog
 from vsearch.errors import LibraryError
 sqlalchemy.create_engine("sqlite://")
-if os.geteuid() == 0:  # root may write anywhere: go on as nobody
+if os.geteuid() == 0:  # root can write anywhere: continue as `nobody`
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 with Catalog.open(Path(sys.argv[1])) as catalog:
     space = catalog.space()
-    print(catalog.counts().videos, len(catalog.vectors(None, space)[0]), catalog.check())
-    print(catalog.counts().videos)
+    count = catalog.library_counts().video_count
+    print(count, len(catalog.vectors(None, space)[0]), catalog.find_problems())
+    print(catalog.library_counts().video_count)
     try:
         with catalog.begin() as change:
             change.remove_videos([1])
@@ -45,7 +47,7 @@ with Catalog.open(Path(sys.argv[1])) as catalog:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that others may enter, unlike pytest's own, with a library in it."""
+    """A library in a folder that other users can enter, unlike those of pytest."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     with Catalog.open(folder / "catalog.sqlite3", create=True) as catalog:
@@ -58,7 +60,7 @@ def folder() -> Iterator[Path]:
 
 
 def _read(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Read the library as somebody who may not write to it."""
+    """Read the library as a user without write access."""
     for file in folder.iterdir():
         file.chmod(0o444)
     folder.chmod(0o555)
@@ -72,7 +74,7 @@ def _read(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders there have no such permission")
-def test_a_library_that_cannot_be_written_is_searchable(folder: Path) -> None:
+def test_a_read_only_library_is_searchable(folder: Path) -> None:
     done = _read(folder)
     assert done.returncode == 0, done.stderr
     first, second, refused = done.stdout.splitlines()
@@ -82,35 +84,35 @@ def test_a_library_that_cannot_be_written_is_searchable(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders there have no such permission")
-def test_a_log_that_cannot_be_read_back_is_not_passed_over(folder: Path) -> None:
+def test_a_log_that_cannot_be_recovered_is_not_ignored(folder: Path) -> None:
     with Catalog.open(folder / "catalog.sqlite3") as catalog:
         index(catalog, "/b.mp4", 3)
         copy = folder / "copy"
         copy.mkdir()
-        for name in ("catalog.sqlite3", "catalog.sqlite3-wal"):  # as if its writer was killed
+        for name in ("catalog.sqlite3", "catalog.sqlite3-wal"):  # as after a killed writer
             shutil.copy(folder / name, copy)
     done = _read(copy)
     assert done.returncode == 1
-    assert f"{copy / 'catalog.sqlite3'} cannot be read without writing" in done.stderr
+    assert f"{copy / 'catalog.sqlite3'} cannot be read from a read-only folder" in done.stderr
 
 
-def test_a_reader_of_a_read_only_library_sees_what_others_write(
+def test_a_reader_of_a_read_only_library_sees_changes_of_others(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Catalog.open(folder / "catalog.sqlite3") as writer:
-        assert writer.counts().segments == 3
-        monkeypatch.setattr(os, "access", lambda *_: False)  # for who opens it from now on
+        assert writer.library_counts().segment_count == 3
+        monkeypatch.setattr(os, "access", lambda *_: False)  # for connections opened from now on
         reader = Catalog.open(folder / "catalog.sqlite3")
-        assert reader.counts().segments == 3
+        assert reader.library_counts().segment_count == 3
         index(writer, "/b.mp4", 2)
-        assert reader.counts().segments == 5
-    assert reader.counts().segments == 5
+        assert reader.library_counts().segment_count == 5
+    assert reader.library_counts().segment_count == 5
     with pytest.raises(LibraryError, match="cannot be written"):
         index(reader, "/c.mp4")
     reader.close()
 
 
-def test_a_library_is_not_made_where_nothing_can_be_made(tmp_path: Path) -> None:
+def test_a_library_is_not_created_in_a_read_only_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LibraryError, match="no library can be made in"):
+    with pytest.raises(LibraryError, match="no library can be created in"):
         Catalog.open(tmp_path / "file" / "sub" / "catalog.sqlite3", create=True)

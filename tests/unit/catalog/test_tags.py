@@ -1,4 +1,4 @@
-"""Tags in the catalogue."""
+"""Tags in the catalog."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from rows import index
 
-from vsearch.catalog.repository import Catalog
-from vsearch.catalog.tags import meant
+from tests.support.catalog_rows import index
+from vsearch.catalog.annotation_rows import resolve_tags
+from vsearch.catalog.catalog import Catalog
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.types import Span, Tag
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MADE = datetime(2026, 11, 1, 12)  # noqa: DTZ001 - UTC, as the catalogue has it
+MADE = datetime(2026, 11, 1, 12)  # noqa: DTZ001 - UTC, as in the catalog
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def tag(video_id: int, label: str, span: Span | None = None, source: str = "a") 
     return Tag(video_id, label, 0.75, span, source, "space", MADE)
 
 
-def test_tags_come_back_as_they_were_and_a_whole_video_before_its_parts(catalog: Catalog) -> None:
+def test_tags_are_read_back_with_whole_videos_before_spans(catalog: Catalog) -> None:
     video, _ = index(catalog, "/a.mp4")
     whole, part = tag(video.id, "dog"), tag(video.id, "cat", Span(2, 4))
     revision = catalog.revision()
@@ -41,11 +41,11 @@ def test_tags_come_back_as_they_were_and_a_whole_video_before_its_parts(catalog:
         change.add_tags([part, whole])
     assert catalog.tags() == [whole, part]
     assert catalog.tags([video.id + 1]) == []
-    assert catalog.labels() == ["cat", "dog"]
+    assert catalog.tag_labels() == ["cat", "dog"]
     assert catalog.revision() == revision, "tags are no reason to look at an index again"
 
 
-def test_a_source_replaces_what_it_said_itself(catalog: Catalog) -> None:
+def test_a_source_replaces_only_its_own_tags(catalog: Catalog) -> None:
     one, _ = index(catalog, "/a.mp4")
     two, _ = index(catalog, "/b.mp4")
     with catalog.begin() as change:
@@ -57,22 +57,22 @@ def test_a_source_replaces_what_it_said_itself(catalog: Catalog) -> None:
     ]  # fmt: skip
 
 
-def test_a_change_that_fails_leaves_the_tags_as_they_were(catalog: Catalog) -> None:
+def test_a_failed_transaction_leaves_the_tags_unchanged(catalog: Catalog) -> None:
     video, _ = index(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog")])
     nobody = tag(video.id + 1, "cat")
     with pytest.raises(LibraryError), catalog.begin() as change:
         change.replace_tags(video.id, "a", [tag(video.id, "fox"), nobody])
-    assert catalog.labels() == ["dog"]
+    assert catalog.tag_labels() == ["dog"]
 
 
-def test_tags_go_with_their_video_and_stay_when_segments_are_made_anew(catalog: Catalog) -> None:
+def test_tags_are_removed_with_their_video_but_not_with_segments(catalog: Catalog) -> None:
     video, _ = index(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog", Span(0, 2))])
         change.remove_segments(video.id)
-    assert catalog.labels() == ["dog"]
+    assert catalog.tag_labels() == ["dog"]
     with catalog.begin() as change:
         change.remove_videos([video.id])
     assert catalog.tags() == []
@@ -85,10 +85,10 @@ def test_segments_are_found_by_the_tags_that_overlap_them(catalog: Catalog) -> N
         change.add_tags(
             [tag(video.id, "dog", Span(3, 4)), tag(other.id, "dog"), tag(video.id, "cat")]
         )
-    assert catalog.tagged(["dog"]).tolist() == [ids[1], *others]
-    assert catalog.tagged(["cat"]).tolist() == ids.tolist()
-    assert catalog.tagged(["dog", "cat"]).tolist() == [*ids, *others]
-    assert catalog.tagged(["fox"]).tolist() == []
+    assert catalog.segment_ids_with_tags(["dog"]).tolist() == [ids[1], *others]
+    assert catalog.segment_ids_with_tags(["cat"]).tolist() == ids.tolist()
+    assert catalog.segment_ids_with_tags(["dog", "cat"]).tolist() == [*ids, *others]
+    assert catalog.segment_ids_with_tags(["fox"]).tolist() == []
 
 
 def test_tags_are_removed_by_label_source_and_video(catalog: Catalog) -> None:
@@ -103,19 +103,17 @@ def test_tags_are_removed_by_label_source_and_video(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("span", [None, Span(0, 2), Span(2, 3), Span(3, 3), Span(4, 9), Span(5, 6)])
-def test_those_tags_of_a_span_are_removed_that_touch_it(
-    catalog: Catalog, span: Span | None
-) -> None:
+def test_tags_that_overlap_a_span_are_removed(catalog: Catalog, span: Span | None) -> None:
     video, _ = index(catalog, "/a.mp4")
     one, asked = tag(video.id, "dog", span), Span(2, 4)
     with catalog.begin() as change:
         change.add_tags([one])
-        assert change.remove_tags([video.id], span=asked) == one.touches(asked)
-    assert one.touches(asked) is (span in (None, Span(2, 3), Span(3, 3)))
+        assert change.remove_tags([video.id], span=asked) == one.overlaps(asked)
+    assert one.overlaps(asked) is (span in (None, Span(2, 3), Span(3, 3)))
 
 
-@pytest.mark.parametrize("edit", ["probability = 'much'", "made_at = 'yesterday'", "label = ''"])
-def test_a_tag_that_makes_no_sense_is_damage(catalog: Catalog, tmp_path: Path, edit: str) -> None:
+@pytest.mark.parametrize("edit", ["probability = 'much'", "created_at = 'yesterday'", "label = ''"])
+def test_an_invalid_tag_is_reported_as_damage(catalog: Catalog, tmp_path: Path, edit: str) -> None:
     video, _ = index(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog")])
@@ -124,21 +122,21 @@ def test_a_tag_that_makes_no_sense_is_damage(catalog: Catalog, tmp_path: Path, e
         raw.execute(f"UPDATE tags SET {edit}")
     with pytest.raises(DamagedLibraryError):
         catalog.tags()
-    assert catalog.check()
+    assert catalog.find_problems()
 
 
-def test_a_span_has_both_ends_and_a_probability_is_one(catalog: Catalog) -> None:
+def test_spans_and_probabilities_of_tags_are_checked(catalog: Catalog) -> None:
     video, _ = index(catalog, "/a.mp4")
     with pytest.raises(ValueError, match="no tag"):
         replace(tag(video.id, "dog"), probability=1.5)
 
 
-def test_a_label_is_meant_in_any_case_and_a_slip_is_told_what_is_near() -> None:
+def test_labels_ignore_case_and_misspelled_ones_get_suggestions() -> None:
     known = ["Dog", "dog", "cartoon"]
-    assert meant("DOG", known) == ["Dog", "dog"]
+    assert resolve_tags("DOG", known) == ["Dog", "dog"]
     with pytest.raises(LibraryError, match="did you mean 'cartoon'"):
-        meant("carton", known)
+        resolve_tags("carton", known)
     with pytest.raises(LibraryError, match="see `vsearch tags`"):
-        meant("xyz", known)
+        resolve_tags("xyz", known)
     with pytest.raises(LibraryError, match="nothing is tagged yet"):
-        meant("dog", [])
+        resolve_tags("dog", [])

@@ -1,4 +1,4 @@
-"""`vsearch export`."""
+"""`vsearch export`: selections, formats and errors."""
 
 from __future__ import annotations
 
@@ -9,38 +9,42 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
-from synth import BLUE, RED, Scene, make_video
-from vsearch import results
+from tests.support.video_factory import BLUE, RED, ColorScene, make_video
 from vsearch.library import Library
+from vsearch.search import last_search
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Vsearch
+    from tests.support.processes import CommandRunner
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 
 
 @pytest.fixture
-def indexed(vsearch: Vsearch, videos: Path) -> Path:
-    vsearch("index", videos)
-    return videos
+def indexed(run_vsearch: CommandRunner, videos_folder: Path) -> Path:
+    run_vsearch("index", videos_folder)
+    return videos_folder
 
 
-def found(vsearch: Vsearch, *words: str) -> list[dict[str, float]]:
-    told: list[dict[str, float]] = json.loads(vsearch("search", *words, "--json").stdout)["results"]
-    return told
+def found(vsearch: CommandRunner, *words: str) -> list[dict[str, float]]:
+    output: list[dict[str, float]] = json.loads(vsearch("search", *words, "--json").stdout)[
+        "results"
+    ]
+    return output
 
 
-def test_a_query_becomes_clips_and_a_table(vsearch: Vsearch, indexed: Path, tmp_path: Path) -> None:
+def test_query_is_exported_as_clips_and_table(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
+) -> None:
     words = ("export", "blue", "wall", "-k", "2", "--clips", "out", "--csv", "a.csv", "--json")
-    told = json.loads(vsearch(*words).stdout)
-    assert told["query"] == "blue wall"
-    assert [one["rank"] for one in told["excerpts"]] == [1, 2]
-    assert told["failed"] == []
-    best = told["excerpts"][0]
+    output = json.loads(run_vsearch(*words).stdout)
+    assert output["query"] == "blue wall"
+    assert [one["rank"] for one in output["excerpts"]] == [1, 2]
+    assert output["failed"] == []
+    best = output["excerpts"][0]
     assert best["video"].endswith("red then blue.mp4")
-    clip = next(file for file in told["files"] if file["kind"] == "clips")
+    clip = next(file for file in output["files"] if file["kind"] == "clips")
     assert clip["duration"] == pytest.approx(best["end"] - best["start"], abs=0.11)
     with av.open(clip["path"]) as container:
         assert container.duration == pytest.approx(clip["duration"] * 1e6, abs=0.15e6)
@@ -50,84 +54,90 @@ def test_a_query_becomes_clips_and_a_table(vsearch: Vsearch, indexed: Path, tmp_
     assert [row["note"] for row in rows] == ["blue wall"] * 2
 
 
-def test_results_of_the_last_search_are_named_by_their_numbers(
-    vsearch: Vsearch, indexed: Path, tmp_path: Path
+def test_results_of_the_last_search_are_selected_by_number(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
     with Library.open(tmp_path / "indexes" / "default") as library:
-        results.keep(library.path, "blue", library.search("blue", k=3))
-        kept = results.last(library.path)
-    told = json.loads(vsearch("export", "#2", "--csv", "a.csv", "--json").stdout)
-    assert told["query"] == "blue"
-    assert [one["rank"] for one in told["excerpts"]] == [2]
-    assert told["excerpts"][0]["start"] == pytest.approx(kept.named(2).span.start, abs=0.001)
+        last_search.save_last_search(library.path, "blue", library.search("blue", k=3))
+        kept = last_search.load_last_search(library.path)
+    output = json.loads(run_vsearch("export", "#2", "--csv", "a.csv", "--json").stdout)
+    assert output["query"] == "blue"
+    assert [one["rank"] for one in output["excerpts"]] == [2]
+    assert output["excerpts"][0]["start"] == pytest.approx(kept.get_result(2).span.start, abs=0.001)
     for words in (("#1-2",), ("#1,2",), ("#1", "#2")):
-        told = json.loads(
-            vsearch("export", *words, "--m3u", "a.m3u", "--overwrite", "--json").stdout
+        output = json.loads(
+            run_vsearch("export", *words, "--m3u", "a.m3u", "--overwrite", "--json").stdout
         )
-        assert [one["rank"] for one in told["excerpts"]] == [1, 2]
-    assert "there is no such result" in vsearch("export", "#9", "--m3u", "b.m3u", code=2).stderr
-    assert "counted from 1" in vsearch("export", "#3-1", "--m3u", "b.m3u", code=2).stderr
+        assert [one["rank"] for one in output["excerpts"]] == [1, 2]
+    assert (
+        "there is no such result"
+        in run_vsearch("export", "#9", "--m3u", "b.m3u", exit_code=2).stderr
+    )
+    assert "range from 1" in run_vsearch("export", "#3-1", "--m3u", "b.m3u", exit_code=2).stderr
 
 
-def test_a_file_of_results_needs_no_library(
-    vsearch: Vsearch, indexed: Path, tmp_path: Path
+def test_results_file_needs_no_library(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
-    printed = vsearch("search", "blue", "-k", "2", "--json").stdout
+    printed = run_vsearch("search", "blue", "-k", "2", "--json").stdout
     (tmp_path / "r.json").write_text(printed)
     for more in ((), ("--library", "indexes/default")):
         words = ("export", "r.json", "--csv", "a.csv", "--overwrite", "--json", *more)
-        told = json.loads(vsearch(*words).stdout)
-        assert told["query"] == "blue"
+        output = json.loads(run_vsearch(*words).stdout)
+        assert output["query"] == "blue"
         wanted = [(one["video"], one["start"]) for one in json.loads(printed)["results"]]
-        assert [(one["video"], one["start"]) for one in told["excerpts"]] == wanted
+        assert [(one["video"], one["start"]) for one in output["excerpts"]] == wanted
     (tmp_path / "bad.json").write_text("[]")
     assert (
-        "no results of a search" in vsearch("export", "bad.json", "--csv", "b.csv", code=2).stderr
+        "not a search result file"
+        in run_vsearch("export", "bad.json", "--csv", "b.csv", exit_code=2).stderr
     )
 
 
-def test_a_file_of_results_that_is_not_there_is_no_query(
-    vsearch: Vsearch, indexed: Path, tmp_path: Path
+def test_missing_results_file_is_not_a_query(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
-    told = vsearch("export", "no-such.JSON", "--csv", "a.csv", code=2).stderr
-    assert "no-such.JSON: there is no such file" in told
+    output = run_vsearch("export", "no-such.JSON", "--csv", "a.csv", exit_code=2).stderr
+    assert "no-such.JSON: there is no such file" in output
     assert not (tmp_path / "a.csv").exists()
-    vsearch("export", '"no-such.json"', "--csv", "a.csv")
+    run_vsearch("export", '"no-such.json"', "--csv", "a.csv")
     assert (tmp_path / "a.csv").exists()
 
 
-def test_what_is_probably_not_there_is_told_and_exported(
-    vsearch: Vsearch, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_low_confidence_is_reported_and_exported(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsearch.types.WEAK", 1.1)
-    told = vsearch("export", "red", "--csv", "a.csv", code=0).stderr
-    assert "Probably not in this library" in told
+    monkeypatch.setattr("vsearch.types.WEAK_CONFIDENCE", 1.1)
+    output = run_vsearch("export", "red", "--csv", "a.csv", exit_code=0).stderr
+    assert "Probably not in this library" in output
     assert (tmp_path / "a.csv").exists()
 
 
-def test_seconds_are_added_around_within_the_video(vsearch: Vsearch, indexed: Path) -> None:
+def test_padding_stays_within_the_video(run_vsearch: CommandRunner, indexed: Path) -> None:
     words = ("export", "blue", "-k", "1", "--csv", "a.csv", "--overwrite", "--json")
-    bare = json.loads(vsearch(*words).stdout)["excerpts"][0]
-    wide = json.loads(vsearch(*words, "--pad", "1.5s").stdout)["excerpts"][0]
+    bare = json.loads(run_vsearch(*words).stdout)["excerpts"][0]
+    wide = json.loads(run_vsearch(*words, "--pad", "1.5s").stdout)["excerpts"][0]
     assert wide["start"] == pytest.approx(max(0, bare["start"] - 1.5), abs=0.001)
     assert wide["end"] == pytest.approx(min(8, bare["end"] + 1.5), abs=0.001)
 
 
-def test_several_kinds_are_written_at_once(vsearch: Vsearch, indexed: Path, tmp_path: Path) -> None:
+def test_several_formats_are_written_at_once(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
+) -> None:
     kinds = ("supercut", "otio", "edl", "fcpxml", "csv", "m3u", "html")
     names = {kind: f"a.{'mp4' if kind == 'supercut' else kind}" for kind in kinds}
     targets = [word for kind, name in names.items() for word in (f"--{kind}", name)]
-    told = vsearch("export", "red", *targets).stderr
+    output = run_vsearch("export", "red", *targets).stderr
     for name in names.values():
-        assert f"Written: {name}" in told
+        assert f"Written: {name}" in output
         assert (tmp_path / name).stat().st_size
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_the_page_moves_and_needs_nothing_else(vsearch: Vsearch, tmp_path: Path) -> None:
-    film = make_video(tmp_path / "film <b>&.mp4", [Scene(RED, 3), Scene(BLUE, 3)])
-    vsearch("index", film)
-    vsearch("export", "<i>red", "--html", "a.html")
+def test_gallery_is_animated_and_self_contained(run_vsearch: CommandRunner, tmp_path: Path) -> None:
+    film = make_video(tmp_path / "film <b>&.mp4", [ColorScene(RED, 3), ColorScene(BLUE, 3)])
+    run_vsearch("index", film)
+    run_vsearch("export", "<i>red", "--html", "a.html")
     page = (tmp_path / "a.html").read_text("utf-8")
     cards = page.count("<li>")
     assert cards
@@ -138,63 +148,68 @@ def test_the_page_moves_and_needs_nothing_else(vsearch: Vsearch, tmp_path: Path)
     assert "<script" not in page
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
     assert f"{film.as_uri()}#t=" in page
-    vsearch("export", "red", "--html", "a.html")  # a page of ours may be replaced
+    run_vsearch("export", "red", "--html", "a.html")  # a page created by vsearch may be replaced
     (tmp_path / "mine.html").write_text("mine")
-    assert "no page of vsearch" in vsearch("export", "red", "--html", "mine.html", code=2).stderr
+    assert (
+        "was not created by vsearch"
+        in run_vsearch("export", "red", "--html", "mine.html", exit_code=2).stderr
+    )
 
 
-def test_a_page_that_is_full_stands_still(
-    vsearch: Vsearch, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_gallery_over_the_size_limit_uses_still_images(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsearch.cli.gallery.MOST", 1)
-    vsearch("export", "red", "--html", "a.html")
+    monkeypatch.setattr("vsearch.cli.html.gallery.MAX_ANIMATION_BYTES", 1)
+    run_vsearch("export", "red", "--html", "a.html")
     page = (tmp_path / "a.html").read_text("utf-8")
     assert page.count("data:image/webp") == 1
     assert page.count("<li>") > 1
     assert page.count("data:image/jpeg") == page.count("<li>")
 
 
-def test_what_is_gone_is_told_and_the_rest_is_written(
-    vsearch: Vsearch, indexed: Path, tmp_path: Path
+def test_missing_video_is_reported_and_the_rest_is_written(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
     (indexed / "green.mp4").unlink()
-    done = vsearch("export", "blue", "--csv", "a.csv", "--json", code=1)
-    told = json.loads(done.stdout)
-    assert told["failed"][0]["video"].endswith("green.mp4")
+    done = run_vsearch("export", "blue", "--csv", "a.csv", "--json", exit_code=1)
+    output = json.loads(done.stdout)
+    assert output["failed"][0]["video"].endswith("green.mp4")
     assert "no such file" in done.stderr
     assert "green" not in (tmp_path / "a.csv").read_text("utf-8-sig")
     assert "red then blue" in (tmp_path / "a.csv").read_text("utf-8-sig")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "output"),
     [
-        (["red"], "say what to write"),
+        (["red"], "name an output"),
         (["--csv", "a.csv"], "Missing argument 'QUERY|#RESULTS|FILE...'"),
-        (["red", "--csv", "a.csv", "--pad", "soon"], "'soon' is no length"),
-        (["red", "--csv", "a.csv", "--pad", "-1"], "'-1' is no length"),
-        (["red", "--csv", "a.csv", "--pad", "10%"], "'10%' is no length of time: write 10s"),
-        (["red", "--csv", "a.csv", "--pad", "2h"], "2h: 3600 seconds at most"),
+        (["red", "--csv", "a.csv", "--pad", "soon"], "'soon' is not a duration"),
+        (["red", "--csv", "a.csv", "--pad", "-1"], "'-1' is not a duration"),
+        (["red", "--csv", "a.csv", "--pad", "10%"], "'10%' is not a duration: write 10s"),
+        (["red", "--csv", "a.csv", "--pad", "2h"], "2h: the maximum is 3600 seconds"),
         (["red", "--csv", "a.csv", "-k", "0"], "0 is not in the range"),
         (["#1", "--csv", "a.csv"], "no search was made"),
         ([" ", "--csv", "a.csv"], "nothing to search for"),
     ],
 )
-def test_wrong_usage_is_told(
-    words: list[str], told: str, vsearch: Vsearch, indexed: Path, tmp_path: Path
+def test_wrong_usage_is_reported(
+    words: list[str], output: str, run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
-    assert told in vsearch("export", *words, code=2).stderr
+    assert output in run_vsearch("export", *words, exit_code=2).stderr
     assert not (tmp_path / "a.csv").exists()
 
 
 @pytest.mark.parametrize("target", ["a.txt", "no/such/a.csv", "mine.csv"])
 def test_a_target_is_refused_before_anything_is_searched(
-    target: str, vsearch: Vsearch, tmp_path: Path
+    target: str, run_vsearch: CommandRunner, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.csv").write_text("mine")
-    vsearch("export", "red", "--csv", target, code=1)
+    run_vsearch("export", "red", "--csv", target, exit_code=1)
     assert (tmp_path / "mine.csv").read_text() == "mine"
 
 
-def test_no_library_is_told(vsearch: Vsearch) -> None:
-    assert "there is no library" in vsearch("export", "red", "--csv", "a.csv", code=1).stderr
+def test_missing_library_is_reported(run_vsearch: CommandRunner) -> None:
+    assert (
+        "there is no library" in run_vsearch("export", "red", "--csv", "a.csv", exit_code=1).stderr
+    )

@@ -1,4 +1,4 @@
-"""What a command loads before it is needed is time that every user pays."""
+"""Modules that each command imports: start-up time that every user pays."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from synth import make_video
-from vsearch.encoders import speed
-from vsearch.encoders.notes import Notes
-from vsearch.encoders.speed import Speed
+from tests.support.video_factory import make_video
+from vsearch.encoders import model_zoo
+from vsearch.encoders.model_zoo import MeasurementCache, Throughput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +20,8 @@ HEAVY = {"torch", "torchvision", "open_clip", "av", "faiss", "sqlalchemy", "onnx
 
 
 def loaded(code: str, cwd: Path) -> set[str]:
-    """The top-level modules that are loaded after running `code`."""
-    show = "import sys; print('MODULES', *{name.split('.')[0] for name in sys.modules})"
+    """Return the names of the modules that are loaded after running `code`."""
+    show = "import sys; print('MODULES', *sys.modules)"
     wrapped = f"try:\n    {code}\nexcept SystemExit: pass\n{show}"
     command = [sys.executable, "-c", wrapped]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
@@ -42,18 +41,22 @@ def test_help_loads_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     assert not loaded(run(*words), tmp_path) & HEAVY
 
 
-def test_the_library_class_alone_brings_no_database(tmp_path: Path) -> None:
+def test_library_class_loads_no_database(tmp_path: Path) -> None:
     assert not loaded("from vsearch import Library", tmp_path) & (HEAVY - {"numpy"})
 
 
-def test_the_listing_of_models_runs_none_that_is_known(tmp_path: Path) -> None:
+def test_listing_models_loads_no_measured_model(tmp_path: Path) -> None:
     for name in ("builtin", "builtin:fast"):
-        known = Speed(name, "auto", 9.0, 512, speaks_text=True)
-        Notes().put(speed.TOPIC, speed._key(known.name, known.device), asdict(known))
+        known = Throughput(name, "auto", 9.0, 512, speaks_text=True)
+        MeasurementCache().put(
+            model_zoo.CACHE_TOPIC,
+            model_zoo._build_cache_key(known.name, known.device),
+            asdict(known),
+        )
     assert not loaded(run("models"), tmp_path) & (HEAVY - {"numpy"})
 
 
-def test_a_text_query_loads_neither_torch_nor_a_decoder_nor_what_writes(tmp_path: Path) -> None:
+def test_text_query_loads_no_torch_decoder_or_orm(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4")
     loaded(run("index", "a.mp4"), tmp_path)
     modules = loaded(run("search", "a red wall"), tmp_path)

@@ -1,4 +1,4 @@
-"""`vsearch summarize`."""
+"""`vsearch summarize`: excerpts, films, pages and errors."""
 
 from __future__ import annotations
 
@@ -9,75 +9,80 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
-from synth import BLUE, GREEN, RED, WHITE, YELLOW, Scene, make_video
+from tests.support.video_factory import BLUE, GREEN, RED, WHITE, YELLOW, ColorScene, make_video
 from vsearch.library import Library
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Vsearch
+    from tests.support.processes import CommandRunner
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """Twenty seconds of red, then four colours of two seconds."""
-    scenes = [Scene(RED, 20), *(Scene(colour, 2) for colour in (GREEN, BLUE, YELLOW, WHITE))]
-    return make_video(tmp_path / "film <b>.mp4", scenes, gop=250)
+    """A video of twenty seconds of red, then four colors of two seconds each."""
+    scenes = [
+        ColorScene(RED, 20),
+        *(ColorScene(color, 2) for color in (GREEN, BLUE, YELLOW, WHITE)),
+    ]
+    return make_video(tmp_path / "film <b>.mp4", scenes, gop_size=250)
 
 
-def test_the_excerpts_are_printed_with_what_they_stand_for(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
-    told = vsearch("summarize", film, "--length", "10s").stdout
-    assert "5 excerpts" in told or "touch" not in told
-    rows = [line for line in told.splitlines() if re.match(r"\s*\d+  0:00", line)]
+def test_excerpts_are_printed_with_coverage(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
+    output = run_vsearch("summarize", film, "--length", "10s").stdout
+    assert "5 excerpts" in output or "touch" not in output
+    rows = [line for line in output.splitlines() if re.match(r"\s*\d+  0:00", line)]
     assert rows
-    assert "stands for" in told
-    assert "0:00:10 of 0:00:28" in told
+    assert "coverage" in output
+    assert "0:00:10 of 0:00:28" in output
 
 
-def test_json_tells_spans_in_seconds(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
-    told = json.loads(vsearch("summarize", film, "--length", "25%", "--json").stdout)
-    assert told["video"] == str(film)
-    assert told["length"] <= 7.0
-    spans = [(one["start"], one["end"]) for one in told["excerpts"]]
+def test_json_has_spans_in_seconds(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
+    output = json.loads(run_vsearch("summarize", film, "--length", "25%", "--json").stdout)
+    assert output["video"] == str(film)
+    assert output["length"] <= 7.0
+    spans = [(one["start"], one["end"]) for one in output["excerpts"]]
     assert spans == sorted(spans)
-    assert told["output"] is None
-    assert 0 < told["coverage"] <= 1
+    assert output["output"] is None
+    assert 0 < output["coverage"] <= 1
 
 
-def test_a_query_chooses_what_has_to_do_with_it(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
+def test_query_selects_matching_excerpts(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
     asked = ("summarize", film, "--length", "2s", "--query", "blue", "--json")
-    told = json.loads(vsearch(*asked).stdout)
-    assert told["query"] == "blue"
-    assert [round(one["peak"]) for one in told["excerpts"]] in ([22], [23])
-    assert "like query" in vsearch(*asked[:-1]).stdout
+    output = json.loads(run_vsearch(*asked).stdout)
+    assert output["query"] == "blue"
+    assert [round(one["peak"]) for one in output["excerpts"]] in ([22], [23])
+    assert "relevance" in run_vsearch(*asked[:-1]).stdout
 
 
-def test_a_film_is_written_and_not_written_twice(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
+def test_film_is_written_once(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
     words = ("summarize", film, "--length", "10s", "-o", "short.mp4")
-    assert "Written: short.mp4, encoded" in vsearch(*words).stderr
+    assert "Written: short.mp4, encoded" in run_vsearch(*words).stderr
     with av.open("short.mp4") as container:
         assert container.duration == pytest.approx(10e6, abs=0.2e6)
-    assert "is there already" in vsearch(*words, code=1).stderr
-    told = json.loads(vsearch(*words, "--overwrite", "--json").stdout)
-    assert told["output"].endswith("short.mp4")
-    assert told["copied"] is False
+    assert "already exists" in run_vsearch(*words, exit_code=1).stderr
+    output = json.loads(run_vsearch(*words, "--overwrite", "--json").stdout)
+    assert output["output"].endswith("short.mp4")
+    assert output["copied"] is False
 
 
-def test_a_page_shows_each_excerpt_and_links_to_it(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
+def test_page_shows_and_links_each_excerpt(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
     words = ("summarize", film, "--length", "10s", "--query", "<i>red", "-o", "board.html")
-    vsearch(*words)
+    run_vsearch(*words)
     (film.parent / "before.html").hardlink_to("board.html")
-    vsearch(*words)  # a page of ours may be replaced
-    assert not (film.parent / "before.html").samefile("board.html"), "another file took its place"
+    run_vsearch(*words)  # a page created by vsearch may be replaced
+    assert not (film.parent / "before.html").samefile("board.html"), (
+        "the page was replaced atomically"
+    )
     page = (film.parent / "board.html").read_text("utf-8")
-    count = len(json.loads(vsearch(*words[:-2], "--json").stdout)["excerpts"])
+    count = len(json.loads(run_vsearch(*words[:-2], "--json").stdout)["excerpts"])
     assert page.count("data:image/jpeg;base64,") == page.count("<li ") == count
     assert f"{film.as_uri()}#t=" in page
     assert "film &lt;b&gt;.mp4" in page
@@ -87,75 +92,78 @@ def test_a_page_shows_each_excerpt_and_links_to_it(vsearch: Vsearch, film: Path)
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
 
 
-def test_what_is_somebody_elses_page_is_kept(vsearch: Vsearch, film: Path) -> None:
+def test_foreign_page_is_not_replaced(run_vsearch: CommandRunner, film: Path) -> None:
     (film.parent / "mine.html").write_text("mine")
-    assert "no page of vsearch" in vsearch("summarize", film, "-o", "mine.html", code=2).stderr
+    assert (
+        "was not created by vsearch"
+        in run_vsearch("summarize", film, "-o", "mine.html", exit_code=2).stderr
+    )
 
 
-def test_a_file_that_is_not_indexed_is_looked_at_now(vsearch: Vsearch, film: Path) -> None:
-    told = json.loads(vsearch("summarize", film, "--length", "10s", "--json").stdout)
-    assert told["duration"] == pytest.approx(28)
-    assert not (film.parent / "indexes").exists()  # no library is left behind
-    vsearch("index", film)
-    assert json.loads(vsearch("summarize", film, "--length", "10s", "--json").stdout) == told
+def test_unindexed_file_is_processed_first(run_vsearch: CommandRunner, film: Path) -> None:
+    output = json.loads(run_vsearch("summarize", film, "--length", "10s", "--json").stdout)
+    assert output["duration"] == pytest.approx(28)
+    assert not (film.parent / "indexes").exists()  # the temporary library was deleted
+    run_vsearch("index", film)
+    assert json.loads(run_vsearch("summarize", film, "--length", "10s", "--json").stdout) == output
 
 
-def test_a_file_that_changed_since_is_looked_at_anew(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
-    make_video(film, [Scene(GREEN, 3), Scene(BLUE, 3)])
-    told = json.loads(vsearch("summarize", film, "--length", "3s", "--json").stdout)
-    assert told["duration"] == pytest.approx(6)
+def test_changed_file_is_processed_again(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
+    make_video(film, [ColorScene(GREEN, 3), ColorScene(BLUE, 3)])
+    output = json.loads(run_vsearch("summarize", film, "--length", "3s", "--json").stdout)
+    assert output["duration"] == pytest.approx(6)
 
 
-def test_a_video_that_is_gone_still_has_a_table_but_no_film(vsearch: Vsearch, film: Path) -> None:
-    vsearch("index", film)
+def test_missing_video_has_a_table_but_no_film(run_vsearch: CommandRunner, film: Path) -> None:
+    run_vsearch("index", film)
     film.unlink()
-    assert "stands for" in vsearch("summarize", film).stdout
-    assert "no such file" in vsearch("summarize", film, "-o", "a.mp4", code=1).stderr
-    vsearch("summarize", film, "-o", "a.html")
+    assert "coverage" in run_vsearch("summarize", film).stdout
+    assert "no such file" in run_vsearch("summarize", film, "-o", "a.mp4", exit_code=1).stderr
+    run_vsearch("summarize", film, "-o", "a.html")
     assert "no picture" in (film.parent / "a.html").read_text("utf-8")
 
 
-def test_what_there_is_not_is_told(vsearch: Vsearch, film: Path) -> None:
-    assert "no such file" in vsearch("summarize", "gone.mp4", code=1).stderr
+def test_missing_or_broken_file_is_reported(run_vsearch: CommandRunner, film: Path) -> None:
+    assert "no such file" in run_vsearch("summarize", "gone.mp4", exit_code=1).stderr
     (film.parent / "text.mp4").write_text("no video")
-    assert "no video that can be read" in vsearch("summarize", "text.mp4", code=1).stderr
-    vsearch("--library", "none", "summarize", film, code=1)
+    assert "not a readable video" in run_vsearch("summarize", "text.mp4", exit_code=1).stderr
+    run_vsearch("--library", "none", "summarize", film, exit_code=1)
 
 
-def test_a_name_must_mean_one_video(vsearch: Vsearch, videos: Path) -> None:
-    vsearch("index", videos)
-    assert "means 2 videos" in vsearch("summarize", videos, code=2).stderr
-    assert "green" in vsearch("summarize", "gr*").stdout
+def test_name_must_match_one_video(run_vsearch: CommandRunner, videos_folder: Path) -> None:
+    run_vsearch("index", videos_folder)
+    assert "matches 2 videos" in run_vsearch("summarize", videos_folder, exit_code=2).stderr
+    assert "green" in run_vsearch("summarize", "gr*").stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "output"),
     [
-        (("--length", "soon"), "'soon' is no length"),
-        (("--length", "0"), "give a length above 0"),
-        (("-o", "a.avi"), "name a film, *.mp4, or a page, *.html"),
+        (("--length", "soon"), "'soon' is not a valid length"),
+        (("--length", "0"), "it must be above 0"),
+        (("-o", "a.avi"), "the name must end in .mp4 or .html"),
         (("-o", "no/such/a.html"), "there is no folder no/such"),
         (("--query", " "), "nothing to search for"),
     ],
 )
-def test_wrong_usage_is_told(
-    words: tuple[str, str], told: str, vsearch: Vsearch, film: Path
+def test_wrong_usage_is_reported(
+    words: tuple[str, str], output: str, run_vsearch: CommandRunner, film: Path
 ) -> None:
-    assert told in vsearch("summarize", film, *words, code=2).stderr
+    assert output in run_vsearch("summarize", film, *words, exit_code=2).stderr
 
 
-def test_a_summary_never_replaces_its_video(vsearch: Vsearch, film: Path) -> None:
+def test_a_summary_never_replaces_its_video(run_vsearch: CommandRunner, film: Path) -> None:
     before = film.read_bytes()
     words = ("summarize", film, "-o", film, "--overwrite")
-    assert "one of the videos" in vsearch(*words, code=1).stderr
+    assert "one of the videos" in run_vsearch(*words, exit_code=1).stderr
     assert film.read_bytes() == before
 
 
-def test_python_gets_the_same(film: Path, tmp_path: Path) -> None:
+def test_python_api_gives_the_same_summary(film: Path, tmp_path: Path) -> None:
     with Library.open(tmp_path / "lib") as library:
         list(library.index([film]))
         summary = library.summarize(film, length=10.0, query="green")
         assert summary == library.summarize(str(film), length="10s", query="green")
-    assert summary.path == film
-    assert any(20 <= one.peak < 22 for one in summary.excerpts)
+    assert summary.video_path == film
+    assert any(20 <= one.peak_time < 22 for one in summary.excerpts)

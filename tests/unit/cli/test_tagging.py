@@ -1,4 +1,4 @@
-"""`vsearch classify` and `vsearch tags`."""
+"""`vsearch classify` and `vsearch tags`: classification, tags and filters."""
 
 from __future__ import annotations
 
@@ -11,236 +11,240 @@ import numpy as np
 import pytest
 from test_start_up import loaded, run
 
-from moving import library
+from tests.support.moving_scenes import make_library
 from vsearch import Library, Query, Span, Term
-from vsearch.catalog.repository import Catalog
-from vsearch.cli.classify import Told, _show, _stream
+from vsearch.catalog.catalog import Catalog
+from vsearch.cli.classify import ClassifySummary, _print_classifications, _stream_json
 from vsearch.errors import LibraryError, QueryError, SettingsError
-from vsearch.types import Classified, Filters
+from vsearch.query.model import Filters
+from vsearch.types import ClassificationResult
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Vsearch
+    from tests.support.processes import CommandRunner
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 
 
 @pytest.fixture
-def labels(tmp_path: Path, videos: Path, vsearch: Vsearch) -> Path:
-    """A file of three colours, and an indexed library: red, then blue; and green."""
-    vsearch("index", videos)
-    file = tmp_path / "colours.txt"
+def labels(tmp_path: Path, videos_folder: Path, run_vsearch: CommandRunner) -> Path:
+    """Index two videos (red then blue; green) and write a file of three color labels."""
+    run_vsearch("index", videos_folder)
+    file = tmp_path / "colors.txt"
     file.write_text("red\nblue\ngreen: a green thing; something yellow\n")
     return file
 
 
-def tagged(vsearch: Vsearch, *words: str | Path) -> list[dict[str, Any]]:
+def tagged(vsearch: CommandRunner, *words: str | Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(vsearch("tags", "--json", *words).stdout)["tags"]
     return found
 
 
-def test_videos_are_judged_and_their_tags_kept(vsearch: Vsearch, labels: Path) -> None:
-    done = vsearch("classify", "--all", "--labels", labels)
+def test_videos_are_classified_and_tagged(run_vsearch: CommandRunner, labels: Path) -> None:
+    done = run_vsearch("classify", "--all", "--labels", labels)
     heading, green, both = done.stdout.splitlines()
-    assert heading.split() == ["label", "p", "next", "p", "tags", "video"]
+    assert heading.split() == ["label", "prob", "next", "prob", "tags", "video"]
     assert green.split()[0] == "green"
     assert both.endswith("videos/red then blue.mp4")
-    assert "stored by “zero-shot colours”" in done.stderr
-    found = {(tag["label"], tag["start"] is None) for tag in tagged(vsearch)}
+    assert "stored with source “zero-shot colors”" in done.stderr
+    found = {(tag["label"], tag["start"] is None) for tag in tagged(run_vsearch)}
     assert found >= {("green", True), ("green", False), ("red", False), ("blue", False)}
-    parts = tagged(vsearch, "videos/red then blue.mp4")
+    parts = tagged(run_vsearch, "videos/red then blue.mp4")
     assert [tag["label"] for tag in parts if tag["start"] is not None] == ["red", "blue"]
     assert all(0.5 <= tag["probability"] <= 1 for tag in parts)
-    assert {tag["by"] for tag in parts} == {"zero-shot colours"}
+    assert {tag["source"] for tag in parts} == {"zero-shot colors"}
 
 
-@pytest.mark.parametrize("printed", [_show, _stream])
-def test_what_was_printed_of_a_video_is_let_go(
-    tmp_path: Path, printed: Callable[[Iterator[Classified], int], Told]
+@pytest.mark.parametrize("printed", [_print_classifications, _stream_json])
+def test_printed_classifications_are_released(
+    tmp_path: Path, printed: Callable[[Iterator[ClassificationResult], int], ClassifySummary]
 ) -> None:
     matrices: list[weakref.ref[Any]] = []
-    with library(tmp_path, count=8) as made:
+    with make_library(tmp_path, video_count=8) as made:
         videos = made.videos()
 
-    def judged() -> Iterator[Classified]:
+    def judged() -> Iterator[ClassificationResult]:
         for video in videos:
             matrix = np.full((1, 2), 0.5, np.float32)
             matrices.append(weakref.ref(matrix))
-            yield Classified(video, ("a", "b"), matrix[0].copy(), (), matrix[:0], ())
+            yield ClassificationResult(video, ("a", "b"), matrix[0].copy(), (), matrix[:0], ())
             del matrix
             assert sum(each() is not None for each in matrices) < 3
 
-    assert printed(judged(), len(videos)).videos == len(matrices) == 8
+    assert printed(judged(), len(videos)).video_count == len(matrices) == 8
 
 
-def test_json_tells_every_probability(vsearch: Vsearch, labels: Path) -> None:
-    done = vsearch("classify", "videos/green.mp4", "--labels", labels, "--json", "--no-store")
+def test_json_has_every_probability(run_vsearch: CommandRunner, labels: Path) -> None:
+    done = run_vsearch("classify", "videos/green.mp4", "--labels", labels, "--json", "--dry-run")
     [one] = json.loads(done.stdout)["videos"]
     assert one["label"] == "green"
     assert list(one["probabilities"]) == ["red", "blue", "green", "none of these"]
     assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert one["segments"][0]["start"] == 0
     assert sum(one["segments"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-    assert tagged(vsearch) == []
+    assert tagged(run_vsearch) == []
 
 
-def test_a_second_run_replaces_what_the_first_one_said(vsearch: Vsearch, labels: Path) -> None:
-    vsearch("classify", "--all", "--labels", labels)
-    vsearch("tags", "videos/green.mp4", "--add", "mine")
+def test_second_run_replaces_tags(run_vsearch: CommandRunner, labels: Path) -> None:
+    run_vsearch("classify", "--all", "--labels", labels)
+    run_vsearch("tags", "videos/green.mp4", "--add", "mine")
     labels.write_text("magenta\n")
-    vsearch("classify", "videos/green.mp4", "--labels", labels)
-    assert [tag["label"] for tag in tagged(vsearch, "videos/green.mp4")] == ["mine"]
-    assert tagged(vsearch, "videos/red then blue.mp4")
+    run_vsearch("classify", "videos/green.mp4", "--labels", labels)
+    assert [tag["label"] for tag in tagged(run_vsearch, "videos/green.mp4")] == ["mine"]
+    assert tagged(run_vsearch, "videos/red then blue.mp4")
     other = labels.with_name("other.txt")
     other.write_text("red\n")
-    vsearch("classify", "--all", "--labels", other)
-    names = {tag["by"] for tag in tagged(vsearch)}
-    assert names == {"zero-shot colours", "zero-shot other", "by hand"}
+    run_vsearch("classify", "--all", "--labels", other)
+    names = {tag["source"] for tag in tagged(run_vsearch)}
+    assert names == {"zero-shot colors", "zero-shot other", "by hand"}
 
 
-def test_a_stop_loses_at_most_the_video_in_hand(
-    vsearch: Vsearch, labels: Path, tmp_path: Path
+def test_interruption_keeps_finished_videos(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
     with Library.open(tmp_path / "indexes/default", create=False) as library:
-        judging = library.classify(["red", "blue", "green"], name="colours")
+        judging = library.classify(["red", "blue", "green"], source_name="colors")
         assert isinstance(judging, Generator)
         first = next(judging)
         judging.close()
         assert {tag.video_id for tag in library.tags()} == {first.video.id}
-        assert library.writer() is None
+        assert library.lock_holder() is None
 
 
-def test_tags_stay_when_a_video_is_indexed_again_and_go_when_it_changes(
-    vsearch: Vsearch, labels: Path, videos: Path
+def test_tags_survive_reindexing_but_not_changed_content(
+    run_vsearch: CommandRunner, labels: Path, videos_folder: Path
 ) -> None:
-    vsearch("classify", "--all", "--labels", labels)
-    before = tagged(vsearch)
-    vsearch("index", videos, "--again")
-    vsearch("rebuild")
-    assert tagged(vsearch) == before
-    (videos / "green.mp4").write_bytes((videos / "red then blue.mp4").read_bytes())
-    (videos / "red then blue.mp4").unlink()
-    vsearch("remove", "--missing")
-    vsearch("index", videos)
-    assert tagged(vsearch) == []
-    vsearch("doctor")
+    run_vsearch("classify", "--all", "--labels", labels)
+    before = tagged(run_vsearch)
+    run_vsearch("index", videos_folder, "--force")
+    run_vsearch("rebuild")
+    assert tagged(run_vsearch) == before
+    (videos_folder / "green.mp4").write_bytes((videos_folder / "red then blue.mp4").read_bytes())
+    (videos_folder / "red then blue.mp4").unlink()
+    run_vsearch("remove", "--missing")
+    run_vsearch("index", videos_folder)
+    assert tagged(run_vsearch) == []
+    run_vsearch("doctor")
 
 
-def test_tags_are_given_listed_and_removed_by_hand(vsearch: Vsearch, labels: Path) -> None:
-    vsearch("classify", "--all", "--labels", labels)
-    vsearch("tags", "videos/red then blue.mp4@0:01-0:03", "--add", "a walk")
-    vsearch("tags", "videos/red then blue.mp4@0:01-0:03", "--add", "a walk")
-    counts = vsearch("tags").stdout.splitlines()
-    assert counts[0].split() == ["tag", "videos", "parts", "by"]
+def test_tags_are_added_listed_and_removed_manually(
+    run_vsearch: CommandRunner, labels: Path
+) -> None:
+    run_vsearch("classify", "--all", "--labels", labels)
+    run_vsearch("tags", "videos/red then blue.mp4@0:01-0:03", "--add", "a walk")
+    run_vsearch("tags", "videos/red then blue.mp4@0:01-0:03", "--add", "a walk")
+    counts = run_vsearch("tags").stdout.splitlines()
+    assert counts[0].split() == ["tag", "videos", "parts", "source"]
     assert counts[1].split() == ["a", "walk", "1", "1", "by", "hand"]
-    shown = vsearch("tags", "videos/red then blue.mp4").stdout
+    shown = run_vsearch("tags", "videos/red then blue.mp4").stdout
     assert "0:00:01 – 0:00:03" in shown
-    assert vsearch("tags", "--remove", "A Walk").stdout == "1 tag removed\n"
-    vsearch("tags", "--remove-source", "zero-shot colours")
-    assert "No tags." in vsearch("tags").stderr
-    assert tagged(vsearch) == []
+    assert run_vsearch("tags", "--remove", "A Walk").stdout == "1 tag removed\n"
+    run_vsearch("tags", "--remove-source", "zero-shot colors")
+    assert "No tags." in run_vsearch("tags").stderr
+    assert tagged(run_vsearch) == []
 
 
-def test_a_part_of_a_video_is_listed_and_loses_its_tags_alone(
-    vsearch: Vsearch, labels: Path
-) -> None:
+def test_part_of_a_video_has_its_own_tags(run_vsearch: CommandRunner, labels: Path) -> None:
     both = "videos/red then blue.mp4"
-    vsearch("tags", f"{both}@0-1", "--add", "early")
-    vsearch("tags", f"{both}@5-6", "--add", "late")
-    vsearch("tags", "videos/green.mp4@1-2", "--add", "late")
-    assert "0:00:00 – 0:00:01" in vsearch("tags", f"{both}@0:00-0:01").stdout
-    assert [tag["label"] for tag in tagged(vsearch, f"{both}@0.5-5")] == ["early"]
-    assert "No tags." in vsearch("tags", f"{both}@2-3").stderr
-    assert "0 tags removed" in vsearch("tags", f"{both}@0-5", "--remove", "late", code=1).stdout
+    run_vsearch("tags", f"{both}@0-1", "--add", "early")
+    run_vsearch("tags", f"{both}@5-6", "--add", "late")
+    run_vsearch("tags", "videos/green.mp4@1-2", "--add", "late")
+    assert "0:00:00 – 0:00:01" in run_vsearch("tags", f"{both}@0:00-0:01").stdout
+    assert [tag["label"] for tag in tagged(run_vsearch, f"{both}@0.5-5")] == ["early"]
+    assert "No tags." in run_vsearch("tags", f"{both}@2-3").stderr
+    assert (
+        "0 tags removed"
+        in run_vsearch("tags", f"{both}@0-5", "--remove", "late", exit_code=1).stdout
+    )
     parts = (f"{both}@5:00-5:01", f"{both}@5-6", "videos/green.mp4@0-2")
-    assert vsearch("tags", *parts, "--remove", "late").stdout == "2 tags removed\n"
-    vsearch("tags", both, "--add", "film")
-    assert [tag["label"] for tag in tagged(vsearch, f"{both}@2-3")] == ["film"]
-    assert vsearch("tags", f"{both}@0-9", "--remove-source", "by hand").stdout[0] == "2"
+    assert run_vsearch("tags", *parts, "--remove", "late").stdout == "2 tags removed\n"
+    run_vsearch("tags", both, "--add", "film")
+    assert [tag["label"] for tag in tagged(run_vsearch, f"{both}@2-3")] == ["film"]
+    assert run_vsearch("tags", f"{both}@0-9", "--remove-source", "by hand").stdout[0] == "2"
 
 
-def test_a_tag_by_hand_ends_with_its_video(vsearch: Vsearch, labels: Path) -> None:
-    vsearch("tags", "videos/green.mp4@0-500", "--add", "grass")
-    [one] = tagged(vsearch)
+def test_manual_tag_is_clipped_to_its_video(run_vsearch: CommandRunner, labels: Path) -> None:
+    run_vsearch("tags", "videos/green.mp4@0-500", "--add", "grass")
+    [one] = tagged(run_vsearch)
     assert one["end"] == pytest.approx(3, abs=0.2)
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "exit_code", "message"),
     [
-        (["classify", "--labels", "colours.txt"], 2, "--all"),
-        (["classify", "a.mp4", "--all", "--labels", "colours.txt"], 2, "--all"),
+        (["classify", "--labels", "colors.txt"], 2, "--all"),
+        (["classify", "a.mp4", "--all", "--labels", "colors.txt"], 2, "--all"),
         (["classify", "--all"], 2, "--labels FILE or --checkpoint"),
         (["classify", "--all", "--labels", "nowhere.txt"], 1, "nowhere.txt"),
-        (["classify", "nowhere.mp4", "--labels", "colours.txt"], 1, "No video matches"),
+        (["classify", "nowhere.mp4", "--labels", "colors.txt"], 1, "No video matches"),
         (["classify", "--all", "--labels", "videos/green.mp4"], 1, "green.mp4"),
         (["tags", "--add", "x"], 2, "--add needs a video"),
-        (["tags", "videos", "--add", "x", "--remove", "y"], 2, "go alone"),
-        (["tags", "videos", "--add", "x"], 1, "means 2 videos"),
-        (["tags", "nowhere.mp4", "--add", "x"], 1, "means 0 videos"),
+        (["tags", "videos", "--add", "x", "--remove", "y"], 2, "cannot be combined"),
+        (["tags", "videos", "--add", "x"], 1, "matches 2 videos"),
+        (["tags", "nowhere.mp4", "--add", "x"], 1, "matches 0 videos"),
         (["tags", "videos/green.mp4", "--add", "x\x1b"], 1, "no label"),
-        (["tags", "videos/green.mp4@8-9", "--add", "x"], 1, "ends after"),
+        (["tags", "videos/green.mp4@8-9", "--add", "x"], 1, "ends at"),
         (["tags", "--remove", "cat"], 1, "nothing is tagged yet"),
-        (["tags", "--remove-source", "cat"], 1, "nobody"),
-        (["tags", "--remove-source", "\udcff"], 1, "nobody"),
+        (["tags", "--remove-source", "cat"], 1, "Sources of tags: none"),
+        (["tags", "--remove-source", "\udcff"], 1, "Sources of tags: none"),
         (["tags", "nosuch.mp4"], 1, "nosuch.mp4: no such video"),
         (["tags", "videos", "nosuch.mp4@0-1"], 1, "nosuch.mp4@0-1: no such video"),
         (["tags", "nosuch.mp4", "--remove-source", "x"], 1, "nosuch.mp4: no such video"),
-        (["classify", "--all", "--labels", "colours.txt", "--threshold", "nan"], 2, "nan"),
+        (["classify", "--all", "--labels", "colors.txt", "--threshold", "nan"], 2, "nan"),
     ],
 )
-def test_mistakes_are_told_in_a_line(
-    vsearch: Vsearch, labels: Path, words: list[str], code: int, told: str
+def test_mistakes_are_reported_in_one_line(
+    run_vsearch: CommandRunner, labels: Path, words: list[str], exit_code: int, message: str
 ) -> None:
-    assert told in vsearch(*words, code=code).stderr
+    assert message in run_vsearch(*words, exit_code=exit_code).stderr
 
 
-def test_an_empty_library_has_nothing_to_judge(
-    vsearch: Vsearch, tmp_path: Path, labels: Path
+def test_empty_library_has_nothing_to_classify(
+    run_vsearch: CommandRunner, tmp_path: Path, labels: Path
 ) -> None:
-    vsearch("remove", "videos")
-    assert "No videos." in vsearch("classify", "--all", "--labels", labels).stderr
+    run_vsearch("remove", "videos")
+    assert "No videos." in run_vsearch("classify", "--all", "--labels", labels).stderr
     Library.open(tmp_path / "new").close()
-    done = vsearch("--library", "new", "classify", "--all", "--labels", labels)
+    done = run_vsearch("--library", "new", "classify", "--all", "--labels", labels)
     assert "No videos." in done.stderr
 
 
-def test_a_video_that_cannot_be_judged_is_told_and_the_rest_goes_on(
-    vsearch: Vsearch, labels: Path, tmp_path: Path
+def test_failed_video_is_reported_and_others_are_classified(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
     with Catalog.open(tmp_path / "indexes/default/catalog.sqlite3") as catalog:
         first, _ = catalog.videos()
         with catalog.begin() as change:
             change.remove_segments(first.id)
-    done = vsearch("classify", "--all", "--labels", labels, code=1)
-    assert "has no segments" in done.stderr
-    assert tagged(vsearch)
+    done = run_vsearch("classify", "--all", "--labels", labels, exit_code=1)
+    assert "no segments" in done.stderr
+    assert tagged(run_vsearch)
 
 
-def test_unknown_tags_are_told_with_near_ones(
-    vsearch: Vsearch, labels: Path, tmp_path: Path
+def test_unknown_tag_suggests_similar_ones(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    vsearch("classify", "--all", "--labels", labels)
+    run_vsearch("classify", "--all", "--labels", labels)
     with Library.open(tmp_path / "indexes/default") as library:
         with pytest.raises(LibraryError, match="did you mean 'green'"):
             library.untag(label="greeen")
         assert library.untag(label="GREEN") == 2
 
 
-def test_a_source_that_is_no_text_is_spelled_out(
-    vsearch: Vsearch, labels: Path, tmp_path: Path
+def test_source_that_is_not_utf_8_is_escaped(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
     with Library.open(tmp_path / "indexes/default") as library:
-        judged = list(library.classify(["red", "green"], name="\udcff"))
+        judged = list(library.classify(["red", "green"], source_name="\udcff"))
         assert {tag.source for tag in library.tags()} == {r"zero-shot \udcff"}
-        again = list(library.classify(["red", "green"], name="\udcff"))
+        again = list(library.classify(["red", "green"], source_name="\udcff"))
         assert len(library.tags()) == sum(len(one.tags) for one in again)
         assert library.untag(source="zero-shot \udcff") == sum(len(one.tags) for one in judged)
 
 
-def test_a_threshold_that_is_no_number_leaves_the_tags_as_they_are(
-    vsearch: Vsearch, labels: Path, tmp_path: Path
+def test_invalid_threshold_keeps_the_tags(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
     with Library.open(tmp_path / "indexes/default") as library:
         list(library.classify(["red", "green"]))
@@ -251,21 +255,21 @@ def test_a_threshold_that_is_no_number_leaves_the_tags_as_they_are(
         assert library.tags() == before
 
 
-def test_neither_help_nor_labels_load_torch_or_a_decoder(
-    vsearch: Vsearch, labels: Path, tmp_path: Path
+def test_classify_loads_no_torch_or_decoder(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    modules = loaded(run("classify", "--all", "--labels", "colours.txt"), tmp_path)
-    assert "fakes" in modules
+    modules = loaded(run("classify", "--all", "--labels", "colors.txt"), tmp_path)
+    assert "tests.support.fakes" in modules
     assert not modules & {"torch", "open_clip", "av"}
     assert "numpy" not in loaded(run("classify", "--help"), tmp_path)
 
 
-def test_a_search_is_narrowed_to_what_has_every_tag(vsearch: Vsearch, labels: Path) -> None:
-    vsearch("classify", "--all", "--labels", labels)
-    vsearch("tags", "videos/green.mp4", "--add", "grass")
+def test_search_is_filtered_by_every_tag(run_vsearch: CommandRunner, labels: Path) -> None:
+    run_vsearch("classify", "--all", "--labels", labels)
+    run_vsearch("tags", "videos/green.mp4", "--add", "grass")
 
     def found(*words: str) -> list[tuple[str, float]]:
-        results = json.loads(vsearch("search", "--json", *words).stdout)["results"]
+        results = json.loads(run_vsearch("search", "--json", *words).stdout)["results"]
         return [(one["video"].rpartition("/")[2], one["start"]) for one in results]
 
     both = "red then blue.mp4"
@@ -276,13 +280,18 @@ def test_a_search_is_narrowed_to_what_has_every_tag(vsearch: Vsearch, labels: Pa
     assert {name for name, _ in found("red", "--tag", "green", "--tag", "Grass")} == {"green.mp4"}
     assert found("red", "--tag", "grass", "--tag", "red") == []
     assert found("red", "--tag", "grass", "--video", "red*") == []
-    assert "tagged red and grass" in vsearch("search", "x", "--tag", "red", "--tag", "grass").stderr
-    done = vsearch("search", "red", "--tag", "gras", code=1)
+    assert (
+        "tagged red and grass"
+        in run_vsearch("search", "x", "--tag", "red", "--tag", "grass").stderr
+    )
+    done = run_vsearch("search", "red", "--tag", "gras", exit_code=1)
     assert "there is no tag 'gras'; did you mean 'grass'" in done.stderr
     assert done.stdout == ""
 
 
-def test_tags_narrow_a_search_from_python(vsearch: Vsearch, labels: Path, tmp_path: Path) -> None:
+def test_tags_filter_a_search_in_python(
+    run_vsearch: CommandRunner, labels: Path, tmp_path: Path
+) -> None:
     with Library.open(tmp_path / "indexes/default") as library:
         library.tag(tmp_path / "videos/red then blue.mp4", "mine", Span(0, 1))
         [moment] = library.search("blue", tags=["mine"])

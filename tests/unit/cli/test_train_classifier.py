@@ -1,4 +1,4 @@
-"""`vsearch train classifier`, and what it makes of a library."""
+"""`vsearch train classifier`: training, output files and use of the classifier."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moving import CIRCLES, COUNT, library
-from vsearch.cli.confusion import picture
-from vsearch.temporal import weights
-from vsearch.temporal.weights import TransformerConfig
+from tests.support.moving_scenes import CIRCLE_NAMES, VIDEO_COUNT, make_library
+from vsearch.cli.confusion_matrix import draw_confusion_matrix
+from vsearch.pooling import weights
+from vsearch.pooling.weights import TransformerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Vsearch
+    from tests.support.processes import CommandRunner
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library, and labels.csv beside its videos."""
+    """Create a library, and labels.csv next to its videos."""
     tiny = TransformerConfig(features=1, hidden=32, layers=2, heads=2, mlp=64)
-    monkeypatch.setitem(weights.PRESETS, "small", tiny)
-    with library(tmp_path) as made:
+    monkeypatch.setitem(weights.CONFIG_PRESETS, "small", tiny)
+    with make_library(tmp_path) as made:
         folder = made.path
     monkeypatch.setenv("VSEARCH_LIBRARY", str(folder))
-    rows = [f"{number}.mp4,,,{CIRCLES[number % len(CIRCLES)]}" for number in range(COUNT)]
+    rows = [
+        f"{number}.mp4,,,{CIRCLE_NAMES[number % len(CIRCLE_NAMES)]}"
+        for number in range(VIDEO_COUNT)
+    ]
     (tmp_path / "labels.csv").write_text("\n".join(["path,start,end,label", *rows, "x.mp4,,,red"]))
     return folder
 
 
-def test_it_is_trained_judged_drawn_and_of_use(vsearch: Vsearch, place: Path) -> None:
-    words = ("train", "classifier", "labels.csv", "--epochs", "40", "--rate", "0.003")
-    done = vsearch(*words, "--patience", "0", "--device", "cpu")
+def test_classifier_is_trained_tested_and_used(run_vsearch: CommandRunner, place: Path) -> None:
+    words = ("train", "classifier", "labels.csv", "--epochs", "40", "--learning-rate", "0.003")
+    done = run_vsearch(*words, "--patience", "0", "--device", "cpu")
     assert "4 labels (small)" in done.stdout
     assert "x.mp4: is not in the library" in done.stdout
     assert "top-1 100.0 %" in done.stdout
@@ -45,49 +48,49 @@ def test_it_is_trained_judged_drawn_and_of_use(vsearch: Vsearch, place: Path) ->
     assert {file.name for file in folder.iterdir()} == {
         "classifier.npz", "checkpoint.pt", "log.csv", "figures.json", "confusion.png",
     }  # fmt: skip
-    told = json.loads((folder / "figures.json").read_text())
-    assert told["labels"] == sorted(CIRCLES)
-    assert told["test"]["top1"]["value"] == 1
-    assert sum(map(sum, told["test"]["confusion"])) == told["rows"]["test"]
+    output = json.loads((folder / "figures.json").read_text())
+    assert output["labels"] == sorted(CIRCLE_NAMES)
+    assert output["test"]["top1_accuracy"]["value"] == 1
+    assert sum(map(sum, output["test"]["confusion_matrix"])) == output["rows"]["test"]
     for name in ("figures.json", "confusion.png"):
         (place / name).hardlink_to(folder / name)
-    again = json.loads(vsearch(*words, "--patience", "0", "--device", "cpu", "--json").stdout)
-    assert again["digest"] == told["digest"], "a run that is done is not run again"
+    again = json.loads(run_vsearch(*words, "--patience", "0", "--device", "cpu", "--json").stdout)
+    assert again["digest"] == output["digest"], "a finished run is not repeated"
     for name in ("figures.json", "confusion.png"):
-        assert not (place / name).samefile(folder / name), "another file took its place"
+        assert not (place / name).samefile(folder / name), "the file was replaced atomically"
         (place / name).unlink()
-    shown = vsearch("classify", "--all", "--checkpoint", folder / "classifier.npz")
-    assert "stored by “classifier labels”" in shown.stderr
-    assert "red" in vsearch("tags").stdout
-    vsearch("doctor")
+    shown = run_vsearch("classify", "--all", "--checkpoint", folder / "classifier.npz")
+    assert "stored with source “classifier labels”" in shown.stderr
+    assert "red" in run_vsearch("tags").stdout
+    run_vsearch("doctor")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "exit_code", "message"),
     [
         (["train", "classifier"], 2, "FILE"),
         (["train", "classifier", "nowhere.csv"], 1, "nowhere.csv"),
         (["train", "classifier", "labels.csv", "--epochs", "0"], 2, "epochs"),
-        (["train", "classifier", "labels.csv", "--rate", "nan"], 2, "nan"),
-        (["train", "classifier", "labels.csv", "--smoothing", "nan"], 2, "nan"),
-        (["train", "classifier", "labels.csv", "--from", "0.mp4"], 1, "0.mp4"),
+        (["train", "classifier", "labels.csv", "--learning-rate", "nan"], 2, "nan"),
+        (["train", "classifier", "labels.csv", "--label-smoothing", "nan"], 2, "nan"),
+        (["train", "classifier", "labels.csv", "--init-from", "0.mp4"], 1, "0.mp4"),
         (["classify", "--all", "--checkpoint", "labels.csv"], 1, "labels.csv is damaged"),
         (["classify", "--all", "--checkpoint", "x", "--labels", "y"], 2, "--checkpoint"),
     ],
 )
-def test_mistakes_are_told_in_a_line(
-    vsearch: Vsearch, place: Path, words: list[str], code: int, told: str
+def test_mistakes_are_reported_in_one_line(
+    run_vsearch: CommandRunner, place: Path, words: list[str], exit_code: int, message: str
 ) -> None:
-    assert told in vsearch(*words, code=code).stderr
+    assert message in run_vsearch(*words, exit_code=exit_code).stderr
 
 
 def test_a_confusion_matrix_is_shaded_by_share_and_stays_small() -> None:
-    made = picture(("dog", "größer"), ((9, 1), (0, 0)))
+    made = draw_confusion_matrix(("dog", "größer"), ((9, 1), (0, 0)))
     assert made.mode == "RGB"
     pixels = np.asarray(made).astype(int).sum(axis=2)
-    assert (pixels < 300).any(), "letters, and a dark cell"
+    assert (pixels < 300).any(), "labels and a dark cell"
     many = [f"label {number}" for number in range(700)]
-    large = picture(many, np.eye(700, dtype=int).tolist())
+    large = draw_confusion_matrix(many, np.eye(700, dtype=int).tolist())
     assert max(large.size) < 4_000
-    assert picture(["x" * 300, "\x1b"], ((1, 0), (0, 1))).size[0] < 600
+    assert draw_confusion_matrix(["x" * 300, "\x1b"], ((1, 0), (0, 1))).size[0] < 600
     assert isinstance(made, Image.Image)

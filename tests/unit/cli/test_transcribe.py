@@ -1,4 +1,4 @@
-"""`vsearch transcribe`, `vsearch read` and `vsearch index --transcribe --read`."""
+"""`vsearch transcribe`, `vsearch ocr` and `vsearch index --transcribe --ocr`."""
 
 from __future__ import annotations
 
@@ -7,42 +7,47 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from listening import FakeListener, FakeReader
-from sounding import Sounding, make_film
-from synth import BLACK, RED, Scene, make_video
-from vsearch import Library, hearing
+from tests.support.audio_factory import SoundScene, make_sound_video
+from tests.support.speech_samples import FakeOcrEngine, FakeRecognizer
+from tests.support.video_factory import BLACK, RED, ColorScene, make_video
+from vsearch import Library
 from vsearch.errors import SettingsError
-from vsearch.words.whisper import Named
+from vsearch.indexing import transcribe
+from vsearch.transcripts.whisper import SpeechModelRef
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Vsearch
-    from vsearch.words.speech import Heard, Mono
+    from tests.support.processes import CommandRunner
+    from vsearch.transcripts.speech import MonoSamples, Transcription
 
 
-class Model(FakeListener):
-    """Stands in for `Whisper`."""
+class Model(FakeRecognizer):
+    """Stand-in for `WhisperRecognizer`."""
 
-    def __init__(self, named: Named, *, device: str) -> None:
-        super().__init__(named.name)
+    def __init__(self, named: SpeechModelRef, *, device: str) -> None:
+        super().__init__(named.model_name)
         self.device = device
 
-    def check(self, language: str | None) -> None:
+    def check_language(self, language: str | None) -> None:
         if language == "xx":
             raise SettingsError("fake understands no language 'xx'")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, fake_model: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two videos, one with a tone; what hears and reads is fake, and installed."""
-    monkeypatch.setattr(hearing, "named", lambda name: Named(name or "tiny", ""))
-    monkeypatch.setattr(hearing, "Whisper", Model)
-    monkeypatch.setattr(hearing, "RapidReader", FakeReader)
+    """Create two videos, one with a tone; install fake speech recognition and OCR."""
+    monkeypatch.setattr(
+        transcribe, "resolve_model", lambda name: SpeechModelRef(name or "tiny", "")
+    )
+    monkeypatch.setattr(transcribe, "WhisperRecognizer", Model)
+    monkeypatch.setattr(transcribe, "RapidOcrEngine", FakeOcrEngine)
     made = tmp_path / "videos"
     made.mkdir()
-    make_film(made / "loud.mp4", [Sounding(Scene(BLACK, 1)), Sounding(Scene(RED, 1), 400)])
-    make_video(made / "mute.mp4", [Scene(BLACK, 2)])
+    make_sound_video(
+        made / "loud.mp4", [SoundScene(ColorScene(BLACK, 1)), SoundScene(ColorScene(RED, 1), 400)]
+    )
+    make_video(made / "mute.mp4", [ColorScene(BLACK, 2)])
     return made
 
 
@@ -52,119 +57,124 @@ def sources(path: Path) -> list[str]:
     return sorted(source for source in found if source != "subtitles")
 
 
-def test_it_tells_what_was_found_and_sums_up(vsearch: Vsearch, folder: Path) -> None:
-    vsearch("index", folder)
-    done = vsearch("transcribe")
+def test_transcribe_prints_previews_and_summary(run_vsearch: CommandRunner, folder: Path) -> None:
+    run_vsearch("index", folder)
+    done = run_vsearch("transcribe")
     assert "1 cue" in done.stderr
     assert "loud.mp4 (en): loud" in done.stderr
     assert done.stdout.startswith("1 with speech · 1 without speech   (0:00:04 of video in")
-    assert vsearch("transcribe").stdout == "2 done before\n"
+    assert run_vsearch("transcribe").stdout == "2 done before\n"
 
 
-def test_reading_does_the_same(vsearch: Vsearch, folder: Path) -> None:
-    vsearch("index", folder)
-    done = vsearch("read", "--fps", "2")
+def test_ocr_prints_previews_and_summary(run_vsearch: CommandRunner, folder: Path) -> None:
+    run_vsearch("index", folder)
+    done = run_vsearch("ocr", "--fps", "2")
     assert "loud.mp4: STOP here" in done.stderr
     assert done.stdout.startswith("1 with text · 1 without text")
-    assert vsearch("read").stdout == "2 done before\n"
+    assert run_vsearch("ocr").stdout == "2 done before\n"
 
 
-def test_another_model_does_it_anew(vsearch: Vsearch, folder: Path) -> None:
-    vsearch("index", folder)
-    vsearch("transcribe", folder / "loud.mp4")
-    assert vsearch("transcribe", "loud*", "--model", "tiny").stdout == "1 done before\n"
-    assert "1 with speech" in vsearch("transcribe", "loud*", "--model", "small").stdout
-    assert "1 with speech" in vsearch("transcribe", "loud*", "--again").stdout
+def test_another_model_transcribes_again(run_vsearch: CommandRunner, folder: Path) -> None:
+    run_vsearch("index", folder)
+    run_vsearch("transcribe", folder / "loud.mp4")
+    assert run_vsearch("transcribe", "loud*", "--model", "tiny").stdout == "1 done before\n"
+    assert "1 with speech" in run_vsearch("transcribe", "loud*", "--model", "small").stdout
+    assert "1 with speech" in run_vsearch("transcribe", "loud*", "--force").stdout
 
 
 def test_the_library_may_name_the_model(
-    vsearch: Vsearch, folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_vsearch: CommandRunner, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vsearch("index", folder)
+    run_vsearch("index", folder)
     monkeypatch.setenv("VSEARCH_SPEECH_MODEL", "small")
-    vsearch("transcribe")
+    run_vsearch("transcribe")
     with Library.open() as library:
         made = library._catalog.transcripts()
-    assert {one.origin for one in made if one.source == "speech"} == {"small"}
+    assert {one.source_name for one in made if one.source == "speech"} == {"small"}
 
 
-def test_what_is_not_there_fails(vsearch: Vsearch, folder: Path) -> None:
-    assert "there is no library" in vsearch("transcribe", code=1).stderr
-    vsearch("index", folder)
-    assert "No video matches." in vsearch("transcribe", "nothing*", code=1).stderr
-    assert "No video matches." in vsearch("read", "nothing*", code=1).stderr
+def test_missing_videos_fail(run_vsearch: CommandRunner, folder: Path) -> None:
+    assert "there is no library" in run_vsearch("transcribe", exit_code=1).stderr
+    run_vsearch("index", folder)
+    assert "No video matches." in run_vsearch("transcribe", "nothing*", exit_code=1).stderr
+    assert "No video matches." in run_vsearch("ocr", "nothing*", exit_code=1).stderr
     (folder / "loud.mp4").unlink()
-    done = vsearch("transcribe", code=1)
+    done = run_vsearch("transcribe", exit_code=1)
     assert "failed     " in done.stderr
     assert "loud.mp4: there is no such file" in done.stderr
     assert done.stdout.startswith("1 without speech · 1 failed")
 
 
-def test_what_makes_no_sense_is_a_usage_error(vsearch: Vsearch, folder: Path) -> None:
-    vsearch("index", folder)
-    assert "no language 'xx'" in vsearch("transcribe", "--language", "xx", code=2).stderr
-    vsearch("read", "--fps", "nan", code=2)
-    vsearch("read", "--fps", "0", code=2)
+def test_invalid_options_are_usage_errors(run_vsearch: CommandRunner, folder: Path) -> None:
+    run_vsearch("index", folder)
+    assert "no language 'xx'" in run_vsearch("transcribe", "--language", "xx", exit_code=2).stderr
+    run_vsearch("ocr", "--fps", "nan", exit_code=2)
+    run_vsearch("ocr", "--fps", "0", exit_code=2)
 
 
 def test_text_from_a_video_cannot_steer_the_terminal(
-    vsearch: Vsearch, folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_vsearch: CommandRunner, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeReader, "TEXTS", {0: "\x1b[31mred\x07" + "a" * 500})
-    vsearch("index", folder)
-    told = vsearch("read").stderr
-    assert "\\x1b[31mred" in told
-    assert "\x1b" not in told
-    assert "a" * 100 not in told
+    monkeypatch.setattr(FakeOcrEngine, "TEXTS", {0: "\x1b[31mred\x07" + "a" * 500})
+    run_vsearch("index", folder)
+    output = run_vsearch("ocr").stderr
+    assert "\\x1b[31mred" in output
+    assert "\x1b" not in output
+    assert "a" * 100 not in output
 
 
-def test_indexing_may_do_it_at_once_and_the_library_remembers(
-    vsearch: Vsearch, folder: Path, tmp_path: Path
+def test_indexing_transcribes_and_stores_the_setting(
+    run_vsearch: CommandRunner, folder: Path, tmp_path: Path
 ) -> None:
-    done = vsearch("index", folder / "loud.mp4", "--transcribe", "--read")
+    done = run_vsearch("index", folder / "loud.mp4", "--transcribe", "--ocr")
     assert "1 indexed" in done.stdout
     assert "1 with speech" in done.stdout
     assert "1 with text" in done.stdout
     settings = tmp_path / "indexes" / "default" / "vsearch.toml"
-    assert "transcribe = true\nread_text = true\n" in settings.read_text()
-    vsearch("index", folder, "--no-read")
-    assert sources(settings.parent) == ["screen", "speech", "speech"]
-    assert "2 done before" in vsearch("index", folder).stdout
+    assert "transcribe = true\nocr = true\n" in settings.read_text()
+    run_vsearch("index", folder, "--no-ocr")
+    assert sources(settings.parent) == ["ocr", "speech", "speech"]
+    assert "2 done before" in run_vsearch("index", folder).stdout
 
 
-def test_indexing_alone_looks_for_no_words(vsearch: Vsearch, folder: Path, tmp_path: Path) -> None:
-    assert "speech" not in vsearch("index", folder).stdout
+def test_indexing_does_not_transcribe_by_default(
+    run_vsearch: CommandRunner, folder: Path, tmp_path: Path
+) -> None:
+    assert "speech" not in run_vsearch("index", folder).stdout
     assert sources(tmp_path / "indexes" / "default") == []
 
 
-def test_a_missing_extra_is_told_before_an_hour_of_indexing(
-    vsearch: Vsearch, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_missing_extra_is_reported_before_indexing(
+    run_vsearch: CommandRunner, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    done = vsearch("index", folder, "--read", code=1)
+    done = run_vsearch("index", folder, "--ocr", exit_code=1)
     assert "pip install 'vsearch[ocr]'" in done.stderr
     assert "indexed" not in done.stdout
 
 
-def test_a_stop_keeps_what_is_done(
-    vsearch: Vsearch, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_interruption_keeps_finished_transcripts(
+    run_vsearch: CommandRunner, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: Model, samples: Mono, language: str | None) -> Heard:
+    def stop(self: Model, samples: MonoSamples, language: str | None) -> Transcription:
         raise KeyboardInterrupt
 
-    vsearch("index", folder)
-    vsearch("transcribe", "mute*")
+    run_vsearch("index", folder)
+    run_vsearch("transcribe", "mute*")
     with monkeypatch.context() as patch:
-        patch.setattr(Model, "hear", stop)
-        done = vsearch("transcribe", code=130)
+        patch.setattr(Model, "transcribe", stop)
+        done = run_vsearch("transcribe", exit_code=130)
     assert done.stdout == "1 done before\n"
-    assert "Stopped, 1 video left. Run the same command again to go on." in done.stderr
-    assert "1 with speech · 1 done before" in vsearch("transcribe").stdout
+    assert "Stopped, 1 video left. Run the same command again to continue." in done.stderr
+    assert "1 with speech · 1 done before" in run_vsearch("transcribe").stdout
 
 
-@pytest.mark.parametrize("name", ["transcribe", "read_text"])
-def test_a_switch_is_yes_or_no(
-    vsearch: Vsearch, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize("name", ["transcribe", "ocr"])
+def test_boolean_setting_is_yes_or_no(
+    run_vsearch: CommandRunner, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(f"VSEARCH_{name.upper()}", "perhaps")
-    assert f"VSEARCH_{name.upper()} must be yes or no" in vsearch("index", folder, code=2).stderr
+    assert (
+        f"VSEARCH_{name.upper()} must be yes or no"
+        in run_vsearch("index", folder, exit_code=2).stderr
+    )

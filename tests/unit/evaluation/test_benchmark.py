@@ -5,39 +5,41 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes import FakeEncoder
-from synth import BLUE, GREEN, RED, Scene, make_video
+from tests.support.fakes import FakeEncoder
+from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library, __version__
-from vsearch.evaluation.benchmark import evaluate
-from vsearch.evaluation.datasets import read
+from vsearch.evaluation.benchmark import evaluate_library
+from vsearch.evaluation.datasets import read_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vsearch.evaluation.benchmark import Report
+    from vsearch.evaluation.benchmark import BenchmarkReport
 
 
-def measured(folder: Path, *rows: dict[str, Any], encoder: FakeEncoder | None = None) -> Report:
+def measured(
+    folder: Path, *rows: dict[str, Any], encoder: FakeEncoder | None = None
+) -> BenchmarkReport:
     (folder / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    dataset = read(folder / "set.jsonl")
+    dataset = read_dataset(folder / "set.jsonl")
     with Library.open(folder / "library", encoder=encoder or FakeEncoder()) as library:
-        for _ in library.index([item.path for item in dataset.items]):
+        for _ in library.index([item.video_path for item in dataset.items]):
             pass
-        return evaluate(library, dataset)
+        return evaluate_library(library, dataset)
 
 
-def figures(report: Report) -> dict[str, dict[str, float]]:
-    return {task.name: {m.name: m.value for m in task.measures} for task in report.tasks}
+def figures(report: BenchmarkReport) -> dict[str, dict[str, float]]:
+    return {task.task_name: {m.name: m.value for m in task.metrics} for task in report.task_results}
 
 
 @pytest.fixture(autouse=True)
 def _videos(tmp_path: Path) -> None:
-    make_video(tmp_path / "red.mp4", [Scene(RED, 3)])
-    make_video(tmp_path / "green.mp4", [Scene(GREEN, 3)])
-    make_video(tmp_path / "both.mp4", [Scene(RED, 4), Scene(BLUE, 4)])
+    make_video(tmp_path / "red.mp4", [ColorScene(RED, 3)])
+    make_video(tmp_path / "green.mp4", [ColorScene(GREEN, 3)])
+    make_video(tmp_path / "both.mp4", [ColorScene(RED, 4), ColorScene(BLUE, 4)])
 
 
-def test_what_a_model_knows_counts_and_what_it_mistakes_does_not(tmp_path: Path) -> None:
+def test_recall_counts_correct_first_results_only(tmp_path: Path) -> None:
     green = {"path": "green.mp4", "caption": "green"}
     blue = {"path": "both.mp4", "caption": "blue"}
     assert figures(measured(tmp_path, green, blue))["text → video"]["R@1"] == 1
@@ -47,7 +49,7 @@ def test_what_a_model_knows_counts_and_what_it_mistakes_does_not(tmp_path: Path)
     assert [(one.caption, one.rank) for one in report.failures] == [("purple", 2)]
 
 
-def test_equal_captions_and_one_group_are_right_answers(tmp_path: Path) -> None:
+def test_equal_captions_and_group_members_are_relevant(tmp_path: Path) -> None:
     report = measured(
         tmp_path,
         {"path": "red.mp4", "caption": "Red", "group": "warm"},
@@ -55,12 +57,12 @@ def test_equal_captions_and_one_group_are_right_answers(tmp_path: Path) -> None:
         {"path": "green.mp4", "caption": "green"},
     )
     assert figures(report)["text → video"]["R@1"] == 1
-    clips = next(task for task in report.tasks if task.name == "clip → clip")
-    assert clips.queries == 2
+    clips = next(task for task in report.task_results if task.task_name == "clip → clip")
+    assert clips.query_count == 2
     assert figures(report)["clip → clip"]["R@1"] == 1
 
 
-def test_moments_are_measured_where_times_are_known(tmp_path: Path) -> None:
+def test_moments_are_evaluated_for_timed_captions(tmp_path: Path) -> None:
     report = measured(
         tmp_path,
         {"path": "both.mp4", "caption": "blue", "start": 4, "end": 8},
@@ -72,7 +74,7 @@ def test_moments_are_measured_where_times_are_known(tmp_path: Path) -> None:
     assert inside["mIoU"] == pytest.approx(2 / 3, abs=0.02)
 
 
-def test_what_was_left_out_is_told(tmp_path: Path) -> None:
+def test_skipped_videos_are_counted(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"junk")
     report = measured(
         tmp_path,
@@ -80,37 +82,46 @@ def test_what_was_left_out_is_told(tmp_path: Path) -> None:
         {"path": "broken.mp4", "caption": "noise"},
         {"path": "gone.mp4", "caption": "nothing"},
     )
-    assert (report.videos, report.missing, report.unusable) == (1, 1, 1)
+    assert (report.video_count, report.missing_count, report.unusable_count) == (1, 1, 1)
 
 
-def test_the_protocol_says_how_to_measure_again(tmp_path: Path) -> None:
-    told = measured(tmp_path, {"path": "red.mp4", "caption": "red"}).protocol
-    assert (told.model, told.space, told.precision, told.prompt) == (
+def test_the_protocol_records_the_settings(tmp_path: Path) -> None:
+    message = measured(tmp_path, {"path": "red.mp4", "caption": "red"}).protocol
+    assert (message.model, message.space, message.precision, message.prompt) == (
         "builtin",  # which FakeEncoder stands in for
         "fake",
         "float32",
         "as written",
     )
-    assert (told.fps, told.frames, told.pooling, told.split) == (1.0, 3, "mean", "all")
-    assert (told.text_model, told.text_digest, told.version) == (None, None, __version__)
+    assert (message.fps, message.frame_count, message.pooling, message.split_name) == (
+        1.0,
+        3,
+        "mean",
+        "all",
+    )
+    assert (message.text_model, message.text_digest, message.vsearch_version) == (
+        None,
+        None,
+        __version__,
+    )
 
 
-def test_the_protocol_tells_what_a_model_says_of_its_words(tmp_path: Path) -> None:
+def test_the_protocol_records_text_model_details(tmp_path: Path) -> None:
     class Prompted(FakeEncoder):
         prompt, precision, text_digest = "a video of {}", "bfloat16", "1a2b3c4d"
 
-    told = measured(tmp_path, {"path": "red.mp4", "caption": "red"}, encoder=Prompted()).protocol
-    assert (told.prompt, told.precision, told.text_digest) == (
+    message = measured(tmp_path, {"path": "red.mp4", "caption": "red"}, encoder=Prompted()).protocol
+    assert (message.prompt, message.precision, message.text_digest) == (
         "a video of {}",
         "bfloat16",
         "1a2b3c4d",
     )
 
 
-def test_a_caption_of_several_moments_is_one_query(tmp_path: Path) -> None:
+def test_a_caption_with_several_moments_is_one_query(tmp_path: Path) -> None:
     row = {"path": "both.mp4", "caption": "blue"}
     moments = ({"start": 0, "end": 1}, {"start": 4, "end": 8})
     report = measured(tmp_path, *(row | moment for moment in moments))
-    assert report.captions == 1
-    assert {task.name: task.queries for task in report.tasks}["text → video"] == 1
+    assert report.caption_count == 1
+    assert {task.task_name: task.query_count for task in report.task_results}["text → video"] == 1
     assert figures(report)["text → moment in its video"]["R1@0.7"] == 1

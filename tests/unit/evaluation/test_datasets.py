@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.errors import DatasetError
-from vsearch.evaluation.datasets import Item, read
+from vsearch.evaluation.datasets import CaptionItem, read_dataset
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _videos(tmp_path: Path) -> None:
         (tmp_path / "clips" / name).write_bytes(b"video")
 
 
-def test_json_lines_and_csv_say_the_same(tmp_path: Path) -> None:
+def test_json_lines_and_csv_are_equivalent(tmp_path: Path) -> None:
     rows = [
         {"path": "clips/a.mp4", "caption": "a dog, a cat", "start": 1, "end": 2.5, "group": "pets"},
         {"path": "clips/b.mp4", "caption": "rain"},
@@ -34,52 +34,52 @@ def test_json_lines_and_csv_say_the_same(tmp_path: Path) -> None:
         'clips/a.mp4,"a dog, a cat",1,2.5,pets\n'
         "clips/b.mp4,rain,,,\nclips/gone.mp4,snow,,,\n"
     )
-    found = read(tmp_path / "set.jsonl")
-    assert found == read(tmp_path / "set.csv")
+    found = read_dataset(tmp_path / "set.jsonl")
+    assert found == read_dataset(tmp_path / "set.csv")
     assert found.items == (
-        Item(tmp_path / "clips" / "a.mp4", "a dog, a cat", Span(1, 2.5), "pets"),
-        Item(tmp_path / "clips" / "b.mp4", "rain"),
+        CaptionItem(tmp_path / "clips" / "a.mp4", "a dog, a cat", Span(1, 2.5), "pets"),
+        CaptionItem(tmp_path / "clips" / "b.mp4", "rain"),
     )
-    assert found.missing == (tmp_path / "clips" / "gone.mp4",)
+    assert found.missing_paths == (tmp_path / "clips" / "gone.mp4",)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("no json", "JSON"),
         ("[" * 100_000, "JSON"),
-        ("[1]", "needs path and caption"),
-        ('{"path": "clips/a.mp4"}', "needs path and caption"),
-        ('{"path": "clips/a.mp4", "caption": 3}', "words"),
-        ('{"path": "clips/a.mp4", "caption": "x", "start": 3}', "both or none"),
+        ("[1]", "path and caption are required"),
+        ('{"path": "clips/a.mp4"}', "path and caption are required"),
+        ('{"path": "clips/a.mp4", "caption": 3}', "non-empty text"),
+        ('{"path": "clips/a.mp4", "caption": "x", "start": 3}', "both be given"),
         ('{"path": "clips/a.mp4", "caption": "x", "start": 3, "end": 3}', "after start"),
-        ('{"path": "clips/a.mp4", "caption": "x", "start": NaN, "end": 3}', "both or none"),
+        ('{"path": "clips/a.mp4", "caption": "x", "start": NaN, "end": 3}', "both be given"),
         (f'{{"path": "clips/a.mp4", "caption": "x", "start": 0, "end": 1{400 * "0"}}}', "both"),
     ],
 )
-def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, told: str) -> None:
+def test_errors_name_the_invalid_line(tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "set.jsonl"
     file.write_text(f"{GOOD}\n{line}")
-    with pytest.raises(DatasetError, match=rf"set\.jsonl:2: .*{told}"):
-        read(file)
+    with pytest.raises(DatasetError, match=rf"set\.jsonl:2: .*{message}"):
+        read_dataset(file)
 
 
-def test_a_set_without_videos_is_refused(tmp_path: Path) -> None:
+def test_a_dataset_without_videos_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text('{"path": "gone.mp4", "caption": "x"}')
     with pytest.raises(DatasetError, match="none of the videos"):
-        read(tmp_path / "set.jsonl")
+        read_dataset(tmp_path / "set.jsonl")
     with pytest.raises(DatasetError, match="cannot be read"):
-        read(tmp_path / "nowhere.jsonl")
+        read_dataset(tmp_path / "nowhere.jsonl")
 
 
-def test_odd_line_ends_within_a_caption_are_part_of_it(tmp_path: Path) -> None:
+def test_unusual_line_separators_are_part_of_a_caption(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text(
         json.dumps({"path": "clips/a.mp4", "caption": "one\u2028two"}, ensure_ascii=False), "utf-8"
     )
-    assert read(tmp_path / "set.jsonl").items[0].caption == "one\u2028two"
+    assert read_dataset(tmp_path / "set.jsonl").items[0].caption == "one\u2028two"
 
 
-def test_a_csv_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_invalid_csv_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("path,caption\nclips/a.mp4," + "x" * 200_000)
-    with pytest.raises(DatasetError, match="is no CSV"):
-        read(tmp_path / "set.csv")
+    with pytest.raises(DatasetError, match="invalid CSV"):
+        read_dataset(tmp_path / "set.csv")

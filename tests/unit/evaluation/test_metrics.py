@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsearch.evaluation.metrics import auroc, measure, moments, ranks, retrieval
+from vsearch.evaluation.metrics import (
+    bootstrap_metric,
+    compute_auroc,
+    compute_moment_metrics,
+    compute_retrieval_metrics,
+    rank_relevant,
+)
 from vsearch.types import Span
 
 
@@ -18,18 +24,18 @@ def right(*rows: list[int]) -> npt.NDArray[np.bool_]:
     return np.array(rows, np.bool_)
 
 
-def test_ranks_are_those_of_the_relevant_ones() -> None:
-    found = ranks(scores([0.1, 0.9, 0.5, 0.7])[0], right([1, 0, 0, 1])[0])
+def test_ranks_of_relevant_items_are_returned() -> None:
+    found = rank_relevant(scores([0.1, 0.9, 0.5, 0.7])[0], right([1, 0, 0, 1])[0])
     assert found.tolist() == [2, 4]
 
 
-def test_of_equal_scores_the_wrong_ones_come_first() -> None:
-    assert ranks(scores([0.5, 0.5, 0.5])[0], right([1, 0, 0])[0]).tolist() == [3]
+def test_ties_rank_wrong_answers_first() -> None:
+    assert rank_relevant(scores([0.5, 0.5, 0.5])[0], right([1, 0, 0])[0]).tolist() == [3]
 
 
-def test_retrieval_by_hand() -> None:
-    """Ranks 1; 3; 2 and 4: worked out on paper."""
-    found = retrieval(
+def test_retrieval_metrics_match_manual_computation() -> None:
+    """Ranks 1; 3; 2 and 4, computed on paper."""
+    found = compute_retrieval_metrics(
         scores([0.9, 0.1, 0.2, 0.3], [0.9, 0.8, 0.7, 0.1], [0.9, 0.8, 0.7, 0.6]),
         right([1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1]),
     )
@@ -44,37 +50,37 @@ def test_retrieval_by_hand() -> None:
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1))
-def test_every_share_lies_between_0_and_1(q: int, n: int, seed: int) -> None:
+def test_metrics_lie_between_0_and_1(q: int, n: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     relevant = random.random((q, n)) < 0.3
     relevant[np.arange(q), random.integers(0, n, q)] = True
-    for each in retrieval(random.random((q, n)).astype(np.float32), relevant):
-        assert 0 <= each.low <= each.high
-        assert each.name == "MdR" or max(each.value, each.high) <= 1
+    for each in compute_retrieval_metrics(random.random((q, n)).astype(np.float32), relevant):
+        assert 0 <= each.ci_low <= each.ci_high
+        assert each.name == "MdR" or max(each.value, each.ci_high) <= 1
 
 
-def test_a_query_without_a_right_answer_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
-        retrieval(scores([0.5, 0.4]), right([0, 0]))
+def test_a_query_without_a_relevant_answer_is_an_error() -> None:
+    with pytest.raises(ValueError, match="differ"):
+        compute_retrieval_metrics(scores([0.5, 0.4]), right([0, 0]))
 
 
-def test_moments_count_by_their_overlap() -> None:
+def test_moments_are_scored_by_overlap() -> None:
     found = [Span(0, 10), Span(0, 10), None, Span(5, 6)]
     truth = [[Span(0, 10)], [Span(5, 15), Span(50, 60)], [Span(0, 1)], [Span(0, 4), Span(5, 7)]]
-    values = {each.name: each.value for each in moments(found, truth)}
+    values = {each.name: each.value for each in compute_moment_metrics(found, truth)}
     assert values["R1@0.3"] == pytest.approx(3 / 4)
     assert values["R1@0.5"] == pytest.approx(2 / 4)
     assert values["R1@0.7"] == pytest.approx(1 / 4)
     assert values["mIoU"] == pytest.approx((1 + 1 / 3 + 0 + 1 / 2) / 4)
 
 
-def test_the_interval_holds_the_figure_and_shrinks_with_more_queries() -> None:
-    few, many = (measure("x", np.tile([0.0, 1.0], n)) for n in (5, 500))
-    assert few.low < few.value < few.high
-    assert few.high - few.low > 3 * (many.high - many.low)
+def test_the_interval_contains_the_value_and_shrinks_with_more_queries() -> None:
+    few, many = (bootstrap_metric("x", np.tile([0.0, 1.0], n)) for n in (5, 500))
+    assert few.ci_low < few.value < few.ci_high
+    assert few.ci_high - few.ci_low > 3 * (many.ci_high - many.ci_low)
 
 
-def test_auroc_is_how_often_a_positive_scores_more() -> None:
+def test_auroc_is_the_probability_that_a_positive_scores_higher() -> None:
     found = np.array([0.1, 0.4, 0.35, 0.8], np.float32)
-    assert auroc(found, np.array([False, False, True, True])) == 0.75
-    assert auroc(found, np.array([True, True, False, False])) == 0.25
+    assert compute_auroc(found, np.array([False, False, True, True])) == 0.75
+    assert compute_auroc(found, np.array([True, True, False, False])) == 0.25

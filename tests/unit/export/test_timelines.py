@@ -1,4 +1,4 @@
-"""OTIO, EDL and FCPXML, read again by OpenTimelineIO and its adapters."""
+"""OTIO, EDL and FCPXML, read back by OpenTimelineIO and its adapters."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ import opentimelineio as otio
 import pytest
 
 from vsearch.errors import ExportError, MissingExtraError
-from vsearch.export.edl import edit_list
-from vsearch.export.excerpts import Excerpt, Source
-from vsearch.export.fcpxml import final_cut
-from vsearch.export.otio import open_timeline
+from vsearch.export.edl import to_edl
+from vsearch.export.excerpts import ExportExcerpt, SourceVideo
+from vsearch.export.fcpxml import to_fcpxml
+from vsearch.export.otio import to_otio
 from vsearch.export.timeline import Timeline
 from vsearch.types import Span
 
 NTSC, PAL = Fraction(30000, 1001), Fraction(25)
 HOSTILE = 'a <b>&amp; "c"\n* d #1 100%.mp4'
-FIRST = Source(Path("/v/first one.mp4"), 60.0, PAL, 1280, 720, sound=True)
-SECOND = Source(Path("/v") / HOSTILE, 10.0, PAL, 640, 480)
+FIRST = SourceVideo(Path("/v/first one.mp4"), 60.0, PAL, 1280, 720, has_audio=True)
+SECOND = SourceVideo(Path("/v") / HOSTILE, 10.0, PAL, 640, 480)
 
 
-def timeline(*found: Excerpt, title: str = "a dog\nruns") -> Timeline:
-    return Timeline.of(found, title)
+def timeline(*found: ExportExcerpt, title: str = "a dog\nruns") -> Timeline:
+    return Timeline.from_excerpts(found, title)
 
 
-def excerpt(source: Source, start: float, end: float, rank: int) -> Excerpt:
-    return Excerpt(source, Span(start, end), rank, 0.5, None, "a dog")
+def excerpt(source: SourceVideo, start: float, end: float, rank: int) -> ExportExcerpt:
+    return ExportExcerpt(source, Span(start, end), rank, 0.5, None, "a dog")
 
 
 USUAL = timeline(
     excerpt(FIRST, 10, 12.5, 1), excerpt(SECOND, 0, 4, 2), excerpt(FIRST, 12, 14, 3),
     excerpt(FIRST, 30, 31, 4),
 )  # fmt: skip
-SHOWN = [(FIRST, 10, 14), (SECOND, 0, 4), (FIRST, 30, 31)]  # what overlaps is one
+SHOWN = [(FIRST, 10, 14), (SECOND, 0, 4), (FIRST, 30, 31)]  # overlaps are merged
 
 
 def seconds(part: Any) -> tuple[float, float]:
@@ -51,29 +51,29 @@ def clips(read: Any, kind: str = "Video") -> list[Any]:
     return [item for item in track if isinstance(item, otio.schema.Clip)]
 
 
-def test_an_open_timeline_holds_each_part_with_its_file_and_its_rank() -> None:
-    read = otio.adapters.read_from_string(open_timeline(USUAL).decode(), "otio_json")
+def test_otio_contains_each_excerpt_with_file_and_rank() -> None:
+    read = otio.adapters.read_from_string(to_otio(USUAL).decode(), "otio_json")
     for clip, (source, start, end) in zip(clips(read), SHOWN, strict=True):
         assert seconds(clip.source_range) == pytest.approx((start, end))
         assert seconds(clip.media_reference.available_range) == (0, source.duration)
         url = urlparse(clip.media_reference.target_url)
-        assert (url.scheme, unquote(url.path)) == ("file", str(source.path))
+        assert (url.scheme, unquote(url.path)) == ("file", str(source.video_path))
     assert [clip.metadata["vsearch"]["rank"] for clip in clips(read)] == [1, 2, 4]
     assert read.duration().to_seconds() == pytest.approx(9)
     assert len(clips(read, "Audio")) == 2, "one video is silent"
     assert read.tracks[1].duration() == read.tracks[0].duration()
 
 
-def test_an_open_timeline_counts_each_video_in_its_own_frames() -> None:
-    ntsc = Source(Path("/v/n.mp4"), 100.1, NTSC)
-    film = Source(Path("/v/f.mp4"), 50.0, Fraction(24000, 1001))
-    odd = Source(Path("/v/o.mp4"), 50.0, Fraction(374, 25))
-    still = Source(Path("/v/s.gif"), 0.0, None)
+def test_otio_measures_each_video_in_its_own_frames() -> None:
+    ntsc = SourceVideo(Path("/v/n.mp4"), 100.1, NTSC)
+    film = SourceVideo(Path("/v/f.mp4"), 50.0, Fraction(24000, 1001))
+    odd = SourceVideo(Path("/v/o.mp4"), 50.0, Fraction(374, 25))
+    still = SourceVideo(Path("/v/s.gif"), 0.0, None)
     made = timeline(
         excerpt(ntsc, 10.01, 20.02, 1), excerpt(film, 1.001, 2.002, 2), excerpt(odd, 1, 2, 3),
         excerpt(still, 1, 2, 4),
     )  # fmt: skip
-    read = otio.adapters.read_from_string(open_timeline(made).decode(), "otio_json")
+    read = otio.adapters.read_from_string(to_otio(made).decode(), "otio_json")
     ranges = [clip.source_range for clip in clips(read)]
     assert [(r.start_time.value, r.duration.value) for r in ranges[:2]] == [(300, 300), (24, 24)]
     assert ranges[0].start_time.rate == pytest.approx(30000 / 1001, rel=1e-9)
@@ -83,10 +83,12 @@ def test_an_open_timeline_counts_each_video_in_its_own_frames() -> None:
 
 
 @pytest.mark.parametrize("rate", [PAL, NTSC, Fraction(24000, 1001), Fraction(60)])
-def test_an_edit_list_names_the_frames_and_the_files(rate: Fraction) -> None:
-    sources = [Source(one.path, 60.0, rate, sound=one.sound) for one in (FIRST, SECOND)]
+def test_edl_contains_frames_and_files(rate: Fraction) -> None:
+    sources = [
+        SourceVideo(one.video_path, 60.0, rate, has_audio=one.has_audio) for one in (FIRST, SECOND)
+    ]
     made = timeline(excerpt(sources[0], 10, 12.5, 1), excerpt(sources[1], 0.5, 4, 2))
-    text = edit_list(made).decode()
+    text = to_edl(made).decode()
     assert "TITLE: a dog\\nruns\r\n" in text
     read = otio.adapters.read_from_string(text, "cmx_3600", rate=float(rate))
     first, second = clips(read)
@@ -94,43 +96,43 @@ def test_an_edit_list_names_the_frames_and_the_files(rate: Fraction) -> None:
     assert seconds(first.source_range) == pytest.approx((10, 12.5), abs=near)
     assert seconds(second.source_range) == pytest.approx((0.5, 4), abs=near)
     assert first.name == "first one.mp4"
-    assert second.name == SECOND.name
+    assert second.name == SECOND.display_name
     assert read.tracks[0].duration().to_seconds() == pytest.approx(6, abs=2 * near)
     kinds = [track.name for track in read.tracks]
     assert sorted(kinds) == ["A1", "A2", "V"]
-    assert f"* SOURCE FILE: {FIRST.path}" in text
+    assert f"* SOURCE FILE: {FIRST.video_path}" in text
     assert len({clip.metadata["cmx_3600"]["reel"] for clip in (first, second)}) == 2
 
 
-def test_an_edit_list_has_only_lines_of_its_own() -> None:
-    lines = edit_list(USUAL).decode().split("\r\n")
+def test_edl_lines_cannot_be_injected() -> None:
+    lines = to_edl(USUAL).decode().split("\r\n")
     assert sum(line[:3].isdigit() for line in lines) == 3
     assert all(line.isprintable() for line in lines)
     assert lines[1] == "FCM: NON-DROP FRAME"
 
 
-def test_what_a_day_cannot_count_is_told() -> None:
-    long = Source(Path("/v/long.mp4"), 100_000.0, PAL)
+def test_timecode_beyond_a_day_is_an_error() -> None:
+    long = SourceVideo(Path("/v/long.mp4"), 100_000.0, PAL)
     with pytest.raises(ExportError, match="24 hours"):
-        edit_list(timeline(excerpt(long, 90_000, 90_001, 1)))
+        to_edl(timeline(excerpt(long, 90_000, 90_001, 1)))
 
 
-def test_the_cameras_own_timecode_counts() -> None:
-    camera = Source(Path("/v/c.mov"), 60.0, PAL, timecode="10:00:00:05")
+def test_camera_timecode_is_applied() -> None:
+    camera = SourceVideo(Path("/v/c.mov"), 60.0, PAL, start_timecode="10:00:00:05")
     made = timeline(excerpt(camera, 2, 3, 1))
-    assert "10:00:02:05 10:00:03:05 01:00:00:00 01:00:01:00" in edit_list(made).decode()
-    read = otio.adapters.read_from_string(open_timeline(made).decode(), "otio_json")
+    assert "10:00:02:05 10:00:03:05 01:00:00:00 01:00:01:00" in to_edl(made).decode()
+    read = otio.adapters.read_from_string(to_otio(made).decode(), "otio_json")
     [clip] = clips(read)
     assert clip.source_range.start_time.to_timecode() == "10:00:02:05"
     assert clip.media_reference.available_range.start_time.to_timecode() == "10:00:00:05"
-    root = ElementTree.fromstring(final_cut(made))
+    root = ElementTree.fromstring(to_fcpxml(made))
     assert root.find(".//asset").get("start") == "180001/5s"  # type: ignore[union-attr]
     assert root.find(".//asset-clip").get("start") == "180011/5s"  # type: ignore[union-attr]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_final_cut_xml_is_read_with_the_same_spans() -> None:
-    read = otio.adapters.read_from_string(final_cut(USUAL).decode(), "fcpx_xml")
+def test_fcpxml_round_trips_spans() -> None:
+    read = otio.adapters.read_from_string(to_fcpxml(USUAL).decode(), "fcpx_xml")
     found = [
         clip
         for clip in read.find_clips()
@@ -139,17 +141,19 @@ def test_final_cut_xml_is_read_with_the_same_spans() -> None:
     spans = [seconds(clip.source_range) for clip in found]
     assert spans == [(start, end) for _, start, end in SHOWN]
     urls = [unquote(urlparse(clip.media_reference.target_url).path) for clip in found]
-    assert urls == [str(source.path) for source, _, _ in SHOWN]
+    assert urls == [str(source.video_path) for source, _, _ in SHOWN]
 
 
 @pytest.mark.parametrize("rate", [PAL, NTSC, Fraction(60000, 1001), Fraction(374, 25), None])
-def test_final_cut_times_are_whole_frames_one_after_the_other(rate: Fraction | None) -> None:
-    sources = [Source(one.path, one.duration, rate, 1280, 720) for one in (FIRST, SECOND)]
+def test_fcpxml_times_are_consecutive_whole_frames(rate: Fraction | None) -> None:
+    sources = [
+        SourceVideo(one.video_path, one.duration, rate, 1280, 720) for one in (FIRST, SECOND)
+    ]
     made = timeline(
         excerpt(sources[0], 1.234, 5.678, 1), excerpt(sources[1], 3.21, 10, 2),
         excerpt(sources[0], 20.02, 23.1, 3),
     )  # fmt: skip
-    root = ElementTree.fromstring(final_cut(made))
+    root = ElementTree.fromstring(to_fcpxml(made))
     assert root.tag == "fcpxml"
     formats = {one.get("id"): exact(one.get("frameDuration")) for one in root.iter("format")}
     assets = {one.get("id"): one for one in root.iter("asset")}
@@ -171,7 +175,9 @@ def test_final_cut_times_are_whole_frames_one_after_the_other(rate: Fraction | N
     assert starts == pytest.approx([1.234, 3.21, 20.02], abs=0.07)
 
 
-def test_a_missing_library_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_its_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     real = builtins.__import__
 
     def without(name: str, *more: Any) -> Any:
@@ -181,7 +187,7 @@ def test_a_missing_library_is_named_with_what_to_install(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"pip install 'vsearch\[edit\]'"):
-        open_timeline(USUAL)
+        to_otio(USUAL)
 
 
 def exact(time: str | None) -> Fraction:

@@ -1,4 +1,4 @@
-"""The tools over HTTP, on this machine alone; and the command that serves them."""
+"""MCP over HTTP on loopback, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import httpx2
 import pytest
 from mcp import Client
 
-from fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 from vsearch import Library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from running import Vsearch
+    from tests.support.processes import CommandRunner
 
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-HELLO = {
+INITIALIZE_REQUEST = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "initialize",
@@ -39,10 +39,10 @@ HELLO = {
 
 
 @pytest.fixture
-def address(tmp_path: Path, videos: Path, fake_model: None) -> Iterator[str]:
-    """Where `vsearch mcp --http` serves a library."""
+def address(tmp_path: Path, videos_folder: Path, fake_model: None) -> Iterator[str]:
+    """The URL of a running `vsearch mcp --http`."""
     with Library.open(tmp_path / "lib", encoder=FakeEncoder()) as library:
-        list(library.index([videos]))
+        list(library.index([videos_folder]))
     command = [sys.executable, "-m", "vsearch", "--library", str(tmp_path / "lib"), "mcp"]
     with subprocess.Popen(
         [*command, "--http", "--port", "0"], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -63,7 +63,7 @@ def address(tmp_path: Path, videos: Path, fake_model: None) -> Iterator[str]:
         assert process.returncode in (0, -15)
 
 
-def test_it_is_served_by_http_to_this_machine_alone(address: str) -> None:
+def test_http_serves_only_this_machine(address: str) -> None:
     async def run() -> Any:
         with anyio.fail_after(60):
             async with Client(address) as client:
@@ -72,65 +72,68 @@ def test_it_is_served_by_http_to_this_machine_alone(address: str) -> None:
     found = anyio.run(run).structured_content
     assert found["results"][0]["name"] == "green.mp4"
     with httpx2.Client(headers=HEADERS, trust_env=False) as client:
-        assert client.post(address, json=HELLO).status_code == 200
+        assert client.post(address, json=INITIALIZE_REQUEST).status_code == 200
         for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example:80", ""):
-            assert client.post(address, json=HELLO, headers={"Host": host}).status_code >= 400
+            assert (
+                client.post(address, json=INITIALIZE_REQUEST, headers={"Host": host}).status_code
+                >= 400
+            )
         for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
-            answer = client.post(address, json=HELLO, headers={"Origin": origin})
+            answer = client.post(address, json=INITIALIZE_REQUEST, headers={"Origin": origin})
             assert answer.status_code == 403, origin
-        long = {**HELLO, "params": "x" * 300_000}
+        long = {**INITIALIZE_REQUEST, "params": "x" * 300_000}
         assert client.post(address, json=long).status_code == 413
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_while_it_waits_for_input(
-    tmp_path: Path, videos: Path, fake_model: None, number: signal.Signals
+def test_it_stops_while_waiting_for_input(
+    tmp_path: Path, videos_folder: Path, fake_model: None, number: signal.Signals
 ) -> None:
     with Library.open(tmp_path / "lib", encoder=FakeEncoder()) as library:
-        list(library.index([videos]))
+        list(library.index([videos_folder]))
     command = [sys.executable, "-m", "vsearch", "--library", str(tmp_path / "lib"), "mcp"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(HELLO) + "\n")
+        process.stdin.write(json.dumps(INITIALIZE_REQUEST) + "\n")
         process.stdin.flush()
         assert "serverInfo" in process.stdout.readline()
         process.send_signal(number)
         assert process.wait(timeout=30) == -number
 
 
-def test_a_port_that_is_taken_is_told(
-    vsearch: Vsearch, videos: Path, fake_model: None, tmp_path: Path
+def test_a_port_in_use_is_reported(
+    run_vsearch: CommandRunner, videos_folder: Path, fake_model: None, tmp_path: Path
 ) -> None:
-    vsearch("index", videos)
+    run_vsearch("index", videos_folder)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = vsearch("mcp", "--http", "--port", port, code=2)
+        done = run_vsearch("mcp", "--http", "--port", port, exit_code=2)
     assert f"cannot listen at 127.0.0.1:{port}" in done.stderr
 
 
-def test_it_listens_for_no_other_machine(vsearch: Vsearch) -> None:
-    assert "0.0.0.0" in vsearch("mcp", "--http", "--host", "0.0.0.0", code=2).stderr
+def test_non_loopback_hosts_are_rejected(run_vsearch: CommandRunner) -> None:
+    assert "0.0.0.0" in run_vsearch("mcp", "--http", "--host", "0.0.0.0", exit_code=2).stderr
 
 
-def test_a_folder_for_films_must_be_there(vsearch: Vsearch) -> None:
-    assert "does not exist" in vsearch("mcp", "--allow-export", "nowhere", code=2).stderr
+def test_the_export_folder_must_exist(run_vsearch: CommandRunner) -> None:
+    assert "does not exist" in run_vsearch("mcp", "--allow-export", "nowhere", exit_code=2).stderr
 
 
-def test_there_must_be_a_library(vsearch: Vsearch) -> None:
-    done = vsearch("mcp", code=1)
+def test_the_library_must_exist(run_vsearch: CommandRunner) -> None:
+    done = run_vsearch("mcp", exit_code=1)
     assert "there is no library" in done.stderr
     assert done.stdout == ""
 
 
-def test_without_the_package_it_is_told_how_to_get_it(
-    vsearch: Vsearch, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_package_is_reported_with_advice(
+    run_vsearch: CommandRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "vsearch.mcp_server.server", raising=False)
     monkeypatch.delitem(sys.modules, "mcp.server.mcpserver", raising=False)
     monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
-    done = vsearch("mcp", code=1)
+    done = run_vsearch("mcp", exit_code=1)
     assert "pip install 'vsearch[mcp]'" in done.stderr

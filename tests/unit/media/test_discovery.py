@@ -1,4 +1,4 @@
-"""Finding videos, and knowing them again."""
+"""Discovery of videos, and their fingerprints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vsearch.errors import UnreadableError
-from vsearch.media.discovery import find_videos, fingerprint
+from vsearch.media.discovery import compute_fingerprint, find_videos
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +30,12 @@ def names(paths: list[str | Path], root: Path) -> list[str]:
     return [str(found.path.relative_to(root)) for found in find_videos(paths) if not found.error]
 
 
-def test_a_folder_gives_its_videos_sorted_and_nothing_hidden(tree: Path) -> None:
+def test_a_folder_yields_its_visible_videos_sorted(tree: Path) -> None:
     expected = ["a.MKV", "b.mp4", "odd [1].mp4", "sub/c.webm", "sub/deep/d.mov"]
     assert names([tree], tree) == expected
 
 
-def test_a_named_file_is_taken_whatever_its_suffix(tree: Path) -> None:
+def test_a_file_given_by_name_may_have_any_suffix(tree: Path) -> None:
     assert names([tree / "notes.txt", tree / ".f.mp4"], tree) == ["notes.txt", ".f.mp4"]
 
 
@@ -45,7 +45,7 @@ def test_globs_are_expanded(tree: Path) -> None:
     assert names([f"{tree}/s*"], tree) == ["sub/c.webm", "sub/deep/d.mov"]
 
 
-def test_brackets_in_the_current_folder_are_no_part_of_a_glob(
+def test_brackets_in_the_current_folder_are_literal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show = tmp_path / "Show [1080p]"
@@ -64,11 +64,11 @@ def test_brackets_in_the_current_folder_are_no_part_of_a_glob(
     assert names(["~/*.mp4"], show) == ["a.mp4"]
 
 
-def test_a_name_with_brackets_is_a_name_first(tree: Path) -> None:
+def test_an_existing_name_with_brackets_is_not_a_glob(tree: Path) -> None:
     assert names([tree / "odd [1].mp4"], tree) == ["odd [1].mp4"]
 
 
-def test_nothing_comes_twice(tree: Path) -> None:
+def test_every_video_is_found_once(tree: Path) -> None:
     assert names([tree / "b.mp4", tree, f"{tree}/sub/../b.mp4"], tree).count("b.mp4") == 1
 
 
@@ -77,25 +77,25 @@ def test_paths_are_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert [found.path for found in find_videos(["b.mp4"])] == [tree / "b.mp4"]
 
 
-def test_the_tilde_is_the_home(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tilde_is_the_home_folder(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tree))
     assert names(["~/b.mp4"], tree) == ["b.mp4"]
 
 
-def test_links_that_go_round_end(tree: Path) -> None:
+def test_cyclic_links_end(tree: Path) -> None:
     (tree / "sub" / "round").symlink_to(tree)
     assert names([tree], tree).count("b.mp4") == 1
 
 
 @pytest.mark.parametrize("name", ["none.mp4", "none*.mp4", "~nobody/x.mp4", "nul\0.mp4"])
-def test_what_is_missing_is_told(tree: Path, name: str) -> None:
+def test_missing_paths_are_reported(tree: Path, name: str) -> None:
     (found,) = find_videos([f"{tree}/{name}"])
     assert found.error
     assert "\n" not in found.error
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_told(tree: Path) -> None:
+def test_an_unreadable_folder_is_reported(tree: Path) -> None:
     (tree / "sub").chmod(0)
     errors = [found.error for found in find_videos([tree]) if found.error]
     (tree / "sub").chmod(0o700)
@@ -103,7 +103,7 @@ def test_a_folder_that_may_not_be_read_is_told(tree: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may enter everything")
-def test_a_folder_that_may_be_listed_but_not_entered_hides_no_other(tree: Path) -> None:
+def test_a_folder_that_cannot_be_entered_hides_no_other(tree: Path) -> None:
     (tree / "sub").chmod(0o444)
     found = {
         pattern: [each.path.relative_to(tree) for each in find_videos([pattern])]
@@ -112,43 +112,41 @@ def test_a_folder_that_may_be_listed_but_not_entered_hides_no_other(tree: Path) 
     (tree / "sub").chmod(0o700)
     for paths in found.values():
         assert tree not in [tree / path for path in paths]
-    assert len(found[str(tree)]) == 5  # of sub/deep nothing but that it may not be entered
+    assert len(found[str(tree)]) == 5  # sub/deep only as an error
     assert len(found[f"{tree}/*"]) == 5
 
 
-def test_an_entry_that_cannot_be_looked_at_is_told_and_the_others_are_found(tree: Path) -> None:
-    (tree / "a link.mp4").symlink_to("x" * 300)  # longer than any name
+def test_an_unreadable_entry_is_reported_and_the_others_are_found(tree: Path) -> None:
+    (tree / "a link.mp4").symlink_to("x" * 300)  # longer than file systems allow
     found = {each.path.name: each.error for each in find_videos([tree])}
     assert len(found) == 6
     assert [name for name, error in found.items() if error] == ["a link.mp4"]
     assert str(tree / "a link.mp4") in (found["a link.mp4"] or "")
 
 
-def test_a_pipe_is_neither_found_nor_waited_for(tree: Path) -> None:
+def test_a_pipe_is_ignored_without_blocking(tree: Path) -> None:
     os.mkfifo(tree / "pipe.webp")
     assert "pipe.webp" not in names([tree], tree)
 
 
-def test_webp_pictures_are_no_videos_but_animations_are(tmp_path: Path) -> None:
-    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+def test_only_animated_webp_is_a_video(tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     pictures[0].save(tmp_path / "still.webp")
     pictures[0].save(tmp_path / "moving.webp", save_all=True, append_images=pictures[1:])
     assert names([tmp_path], tmp_path) == ["moving.webp"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000])
-def test_the_same_content_has_the_same_fingerprint_anywhere(tmp_path: Path, size: int) -> None:
+def test_the_fingerprint_depends_on_content_only(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "a").write_bytes(content)
     (tmp_path / "b").write_bytes(content)
-    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
-    assert len(fingerprint(tmp_path / "a")) == 32
+    assert compute_fingerprint(tmp_path / "a") == compute_fingerprint(tmp_path / "b")
+    assert len(compute_fingerprint(tmp_path / "a")) == 32
 
 
 @pytest.mark.parametrize("size", [1000, 3_000_000])
-def test_an_edit_of_header_tail_or_length_changes_the_fingerprint(
-    tmp_path: Path, size: int
-) -> None:
+def test_edits_of_header_tail_or_length_change_the_fingerprint(tmp_path: Path, size: int) -> None:
     content = bytearray(os.urandom(size))
     variants = [bytes(content)]
     for at in (0, size - 1):
@@ -159,7 +157,7 @@ def test_an_edit_of_header_tail_or_length_changes_the_fingerprint(
     prints = set()
     for variant in variants:
         (tmp_path / "a").write_bytes(variant)
-        prints.add(fingerprint(tmp_path / "a"))
+        prints.add(compute_fingerprint(tmp_path / "a"))
     assert len(prints) == len(variants)
 
 
@@ -167,10 +165,10 @@ def test_a_file_that_cannot_be_read_has_no_fingerprint(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):
         with pytest.raises(UnreadableError, match="cannot be read"):
-            fingerprint(path)
+            compute_fingerprint(path)
 
 
-def test_of_two_ways_to_a_video_the_one_without_links_is_kept(tmp_path: Path) -> None:
+def test_a_video_is_found_by_its_path_without_links(tmp_path: Path) -> None:
     (tmp_path / "z").mkdir()
     (tmp_path / "z" / "b.mp4").write_bytes(b"video")
     (tmp_path / "a").symlink_to(tmp_path / "z")

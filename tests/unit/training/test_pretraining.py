@@ -1,4 +1,4 @@
-"""Pretraining on a library: it learns, ends where an uninterrupted run does, and is judged."""
+"""Pretraining on a library: learning, resuming, evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moving import COUNT, library, said
+from tests.support.moving_scenes import VIDEO_COUNT, make_library, write_subtitles
 from vsearch.errors import (
     DamagedLibraryError,
     MissingExtraError,
@@ -17,11 +17,16 @@ from vsearch.errors import (
     SettingsError,
     SpaceMismatchError,
 )
-from vsearch.evaluation.datasets import Dataset, Item
-from vsearch.temporal import weights
-from vsearch.temporal.weights import TransformerConfig, Weights
-from vsearch.training.cues import Cues
-from vsearch.training.pretraining import FILE, Plan, load, pretrain
+from vsearch.evaluation.datasets import CaptionDataset, CaptionItem
+from vsearch.pooling import weights
+from vsearch.pooling.weights import NetworkWeights, TransformerConfig
+from vsearch.training.caption_features import CaptionFeatures
+from vsearch.training.pretraining import (
+    PRETRAINED_FILE,
+    PretrainConfig,
+    load_pretrained,
+    pretrain_transformer,
+)
 from vsearch.types import Space, Span
 
 if TYPE_CHECKING:
@@ -29,172 +34,185 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch import Library
-    from vsearch.temporal.training import Progress
+    from vsearch.training.trainer import TrainerState
 
-SMALL = Plan(steps=12, batch=8, longest=16, rate=3e-3, device="cpu")
+SMALL = PretrainConfig(steps=12, batch_size=8, max_frames=16, learning_rate=3e-3, device="cpu")
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A preset `small` that takes no time."""
+    """Use a tiny preset `small`."""
     tiny = TransformerConfig(features=1, hidden=32, layers=2, heads=2, mlp=64)
-    monkeypatch.setitem(weights.PRESETS, "small", tiny)
+    monkeypatch.setitem(weights.CONFIG_PRESETS, "small", tiny)
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Library]:
-    with library(tmp_path) as one:
+    with make_library(tmp_path) as one:
         yield one
 
 
 class Killed(BaseException):
-    """As if the process had ended."""
+    """Simulates the end of the process."""
 
 
 def kill_at(step: int) -> object:
-    def report(now: Progress) -> None:
+    def report(now: TrainerState) -> None:
         if now.step == step:
             raise Killed
 
     return report
 
 
-@pytest.mark.parametrize("form", ["contrastive", "words"])
-def test_hidden_frames_of_held_out_videos_are_told_better_than_before(
-    made: Library, form: str
-) -> None:
-    plan = replace(SMALL, form=form, steps=120, rate=1e-2)  # type: ignore[arg-type]
-    done = pretrain(made, plan)
-    assert done.figures["loss"] < 0.9 * done.figures["guessed"]
-    assert done.figures["loss"] < done.first["loss"]
-    assert done.figures["accuracy"] > done.first["accuracy"]
-    if form == "words":
-        assert done.words > 4
-        assert done.figures["accuracy"] > done.figures["commonest"]
-    assert (done.videos, done.held_videos, done.talking) == (19, 5, 0)
+@pytest.mark.parametrize("form", ["contrastive", "visual-words"])
+def test_pretraining_improves_on_held_out_videos(made: Library, form: str) -> None:
+    plan = replace(SMALL, objective=form, steps=120, learning_rate=1e-2)  # type: ignore[arg-type]
+    done = pretrain_transformer(made, plan)
+    assert done.best_figures["loss"] < 0.9 * done.best_figures["guessed"]
+    assert done.best_figures["loss"] < done.initial_figures["loss"]
+    assert done.best_figures["accuracy"] > done.initial_figures["accuracy"]
+    if form == "visual-words":
+        assert done.visual_word_count > 4
+        assert done.best_figures["accuracy"] > done.best_figures["commonest"]
+    assert (done.video_count, done.held_out_videos, done.captioned_videos) == (19, 5, 0)
 
 
-@pytest.mark.parametrize("form", ["contrastive", "words"])
-def test_a_killed_run_ends_in_the_same_weights_as_one_that_was_not(
+@pytest.mark.parametrize("form", ["contrastive", "visual-words"])
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     made: Library, tmp_path: Path, form: str
 ) -> None:
-    plan = replace(SMALL, form=form)  # type: ignore[arg-type]
-    whole = pretrain(made, plan, out=tmp_path / "whole")
+    plan = replace(SMALL, objective=form)  # type: ignore[arg-type]
+    whole = pretrain_transformer(made, plan, output_folder=tmp_path / "whole")
     with pytest.raises(Killed):
-        pretrain(made, plan, out=tmp_path / "halves", report=kill_at(7))  # type: ignore[arg-type]
-    assert not (tmp_path / "halves" / FILE).exists()
+        pretrain_transformer(made, plan, output_folder=tmp_path / "halves", on_progress=kill_at(7))  # type: ignore[arg-type]
+    assert not (tmp_path / "halves" / PRETRAINED_FILE).exists()
     steps: list[int] = []
-    again = pretrain(made, plan, out=tmp_path / "halves", report=lambda now: steps.append(now.step))
+    again = pretrain_transformer(
+        made,
+        plan,
+        output_folder=tmp_path / "halves",
+        on_progress=lambda now: steps.append(now.step),
+    )
     assert steps == [8, 9, 10, 11, 12]
     assert again.weights.digest == whole.weights.digest
-    assert again.figures == whole.figures
-    assert pretrain(made, plan).weights.digest == whole.weights.digest
-    assert pretrain(made, replace(plan, seed=1)).weights.digest != whole.weights.digest
+    assert again.best_figures == whole.best_figures
+    assert pretrain_transformer(made, plan).weights.digest == whole.weights.digest
+    assert pretrain_transformer(made, replace(plan, seed=1)).weights.digest != whole.weights.digest
 
 
-def test_a_run_that_is_done_is_not_run_again(made: Library, tmp_path: Path) -> None:
-    pretrain(made, SMALL, out=tmp_path)
+def test_a_finished_run_is_not_repeated(made: Library, tmp_path: Path) -> None:
+    pretrain_transformer(made, SMALL, output_folder=tmp_path)
     steps: list[int] = []
-    pretrain(made, SMALL, out=tmp_path, report=lambda now: steps.append(now.step))
+    pretrain_transformer(
+        made, SMALL, output_folder=tmp_path, on_progress=lambda now: steps.append(now.step)
+    )
     assert steps == []
     with (tmp_path / "log.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 12
 
 
-@pytest.mark.parametrize("other", [{"form": "words"}, {"seed": 1}, {"steps": 13}])
-def test_another_run_begins_anew(made: Library, tmp_path: Path, other: dict[str, int]) -> None:
-    pretrain(made, SMALL, out=tmp_path)
+@pytest.mark.parametrize("other", [{"objective": "visual-words"}, {"seed": 1}, {"steps": 13}])
+def test_a_run_with_other_settings_starts_over(
+    made: Library, tmp_path: Path, other: dict[str, int]
+) -> None:
+    pretrain_transformer(made, SMALL, output_folder=tmp_path)
     plan = replace(SMALL, **other)  # type: ignore[arg-type]
-    again = pretrain(made, plan, out=tmp_path)
-    assert again.weights.digest == pretrain(made, plan).weights.digest
+    again = pretrain_transformer(made, plan, output_folder=tmp_path)
+    assert again.weights.digest == pretrain_transformer(made, plan).weights.digest
     assert (tmp_path / "checkpoint.old").exists()
 
 
-def test_what_is_saved_tells_what_it_is(made: Library, tmp_path: Path) -> None:
-    pretrain(made, SMALL, out=tmp_path)
+def test_saved_weights_have_metadata(made: Library, tmp_path: Path) -> None:
+    pretrain_transformer(made, SMALL, output_folder=tmp_path)
     space = made.space
     assert space is not None
-    found = load(tmp_path / FILE, space)
-    assert found.config.features == space.dim
-    assert found.about["space"] == space.name
-    assert (found.about["videos"], found.about["held"]) == (19, 5)
-    assert found.about["figures"]["loss"] > 0
-    with pytest.raises(SpaceMismatchError, match="was pretrained on fake"):
-        load(tmp_path / FILE, Space("other", space.dim, speaks_text=True))
+    found = load_pretrained(tmp_path / PRETRAINED_FILE, space)
+    assert found.network_config.features == space.dim
+    assert found.metadata["space"] == space.name
+    assert (found.metadata["videos"], found.metadata["held"]) == (19, 5)
+    assert found.metadata["figures"]["loss"] > 0
+    with pytest.raises(SpaceMismatchError, match="was pretrained in fake"):
+        load_pretrained(tmp_path / PRETRAINED_FILE, Space("other", space.dim, supports_text=True))
     with pytest.raises(DamagedLibraryError, match="delete it"):
-        Weights.load(tmp_path / FILE, "pooler", "delete it")
+        NetworkWeights.load(tmp_path / PRETRAINED_FILE, "pooler", "delete it")
 
 
-def test_subtitles_are_learnt_beside_the_frames(made: Library, tmp_path: Path) -> None:
-    said(tmp_path)
-    done = pretrain(made, SMALL)
-    assert done.talking == COUNT
-    assert 0 <= done.figures["belongs"] <= 1
-    assert done.figures["score"] == pytest.approx(
-        -done.figures["loss"] - done.figures["belongs_loss"]
+def test_subtitles_are_trained_on(made: Library, tmp_path: Path) -> None:
+    write_subtitles(tmp_path)
+    done = pretrain_transformer(made, SMALL)
+    assert done.captioned_videos == VIDEO_COUNT
+    assert 0 <= done.best_figures["belongs"] <= 1
+    assert done.best_figures["score"] == pytest.approx(
+        -done.best_figures["loss"] - done.best_figures["belongs_loss"]
     )
 
 
-def test_captions_are_learnt_in_place_of_subtitles(made: Library, tmp_path: Path) -> None:
-    said(tmp_path)
-    items = tuple(Item(tmp_path / f"{number}.mp4", f"all {number}") for number in range(10))
-    absent = Item(tmp_path / "elsewhere.mp4", "nothing")
-    done = pretrain(made, SMALL, Dataset("rows", (*items, absent), ()))
-    assert done.talking == 10
-    assert done.left_out == ("videos that are not in the library: 1",)
+def test_captions_replace_subtitles(made: Library, tmp_path: Path) -> None:
+    write_subtitles(tmp_path)
+    items = tuple(CaptionItem(tmp_path / f"{number}.mp4", f"all {number}") for number in range(10))
+    absent = CaptionItem(tmp_path / "elsewhere.mp4", "nothing")
+    done = pretrain_transformer(made, SMALL, CaptionDataset("rows", (*items, absent), ()))
+    assert done.captioned_videos == 10
+    assert done.skipped_reasons == ("videos that are not in the library: 1",)
 
 
-def test_what_is_said_in_a_clip_is_what_its_time_meets(made: Library, tmp_path: Path) -> None:
-    said(tmp_path)
-    cues, left_out = Cues.of(made)
+def test_captions_of_a_clip_overlap_its_time(made: Library, tmp_path: Path) -> None:
+    write_subtitles(tmp_path)
+    cues, left_out = CaptionFeatures.from_library(made)
     assert left_out == []
-    found = cues.within(tmp_path / "0.mp4", Span(2.5, 4.5), 16)
-    assert found.places.tolist() == pytest.approx([0.125, 0.875])
-    assert found.vectors.shape == (2, 16)
-    assert len(cues.within(tmp_path / "0.mp4", Span(5.5, 9), 16).places) == 0
-    assert len(cues.within(tmp_path / "none.mp4", Span(0, 9), 16).places) == 0
+    found = cues.encode_within(tmp_path / "0.mp4", Span(2.5, 4.5), 16)
+    assert found.text_positions.tolist() == pytest.approx([0.125, 0.875])
+    assert found.text_vectors.shape == (2, 16)
+    assert len(cues.encode_within(tmp_path / "0.mp4", Span(5.5, 9), 16).text_positions) == 0
+    assert len(cues.encode_within(tmp_path / "none.mp4", Span(0, 9), 16).text_positions) == 0
 
 
-def test_a_caption_of_no_time_is_said_in_the_middle(made: Library, tmp_path: Path) -> None:
-    cues, _ = Cues.of(made, Dataset("rows", (Item(tmp_path / "0.mp4", "red"),), ()))
-    assert cues.within(tmp_path / "0.mp4", Span(2, 6), 16).places.tolist() == [0.5]
+def test_a_caption_without_times_is_in_the_middle(made: Library, tmp_path: Path) -> None:
+    cues, _ = CaptionFeatures.from_library(
+        made, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
+    )
+    assert cues.encode_within(tmp_path / "0.mp4", Span(2, 6), 16).text_positions.tolist() == [0.5]
 
 
-def test_a_model_that_reads_no_words_learns_without_subtitles(
+def test_an_image_only_model_trains_without_subtitles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = Space("fake", 16, speaks_text=False)
-    monkeypatch.setattr("fakes.FakeEncoder.space", space)
-    said(tmp_path)
-    with library(tmp_path, space=space) as mute:
-        done = pretrain(mute, SMALL)
-        assert done.talking == 0
-        assert "reads no words" in done.left_out[0]
+    space = Space("fake", 16, supports_text=False)
+    monkeypatch.setattr("tests.support.fakes.FakeEncoder.space", space)
+    write_subtitles(tmp_path)
+    with make_library(tmp_path, space=space) as mute:
+        done = pretrain_transformer(mute, SMALL)
+        assert done.captioned_videos == 0
+        assert "reads no words" in done.skipped_reasons[0]
         with pytest.raises(NoTextError):
-            pretrain(mute, SMALL, Dataset("rows", (Item(tmp_path / "0.mp4", "red"),), ()))
+            pretrain_transformer(
+                mute, SMALL, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
+            )
 
 
-def test_captions_for_another_model_are_refused(tmp_path: Path) -> None:
+def test_captions_with_another_model_are_rejected(tmp_path: Path) -> None:
     with (
-        library(tmp_path, space=Space("other", 16, speaks_text=True)) as other,
+        make_library(tmp_path, space=Space("other", 16, supports_text=True)) as other,
         pytest.raises(SpaceMismatchError, match="not indexed with fake"),
     ):
-        pretrain(other, SMALL, Dataset("rows", (Item(tmp_path / "0.mp4", "red"),), ()))
+        pretrain_transformer(
+            other, SMALL, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
+        )
 
 
-def test_what_makes_no_sense_is_refused(made: Library) -> None:
-    with pytest.raises(SettingsError, match="contrastive, words"):
-        replace(SMALL, form="both")  # type: ignore[arg-type]
+def test_invalid_settings_are_rejected(made: Library) -> None:
+    with pytest.raises(SettingsError, match="contrastive, visual-words"):
+        replace(SMALL, objective="both")  # type: ignore[arg-type]
     with pytest.raises(SettingsError):
         replace(SMALL, preset="huge")
     with pytest.raises(SettingsError, match="no device"):
-        pretrain(made, replace(SMALL, device="abacus"))
+        pretrain_transformer(made, replace(SMALL, device="abacus"))
 
 
-def test_without_torch_it_says_what_to_install(
+def test_without_torch_the_error_names_the_extra(
     made: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "vsearch.encoders.device", raising=False)
+    monkeypatch.delitem(sys.modules, "vsearch.encoders.torch_device", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'vsearch\[models\]'"):
-        pretrain(made, SMALL)
+        pretrain_transformer(made, SMALL)

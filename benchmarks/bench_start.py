@@ -1,0 +1,100 @@
+"""Measure the cost of one command in its own process, compared with loading its dependencies.
+
+The commands alternate in one run, so that other load on the machine affects all alike.
+
+    python -m benchmarks.bench_start [--segments 10000] [--rounds 9]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from benchmarks.report import Claim, Report, add_json_option
+from benchmarks.synthetic import build_library
+
+REFERENCE_CODE = "import onnxruntime, faiss, numpy"
+MAX_RATIO = 2.5  # times as much
+
+
+def measure_process_cpu(command: list[str], cache_folder: Path) -> float:
+    """Return user and system CPU seconds of a process."""
+    unset = ("PYTHONDONTWRITEBYTECODE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+    env = {name: value for name, value in os.environ.items() if name not in unset}
+    env["PYTHONPYCACHEPREFIX"] = str(
+        cache_folder
+    )  # what is compiled is kept, as where it is installed
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return used.ru_utime + used.ru_stime
+
+
+def list_commands(library_path: Path) -> dict[str, list[str]]:
+    """Return the reference and the measured commands."""
+    vsearch = [sys.executable, "-m", "vsearch"]
+    search = [*vsearch, "--library", str(library_path), "search"]
+    return {
+        REFERENCE_CODE: [sys.executable, "-c", REFERENCE_CODE],
+        "vsearch --help": [*vsearch, "--help"],
+        "vsearch search WORDS": [*search, "a dog on a beach"],
+        "vsearch search --json WORDS": [*search, "--json", "a dog on a beach"],
+    }
+
+
+def measure_commands(library_path: Path, round_count: int) -> dict[str, list[float]]:
+    """Measure CPU times of each command, alternating."""
+    chosen = list_commands(library_path)
+    taken: dict[str, list[float]] = {name: [] for name in chosen}
+    with tempfile.TemporaryDirectory() as cache:
+        for number in range(round_count + 1):
+            for name, command in chosen.items():
+                seconds = measure_process_cpu(command, Path(cache))
+                if number:  # the first round compiles
+                    taken[name].append(seconds)
+    return taken
+
+
+def build_report(segment_count: int, round_count: int) -> Report:
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "library"
+        build_library(library, segment_count)
+        taken = measure_commands(library, round_count)
+    reference = median(taken[REFERENCE_CODE])
+    found = Report("start")
+    for name, seconds in taken.items():
+        middle = median(seconds)
+        found.rows.append(
+            {"command": name, "CPU ms": round(1000 * middle), "ratio": round(middle / reference, 2)}
+        )
+    ratio = {str(row["command"]): row["ratio"] for row in found.rows}
+    found.claims.append(
+        Claim(
+            f"one text query in its own process, {segment_count:,} segments, CPU time",
+            f"{ratio['vsearch search WORDS']}x of `python -c '{REFERENCE_CODE}'` (limit "
+            f"{MAX_RATIO}); with --json, which adds frame weights, "
+            f"{ratio['vsearch search --json WORDS']}x",
+            "`python -m benchmarks.bench_start`",
+        )
+    )
+    return found
+
+
+def main() -> None:
+    parser = add_json_option(argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]))
+    parser.add_argument("--segments", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    given = parser.parse_args()
+    build_report(given.segments, given.rounds).print_and_write(given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Fake speech recognizer and OCR engine: a tone is a word, a color is a line of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from vsearch.transcripts.ocr import OcrLine
+from vsearch.transcripts.speech import SAMPLE_RATE, Transcription, words_to_cues
+from vsearch.types import Span, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vsearch.transcripts.ocr import RgbImage
+    from vsearch.transcripts.speech import MonoSamples
+
+_STEP_SAMPLES = SAMPLE_RATE // 10
+
+
+class FakeRecognizer:
+    """A `SpeechRecognizer` that hears "loud", or "high" above 600 Hz, while there is sound."""
+
+    def __init__(self, name: str = "fake", language: str = "en", certainty: float = 0.9) -> None:
+        self.name, self._language, self._certainty = name, language, certainty
+        self.requested_languages: list[str | None] = []  # of each chunk
+        self.max_samples = 0  # of the longest chunk
+
+    def transcribe(self, samples: MonoSamples, language: str | None) -> Transcription:
+        self.requested_languages.append(language)
+        self.max_samples = max(self.max_samples, len(samples))
+        words = list(_tones_to_words(samples))
+        if not words:
+            return Transcription(None, 0.0, ())
+        return Transcription(language or self._language, self._certainty, words_to_cues(words))
+
+
+def _tones_to_words(samples: MonoSamples) -> Iterator[Word]:
+    begin_step: int | None = None
+    quiet_steps = [
+        np.abs(samples[step_index : step_index + _STEP_SAMPLES]).max() < 0.1
+        for step_index in range(0, len(samples), _STEP_SAMPLES)
+    ]
+    for step_index, is_silent in enumerate([*quiet_steps, True]):
+        if begin_step is None and not is_silent:
+            begin_step = step_index
+        elif begin_step is not None and is_silent:
+            tone_samples = samples[begin_step * _STEP_SAMPLES : step_index * _STEP_SAMPLES]
+            tone_seconds = len(tone_samples) / SAMPLE_RATE
+            tone_hz = np.count_nonzero(np.diff(np.signbit(tone_samples))) / 2 / tone_seconds
+            span = Span(
+                begin_step * _STEP_SAMPLES / SAMPLE_RATE, step_index * _STEP_SAMPLES / SAMPLE_RATE
+            )
+            yield Word(" high" if tone_hz > 600 else " loud", span)
+            begin_step = None
+
+
+class FakeOcrEngine:
+    """An `OcrEngine` that reads a text by the color of a pixel."""
+
+    name = "fake"
+    TEXTS: ClassVar = {0: "STOP here", 1: "GO there", 2: "WAIT a bit"}
+
+    def __init__(self) -> None:
+        self.read_count = 0
+
+    def read(self, image: RgbImage) -> Sequence[OcrLine]:
+        self.read_count += 1
+        sampled_pixel = image[image.shape[0] // 4, -image.shape[1] // 4].astype(int)
+        if sampled_pixel.max() < 100:
+            return []
+        return [OcrLine(self.TEXTS[int(sampled_pixel.argmax())], 0.95)]

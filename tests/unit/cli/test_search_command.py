@@ -1,0 +1,150 @@
+"""`vsearch search`: conversion of arguments to a query, and saved searches."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vsearch.cli.query_args import query_from_argv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.processes import CommandRunner
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["a dog path:x"], "a dog path:x"),
+        (["a", "dog", "-cat"], "a dog -cat"),
+        (["a dog", "-cat"], '"a dog" -cat'),
+        (["2:into a pool", "dog"], '2:"into a pool" dog'),
+        (["x", "-a b"], 'x -"a b"'),
+        (["x", "-tag:my dog"], 'x -tag:"my dog"'),
+        (["x", "clip:my film.mp4@3-8"], 'x clip:"my film.mp4"@3-8'),
+        (["x", 'said:"thank you" b'], 'x said:"thank you" b'),
+        (["x", "then:<30s splash"], "x then:<30s splash"),
+        (["x", r"a \b"], r'x "a \\b"'),
+        ([], ""),
+    ],
+)
+def test_quotes_removed_by_the_shell_are_restored(words: list[str], text: str) -> None:
+    assert query_from_argv(words) == text
+
+
+@pytest.fixture
+def library(fake_model: None, run_vsearch: CommandRunner, videos_folder: Path) -> CommandRunner:
+    run_vsearch("index", videos_folder)
+    return run_vsearch
+
+
+def asked(vsearch: CommandRunner, *words: str) -> dict[str, object]:
+    found = json.loads(vsearch("search", "--json", *words).stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "query"),
+    [
+        (["red", "-indoor"], "red -indoor"),
+        (["red", "-kitchen"], "red -kitchen"),
+        (["red", "-5:blue"], "red -5:blue"),
+        (["-k5", "red"], "red"),
+        (["red", "-kx"], "red -kx"),
+        (["red", "-k", "1"], "red"),
+        (["--", "red", "-k"], "red -k"),
+        (["red", "--video", "-x.mp4"], "red path:-x.mp4"),
+        (["a red car", "--tag", "x"], "a red car tag:x"),
+    ],
+)
+def test_dash_excludes_a_word(library: CommandRunner, words: list[str], query: str) -> None:
+    if "--tag" in words:
+        library("tags", "videos/green.mp4", "--add", "x")
+    assert asked(library, *words)["query"] == query
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "output"),
+    [
+        ("--jsn", "No such option '--jsn'. Did you mean '--json'?"),
+        ("-v", "No such option '-v'"),
+        ("-k", "Option '-k' requires an argument"),
+    ],
+)
+def test_mistyped_option_is_reported(library: CommandRunner, mistyped: str, output: str) -> None:
+    assert output in library("search", "red", mistyped, exit_code=2).stderr
+
+
+def test_unknown_video_name_is_reported(library: CommandRunner) -> None:
+    done = library("search", "red", "--video", "nothere", "--video", "green*")
+    assert "nothere: no such video" in done.stderr
+    assert "green*" not in done.stderr
+    assert "green.mp4" in done.stdout
+    assert "nothere: no such" in library("search", "red path:nothere", "--json").stderr
+
+
+@pytest.mark.parametrize(
+    ("query", "command"),
+    [("said:hello", "transcribe"), ("red has:speech", "transcribe"), ("shown:EXIT", "ocr")],
+)
+def test_missing_transcripts_are_reported(library: CommandRunner, query: str, command: str) -> None:
+    output = library("search", query)
+    assert f"`vsearch {command}`" in output.stderr
+    assert "`vsearch" not in library("search", "red path:nothing").stderr.replace(
+        "`vsearch list`", ""
+    )
+
+
+def test_results_can_be_referenced(library: CommandRunner) -> None:
+    best = asked(library, "blue")["results"][0]  # type: ignore[index]
+    again = asked(library, "like:#1")
+    assert again["results"][0]["video"] == best["video"]  # type: ignore[index]
+    assert again["results"][0]["start"] == best["start"]  # type: ignore[index]
+    assert "there is no such result" in library("search", "like:#99", exit_code=2).stderr
+
+
+def test_search_is_saved_listed_used_and_removed(library: CommandRunner, tmp_path: Path) -> None:
+    library("save", "gone", "-k", "red", "--", "x", exit_code=2)
+    library("save", "reds", "red", "-blue", "image:a.jpg")
+    assert f"@reds  red -blue image:{tmp_path}/a.jpg" in library("saved").stdout
+    library("search", "blue", "path:red*")
+    library("save", "last")
+    saved = json.loads(library("saved", "--json").stdout)["searches"]
+    assert [one["name"] for one in saved] == ["last", "reds"]
+    assert saved[0]["query"] == "blue path:red*"
+    assert asked(library, "@last", "longer:1s")["query"] == "blue path:red* longer:1s"
+    library("save", "last", "green")
+    assert asked(library, "@last")["query"] == "green"
+    library("save", "last", "--remove")
+    refused = library("search", "@red", exit_code=2).stderr
+    assert 'did you mean @reds? (to look for the word, write "@red")' in refused
+    refused = library("save", "last", "--remove", exit_code=2).stderr
+    assert refused.endswith("there is no saved search of that name; see `vsearch saved`\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (["a b", "red"], "is not a valid name"),
+        (["x" * 65, "red"], "is not a valid name"),
+        (["x", "paht:y"], "did you mean path:"),
+        (["x"], "no search was made"),
+        (["x", "y", "--remove"], "no query"),
+        (["x", "\\x" * 900], "too long"),
+    ],
+)
+def test_invalid_saved_search_is_refused(
+    library: CommandRunner, words: list[str], output: str
+) -> None:
+    assert output in library("save", *words, exit_code=2).stderr
+
+
+def test_export_uses_the_same_query_language(library: CommandRunner, tmp_path: Path) -> None:
+    library("export", "a red car", "-blue", "path:green*", "-k", "5", "--csv", "out.csv")
+    table = (tmp_path / "out.csv").read_text("utf-8")
+    assert "green.mp4" in table
+    assert "red then blue" not in table

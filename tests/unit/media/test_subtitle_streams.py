@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.subtitle_factory import make_subtitled_video
+from tests.support.video_factory import GREEN, ColorScene, make_video
+from vsearch.media import subtitle_streams as room
+from vsearch.media.subtitle_streams import TextSubtitleStream, read_subtitle_streams
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINES = [(0.5, 1.5, "Hello there"), (2.0, 3.0, "Grüße")]
+TIMED = [(Span(0.5, 1.5), ["Hello there"]), (Span(2.0, 3.0), ["Grüße"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mkv", "subrip"), ("a.mkv", "ass"), ("a.mkv", "webvtt"), ("a.mp4", "mov_text")],
+)
+def test_text_streams_are_read_with_their_times(name: str, codec: str, tmp_path: Path) -> None:
+    path = make_subtitled_video(tmp_path / name, [(codec, "deu", LINES)])
+    assert read_subtitle_streams(path) == ([TextSubtitleStream(1, "deu", TIMED)], [])
+
+
+def test_every_stream_is_read_and_an_undetermined_language_is_none(tmp_path: Path) -> None:
+    tracks = [("subrip", "eng", LINES[:1]), ("subrip", "und", LINES[1:])]
+    found, notes = read_subtitle_streams(make_subtitled_video(tmp_path / "a.mkv", tracks))
+    assert [(track.stream_index, track.language, len(track.subtitle_lines)) for track in found] == [
+        (1, "eng", 1),
+        (2, None, 1),
+    ]
+    assert notes == []
+
+
+def test_bitmap_subtitles_are_skipped_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_TEXT_CODECS", {"ssa"})
+    tracks = [("subrip", "eng", LINES), ("ass", "eng", LINES)]
+    found, notes = read_subtitle_streams(make_subtitled_video(tmp_path / "a.mkv", tracks))
+    assert [track.stream_index for track in found] == [2]
+    assert notes == ["subtitle stream 1 is not text (srt) and was skipped"]
+
+
+def test_files_without_text_streams_yield_none(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", [ColorScene(GREEN, 1)])
+    assert read_subtitle_streams(tmp_path / "a.mp4") == ([], [])
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    for name in ("b.mp4", "none.mp4"):
+        found, [note] = read_subtitle_streams(tmp_path / name)
+        assert found == []
+        assert "cannot be read" in note
+
+
+def test_subtitle_reading_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_subtitled_video(
+        tmp_path / "a.mkv", [("subrip", "eng", [(0.5, 400, "x" * 9000), *LINES])]
+    )
+    [track], [] = read_subtitle_streams(path)
+    assert track.subtitle_lines[0] == (Span(0.5, 60.5), ["x" * room.MAX_LINE_CHARS])
+    monkeypatch.setattr(room, "MAX_SUBTITLE_LINES", 1)
+    [track], [note] = read_subtitle_streams(path)
+    assert len(track.subtitle_lines) == 1
+    assert note == "its subtitle streams were read only up to 0:00: they are too long"

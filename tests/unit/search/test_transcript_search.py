@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.spoken_words import add_video_with_cues, make_cue, make_transcript_catalog
+from vsearch.search import text
+from vsearch.search.passages import MAX_QUOTE_CHARS as LONGEST
+from vsearch.search.passages import fold_text
+from vsearch.search.text import OCR_SOURCES, SPEECH_SOURCES, TranscriptHit, TranscriptSearch
+from vsearch.types import Cue, Span, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vsearch.catalog.catalog import Catalog
+
+
+def found(catalog: Catalog, text: str, *, exact: bool = False) -> list[tuple[int, float]]:
+    """Return the video and start of each hit."""
+    heard = TranscriptSearch(catalog).search(text, exact_phrase=exact)
+    return [(each.video_id, each.quote.span.start) for each in heard]
+
+
+def marked(heard: TranscriptHit) -> list[str]:
+    return [heard.quote.text[hit.start_char : hit.end_char] for hit in heard.hit_tokens]
+
+
+def test_full_matches_outrank_partial_ones(tmp_path: Path) -> None:
+    with make_transcript_catalog(
+        tmp_path,
+        ["the harbour was closed", "nothing", "nothing", "nothing", "red lanterns"],
+        ["nothing at all", "red lanterns in the harbour"],
+    ) as catalog:
+        assert found(catalog, "red lanterns harbour") == [(2, 4.0), (1, 16.0)]
+        best, other = TranscriptSearch(catalog).search("red lanterns harbour")
+        assert best.quote.score == pytest.approx(1)
+        assert 0.5 <= other.quote.score < 0.8
+        assert found(catalog, "elephants") == []
+
+
+def test_a_sentence_split_over_two_cues_is_found(tmp_path: Path) -> None:
+    lines = ["well then", "I wanted to say thank", "you so much", "good bye"]
+    with make_transcript_catalog(tmp_path, ["thank goodness", "as you wish"], lines) as catalog:
+        [best, *_] = TranscriptSearch(catalog).search("thank you so much", exact_phrase=True)
+        assert (best.video_id, best.quote.span) == (2, Span(4, 11))
+        assert marked(best) == ["thank", "you", "so", "much"]
+        assert found(catalog, "thank you so much")[0] == (2, 4.0)
+
+
+def test_passages_contain_close_cues_of_one_transcript(tmp_path: Path) -> None:
+    with make_transcript_catalog(tmp_path) as catalog:
+        tracks = [Cue(Span(1, 2), "guten Morgen"), Cue(Span(0.5, 2), "zebra crossing")]
+        add_video_with_cues(catalog, "/films/tracks.mp4", tracks)
+        add_video_with_cues(
+            catalog, "/films/sources.mp4", [make_cue("morgen", 0), Cue(Span(1, 2), "zebra")]
+        )
+        add_video_with_cues(
+            catalog, "/films/far.mp4", [make_cue("morgen", 0), make_cue("zebra", 11)]
+        )
+        assert found(catalog, "morgen zebra", exact=True) == []
+        assert all(
+            each.quote.score < 1 for each in TranscriptSearch(catalog).search("morgen zebra")
+        )
+
+
+def test_a_phrase_matches_only_in_order(tmp_path: Path) -> None:
+    lines = ["man bites dog", "the dog bites the man", "dogs bite men", "x", "y", "Dog bites Man!"]
+    with make_transcript_catalog(tmp_path, lines, cue_interval=20) as catalog:
+        assert found(catalog, "dog bites man", exact=True) == [(1, 100.0)]
+        assert [start for _, start in found(catalog, "dog bites man")] == [0, 100, 20, 40]
+
+
+def test_case_accents_and_inflection_are_ignored(tmp_path: Path) -> None:
+    lines = [
+        "Un CAFÉ noir",
+        "she was running",
+        "the parties",
+        "we stopped dancing",
+        "a careful man",
+    ]
+    with make_transcript_catalog(tmp_path, lines, cue_interval=20) as catalog:
+        assert found(catalog, "cafe") == found(catalog, "Cafe\u0301") == [(1, 0.0)]
+        assert found(catalog, "run") == found(catalog, "runs") == [(1, 20.0)]
+        assert found(catalog, "party") == [(1, 40.0)]
+        assert found(catalog, "dance stop") == [(1, 60.0)]
+        assert found(catalog, "run", exact=True) == found(catalog, "car") == []
+        assert found(catalog, "car*") == [(1, 80.0)]
+
+
+def test_a_single_letter_is_a_prefix_only_in_scripts_without_spaces(
+    tmp_path: Path,
+) -> None:
+    with make_transcript_catalog(
+        tmp_path, ["a carpet", "plan c", "水曜日"], cue_interval=20
+    ) as catalog:
+        assert found(catalog, "c*") == [(1, 20.0)]
+        assert found(catalog, "水*") == [(1, 40.0)]
+
+
+def test_stop_words_alone_are_not_a_hit(tmp_path: Path) -> None:
+    lines = ["it is in the end a question", "a dog was here"]
+    with make_transcript_catalog(tmp_path, lines, cue_interval=20) as catalog:
+        assert found(catalog, "is the dog in here") == [(1, 20.0)]
+        assert found(catalog, "is it in the") == [(1, 0.0)]
+
+
+def test_only_the_requested_sources_are_searched(tmp_path: Path) -> None:
+    with make_transcript_catalog(tmp_path) as catalog:
+        add_video_with_cues(
+            catalog, "/films/1.mp4", [make_cue("exit", 0), make_cue("exit", 1, "ocr")]
+        )
+        add_video_with_cues(catalog, "/films/2.mp4", [make_cue("exit", 2, "subtitles")])
+        words = TranscriptSearch(catalog)
+        assert len(words.search("exit")) == 3
+        assert {
+            each.quote.source for each in words.search("exit", cue_sources=SPEECH_SOURCES)
+        } == SPEECH_SOURCES
+        [shown] = words.search("exit", cue_sources=OCR_SOURCES)
+        assert (shown.video_id, shown.quote.source) == (1, "ocr")
+        assert words.search("exit", cue_sources=frozenset()) == []
+
+
+def test_hits_are_restricted_to_allowed_segments(tmp_path: Path) -> None:
+    with make_transcript_catalog(
+        tmp_path, ["splash"] * 3, ["splash"] * 3, cue_interval=20
+    ) as catalog:
+        own = np.array([segment.id for segment in catalog.segments_of_video(2)])
+        heard = TranscriptSearch(catalog).search("splash", allowed_ids=own[2:4])
+        assert [(each.video_id, each.quote.span.start) for each in heard] == [(2, 20.0)]
+        assert TranscriptSearch(catalog).search("splash", allowed_ids=own[:0]) == []
+
+
+def test_word_timings_locate_the_hits(tmp_path: Path) -> None:
+    words = tuple(
+        Word(text, Span(at, at + 0.5)) for at, text in enumerate(["oh,", "Thank", "you.", "ok"])
+    )
+    with make_transcript_catalog(
+        tmp_path, [Cue(Span(0, 9), "oh, Thank you. ok", "speech", words)]
+    ) as catalog:
+        [heard] = TranscriptSearch(catalog).search("thank you", exact_phrase=True)
+        assert heard.quote.span == Span(1, 2.5)
+
+
+def test_a_quote_is_truncated_around_the_hits(tmp_path: Path) -> None:
+    line = "blah " * 100 + "the needle is here " + "blah " * 80
+    with make_transcript_catalog(tmp_path, [line]) as catalog:
+        [heard] = TranscriptSearch(catalog).search("needle")
+        assert len(heard.quote.text) <= LONGEST + 2
+        assert heard.quote.text.startswith("…")
+        assert heard.quote.text.endswith("…")
+        assert marked(heard) == ["needle"]
+
+
+def test_hits_close_in_time_are_merged(tmp_path: Path) -> None:
+    with make_transcript_catalog(tmp_path, ["go"] * 2 + ["x"] * 4 + ["go"]) as catalog:
+        assert found(catalog, "go") == [(1, 0.0), (1, 24.0)]
+        assert len(TranscriptSearch(catalog).search("go", max_hits=1)) == 1
+
+
+def test_a_repetitive_video_does_not_crowd_out_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MAX_POSTINGS", 64)
+    monkeypatch.setattr(text, "MAX_PASSAGES", 64)
+    with make_transcript_catalog(
+        tmp_path, ["again"] * 900, ["again"] * 900, cue_interval=20
+    ) as catalog:
+        add_video_with_cues(
+            catalog, "/films/last.mp4", [make_cue("again", at * 20) for at in range(900)]
+        )
+        assert {video for video, _ in found(catalog, "again")} == {1, 2, 3}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    lines = ["a dog", "NEAR the pool", 'don\'t "quote" me', "100% naïve", "犬がプールに"]
+    with make_transcript_catalog(tmp_path_factory.mktemp("small"), lines) as catalog:
+        yield catalog
+
+
+HOSTILE = st.text(alphabet="\"'*^:(){}[]-+.,ANDORNEAR dogpool\0\udcff%éÉ犬ﬀİ\u0301;") | st.text()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(text=HOSTILE, exact=st.booleans())
+def test_any_text_can_be_searched(small: Catalog, text: str, exact: bool) -> None:
+    for heard in TranscriptSearch(small).search(text, exact_phrase=exact):
+        assert 0.5 <= heard.quote.score <= 1 + 1e-6
+        assert all(
+            fold_text(heard.quote.text[hit.start_char : hit.end_char]) == hit.folded_text
+            for hit in heard.hit_tokens
+        )
+
+
+@pytest.mark.parametrize("text", ["", "  ", '"', "*", "--", "\0", "dog" * 10_000, "dog " * 10_000])
+def test_unusual_texts_can_be_searched(small: Catalog, text: str) -> None:
+    assert len(TranscriptSearch(small).search(text)) <= 1

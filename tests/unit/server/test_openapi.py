@@ -1,0 +1,183 @@
+"""The API conforms to its OpenAPI schema for valid and invalid requests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import hypothesis
+import pytest
+import requests
+from hypothesis import strategies
+from schemathesis.specs.openapi import checks as openapi_checks
+
+from tests.support.server import BASE_URL, index_videos, serve_library
+from tests.support.video_factory import BLUE, RED, ColorScene, make_video
+from vsearch.server.app import API_PREFIX, create_app
+from vsearch.server.metrics import ServerMetrics
+from vsearch.server.middleware import SecurityMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.testclient import TestClient
+
+    from vsearch.server.state import AppState
+
+schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
+PROBLEM = "application/problem+json"
+ENDLESS_PATHS = (f"{API_PREFIX}/jobs/events", f"{API_PREFIX}/jobs/{{job_id}}/events")
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+]
+MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+
+
+def build_schema() -> dict[str, Any]:
+    """Return the OpenAPI schema of an application without a library."""
+    guarded = create_app(cast("AppState", SimpleNamespace(metrics=ServerMetrics())))
+    assert isinstance(guarded, SecurityMiddleware)
+    told: dict[str, Any] = cast("Any", guarded._app).openapi()
+    return told
+
+
+SCHEMA = build_schema()
+OPERATIONS = [
+    (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods
+]
+TESTED_OPERATIONS = [(method, path) for method, path in OPERATIONS if path not in ENDLESS_PATHS]
+SLOW_TO_MAKE = (f"{API_PREFIX}/uploads", f"{API_PREFIX}/exports")  # each starts a process
+
+
+@dataclass(frozen=True)
+class ServedApi:
+    """An application under test, and valid ids in it."""
+
+    client: TestClient
+    schema: Any
+    known: dict[str, Any]  # path parameters by name
+    search_id: str
+
+    def ask(self, case: Any) -> None:
+        """Send a request and validate the response against the schema."""
+        asked = requests.Request(**case.as_transport_kwargs(base_url=BASE_URL)).prepare()
+        headers = {name: str(value) for name, value in asked.headers.items()}
+        content = cast("bytes | str | None", asked.body)
+        answer = self.client.request(
+            str(asked.method), str(asked.url), headers=headers, content=content
+        )
+        case.validate_response(answer, checks=CHECKS)
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == PROBLEM
+            assert answer.json()["status"] == answer.status_code
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApi]:
+    """One server for all tests; requests do not affect each other."""
+    folder = tmp_path_factory.mktemp("build_schema")
+    (folder / "videos").mkdir()
+    make_video(folder / "videos" / "red then blue.mp4", [ColorScene(RED, 2), ColorScene(BLUE, 2)])
+    index_videos(folder / "library", folder / "videos")
+    with serve_library(folder / "library") as client:
+        found = client.get(f"{API_PREFIX}/search", params={"q": "blue"}).json()
+        client.put(f"{API_PREFIX}/saved-searches/sky", json={"q": "blue"}).raise_for_status()
+        video = found["results"][0]["video"]["id"]
+        moment = {"video_id": video, "start": 0, "end": 1}
+        job = client.post(f"{API_PREFIX}/exports", json={"kind": "csv", "moments": [moment]}).json()
+        known = {"video_id": video, "name": "sky", "job_id": job["id"]}
+        schema = schemathesis.openapi.from_dict(client.get(f"{API_PREFIX}/openapi.json").json())
+        yield ServedApi(client, schema, known, found["id"])
+
+
+def strategy(api: ServedApi, method: str, path: str, mode: Any) -> Any:
+    """Return requests for one operation: random ones, and with valid ids."""
+    operation = api.schema[path][method]
+    anything = operation.as_strategy(mode)
+    named = {name: value for name, value in api.known.items() if f"{{{name}}}" in path}
+    if method == "DELETE" or not named:
+        return anything
+    known = operation.as_strategy(mode, path_parameters=named)
+    if "search_id" not in {each["name"] for each in parameters(method, path)}:
+        return strategies.one_of(known, anything)
+    searched = operation.as_strategy(
+        mode, path_parameters=named, query={"search_id": api.search_id}
+    )
+    return strategies.one_of(searched, known, anything)
+
+
+def parameters(method: str, path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = SCHEMA["paths"][path][method.lower()].get("parameters", [])
+    return found
+
+
+def conforms(api: ServedApi, method: str, path: str, examples: int) -> None:
+    """Send many reproducible requests for one operation."""
+    for mode in MODES:
+        if not can_be_wrong(method, path) and mode is schemathesis.GenerationMode.NEGATIVE:
+            continue
+
+        @hypothesis.settings(
+            max_examples=examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            phases=[hypothesis.Phase.generate],
+        )
+        @hypothesis.given(case=strategy(api, method, path, mode))
+        def asked(case: Any) -> None:
+            api.ask(case)
+
+        asked()
+
+
+def can_be_wrong(method: str, path: str) -> bool:
+    """Return True if a request for the operation can be invalid."""
+    if SCHEMA["paths"][path][method.lower()].get("requestBody"):
+        return True
+    return any(set(each["schema"]) - {"title"} > {"type"} for each in parameters(method, path))
+
+
+@pytest.mark.parametrize(("method", "path"), TESTED_OPERATIONS)
+def test_responses_conform_to_the_schema(api: ServedApi, method: str, path: str) -> None:
+    conforms(api, method, path, 2 if path in SLOW_TO_MAKE else 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "path"), TESTED_OPERATIONS)
+def test_many_responses_conform_to_the_schema(api: ServedApi, method: str, path: str) -> None:
+    conforms(api, method, path, 5 if path in SLOW_TO_MAKE else 60)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_route_is_documented(method: str, path: str) -> None:
+    told = SCHEMA["paths"][path][method.lower()]
+    assert told["summary"]
+    assert told["description"].endswith(".")
+    assert told["tags"]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_json_response_has_a_model(method: str, path: str) -> None:
+    for status, answer in SCHEMA["paths"][path][method.lower()]["responses"].items():
+        kinds = answer.get("content", {})
+        for kind in ("application/json", PROBLEM):
+            assert kind not in kinds or kinds[kind].get("schema"), (status, kind)
+        if int(status) >= 400:
+            assert kinds[PROBLEM]["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
+
+
+def test_the_served_schema_is_the_generated_one(api: ServedApi) -> None:
+    told = api.client.get(f"{API_PREFIX}/openapi.json").json()
+    assert told == json.loads(json.dumps(SCHEMA))
+
+
+def test_an_empty_previous_search_id_is_ignored(api: ServedApi) -> None:
+    assert api.client.get(f"{API_PREFIX}/search?q=blue&previous_search_id=").status_code == 200

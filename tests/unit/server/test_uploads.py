@@ -1,0 +1,309 @@
+"""Uploads: bounded, transcoded in a sandbox, and deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from tests.support.video_factory import BLUE, RED, ColorScene, make_video
+from vsearch.server import problems, uploads
+from vsearch.server.limits import ConcurrencyLimit
+from vsearch.server.problems import Problem
+from vsearch.server.routes import uploads as upload_routes
+from vsearch.server.uploads import Upload, UploadStore, clean_file_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from httpx2 import Response
+
+
+def png(color: tuple[int, int, int] = RED, side: int = 40) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (side, side), color).save(out, "PNG")
+    return out.getvalue()
+
+
+async def as_chunks(*data: bytes) -> AsyncIterator[bytes]:
+    for piece in data:
+        yield piece
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[UploadStore]:
+    made = UploadStore(tmp_path / "uploads", max_upload_bytes=2_000_000, max_uploads=3)
+    yield made
+    made.close()
+
+
+def receive(store: UploadStore, *data: bytes, name: str = "a.png") -> Upload:
+    return asyncio.run(store.receive_file(as_chunks(*data), name))
+
+
+def stored_files(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "uploads").rglob("*") if path.is_file())
+
+
+def test_an_image_is_transcoded_and_stored(store: UploadStore, tmp_path: Path) -> None:
+    data = png()
+    upload = receive(store, data[:10], data[10:])
+    assert (upload.kind, upload.width, upload.height, upload.duration) == ("image", 40, 40, None)
+    assert store.get_upload(upload.id) is upload
+    assert stored_files(tmp_path) == ["picture.png"]
+    folder = upload.file_path.parent
+    assert folder.stat().st_mode & 0o77 == 0
+    store.remove_upload(upload.id)
+    assert not folder.exists()
+    with pytest.raises(Problem) as caught:
+        store.get_upload(upload.id)
+    assert caught.value.status_code == 404
+
+
+def test_modules_in_the_current_folder_are_not_imported(
+    store: UploadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    for name in ("av.py", "mimetypes.py", "numpy.py"):
+        (folder / name).write_text("import pathlib; pathlib.Path('run').touch(); 1 / 0")
+    monkeypatch.chdir(folder)
+    assert receive(store, png()).kind == "image"
+    assert not (folder / "run").exists()
+
+
+def test_the_oldest_upload_is_evicted(store: UploadStore, tmp_path: Path) -> None:
+    made = [receive(store, png()) for _ in range(4)]
+    with pytest.raises(Problem):
+        store.get_upload(made[0].id)
+    assert [store.get_upload(one.id) for one in made[1:]] == made[1:]
+    assert len(stored_files(tmp_path)) == 3
+    assert len({one.id for one in made}) == 4
+
+
+def test_stored_bytes_are_bounded(tmp_path: Path) -> None:
+    store = UploadStore(tmp_path / "uploads", max_total_bytes=1)
+    receive(store, png())
+    receive(store, png())
+    assert len(stored_files(tmp_path)) == 1
+    store.close()
+    assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_receiving_stops_at_the_size_limit(store: UploadStore, tmp_path: Path) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield bytes(100_000)
+
+    with pytest.raises(Problem) as caught:
+        asyncio.run(store.receive_file(endless(), "a.mp4"))
+    assert (caught.value.status_code, caught.value.problem_type) == (413, "too-large")
+    assert taken == 21
+    assert not stored_files(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"plain text", b"PK\3\4 a zip", png()[:60]])
+def test_invalid_files_are_rejected_and_deleted(
+    store: UploadStore, tmp_path: Path, data: bytes
+) -> None:
+    with pytest.raises(Problem) as caught:
+        receive(store, data, name="a<b>.png")
+    assert caught.value.status_code == 422
+    assert str(tmp_path) not in caught.value.detail
+    assert not list((tmp_path / "uploads").glob("*/*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks for a process as POSIX does")
+def test_a_slow_sandbox_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    real = asyncio.create_subprocess_exec
+
+    async def sleeping(*words: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await real(sys.executable, "-c", "import time; time.sleep(60)", **options)
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", sleeping)
+    store = UploadStore(tmp_path / "uploads", sanitize_seconds=0.3)
+    with pytest.raises(Problem, match="takes longer"):
+        receive(store, png())
+    assert not Path(f"/proc/{started[0]}").exists()
+
+    async def left() -> None:
+        task = asyncio.create_task(store.receive_file(as_chunks(png()), "a"))
+        while len(started) < 2:
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    store = UploadStore(tmp_path / "uploads", sanitize_seconds=50)
+    asyncio.run(left())
+    assert not Path(f"/proc/{started[1]}").exists()
+    assert not stored_files(tmp_path)
+
+
+def test_a_crashed_sandbox_is_a_problem_of_the_file(
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(Problem, match="exceeds the limits"):
+        receive(store, png())
+
+
+def test_concurrent_sandboxes_are_limited(
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = most = 0
+
+    async def slow(path: Path, folder: Path, seconds: float) -> dict[str, Any]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.05)
+        inside -= 1
+        return {"error": "no"}
+
+    monkeypatch.setattr(uploads, "_run_sanitizer", slow)
+
+    async def many() -> list[BaseException | Upload]:
+        coming = [store.receive_file(as_chunks(b"x"), "a") for _ in range(10)]
+        return await asyncio.gather(*coming, return_exceptions=True)
+
+    async def twice() -> list[BaseException | Upload]:
+        return [*await many(), *await many()]
+
+    statuses = [getattr(one, "status_code", None) for one in asyncio.run(twice())]
+    assert most == 2
+    assert statuses == ([422] * 8 + [503] * 2) * 2
+
+
+def test_a_stalled_upload_times_out(
+    store: UploadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_CHUNK_TIMEOUT_SECONDS", 0.05)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(60)
+
+    with pytest.raises(Problem) as caught:
+        asyncio.run(store.receive_file(stalled(), "a"))
+    assert caught.value.status_code == 408
+    assert not stored_files(tmp_path)
+
+
+def test_a_write_error_is_a_problem(store: UploadStore, tmp_path: Path) -> None:
+    store.close()  # deletes the folder
+    with pytest.raises(Problem) as caught:
+        receive(store, png())
+    assert (caught.value.status_code, caught.value.problem_type) == (507, "disk")
+
+
+def test_settings_are_not_passed_to_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VSEARCH_TOKEN", "secret")
+    assert "VSEARCH_TOKEN" not in uploads._build_environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\fake\\cat.png", "cat.png"),
+        ("a\r\nSet-Cookie: b\0\u202egnp.exe", "aSet-Cookie: bgnp.exe"),
+        ("", "upload"),
+        ("x" * 500, "x" * 200),
+        ("\udcff.png", ".png"),
+        ("кот 🐈.png", "кот 🐈.png"),
+    ],
+)
+def test_display_names_are_cleaned(name: str, shown: str) -> None:
+    assert clean_file_name(name) == shown
+
+
+# --- over HTTP
+
+
+@pytest.fixture
+def client(store: UploadStore) -> Iterator[TestClient]:
+    app = FastAPI()
+    app.state.app_state = SimpleNamespace(
+        upload_store=store, thumbnail_cache=SimpleNamespace(decode_limit=ConcurrencyLimit(1))
+    )
+    problems.install_handlers(app)
+    app.include_router(upload_routes.router)
+    with TestClient(app) as made:
+        yield made
+
+
+def test_an_image_is_uploaded_shown_and_deleted(client: TestClient) -> None:
+    answer = client.post("/uploads", files={"file": ("../cat.png", png(side=500), "text/html")})
+    assert answer.status_code == 201
+    told = answer.json()
+    assert told.keys() == {"id", "kind", "name", "width", "height", "duration"}
+    assert (told["kind"], told["name"]) == ("image", "cat.png")
+    still = client.get(f"/uploads/{told['id']}/thumbnail?width=100")
+    assert still.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(still.content)).size == (160, 160)
+    assert client.delete(f"/uploads/{told['id']}").status_code == 204
+    assert client.delete(f"/uploads/{told['id']}").status_code == 404
+    assert client.get(f"/uploads/{told['id']}/thumbnail").status_code == 404
+
+
+def test_a_clip_thumbnail_shows_its_first_frame(client: TestClient, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", [ColorScene(BLUE, 2)])
+    told = client.post("/uploads", files={"file": ("a.mp4", path.read_bytes())}).json()
+    assert (told["kind"], told["duration"]) == ("clip", pytest.approx(2, abs=0.2))
+    still = Image.open(io.BytesIO(client.get(f"/uploads/{told['id']}/thumbnail").content))
+    assert still.getpixel((still.width - 3, still.height * 5 // 8))[2] > 150  # type: ignore[index]
+
+
+def problem(answer: Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["type"]
+
+
+def test_invalid_forms_are_problems(client: TestClient, tmp_path: Path) -> None:
+    form = (422, "urn:vsearch:form")
+    assert problem(client.post("/uploads", files={"other": png()})) == form
+    assert problem(client.post("/uploads", files=[("file", png()), ("file", png())])) == form
+    assert problem(client.post("/uploads", data={"file": "text"}, files={"x": b""})) == form
+    assert problem(client.post("/uploads", json={})) == (415, "urn:vsearch:form")
+    assert problem(client.post("/uploads", data={"file": "x"})) == (415, "urn:vsearch:form")
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    for body in (b"", b"nothing", b"--x\r\n", b"--x\r\nA: " + b"b" * 100_000, b"--x--\r\n"):
+        assert problem(client.post("/uploads", content=body, headers=kind))[1] == form[1], body
+    half = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nbroken off'
+    assert problem(client.post("/uploads", content=half, headers=kind))[0] == 400
+    long = {"Content-Type": f"multipart/form-data; boundary={'x' * 1000}"}
+    assert problem(client.post("/uploads", content=b"", headers=long))[0] in (400, 415)
+    assert not stored_files(tmp_path)
+
+
+def test_a_file_that_is_too_large_is_rejected_early(client: TestClient, tmp_path: Path) -> None:
+    large = bytes(2_100_000)
+    assert problem(client.post("/uploads", files={"file": large})) == (413, "urn:vsearch:too-large")
+    told = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(10**30)}
+    assert problem(client.post("/uploads", content=b"", headers=told))[0] == 413
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+    def chunks_without_length() -> Iterator[bytes]:
+        yield head
+        for _ in range(30):
+            yield bytes(100_000)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert problem(client.post("/uploads", content=chunks_without_length(), headers=kind))[0] == 413
+    assert not stored_files(tmp_path)

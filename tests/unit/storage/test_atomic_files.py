@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vsearch.errors import DamagedLibraryError
+from vsearch.storage.atomic_files import (
+    atomic_write,
+    damage_as_error,
+    remove_partial_files,
+    replace_file,
+    safe_file_name,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "file"
+    with atomic_write(path) as file:
+        file.write(b"old")
+
+    def fail() -> None:
+        with atomic_write(path) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be opened there")
+def test_both_the_file_and_its_folder_are_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path.stat()
+    synced: list[tuple[bool, bool]] = []  # (is the folder, file exists)
+
+    def fsync(opened: int) -> None:
+        synced.append((os.path.samestat(os.fstat(opened), folder), (tmp_path / "file").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_write(tmp_path / "file"):
+        pass
+    assert synced == [(False, False), (True, True)]
+
+
+def test_a_disk_that_cannot_flush_folders_is_not_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"x")
+    assert (tmp_path / "file").read_bytes() == b"x"
+
+
+def test_cleaning_up_deletes_partial_files_only(tmp_path: Path) -> None:
+    (tmp_path / "a.exact").touch()
+    (tmp_path / "a.exact.77.part").touch()
+    assert remove_partial_files(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.exact"]
+    assert remove_partial_files(tmp_path / "no folder") == 0
+
+
+def test_a_partial_file_deleted_by_another_process_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def fsync(opened: int) -> None:
+        if not synced:
+            assert remove_partial_files(tmp_path) == 1
+        synced.append(opened)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    replace_file(tmp_path / "file", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError(2, "No such file"), "cannot be read (No such file)"),
+        (ValueError("If you trust the file you can load it unsafely"), "is damaged"),
+        (MemoryError(), "is damaged"),
+        (AssertionError(), "is damaged"),
+    ],
+)
+def test_any_exception_from_a_file_is_damage_with_a_remedy(
+    tmp_path: Path, error: Exception, told: str
+) -> None:
+    with (
+        pytest.raises(DamagedLibraryError) as caught,
+        damage_as_error(tmp_path / "file", "mend it"),
+    ):
+        raise error
+    assert str(caught.value) == f"{tmp_path / 'file'} {told}; mend it"
+    assert caught.value.__cause__ is error
+
+
+def test_a_simple_name_is_its_own_file_name() -> None:
+    assert safe_file_name("clip-vit-b-16-94ec72b1") == "clip-vit-b-16-94ec72b1"
+
+
+def test_file_names_are_unique_and_stay_in_their_folder() -> None:
+    names = [
+        "a/b",
+        "a_b",
+        "A_b",
+        "a\\b",
+        "..",
+        ".",
+        "",
+        "/",
+        "CON",
+        "x" * 300,
+        "x" * 301,
+        "é",
+        "\udcff",
+    ]
+    files = [safe_file_name(name) for name in names]
+    assert len({file.lower() for file in files}) == len(names)
+    for file in files:
+        assert len(file) <= 100
+        assert file.isascii()
+        assert not set(file) & set("/\\. ")

@@ -1,0 +1,231 @@
+"""Training, evaluation, installation and removal of a pooler; resuming."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.support.fakes import FakeEncoder
+from tests.support.moving_scenes import make_library as moving_library
+from vsearch import Library
+from vsearch.errors import DamagedLibraryError, DatasetError, SpaceMismatchError
+from vsearch.evaluation.datasets import CaptionDataset, CaptionItem
+from vsearch.pooling.selection import trained_pooler_files
+from vsearch.pooling.transformer import TransformerPooler
+from vsearch.pooling.weights import (
+    CONFIG_PRESETS,
+    NetworkWeights,
+    TransformerConfig,
+    compute_array_shapes,
+)
+from vsearch.training.pooler import install_pooler, train_pooler
+from vsearch.training.trainer import CHECKPOINT_FILENAME, LOG_FILENAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vsearch.evaluation.pooler_gate import GateResult
+    from vsearch.training.pooler import PoolerTrainingResult
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a smaller network, fewer clips and images."""
+    tiny = TransformerConfig(hidden=16, layers=1, heads=2, mlp=32, dropout=0.1)
+    monkeypatch.setitem(CONFIG_PRESETS, "small", tiny)
+    monkeypatch.setattr("vsearch.training.denoising_task.BATCH_CLIPS", 4)
+    monkeypatch.setattr("vsearch.training.pooler.DISTRACTOR_COUNT", 14)
+    monkeypatch.setattr("vsearch.evaluation.pooler_gate.DISTRACTOR_COUNT", 14)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with moving_library(tmp_path, video_count=48) as made:
+        yield made
+
+
+def trained(library: Library, folder: Path, steps: int = 2) -> PoolerTrainingResult:
+    return train_pooler(library, checkpoint_folder=folder, step_count=steps, force=True)
+
+
+@pytest.fixture
+def training(library: Library, tmp_path: Path) -> PoolerTrainingResult:
+    return trained(library, tmp_path / "run")
+
+
+def vectors(library: Library) -> dict[str, object]:
+    return {
+        video.path.name: library.segments_with_vectors(video)[1].round(3).tolist()
+        for video in library.videos()
+    }
+
+
+def test_the_result_has_the_training_data_and_the_gate(
+    training: PoolerTrainingResult, tmp_path: Path
+) -> None:
+    assert training.step_count == 2
+    assert training.video_count == 37
+    assert training.gate_result.clip_count == 11
+    assert training.weights.metadata["space"] == "fake"
+    assert (tmp_path / "run" / LOG_FILENAME).exists()
+
+
+def test_the_same_seed_gives_the_same_pooler(library: Library, tmp_path: Path) -> None:
+    one, other = trained(library, tmp_path / "a"), trained(library, tmp_path / "b")
+    assert one.weights.digest == other.weights.digest
+    assert one.gate_result == other.gate_result
+
+
+def test_a_killed_run_resumes(library: Library, tmp_path: Path) -> None:
+    whole = trained(library, tmp_path / "whole", 3)
+
+    def kill(done: int, steps: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_pooler(
+            library, checkpoint_folder=tmp_path / "cut", step_count=3, force=True, on_progress=kill
+        )
+    assert (tmp_path / "cut" / CHECKPOINT_FILENAME).exists()
+    assert trained(library, tmp_path / "cut", 3).weights.digest == whole.weights.digest
+
+
+def test_a_pooler_that_fails_the_gate_is_not_installed(
+    library: Library, training: PoolerTrainingResult
+) -> None:
+    bad = replace(training, gate_result=worse(training))
+    before = vectors(library)
+    assert not install_pooler(library, bad)
+    assert library.trained_pooler is None
+    assert vectors(library) == before
+
+
+def worse(training: PoolerTrainingResult) -> GateResult:
+    """Return a gate result without gain."""
+    return replace(training.gate_result, mixed_metrics=training.gate_result.mean_mixed_metrics)
+
+
+def test_a_forced_pooler_pools_all_segments_until_it_is_removed(
+    library: Library, training: PoolerTrainingResult
+) -> None:
+    library.rebuild()
+    before = vectors(library)
+    opened = dict(training.weights.weight_arrays, gate=np.array(2.0, np.float32))
+    opened["project.bias"] = opened["project.bias"] + 0.5  # so that something changes
+    forced = replace(
+        training,
+        weights=replace(training.weights, weight_arrays=opened),
+        gate_result=worse(training),
+    )
+    assert install_pooler(library, forced, force=True)
+    name = TransformerPooler.from_weights(forced.weights).name
+    assert library.info().pooler == name
+    after = vectors(library)
+    assert after != before
+    with Library.open(library.path, encoder=FakeEncoder()) as again:  # it is remembered
+        assert again.search("red", k=1)[0].explanation.frame_weights
+        assert again.doctor() == []
+        again.rebuild()
+        assert again.info().pooler == name
+    assert vectors(library) == after
+    assert library.install_pooler(None) == "mean"
+    assert library.trained_pooler is None
+    assert vectors(library) == before
+    assert library.search("red", k=1)[0].explanation.frame_weights == ()
+
+
+def test_a_pooler_of_another_space_is_rejected(
+    library: Library, training: PoolerTrainingResult
+) -> None:
+    other = replace(training.weights, metadata={"space": "another"})
+    with pytest.raises(SpaceMismatchError, match="train pooler"):
+        library.install_pooler(other)
+    assert library.trained_pooler is None
+
+
+def test_a_missing_pooler_is_named_and_rebuild_falls_back_to_the_mean(
+    library: Library, training: PoolerTrainingResult
+) -> None:
+    install_pooler(library, training, force=True)
+    name = library.info().pooler
+    trained_pooler_files(library.path)[0].unlink()
+    with pytest.raises(SpaceMismatchError, match=f"{name}.*vsearch rebuild"):
+        list(library.index([library.path.parent / "0.mp4"], force=True))
+    library.rebuild()
+    assert library.info().pooler == "mean"
+
+
+def test_captions_of_held_out_videos_are_the_gate_queries(library: Library, tmp_path: Path) -> None:
+    names = ("red", "green", "blue", "white")
+    items = tuple(
+        CaptionItem(video.path, f"{names[int(video.path.stem) % 4]} number {n}")
+        for video in library.videos()
+        for n in range(3)
+    )
+    found = train_pooler(
+        library,
+        CaptionDataset("said", items, ()),
+        checkpoint_folder=tmp_path / "run",
+        step_count=1,
+        force=True,
+    )
+    assert found.gate_result.query_count == 33  # three of each held-out video
+
+
+def test_too_few_videos_are_rejected(tmp_path: Path) -> None:
+    with (
+        moving_library(tmp_path, video_count=4) as few,
+        pytest.raises(DatasetError, match="at least 10"),
+    ):
+        trained(few, tmp_path / "run")
+
+
+def test_clips_too_short_to_evaluate_are_rejected(tmp_path: Path) -> None:
+    with (
+        moving_library(tmp_path, video_count=48, frame_count=3) as short,
+        pytest.raises(DatasetError, match="too few to evaluate"),
+    ):
+        trained(short, tmp_path / "run")
+
+
+def test_pretrained_weights_start_another_run(library: Library, tmp_path: Path) -> None:
+    config = replace(CONFIG_PRESETS["small"], features=16)
+    random = np.random.default_rng(0)
+    arrays = {
+        name: random.normal(size=shape).astype(np.float32)
+        for name, shape in compute_array_shapes(config, "pretrained").items()
+    }
+    start = NetworkWeights("pretrained", config, arrays, {"space": "fake"})
+    plain = trained(library, tmp_path / "run", 1)
+    begun = train_pooler(
+        library, checkpoint_folder=tmp_path / "run", step_count=1, force=True, initial_weights=start
+    )
+    assert begun.weights.digest != plain.weights.digest
+
+
+def test_a_failed_installation_leaves_the_library_unchanged(
+    library: Library, training: PoolerTrainingResult
+) -> None:
+    install_pooler(library, training, force=True)
+    before, name = vectors(library), library.info().pooler
+    video = library.videos()[0]
+    path = library._feature_store.feature_path(video.id, library.encoder.space)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    other = dict(training.weights.weight_arrays, gate=np.array(0.5, np.float32))
+    changed = replace(training, weights=replace(training.weights, weight_arrays=other))
+    for weights in (changed.weights, None):
+        with pytest.raises(DamagedLibraryError, match="--force"):
+            library.install_pooler(weights)
+        assert (library.info().pooler, vectors(library)) == (name, before)
+        assert [path.stem for path in trained_pooler_files(library.path)] == [
+            f"pooler-{(name or '')[-8:]}"
+        ]
+    path.write_bytes(whole)
+    assert library.install_pooler(None) == "mean"
+    assert trained_pooler_files(library.path) == []

@@ -1,0 +1,222 @@
+"""The catalog of a library: the class through which it is read and changed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from vsearch.catalog import annotation_rows, transcript_rows
+from vsearch.catalog.connection import corruption_as_error, translate_errors
+from vsearch.catalog.integrity import find_problems
+from vsearch.catalog.open import open_pool
+from vsearch.catalog.reader import IN_JSON_SQL, ids_to_json
+from vsearch.catalog.rows import encode_text, read_counts, read_space, read_space_info
+from vsearch.catalog.segments import SegmentQueries
+from vsearch.catalog.transcripts import CueIndex
+from vsearch.catalog.videos import VideoQueries
+from vsearch.errors import DamagedLibraryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from vsearch.catalog.transaction import Transaction
+    from vsearch.query.model import SavedSearch
+    from vsearch.types import (
+        Cue,
+        CueSource,
+        LibraryCounts,
+        RelevanceLabel,
+        Space,
+        SpaceInfo,
+        Tag,
+        Transcript,
+    )
+
+_SELECT_COUNTS_SQL = """
+    SELECT count(*), (SELECT count(*) FROM segments), total(duration),
+        coalesce(sum(sampled_frames), 0)
+    FROM videos
+"""
+_SELECT_ACTIVE_SPACE_SQL = """
+    SELECT name, dim, supports_text FROM spaces WHERE id = (SELECT space_id FROM library)
+"""
+_SELECT_SPACES_SQL = """
+    SELECT name, dim, supports_text, model, pooler, retired_at_revision,
+        id IS (SELECT space_id FROM library)
+    FROM spaces ORDER BY id
+"""
+
+
+class Catalog(VideoQueries, SegmentQueries):
+    """The catalog of one library, a SQLite file. Safe to read from several threads.
+
+    Use `Catalog.open`. Every read sees a consistent snapshot. Rows that are not valid raise
+    DamagedLibraryError.
+    """
+
+    @classmethod
+    def open(cls, catalog_path: Path, *, create: bool = False) -> Self:
+        """Open a catalog file, upgrading an older one after a backup next to it.
+
+        Args:
+            catalog_path: The SQLite file.
+            create: Create the file if it does not exist.
+
+        Raises:
+            NoLibraryError: The file does not exist, and `create` is False.
+            NewerLibraryError: A newer version of vsearch wrote it.
+            DamagedLibraryError: It is damaged or not a catalog.
+        """
+        return cls(catalog_path, open_pool(catalog_path, create=create))
+
+    def close(self) -> None:
+        """Close all connections to the file."""
+        self._pool.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """Provide a write transaction: committed at the end, rolled back on any exception.
+
+        Raises:
+            LockedError: Another process is writing.
+            LibraryError: The file cannot be written.
+        """
+        from vsearch.catalog.transaction import Transaction  # deferred: brings SQLAlchemy
+
+        with translate_errors(self._catalog_path), self._pool.write_transaction() as connection:
+            transaction = Transaction(connection, self._catalog_path)
+            yield transaction
+            transaction.update_revision()
+
+    def revision(self) -> int:
+        """Return a number that grows with each change of segments, vectors or cues."""
+        library_rows = self._fetch_rows("SELECT revision FROM library")
+        if not library_rows:
+            raise DamagedLibraryError(
+                f"{self._catalog_path} is damaged: its `library` table is empty. Restore it from a "
+                "backup, or move it away and index the videos again."
+            )
+        with corruption_as_error(self._catalog_path):
+            return int(library_rows[0][0])
+
+    def library_counts(self) -> LibraryCounts:
+        """Return the number of videos, segments, seconds and sampled frames."""
+        return self._read_objects(read_counts, _SELECT_COUNTS_SQL)[0]
+
+    def space(self) -> Space | None:
+        """Return the active embedding space, or None before the first video is indexed."""
+        return next(iter(self._read_objects(read_space, _SELECT_ACTIVE_SPACE_SQL)), None)
+
+    def pooler(self) -> str | None:
+        """Return the name of the pooler of the active space, or None if there is none yet."""
+        return next(
+            (space_info.pooler for space_info in self.spaces() if space_info.is_active), None
+        )
+
+    def spaces(self) -> list[SpaceInfo]:
+        """Return all spaces, the oldest first; their video counts and sizes are not filled in."""
+        return self._read_objects(read_space_info, _SELECT_SPACES_SQL)
+
+    def saved_searches(self) -> list[SavedSearch]:
+        """Return the saved searches, sorted by name."""
+        return self._read_objects(
+            annotation_rows.read_saved_search, annotation_rows.SELECT_SAVED_SEARCHES
+        )
+
+    def relevance_labels(self, query_text: str | None = None) -> list[RelevanceLabel]:
+        """Return the relevance feedback for a query, or for all (None), the latest first."""
+        if query_text is None:
+            return self._read_objects(
+                annotation_rows.read_relevance_label,
+                annotation_rows.SELECT_FEEDBACK + annotation_rows.ORDER_FEEDBACK,
+            )
+        return self._read_objects(
+            annotation_rows.read_relevance_label,
+            f"{annotation_rows.SELECT_FEEDBACK} WHERE query = ? {annotation_rows.ORDER_FEEDBACK}",
+            encode_text(query_text),
+        )
+
+    def tags(self, video_ids: Iterable[int] | None = None) -> list[Tag]:
+        """Return the tags of videos (None: of all), those of a whole video before its spans."""
+        if video_ids is None:
+            return self._read_objects(
+                annotation_rows.read_tag, annotation_rows.SELECT_TAGS + annotation_rows.ORDER_TAGS
+            )
+        return self._read_objects(
+            annotation_rows.read_tag,
+            f"{annotation_rows.SELECT_TAGS} WHERE video_id {IN_JSON_SQL}"
+            f" {annotation_rows.ORDER_TAGS}",
+            ids_to_json(video_ids),
+        )
+
+    def tag_labels(self) -> list[str]:
+        """Return all labels in use, sorted."""
+        return [str(row[0]) for row in self._fetch_rows(annotation_rows.SELECT_LABELS)]
+
+    def cues_of_video(self, video_id: int) -> list[Cue]:
+        """Return the cues of a video from all sources, in chronological order."""
+        return self._read_objects(
+            transcript_rows.read_cue, transcript_rows.SELECT_CUES_OF_VIDEO, int(video_id)
+        )
+
+    def transcripts(self, video_ids: Iterable[int] | None = None) -> list[Transcript]:
+        """Return the transcripts of videos (None: of all), one per video and source.
+
+        A transcript without cues shows that the source was processed and no words were found.
+        """
+        if video_ids is None:
+            return self._read_objects(
+                transcript_rows.read_transcript,
+                transcript_rows.SELECT_TRANSCRIPTS + transcript_rows.ORDER_TRANSCRIPTS,
+            )
+        return self._read_objects(
+            transcript_rows.read_transcript,
+            f"{transcript_rows.SELECT_TRANSCRIPTS} WHERE video_id {IN_JSON_SQL}"
+            f" {transcript_rows.ORDER_TRANSCRIPTS}",
+            ids_to_json(video_ids),
+        )
+
+    def transcript_counts(self) -> list[tuple[CueSource, int]]:
+        """Return each source that has cues, with the number of videos that have them."""
+        return [
+            (source, int(video_count))
+            for source, video_count in self._fetch_rows(transcript_rows.COUNT_TRANSCRIPTS)
+        ]
+
+    @property
+    def cue_index(self) -> CueIndex:
+        """The full-text index of the cues."""
+        return CueIndex(self._read_objects)
+
+    def find_problems(self) -> list[str]:
+        """Check the integrity of the catalog.
+
+        Returns:
+            One sentence per problem; empty if the catalog is intact.
+        """
+        problem_texts: list[str] = []
+        try:
+            with self._read_transaction() as connection:
+                problem_texts += find_problems(connection)
+            self._read_everything()
+        except DamagedLibraryError as exc:
+            problem_texts.append(str(exc))
+        return problem_texts
+
+    def _read_everything(self) -> None:
+        """Raise DamagedLibraryError if any row is not valid."""
+        self.revision()
+        for video in self.videos():
+            self.sample_fps(video.id)
+            self.segments_of_video(video.id)
+        self.tags()
+        for space_info in self.spaces():
+            for _ in self.iter_vectors(space_info.space):
+                pass

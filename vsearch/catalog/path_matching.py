@@ -1,0 +1,112 @@
+"""Selection of videos by path, folder or glob."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import unicodedata
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from vsearch.types import Video
+
+
+class VideoLookup(Protocol):
+    """What path matching needs of a catalog."""
+
+    def video_paths(self) -> dict[int, Path]:
+        """Return the path of each video by its id."""
+
+    def videos_by_id(self, video_ids: Iterable[int]) -> dict[int, Video]:
+        """Return the videos with these ids."""
+
+
+def videos_matching(catalog: VideoLookup, path_patterns: Iterable[str]) -> list[Video]:
+    """Return the videos that match any pattern, sorted by path.
+
+    A pattern is the path of a video or of a folder that contains videos. A pattern with `*`, `?`
+    or `[`, or one that does not exist on disk, is a glob over all paths in the library.
+
+    Args:
+        catalog: The catalog to search.
+        path_patterns: Paths, absolute or relative to the working directory, or globs.
+    """
+    matching_videos = catalog.videos_by_id(ids_matching(catalog, path_patterns)).values()
+    return sorted(matching_videos, key=lambda video: str(video.path))
+
+
+def ids_matching(
+    catalog: VideoLookup, path_patterns: Iterable[str], *, check_disk: bool = True
+) -> set[int]:
+    """Return the ids of the videos that match any pattern.
+
+    Args:
+        catalog: The catalog to search.
+        path_patterns: Patterns as for `videos_matching`.
+        check_disk: Expand `~`, and do not treat existing files as globs. False for patterns from
+            other machines.
+    """
+    paths_by_id = catalog.video_paths()
+    ids_by_path = {video_path: video_id for video_id, video_path in paths_by_id.items()}
+    return {
+        video_id
+        for path_pattern in path_patterns
+        for video_id in _resolve_pattern(paths_by_id, ids_by_path, path_pattern, check_disk)
+    }
+
+
+def _resolve_pattern(
+    paths_by_id: Mapping[int, Path],
+    ids_by_path: Mapping[Path, int],
+    path_pattern: str,
+    check_disk: bool,
+) -> list[int]:
+    expanded_name = os.path.expanduser(path_pattern) if check_disk else path_pattern  # noqa: PTH111 - never raises
+    absolute_path = Path(os.path.abspath(expanded_name))  # noqa: PTH100 - never raises
+    if (exact_id := ids_by_path.get(absolute_path)) is not None:
+        return [exact_id]
+    ids_below = [
+        video_id
+        for video_id, video_path in paths_by_id.items()
+        if video_path.is_relative_to(absolute_path)
+    ]
+    if ids_below or (check_disk and not has_magic(path_pattern) and os.path.exists(absolute_path)):  # noqa: PTH110 - nor does it
+        return ids_below
+    matches_glob = compile_matcher([path_pattern])
+    return [video_id for video_id, video_path in paths_by_id.items() if matches_glob(video_path)]
+
+
+def compile_matcher(globs: Sequence[str]) -> Callable[[Path], bool]:
+    """Return a function that checks whether a path matches any glob.
+
+    A glob matches a whole path or its last components, ignoring case, e.g. `*.mp4`, `holiday/*` or
+    `/films/holiday/*.mp4`. A name that contains `[` or `*` also matches literally.
+
+    Args:
+        globs: Patterns as in `fnmatch`; `*` also matches slashes.
+    """
+    patterns = [_compile_glob(glob) for glob in globs]
+
+    def matches_path(video_path: Path) -> bool:
+        path_text = _normalize_text(str(video_path))
+        return any(pattern.fullmatch(path_text) for pattern in patterns)
+
+    return matches_path
+
+
+def _compile_glob(glob: str) -> re.Pattern[str]:
+    normalized_glob = _normalize_text(glob)
+    return re.compile(
+        rf"(?:.*/)?(?:{re.escape(normalized_glob)}|{fnmatch.translate(normalized_glob)})", re.DOTALL
+    )
+
+
+def _normalize_text(path_text: str) -> str:
+    """Normalize separators, case, and accented letters, which macOS stores decomposed."""
+    slashed_text = path_text.replace("\\", "/") if os.sep == "\\" else path_text
+    return unicodedata.normalize("NFC", slashed_text).casefold()

@@ -1,0 +1,553 @@
+"""Write transactions on the catalog: committed as a whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import delete, exists, func, insert, select, text, update
+
+from vsearch.catalog import annotation_rows, transcript_rows
+from vsearch.catalog.connection import translate_errors
+from vsearch.catalog.rows import encode_path, encode_text, pack
+from vsearch.catalog.schema import (
+    CueRow,
+    CueVectorRow,
+    FeedbackRow,
+    FrameFeaturesRow,
+    LibraryRow,
+    SavedSearchRow,
+    SegmentRow,
+    SpaceRow,
+    TagRow,
+    TranscriptRow,
+    VectorRow,
+    VideoRow,
+)
+from vsearch.errors import LibraryError, SpaceMismatchError
+from vsearch.types import Video
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
+
+    from vsearch.types import Cue, CueSource, Ids, Matrix, Space, Span, Tag
+
+_SELECT_LAST_SEGMENT_SQL = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
+_INSERT_SEGMENT_SQL = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
+_INSERT_VECTOR_SQL = (
+    "INSERT OR REPLACE INTO vectors (segment_id, space_id, embedding) VALUES (?, ?, ?)"
+)
+
+
+class Transaction:
+    """A write transaction, created by `Catalog.begin` and valid until its block ends.
+
+    Every method raises LibraryError if the catalog cannot be written or a constraint fails.
+    """
+
+    def __init__(self, connection: Connection, catalog_path: Path) -> None:
+        self._connection = connection
+        self._catalog_path = catalog_path
+        self._needs_revision = False
+
+    def add_video(
+        self,
+        *,
+        video_path: Path,
+        fingerprint: str,
+        size_bytes: int,
+        mtime_ns: int,
+        duration: float,
+        fps: float,
+        width: int,
+        height: int,
+        codec: str,
+        sampled_frames: int,
+        warning: str | None = None,
+        sample_fps: float,
+        recorded_at: datetime | None = None,
+        keyframes_only: bool = False,
+        max_keyframe_gap: float | None = None,
+    ) -> Video:
+        """Add a video.
+
+        Args:
+            video_path: Absolute path, unique in the library.
+            fingerprint: Hash of the content.
+            size_bytes: Size of the file.
+            mtime_ns: Modification time of the file, nanoseconds since the epoch.
+            duration: Seconds.
+            fps: Frame rate of the file, 0 if unknown.
+            width: Displayed width in pixels.
+            height: Displayed height in pixels.
+            codec: Name of the video codec.
+            sampled_frames: Number of frames that were sampled.
+            warning: Problems found while decoding.
+            sample_fps: Frames sampled per second.
+            recorded_at: Recording time with a time zone, from the file's metadata.
+            keyframes_only: Only key frames were sampled.
+            max_keyframe_gap: Longest time between sampled key frames, in seconds.
+
+        Returns:
+            The video with its new id.
+
+        Raises:
+            LibraryError: Another video has the same path.
+        """
+        column_values: dict[str, Any] = {
+            "fingerprint": encode_text(fingerprint),
+            "size_bytes": int(size_bytes),
+            "mtime_ns": int(mtime_ns),
+            "duration": float(duration),
+            "fps": float(fps),
+            "width": int(width),
+            "height": int(height),
+            "codec": encode_text(codec),
+            "sampled_frames": int(sampled_frames),
+            "warning": None if warning is None else encode_text(warning),
+            "keyframes_only": bool(keyframes_only),
+            "max_keyframe_gap": None if max_keyframe_gap is None else float(max_keyframe_gap),
+        }
+        insert_statement = insert(VideoRow).values(
+            path=encode_path(video_path),
+            sample_fps=float(sample_fps),
+            indexed_at=datetime.now(UTC).replace(tzinfo=None),
+            recorded_at=recorded_at and recorded_at.astimezone(UTC).replace(tzinfo=None),
+            **column_values,
+        )
+        return Video(
+            id=int(self._execute(insert_statement).lastrowid),
+            path=video_path,
+            recorded_at=recorded_at,
+            **column_values,
+        )
+
+    def add_segments(
+        self, video_id: int, spans: Sequence[Span], vectors: Matrix, space: Space
+    ) -> Ids:
+        """Add segments with their vectors.
+
+        In a library without an active space, `space` becomes active.
+
+        Args:
+            video_id: The video.
+            spans: The N spans of the segments, in chronological order.
+            vectors: float32 (N, D), normalized to unit length when stored.
+            space: The space of the vectors.
+
+        Returns:
+            The ids of the segments, int64 (N,), consecutive and never used before.
+
+        Raises:
+            SpaceMismatchError: Another space is active.
+            ValueError: The shape of `vectors` does not match, or a vector has no direction.
+        """
+        if vectors.shape != (len(spans), space.dim):
+            raise ValueError(f"{len(spans)} spans but vectors of shape {vectors.shape} in {space}")
+        space_id = self._adopt_space(space)
+        first_id = max(self._last_segment_id() + 1, clock_microseconds())
+        segment_ids = range(first_id, first_id + len(spans))
+        segment_rows = [
+            (segment_id, int(video_id), float(span.start), float(span.end))
+            for segment_id, span in zip(segment_ids, spans, strict=True)
+        ]
+        vector_rows = [
+            (segment_id, space_id, vector_blob)
+            for segment_id, vector_blob in zip(segment_ids, pack(vectors), strict=True)
+        ]
+        if segment_rows:
+            self._execute_many(_INSERT_SEGMENT_SQL, segment_rows)
+            self._execute_many(_INSERT_VECTOR_SQL, vector_rows)
+            self._needs_revision = True
+        return np.array(segment_ids, np.int64)
+
+    def add_vectors(self, segment_ids: Ids, vectors: Matrix, space: Space) -> None:
+        """Add or replace vectors of existing segments, in any space.
+
+        Args:
+            segment_ids: int64 (N,).
+            vectors: float32 (N, D), normalized to unit length when stored.
+            space: The space of the vectors; added if it is new.
+
+        Raises:
+            ValueError: The shape of `vectors` does not match, or a vector has no direction.
+        """
+        if vectors.shape != (len(segment_ids), space.dim):
+            raise ValueError(
+                f"{len(segment_ids)} ids but vectors of shape {vectors.shape} in {space}"
+            )
+        space_id = self._space_id(space)
+        vector_rows = [
+            (int(segment_id), space_id, vector_blob)
+            for segment_id, vector_blob in zip(segment_ids, pack(vectors), strict=True)
+        ]
+        if vector_rows:
+            self._execute_many(_INSERT_VECTOR_SQL, vector_rows)
+            self._needs_revision |= self._current_space_name() == space.name
+
+    def add_features(self, video_id: int, space: Space, model: str) -> None:
+        """Record that a video has frame features in a space, and the model that produced them."""
+        space_id, model = self._space_id(space), encode_text(model)
+        matching_rows = (FrameFeaturesRow.video_id == int(video_id)) & (
+            FrameFeaturesRow.space_id == space_id
+        )
+        self._execute(delete(FrameFeaturesRow).where(matching_rows))
+        column_values = {"video_id": int(video_id), "space_id": space_id, "model": model}
+        self._execute(insert(FrameFeaturesRow).values(column_values))
+
+    def move_video(self, video_id: int, video_path: Path, size_bytes: int, mtime_ns: int) -> None:
+        """Update the path and file attributes of a video whose file was moved.
+
+        Raises:
+            LibraryError: Another video has this path, or the video does not exist.
+        """
+        self._update_video(
+            video_id,
+            path=encode_path(video_path),
+            size_bytes=int(size_bytes),
+            mtime_ns=int(mtime_ns),
+        )
+
+    def update_file_stat(self, video_id: int, size_bytes: int, mtime_ns: int) -> None:
+        """Update size and modification time of a video whose content did not change."""
+        self._update_video(video_id, size_bytes=int(size_bytes), mtime_ns=int(mtime_ns))
+
+    def remove_videos(self, removed_ids: Iterable[int]) -> Ids:
+        """Remove videos with all their data; return the ids of their segments, int64 (N,)."""
+        video_ids = list(map(int, removed_ids))
+        segment_ids = [self.remove_segments(video_id) for video_id in video_ids]
+        for video_id in video_ids:
+            self._execute(delete(VideoRow).where(VideoRow.id == video_id))
+        return np.sort(np.concatenate([*segment_ids, np.empty(0, np.int64)]))
+
+    def remove_segments(self, video_id: int) -> Ids:
+        """Remove the segments of a video and their vectors; return their ids, int64 (N,)."""
+        of_video = SegmentRow.video_id == int(video_id)
+        id_query = select(SegmentRow.id).where(of_video).order_by(SegmentRow.id)
+        removed_ids = np.array(self._execute(id_query).scalars().all(), np.int64)
+        self._execute(delete(SegmentRow).where(of_video))
+        self._needs_revision |= bool(len(removed_ids))
+        return removed_ids
+
+    def add_tags(self, tags: Iterable[Tag]) -> None:
+        """Add tags to videos."""
+        self._execute_many(annotation_rows.INSERT_TAG, annotation_rows.tag_rows(tags))
+
+    def replace_tags(self, video_id: int, source: str, tags: Iterable[Tag]) -> None:
+        """Replace all tags that one source gave a video."""
+        self.remove_tags([video_id], source=source)
+        self.add_tags(tags)
+
+    def remove_tags(
+        self,
+        video_ids: Iterable[int],
+        *,
+        label: str | None = None,
+        source: str | None = None,
+        span: Span | None = None,
+    ) -> int:
+        """Remove tags of videos.
+
+        Args:
+            video_ids: The videos.
+            label: Remove only tags with this label.
+            source: Remove only tags of this source.
+            span: Remove only tags that overlap this span, including those of whole videos.
+
+        Returns:
+            The number of removed tags.
+        """
+        removed_count = 0
+        for video_id in video_ids:
+            delete_statement = delete(TagRow).where(TagRow.video_id == int(video_id))
+            if label is not None:
+                delete_statement = delete_statement.where(TagRow.label == encode_text(label))
+            if source is not None:
+                delete_statement = delete_statement.where(TagRow.source == encode_text(source))
+            if span is not None:
+                delete_statement = delete_statement.where(_overlaps_span(span))
+            removed_count += self._execute(delete_statement).rowcount
+        return removed_count
+
+    def replace_cues(
+        self,
+        video_id: int,
+        source: CueSource,
+        cues: Iterable[Cue],
+        *,
+        source_name: str,
+        source_digest: str | None = None,
+        language: str | None = None,
+    ) -> None:
+        """Replace the cues of one source in a video, and record the transcript, even if empty.
+
+        Args:
+            video_id: The video.
+            source: The source of the cues.
+            cues: Cues in chronological order, track by track: neighbors are searched together.
+            source_name: The model, or the names of the subtitle files and streams.
+            source_digest: Digest of the subtitle files, which shows later whether they changed.
+            language: ISO 639 code, several separated by commas.
+        """
+        matching_cues = (CueRow.video_id == int(video_id)) & (CueRow.source == source)
+        self._execute(delete(CueRow).where(matching_cues))
+        matching_transcripts = (TranscriptRow.video_id == int(video_id)) & (
+            TranscriptRow.source == source
+        )
+        self._execute(delete(TranscriptRow).where(matching_transcripts))
+        self._execute_many(transcript_rows.INSERT_CUE, transcript_rows.cue_rows(video_id, cues))
+        self._needs_revision = True
+        column_values = {
+            "video_id": int(video_id),
+            "source": source,
+            "source_name": encode_text(source_name),
+            "source_digest": source_digest,
+            "language": None if language is None else encode_text(language),
+            "created_at": datetime.now(UTC).replace(tzinfo=None),
+        }
+        self._execute(insert(TranscriptRow).values(column_values))
+
+    def save_search(self, search_name: str, query_text: str) -> None:
+        """Save a query under a name, replacing an earlier one of that name."""
+        self._execute_many(
+            annotation_rows.INSERT_SAVED_SEARCH,
+            [annotation_rows.saved_search_row(search_name, query_text)],
+        )
+
+    def remove_saved_search(self, search_name: str) -> bool:
+        """Delete a saved search; return whether it existed."""
+        matching_rows = SavedSearchRow.name == encode_text(search_name)
+        return bool(self._execute(delete(SavedSearchRow).where(matching_rows)).rowcount)
+
+    def add_cue_vectors(self, cue_ids: Sequence[int], vectors: Matrix, space: Space) -> None:
+        """Add the embeddings of cues in a space, float32 (N, D)."""
+        space_id = self._space_id(space)
+        vector_rows = [
+            (int(cue_id), space_id, vector_blob)
+            for cue_id, vector_blob in zip(cue_ids, pack(vectors), strict=True)
+        ]
+        self._execute_many(transcript_rows.INSERT_CUE_VECTOR, vector_rows)
+        self._needs_revision = True
+
+    def remove_cue_vectors(self, space: Space) -> None:
+        """Remove all cue embeddings of a space."""
+        matching_rows = CueVectorRow.space_id == self._space_id(space)
+        self._execute(delete(CueVectorRow).where(matching_rows))
+        self._needs_revision = True
+
+    def rebuild_fts(self) -> None:
+        """Rebuild the full-text index from the cues."""
+        self._execute(text(transcript_rows.REBUILD_FTS))
+
+    def add_relevance_label(
+        self, query_text: str, video_id: int, span: Span, relevant: bool
+    ) -> None:
+        """Mark a moment as relevant or irrelevant to a query."""
+        self._execute_many(
+            annotation_rows.INSERT_FEEDBACK,
+            [annotation_rows.feedback_row(query_text, video_id, span, relevant)],
+        )
+
+    def remove_relevance_labels(
+        self, query_text: str, video_id: int | None = None, span: Span | None = None
+    ) -> int:
+        """Remove relevance feedback of a query.
+
+        Args:
+            query_text: The query as it was entered.
+            video_id: Remove only labels in this video.
+            span: Remove only labels that overlap this span.
+
+        Returns:
+            The number of removed labels.
+        """
+        delete_statement = delete(FeedbackRow).where(FeedbackRow.query == encode_text(query_text))
+        if video_id is not None:
+            delete_statement = delete_statement.where(FeedbackRow.video_id == int(video_id))
+        if span is not None:
+            delete_statement = delete_statement.where(
+                FeedbackRow.start < span.end, FeedbackRow.end > span.start
+            )
+        return int(self._execute(delete_statement).rowcount)
+
+    def detach_path(self, video_id: int) -> None:
+        """Free the path of a video that is about to be replaced by a new row."""
+        self._update_video(video_id, path=f"replaced {int(video_id)}")
+
+    def move_annotations(self, video_id: int, old_video_id: int) -> None:
+        """Move tags, feedback and transcripts to a new row of a video with the same content.
+
+        Subtitles are not moved, because indexing reads them again.
+        """
+        bind_values = {"old": int(old_video_id), "new": int(video_id)}
+        for statement in transcript_rows.MOVE_ANNOTATIONS:
+            self._execute(text(statement).bindparams(**bind_values))
+
+    def set_space(self, space: Space, pooler: str | None, model: str | None = None) -> None:
+        """Make a space active and record its pooler.
+
+        Args:
+            space: The space; added if it is new.
+            pooler: The pooler of its segment vectors.
+            model: The model of the space, recorded unless one is already; `set_space_model`
+                replaces it.
+
+        Raises:
+            SpaceMismatchError: The library has segments in another active space.
+        """
+        current_name = self._current_space_name()
+        if (
+            current_name not in (None, space.name)
+            and self._execute(select(exists(SegmentRow))).scalar()
+        ):
+            raise self._space_mismatch_error(current_name, space)
+        space_id = self._space_id(space)
+        self._execute(update(LibraryRow).values(space_id=space_id))
+        if current_name not in (None, space.name):  # nothing refers to the old ones
+            described_space_ids = select(FrameFeaturesRow.space_id)
+            is_leftover = SpaceRow.id.not_in(described_space_ids) & (SpaceRow.id != space_id)
+            self._execute(delete(SpaceRow).where(is_leftover))
+        model_value = func.coalesce(SpaceRow.model, model and encode_text(model))
+        self._execute(_update_space(space_id).values(pooler=pooler, model=model_value))
+
+    def set_space_model(self, space: Space, model: str) -> None:
+        """Record the model of a space, replacing an earlier one."""
+        self._execute(_update_space(self._space_id(space)).values(model=encode_text(model)))
+
+    def prepare_space(self, space: Space, model: str, pooler: str) -> None:
+        """Record model and pooler of a space; remove vectors that another pooler produced."""
+        space_id = self._space_id(space)
+        pooler_result = self._execute(select(SpaceRow.pooler).where(SpaceRow.id == space_id))
+        if pooler_result.scalar() != pooler:
+            self.remove_vectors(space)
+        self._execute(
+            _update_space(space_id).values(pooler=encode_text(pooler), model=encode_text(model))
+        )
+
+    def switch_space(self, space: Space) -> None:
+        """Make a space active, and record when the previous one was retired."""
+        new_space_id, current_revision = (
+            self._space_id(space),
+            select(LibraryRow.revision).scalar_subquery(),
+        )
+        old_space_id = select(LibraryRow.space_id).scalar_subquery()
+        retire_statement = update(SpaceRow).where(
+            SpaceRow.id == old_space_id, SpaceRow.id != new_space_id
+        )
+        self._execute(retire_statement.values(retired_at_revision=current_revision))
+        self._execute(update(LibraryRow).values(space_id=new_space_id))
+        self._needs_revision = True
+
+    def remove_vectors(self, space: Space) -> None:
+        """Remove all segment vectors of a space.
+
+        Raises:
+            LibraryError: The space is active.
+        """
+        if self._current_space_name() == space.name:
+            raise LibraryError(
+                f"{self._catalog_path}: {space.name} is in use; switch to another model first"
+            )
+        self._execute(delete(VectorRow).where(VectorRow.space_id == self._space_id(space)))
+
+    def remove_features(self, space: Space) -> None:
+        """Remove the records of frame features in a space."""
+        self._execute(
+            delete(FrameFeaturesRow).where(FrameFeaturesRow.space_id == self._space_id(space))
+        )
+
+    def remove_space(self, space: Space) -> None:
+        """Remove a space with all its vectors and records.
+
+        Raises:
+            LibraryError: The space is active.
+        """
+        self.remove_vectors(space)
+        self.remove_features(space)
+        self.remove_cue_vectors(space)
+        self._execute(delete(SpaceRow).where(SpaceRow.name == space.name))
+
+    def update_revision(self) -> None:
+        """Increase the revision if segments, vectors or cues changed. Called before the commit."""
+        if self._needs_revision:
+            next_revision = func.max(LibraryRow.revision + 1, clock_microseconds())
+            self._execute(update(LibraryRow).values(revision=next_revision))
+
+    def _adopt_space(self, space: Space) -> int:
+        """Make `space` active if none is, and return its id."""
+        current_name = self._current_space_name()
+        if current_name is None:
+            self._execute(update(LibraryRow).values(space_id=self._space_id(space)))
+        elif current_name != space.name:
+            raise self._space_mismatch_error(current_name, space)
+        return self._space_id(space)
+
+    def _current_space_name(self) -> str | None:
+        space_query = select(SpaceRow.name).join(LibraryRow, LibraryRow.space_id == SpaceRow.id)
+        space_name: str | None = self._execute(space_query).scalar()
+        return space_name
+
+    def _space_id(self, space: Space) -> int:
+        """Return the id of a space, which is added if it is new."""
+        space_row = self._execute(select(SpaceRow).where(SpaceRow.name == space.name)).first()
+        column_values = {"name": space.name, "dim": space.dim, "supports_text": space.supports_text}
+        if space_row is None:
+            return int(self._execute(insert(SpaceRow).values(column_values)).lastrowid)
+        if space_row.dim != space.dim:
+            raise self._space_mismatch_error(
+                f"{space_row.name} with {space_row.dim} dimensions", space
+            )
+        if space_row.supports_text != space.supports_text:
+            self._execute(update(SpaceRow).where(SpaceRow.id == space_row.id).values(column_values))
+        return int(space_row.id)
+
+    def _space_mismatch_error(self, stored_space: object, space: Space) -> SpaceMismatchError:
+        return SpaceMismatchError(
+            f"{self._catalog_path} contains vectors of {stored_space}, which cannot be compared "
+            f"with vectors of {space.name} with {space.dim} dimensions. Use the model with which "
+            "the library was created, or start another library with --library."
+        )
+
+    def _last_segment_id(self) -> int:
+        """Return the highest segment id ever used; no other process writes in the meantime."""
+        return int(self._execute(_SELECT_LAST_SEGMENT_SQL).scalar() or 0)
+
+    def _update_video(self, video_id: int, **column_values: object) -> None:
+        update_statement = (
+            update(VideoRow).where(VideoRow.id == int(video_id)).values(**column_values)
+        )
+        if not self._execute(update_statement).rowcount:
+            raise LibraryError(f"{self._catalog_path} has no video {video_id}")
+
+    def _execute(self, statement: Executable) -> CursorResult[Any]:
+        with translate_errors(self._catalog_path):
+            return self._connection.execute(statement)
+
+    def _execute_many(self, statement: str, parameter_rows: list[tuple[Any, ...]]) -> None:
+        if parameter_rows:
+            with translate_errors(self._catalog_path):
+                self._connection.exec_driver_sql(statement, parameter_rows)
+
+
+def _update_space(space_id: int) -> Update:
+    return update(SpaceRow).where(SpaceRow.id == space_id)
+
+
+def _overlaps_span(span: Span) -> ColumnElement[bool]:
+    """Return the SQL equivalent of `Tag.overlaps`."""
+    is_overlapping = (TagRow.start < span.end) & (TagRow.end > span.start)
+    return TagRow.start.is_(None) | is_overlapping | (TagRow.start == span.start)
+
+
+def clock_microseconds() -> int:
+    """Return microseconds since the epoch.
+
+    New segment ids and revisions start here. This keeps them unique even after the catalog was
+    restored from a backup, while a saved index still refers to ids given after the backup.
+    """
+    return time.time_ns() // 1000

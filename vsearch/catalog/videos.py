@@ -1,0 +1,112 @@
+"""Queries for videos and for the models that indexed them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vsearch.catalog.connection import corruption_as_error
+from vsearch.catalog.path_matching import compile_matcher
+from vsearch.catalog.reader import IN_JSON_SQL, CatalogReader, ids_to_json
+from vsearch.catalog.rows import decode_path, encode_path, read_nonnegative, read_video
+from vsearch.errors import LibraryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from vsearch.types import Space, Video
+
+_SELECT_VIDEO_SQL = """
+    SELECT id, path, fingerprint, size_bytes, mtime_ns, duration, fps, width, height, codec,
+        sampled_frames, warning, recorded_at,
+        (SELECT model FROM frame_features
+            WHERE video_id = videos.id AND space_id = (SELECT space_id FROM library)),
+        keyframes_only, max_keyframe_gap
+    FROM videos
+"""
+_SELECT_MODEL_NAMES_SQL = """
+    SELECT DISTINCT model FROM frame_features
+    WHERE model IS NOT NULL AND space_id = (SELECT space_id FROM library) ORDER BY model
+"""
+_SELECT_VIDEOS_WITH_FEATURES_SQL = """
+    SELECT video_id FROM frame_features WHERE space_id = (SELECT id FROM spaces WHERE name = ?)
+"""
+_SELECT_VIDEOS_WITHOUT_VECTORS_SQL = f"""
+    {_SELECT_VIDEO_SQL} WHERE id IN (
+        SELECT video_id FROM segments WHERE NOT EXISTS (
+            SELECT 1 FROM vectors WHERE segment_id = segments.id
+            AND space_id = (SELECT id FROM spaces WHERE name = ?)))
+"""  # noqa: S608
+
+
+class VideoQueries(CatalogReader):
+    """The part of `Catalog` that returns videos."""
+
+    def videos(self, globs: Sequence[str] = ()) -> list[Video]:
+        """Return the videos of the library, sorted by path.
+
+        Args:
+            globs: Patterns as for `path_matching.compile_matcher`; a video matches if any of them
+                does. Empty: all videos.
+        """
+        matches_glob = compile_matcher(globs)
+        all_videos = self._read_objects(read_video, _SELECT_VIDEO_SQL)
+        matching_videos = [video for video in all_videos if not globs or matches_glob(video.path)]
+        return sorted(matching_videos, key=lambda video: str(video.path))
+
+    def videos_by_id(self, video_ids: Iterable[int]) -> dict[int, Video]:
+        """Return the videos with these ids, by id; unknown ids are left out."""
+        matching_videos = self._read_objects(
+            read_video, f"{_SELECT_VIDEO_SQL} WHERE id {IN_JSON_SQL}", ids_to_json(video_ids)
+        )
+        return {video.id: video for video in matching_videos}
+
+    def video_paths(self) -> dict[int, Path]:
+        """Return the path of each video, by id."""
+        path_rows = self._fetch_rows("SELECT id, path FROM videos")
+        with corruption_as_error(self._catalog_path):
+            return {int(video_id): decode_path(stored_path) for video_id, stored_path in path_rows}
+
+    def video_by_path(self, video_path: Path) -> Video | None:
+        """Return the video with exactly this path, or None."""
+        matching_videos = self._read_objects(
+            read_video, f"{_SELECT_VIDEO_SQL} WHERE path = ?", encode_path(video_path)
+        )
+        return next(iter(matching_videos), None)
+
+    def videos_by_fingerprint(self, fingerprint: str) -> list[Video]:
+        """Return the videos with this content, in the order in which they were indexed."""
+        return self._read_objects(
+            read_video, f"{_SELECT_VIDEO_SQL} WHERE fingerprint = ? ORDER BY id", fingerprint
+        )
+
+    def videos_without_vectors(self, space: Space) -> list[Video]:
+        """Return the videos with at least one segment without a vector in `space`, by path."""
+        matching_videos = self._read_objects(
+            read_video, _SELECT_VIDEOS_WITHOUT_VECTORS_SQL, space.name
+        )
+        return sorted(matching_videos, key=lambda video: str(video.path))
+
+    def videos_with_features(self, space: Space) -> set[int]:
+        """Return the ids of the videos that have frame features in `space`."""
+        id_rows = self._fetch_rows(_SELECT_VIDEOS_WITH_FEATURES_SQL, space.name)
+        return {int(row[0]) for row in id_rows}
+
+    def sample_fps(self, video_id: int) -> float:
+        """Return the frames per second at which a video was sampled.
+
+        Raises:
+            LibraryError: The library has no video with this id.
+        """
+        frame_rates = self._read_objects(
+            lambda row: read_nonnegative(row[0]),
+            "SELECT sample_fps FROM videos WHERE id = ?",
+            int(video_id),
+        )
+        if not frame_rates:
+            raise LibraryError(f"{self._catalog_path} has no video {video_id} (any more)")
+        return frame_rates[0]
+
+    def model_names(self) -> list[str]:
+        """Return the sorted names of the models whose features are in the active space."""
+        return [str(row[0]) for row in self._fetch_rows(_SELECT_MODEL_NAMES_SQL)]

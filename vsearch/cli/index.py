@@ -1,0 +1,336 @@
+"""`vsearch index`: index videos and summarize the run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from vsearch.cli.options import (
+    decoding_options,
+    library_options,
+    limit_blas_threads,
+    lower_priority,
+)
+from vsearch.cli.render import (
+    escape_unprintable,
+    format_count,
+    format_duration,
+    format_path,
+    print_table,
+)
+from vsearch.cli.transcribe import add_transcripts, check_extras
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from vsearch.cli.options import CommonOptions
+    from vsearch.library import Library
+    from vsearch.progress import IndexResult, Timings
+    from vsearch.types import Video
+
+OUTCOME_ORDER = ("indexed", "updated", "refined", "moved", "unchanged", "duplicate", "failed")
+DECODED_OUTCOMES = ("indexed", "updated")
+ANALYZED_OUTCOMES = (*DECODED_OUTCOMES, "refined")
+TIMING_STEPS = ("decode", "shots", "encode", "pool", "store")
+MAX_LISTED_MISSING = 5  # missing videos printed by name
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--fps",
+    type=float,
+    help="Frames to sample per second.  [default: from the library, or 1]",
+)
+@click.option("--force", is_flag=True, help="Index unchanged videos again.")
+@click.option(
+    "--progressive",
+    is_flag=True,
+    help="Index key frames of all videos first, then refine every video.",
+)
+@click.option("--timings", is_flag=True, help="Print the time of each processing step to stderr.")
+@decoding_options
+@click.option(
+    "--keep-frames/--no-keep-frames",
+    default=None,
+    help="Cache sampled frames as small images, so that switching models decodes no video.  "
+    "[default: from the library, or no]",
+)
+@click.option(
+    "--transcribe/--no-transcribe",
+    default=None,
+    help="Transcribe speech of new videos; see `vsearch transcribe`.  "
+    "[default: from the library, or no]",
+)
+@click.option(
+    "--ocr/--no-ocr",
+    default=None,
+    help="Read on-screen text of new videos; see `vsearch ocr`.  "
+    "[default: from the library, or no]",
+)
+@library_options
+@click.pass_obj
+def index(
+    options: CommonOptions,
+    paths: tuple[str, ...],
+    fps: float | None,
+    force: bool,
+    progressive: bool,
+    timings: bool,
+    keep_frames: bool | None,
+    transcribe: bool | None,
+    ocr: bool | None,
+    keyframes_only: bool | None,
+    workers: int | None,
+    hwaccel: str | None,
+) -> None:
+    """Index videos: files, folders or globs.
+
+    Unchanged videos are skipped, so an interrupted run continues where it stopped.
+
+    \b
+    vsearch index ~/Movies
+    vsearch index 'clips/*.mp4' --fps 2 --transcribe
+    """
+    if progressive and keyframes_only:
+        raise click.UsageError("--progressive cannot be combined with --keyframes-only")
+    limit_blas_threads()
+    lower_priority()
+    with options.open_library(
+        create=True,
+        fps=fps,
+        keep_frames=keep_frames,
+        transcribe=transcribe,
+        ocr=ocr,
+        keyframes_only=keyframes_only,
+        workers=workers,
+        hwaccel=hwaccel,
+    ) as library:
+        check_extras(library)
+        index_results = run_index(library, paths, force=force, progressive=progressive)
+        if timings:
+            print_timings(index_results)
+        _report_missing(library)
+        indexed_videos = {result.video.id: result.video for result in index_results if result.video}
+        all_transcribed = add_transcripts(library, list(indexed_videos.values()))
+    if not (all_succeeded(index_results) and all_transcribed):
+        sys.exit(1)
+
+
+def all_succeeded(index_results: list[IndexResult]) -> bool:
+    """Return whether there was something to index and nothing failed."""
+    return bool(index_results) and all(result.outcome != "failed" for result in index_results)
+
+
+def run_index(
+    library: Library,
+    paths: tuple[str, ...],
+    *,
+    force: bool = False,
+    progressive: bool = False,
+    quiet: bool = False,
+) -> list[IndexResult]:
+    """Index files with a progress line and messages on stderr and a summary on stdout.
+
+    Exits with code 130 on Ctrl-C, after printing what was done.
+
+    Args:
+        library: The library to index into.
+        paths: Files, folders or globs.
+        force: Index unchanged videos again.
+        progressive: Index by key frames first, then refine.
+        quiet: Do not print the summary.
+
+    Returns:
+        One result per file; two per video that was indexed and then refined.
+    """
+    from vsearch.cli.progress import ProgressLine  # deferred: brings rich
+
+    summary = IndexSummary()
+    try:
+        with (
+            ProgressLine() as progress_line,
+            closing(
+                library.index(
+                    paths, force=force, progressive=progressive, on_progress=progress_line.update
+                )
+            ) as result_stream,
+        ):
+            for index_result in result_stream:
+                summary.add_result(index_result)
+                progress_line.finish_file(index_result)
+                for message in iter_messages(index_result, brief=progressive):
+                    progress_line.print_message(message)
+    except KeyboardInterrupt:
+        summary.print_summary()
+        click.echo(
+            "Stopped. Indexed videos are kept; run the same command again to continue.", err=True
+        )
+        sys.exit(130)
+    if not quiet:
+        summary.print_summary()
+    return summary.index_results
+
+
+def _report_missing(library: Library) -> None:
+    missing_videos = library.missing_videos()
+    for video in missing_videos[:MAX_LISTED_MISSING]:
+        click.echo(f"missing    {format_path(video.path)}", err=True)
+    if missing_videos:
+        more_count = len(missing_videos) - MAX_LISTED_MISSING
+        more_text = f" ({more_count} more)" if more_count > 0 else ""
+        click.echo(
+            f"{format_count(len(missing_videos), 'indexed video')} missing{more_text}; "
+            "run `vsearch remove --missing` to remove them from the library.",
+            err=True,
+        )
+
+
+@dataclass(slots=True)
+class IndexSummary:
+    """Counts of the files of an indexing run."""
+
+    index_results: list[IndexResult] = field(default_factory=list)
+    _start_time: float = field(default_factory=time.monotonic)
+    _keyframes_done_at: float | None = None  # when the first pass finished its last new video
+
+    def add_result(self, index_result: IndexResult) -> None:
+        """Count the result of a file; a file may have one per pass."""
+        if (
+            index_result.outcome in DECODED_OUTCOMES
+            and index_result.video is not None
+            and index_result.video.keyframes_only
+        ):
+            self._keyframes_done_at = time.monotonic()
+        self.index_results.append(index_result)
+
+    def print_summary(self) -> None:
+        """Print the counts on stdout, and on stderr how many videos need refining."""
+        if not self.index_results:
+            click.echo("No videos found.", err=True)
+            return
+        outcome_counts = Counter(self._collect_outcomes().values())
+        summary_text = " · ".join(
+            f"{outcome_counts[outcome]} {outcome}"
+            for outcome in OUTCOME_ORDER
+            if outcome_counts[outcome]
+        )
+        videos = self._collect_videos()
+        video_seconds = sum(video.duration for video in videos)
+        if video_seconds:
+            elapsed_seconds = time.monotonic() - self._start_time
+            realtime_factor = video_seconds / max(elapsed_seconds, 1e-3)
+            summary_text += (
+                f"   ({format_duration(video_seconds)} of video in "
+                f"{format_duration(elapsed_seconds)}, {realtime_factor:.1f}× real time"
+                f"{self._format_first_pass()})"
+            )
+        click.echo(summary_text)
+        keyframe_videos = [video for video in videos if video.keyframes_only]
+        if keyframe_videos:
+            click.echo(
+                f"{len(keyframe_videos)} by key frames only"
+                f"{_format_keyframe_gap(keyframe_videos)}; run `vsearch index` to refine them, "
+                "`vsearch list` for details.",
+                err=True,
+            )
+
+    def _collect_videos(self) -> list[Video]:
+        """List the analyzed videos, each in its latest state."""
+        videos_by_path = {
+            result.video.path: result.video
+            for result in self.index_results
+            if result.video and result.outcome in ANALYZED_OUTCOMES
+        }
+        return list(videos_by_path.values())
+
+    def _collect_outcomes(self) -> dict[Path, str]:
+        """Map each file to its final outcome; refining a video of this run counts as indexing."""
+        final_outcomes: dict[Path, str] = {}
+        for index_result in self.index_results:
+            previous_outcome = final_outcomes.get(index_result.path)
+            if index_result.outcome != "refined" or previous_outcome not in ANALYZED_OUTCOMES:
+                final_outcomes[index_result.path] = str(index_result.outcome)
+        return final_outcomes
+
+    def _format_first_pass(self) -> str:
+        has_refined = any(result.outcome == "refined" for result in self.index_results)
+        if self._keyframes_done_at is None or not has_refined:
+            return ""
+        return (
+            f"; by key frames after {format_duration(self._keyframes_done_at - self._start_time)}"
+        )
+
+
+def iter_messages(index_result: IndexResult, *, brief: bool = False) -> Iterator[str]:
+    """Yield the lines to print about one file; usually none.
+
+    Args:
+        index_result: Result of the file.
+        brief: Omit warnings of a video that is indexed by key frames only and is about to be
+            refined.
+    """
+    video = index_result.video
+    if index_result.outcome == "failed":
+        yield f"failed     {escape_unprintable(index_result.error or '')}"
+    elif index_result.outcome == "duplicate" and video is not None:
+        original_text = format_path(video.path)
+        yield f"duplicate  {format_path(index_result.path)} is the same as {original_text}"
+    elif index_result.outcome in ("moved", "updated"):
+        yield f"{index_result.outcome:<9}  {format_path(index_result.path)}"
+    is_analyzed = index_result.outcome in ANALYZED_OUTCOMES
+    if video and video.warning and is_analyzed and not (brief and video.keyframes_only):
+        yield f"warning    {format_path(index_result.path)}: {escape_unprintable(video.warning)}"
+    for subtitle_note in index_result.subtitle_notes:
+        yield f"subtitles  {escape_unprintable(subtitle_note)}"
+
+
+def _format_keyframe_gap(videos: Sequence[Video]) -> str:
+    """Return the largest distance between key frames of some videos."""
+    keyframe_gaps = [video.max_keyframe_gap for video in videos if video.max_keyframe_gap]
+    return f", up to {max(keyframe_gaps):.1f} s apart" if keyframe_gaps else ""
+
+
+def print_timings(index_results: Sequence[IndexResult]) -> None:
+    """Print on stderr the seconds of each processing step per video, both passes added up."""
+    from vsearch.progress import Timings  # deferred: --help needs no numpy
+
+    timings_by_path: dict[Path, Timings] = {}
+    for result in index_results:
+        if result.timings is not None:
+            previous_timings = timings_by_path.get(result.path, Timings())
+            timings_by_path[result.path] = previous_timings + result.timings
+    if not timings_by_path:
+        click.echo("No video was processed, so there are no timings.", err=True)
+        return
+    total_timings = sum(timings_by_path.values(), Timings())
+    table_rows: list[tuple[str, ...]] = [(*TIMING_STEPS, "seconds", "video")]
+    table_rows += [
+        (*_format_seconds(timings), format_path(video_path))
+        for video_path, timings in timings_by_path.items()
+    ]
+    table_rows.append((*_format_seconds(total_timings), "total"))
+    table_rows.append((*_format_shares(total_timings), "", "share"))
+    print_table(
+        table_rows,
+        alignments="r" * (len(TIMING_STEPS) + 1),
+        shrink_column=len(TIMING_STEPS) + 1,
+        to_stderr=True,
+    )
+
+
+def _format_seconds(timings: Timings) -> tuple[str, ...]:
+    step_seconds = [getattr(timings, step) for step in TIMING_STEPS]
+    return tuple(f"{seconds:.2f}" for seconds in (*step_seconds, timings.total_seconds))
+
+
+def _format_shares(timings: Timings) -> tuple[str, ...]:
+    total_seconds = timings.total_seconds or 1
+    return tuple(f"{100 * getattr(timings, step) / total_seconds:.0f} %" for step in TIMING_STEPS)

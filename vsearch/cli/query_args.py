@@ -1,0 +1,164 @@
+"""Conversion of command-line arguments to query text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from vsearch.errors import NoLibraryError
+from vsearch.query.formatting import quote_phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vsearch.cli.options import CommonOptions
+    from vsearch.client.remote import Remote
+    from vsearch.library import Library
+    from vsearch.query.model import Query
+
+PHRASE_FIELDS = ("text", "said", "shown", "image", "clip", "path", "tag", "model")
+EXCLUDED_WORD_MARK = "\0"  # cannot occur in an argument of a process
+_FIELD_PREFIX_RE = re.compile(
+    rf"(?:-(?=\S))?(?:[0-9.]+:(?=\S))?(?:(?:{'|'.join(PHRASE_FIELDS)}):)?", re.IGNORECASE
+)
+_CLIP_RANGE_RE = re.compile(r"(.+)@([0-9:.]+-[0-9:.]+)", re.DOTALL)
+
+
+class QueryCommand(click.Command):
+    """A command whose arguments are a query, in which `-word` excludes a word.
+
+    Short options such as `-k 5` and `-k5`, and everything with two dashes, stay options; `-kitchen`
+    is an excluded word.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments after marking excluded words, so that click leaves them alone."""
+        value_flags = {
+            flag_name
+            for param in self.params
+            if isinstance(param, click.Option) and not param.is_flag and not param.count
+            for flag_name in param.opts
+        }
+        return super().parse_args(ctx, list(_mark_excluded_words(args, value_flags)))
+
+
+@dataclass(frozen=True, slots=True)
+class QueryArgs:
+    """A query as given on the command line: text plus options."""
+
+    query_text: str
+    images: Sequence[str] = ()
+    clips: Sequence[str] = ()
+    videos: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+    def open_library(self, options: CommonOptions) -> Library:
+        """Open the library; if there is none, report an invalid query first.
+
+        Raises:
+            NoLibraryError: There is no library.
+            QueryError: There is no library, and the query is invalid.
+        """
+        try:
+            return options.open_library()
+        except NoLibraryError:
+            from vsearch.query.parser import (  # deferred: --help needs no numpy
+                parse_clip,
+                parse_query,
+            )
+
+            parse_query(
+                self.query_text, image_paths=self.images, clip_terms=map(parse_clip, self.clips)
+            )
+            raise
+
+    def to_text(self) -> str:
+        """Return the query with its options as one line in the query language.
+
+        Raises:
+            QueryError: The query is invalid.
+        """
+        from vsearch.query.model import Filters, Term
+        from vsearch.query.parser import parse_clip  # deferred: --help needs no numpy
+
+        query_terms = [
+            *(Term("image", image_path) for image_path in self.images),
+            *map(parse_clip, self.clips),
+        ]
+        filter_texts = Filters(path_patterns=tuple(self.videos), tags=tuple(self.tags)).to_text()
+        return " ".join(filter(str.strip, [self.query_text, *map(str, query_terms), *filter_texts]))
+
+    def build_query(self, library: Library | Remote) -> Query:
+        """Parse the query and resolve its references in a library.
+
+        Raises:
+            QueryError: The query is invalid.
+        """
+        return library.query(
+            self.query_text,
+            images=self.images,
+            clips=self.clips,
+            videos=self.videos,
+            tags=self.tags,
+        )
+
+
+def _mark_excluded_words(args: Sequence[str], value_flags: set[str]) -> Iterator[str]:
+    """Yield the arguments; words that look like short options get a mark in front."""
+    remaining_args = iter(args)
+    for arg in remaining_args:
+        if arg == "--":
+            yield arg
+            yield from remaining_args
+        elif arg in value_flags:
+            yield arg
+            yield from _take_next_arg(remaining_args)
+        elif re.match(r"-[^-].", arg) and not (
+            arg[:2] in value_flags and re.match(r"=?\d", arg[2:])
+        ):
+            yield EXCLUDED_WORD_MARK + arg
+        else:
+            yield arg
+
+
+def _take_next_arg(remaining_args: Iterator[str]) -> Iterator[str]:
+    next_arg = next(remaining_args, None)
+    if next_arg is not None:
+        yield next_arg
+
+
+def query_from_argv(query_words: Sequence[str]) -> str:
+    """Join command-line words to one query text.
+
+    A single argument is a query as it stands. Of several arguments, those that contain blanks had
+    been quoted; the shell removed the quotes, which are restored.
+
+    Args:
+        query_words: The arguments, with marks from `QueryCommand`.
+
+    Returns:
+        Text in the query language.
+    """
+    typed_words = [query_word.removeprefix(EXCLUDED_WORD_MARK) for query_word in query_words]
+    return typed_words[0] if len(typed_words) == 1 else " ".join(map(_restore_quotes, typed_words))
+
+
+def _restore_quotes(query_word: str) -> str:
+    """Quote the phrase in a word that contains blanks, after its field prefix."""
+    if (
+        not re.search(r"\s", query_word.strip())
+        or '"' in query_word
+        or query_word.lower().startswith("then:")
+    ):
+        return query_word
+    prefix_match = _FIELD_PREFIX_RE.match(query_word)
+    field_prefix = prefix_match[0] if prefix_match else ""
+    phrase_text = query_word[len(field_prefix) :]
+    if field_prefix.lower().endswith("clip:") and (
+        range_match := _CLIP_RANGE_RE.fullmatch(phrase_text)
+    ):
+        return f"{field_prefix}{quote_phrase(range_match[1])}@{range_match[2]}"
+    return f"{field_prefix}{quote_phrase(phrase_text)}"

@@ -1,0 +1,1 @@
+"""`vsearch train`: train models on the videos of a library."""

@@ -1,0 +1,142 @@
+"""Classification metrics: accuracy, average precision, calibration error and confusion matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vsearch.evaluation.metrics import Metric, bootstrap_metric
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vsearch.types import Ids, Matrix
+
+CONFIDENCE_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMetrics:
+    """Precision, recall and average precision of one class."""
+
+    class_name: str
+    row_count: int
+    precision: float  # 0 if the class was never predicted
+    recall: float
+    f1_score: float
+    average_precision: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationReport:
+    """Metrics of a classifier on labeled rows."""
+
+    row_count: int
+    top1_accuracy: Metric
+    top5_accuracy: Metric
+    mean_ap: float  # over the classes with rows
+    macro_f1: float
+    calibration_error: float  # expected calibration error (Guo et al. 2017)
+    class_metrics: tuple[ClassMetrics, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]  # [true][predicted]
+
+
+def build_classification_report(
+    probabilities: Matrix, true_labels: Ids, class_names: Sequence[str]
+) -> ClassificationReport:
+    """Evaluate probabilities.
+
+    Args:
+        probabilities: Float32 (N, K) with N >= 1.
+        true_labels: Class ids, int64 (N,).
+        class_names: The K names.
+
+    Returns:
+        The report.
+    """
+    predicted_labels = probabilities.argmax(axis=1)
+    confusion_matrix = np.zeros((len(class_names), len(class_names)), np.int64)
+    np.add.at(confusion_matrix, (true_labels, predicted_labels), 1)
+    class_metrics = tuple(
+        _compute_class_metrics(
+            class_name,
+            class_index,
+            confusion_matrix,
+            probabilities[:, class_index],
+            true_labels == class_index,
+        )
+        for class_index, class_name in enumerate(class_names)
+    )
+    nonempty_classes = [class_entry for class_entry in class_metrics if class_entry.row_count]
+    better_counts = (
+        probabilities > np.take_along_axis(probabilities, true_labels[:, None], axis=1)
+    ).sum(axis=1)
+    return ClassificationReport(
+        len(true_labels),
+        bootstrap_metric("top-1", (predicted_labels == true_labels).astype(np.float64)),
+        bootstrap_metric("top-5", (better_counts < 5).astype(np.float64)),
+        float(np.mean([class_entry.average_precision for class_entry in nonempty_classes])),
+        float(np.mean([class_entry.f1_score for class_entry in nonempty_classes])),
+        compute_calibration_error(probabilities.max(axis=1), predicted_labels == true_labels),
+        class_metrics,
+        tuple(tuple(map(int, row)) for row in confusion_matrix),
+    )
+
+
+def compute_calibration_error(
+    confidences: npt.NDArray[np.float32], is_correct: npt.NDArray[np.bool_]
+) -> float:
+    """Compute the expected calibration error (Guo et al. 2017) in equal bins.
+
+    Args:
+        confidences: Confidence of each row, float32 (N,).
+        is_correct: Whether the row was classified correctly, bool (N,).
+
+    Returns:
+        The error in [0, 1].
+    """
+    bin_indices = np.minimum((confidences * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
+    bin_gaps = np.bincount(bin_indices, confidences, CONFIDENCE_BINS) - np.bincount(
+        bin_indices, is_correct, CONFIDENCE_BINS
+    )
+    return float(np.abs(bin_gaps).sum() / len(confidences))
+
+
+def _compute_class_metrics(
+    class_name: str,
+    class_index: int,
+    confusion_matrix: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float32],
+    is_relevant: npt.NDArray[np.bool_],
+) -> ClassMetrics:
+    true_positives, row_count = (
+        int(confusion_matrix[class_index, class_index]),
+        int(confusion_matrix[class_index].sum()),
+    )
+    precision = true_positives / max(1, int(confusion_matrix[:, class_index].sum()))
+    recall = true_positives / max(1, row_count)
+    f1_score = 2 * precision * recall / (precision + recall) if true_positives else 0.0
+    return ClassMetrics(
+        class_name,
+        row_count,
+        precision,
+        recall,
+        f1_score,
+        _compute_class_ap(probabilities, is_relevant),
+    )
+
+
+def _compute_class_ap(
+    probabilities: npt.NDArray[np.float32], is_relevant: npt.NDArray[np.bool_]
+) -> float:
+    """Return the average precision; ties rank wrong rows first; 0 without relevant rows."""
+    rank_order = np.lexsort((is_relevant, -probabilities))
+    relevant_ranks = np.flatnonzero(is_relevant[rank_order]) + 1
+    return (
+        float((np.arange(1, len(relevant_ranks) + 1) / relevant_ranks).mean())
+        if len(relevant_ranks)
+        else 0.0
+    )

@@ -1,0 +1,301 @@
+"""Deterministic rule-based perturbations of captions, as other users would phrase the query."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+from vsearch.evaluation.english_rewriting import (
+    BASE_VERBS,
+    BE_PLURALS,
+    COLOR_WORDS,
+    FUNCTION_WORDS,
+    PLURAL_DETERMINERS,
+    POSSESSIVES,
+    SINGULAR_DETERMINERS,
+    THIRD_PERSON_VERBS,
+    UNCOUNTABLE_NOUNS,
+    WORD_PATTERN,
+    conjugate_third_person,
+    find_content_words,
+    find_head_nouns,
+    form_gerund,
+    is_adjacent,
+    is_plural,
+    is_verb,
+    pluralize_noun,
+    singularize_noun,
+    swap_spelling,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    RewriteFunction: TypeAlias = Callable[[str, int], str]  # caption, its number → variant
+
+KEYWORD_COUNT = 3
+TYPO_SEEDS = 5  # variants of each caption, with one error each
+QUESTION_TEMPLATES = (
+    "where {be} {it}?",
+    "{be} there {it}?",
+    "which video shows {it}?",
+    "do I have a clip of {it}?",
+    "can you find {it}?",
+    "when do we see {it}?",
+)
+VERBOSE_TEMPLATES = (
+    "This short video clip, seemingly filmed with a handheld camera, shows the following scene: "
+    "{it}, while nothing else of note happens.",
+    "In this video we can see {it}, and the overall atmosphere appears calm and natural, with the "
+    "camera following from some distance.",
+    "The footage presents the viewer with {it}; the lighting is even, the picture is sharp, and "
+    "the moment lasts for several seconds.",
+    "I am looking for that one recording that somebody sent to me a while ago, in which there was "
+    "{it}, or something like it.",
+    "The image depicts {it}. The composition draws attention to the main subject, while the "
+    "surroundings give a sense of everyday life.",
+)
+DETERMINERS = SINGULAR_DETERMINERS | PLURAL_DETERMINERS | POSSESSIVES
+_KEYBOARD_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+
+
+def extract_keywords(caption: str, caption_index: int) -> str:  # noqa: ARG001 - every rewrite has one
+    """Reduce a caption to three keywords as typed into a search box, nouns first.
+
+    Args:
+        caption: The caption.
+        caption_index: Unused.
+    """
+    content_matches = find_content_words(caption)
+    noun_spans = {word_match.span() for word_match in find_head_nouns(caption)}
+    ranked_matches = sorted(
+        content_matches,
+        key=lambda word_match: (word_match.span() not in noun_spans, word_match.start()),
+    )
+    chosen_matches = sorted(
+        ranked_matches[:KEYWORD_COUNT], key=lambda word_match: word_match.start()
+    )
+    return " ".join(word_match[0].lower() for word_match in chosen_matches) or caption
+
+
+def phrase_as_question(caption: str, caption_index: int) -> str:
+    """Rephrase a caption as a question.
+
+    Args:
+        caption: The caption.
+        caption_index: Number of the caption, which selects one of the templates.
+    """
+    noun_phrase = _extract_phrase(caption)
+    verb_form = (
+        "are"
+        if any(is_plural(noun_match[0]) for noun_match in find_head_nouns(noun_phrase)[:1])
+        else "is"
+    )
+    return QUESTION_TEMPLATES[caption_index % len(QUESTION_TEMPLATES)].format(
+        be=verb_form, it=noun_phrase
+    )
+
+
+def wrap_verbosely(caption: str, caption_index: int) -> str:
+    """Wrap a caption in about thirty uninformative words, as some captioning models do.
+
+    Args:
+        caption: The caption.
+        caption_index: Number of the caption, which selects one of the templates.
+    """
+    return VERBOSE_TEMPLATES[caption_index % len(VERBOSE_TEMPLATES)].format(
+        it=_extract_phrase(caption)
+    )
+
+
+def rewrite_spelling(caption: str, caption_index: int) -> str:  # noqa: ARG001
+    """Swap British and American spellings.
+
+    Args:
+        caption: The caption.
+        caption_index: Unused.
+    """
+    return swap_spelling(caption)
+
+
+def invert_number(caption: str, caption_index: int) -> str:  # noqa: ARG001
+    """Turn singular nouns into plural ones and vice versa, with their articles and verbs.
+
+    Args:
+        caption: The caption.
+        caption_index: Unused.
+    """
+    word_matches = list(WORD_PATTERN.finditer(caption))
+    noun_spans = {noun_match.span() for noun_match in find_head_nouns(caption)}
+    new_words = [word_match[0] for word_match in word_matches]
+    for word_index, word_match in enumerate(word_matches):
+        lowercase_word, is_proper_name = (
+            word_match[0].lower(),
+            word_match.start() > 0 and word_match[0][0].isupper(),
+        )
+        if (
+            word_match.span() not in noun_spans
+            or lowercase_word in UNCOUNTABLE_NOUNS
+            or is_proper_name
+        ):
+            continue
+        was_plural = is_plural(lowercase_word)
+        new_words[word_index] = (
+            singularize_noun(lowercase_word) if was_plural else pluralize_noun(lowercase_word)
+        )
+        phrase_start = _find_phrase_start(word_matches, word_index, caption)
+        new_words[phrase_start] = _invert_determiner(new_words[phrase_start], was_plural)
+        if word_index + 1 < len(word_matches) and is_adjacent(word_matches, word_index, caption):
+            new_words[word_index + 1] = _invert_verb(new_words[word_index + 1], was_plural)
+    return _join_words(caption, word_matches, new_words)
+
+
+def insert_typo(caption: str, seed: int) -> str:
+    """Insert one typing error into one content word.
+
+    Args:
+        caption: The caption.
+        seed: Seed of the error.
+    """
+    long_words = [
+        content_match for content_match in find_content_words(caption) if len(content_match[0]) > 3
+    ]
+    if not long_words:
+        return caption
+    rng = random.Random(f"{seed} {caption}")  # noqa: S311 - not security relevant
+    word_match = rng.choice(long_words)
+    letter_index = rng.randrange(1, len(word_match[0]) - 1)  # errors in first letters are rare
+    return (
+        caption[: word_match.start()]
+        + _insert_slip(word_match[0], letter_index, rng)
+        + caption[word_match.end() :]
+    )
+
+
+PERTURBATIONS: dict[str, RewriteFunction] = {
+    "keywords": extract_keywords,
+    "question": phrase_as_question,
+    "number": invert_number,
+    "spelling": rewrite_spelling,
+    "typo": insert_typo,
+    "long": wrap_verbosely,
+}
+
+
+def _extract_phrase(caption: str) -> str:
+    """Turn a sentence into a noun phrase: `A dog is running.` → `a dog running`."""
+    phrase_text = caption.strip().rstrip(".!?… ")
+    if not re.match(r"[^\W\d_]+\s+[A-Z]|[A-Z]{2}", phrase_text):  # Iron Man, a name
+        phrase_text = phrase_text[:1].lower() + phrase_text[1:]
+    subject_match = next(iter(find_head_nouns(phrase_text)), None)
+    for word_match in WORD_PATTERN.finditer(
+        phrase_text, subject_match.end() if subject_match else 0
+    ):
+        lowercase_word = word_match[0].lower()
+        if lowercase_word in (*BE_PLURALS, *BE_PLURALS.values()):
+            return phrase_text[: word_match.start()].rstrip() + phrase_text[word_match.end() :]
+        if (
+            lowercase_word in THIRD_PERSON_VERBS
+            and subject_match
+            and not phrase_text[subject_match.end() : word_match.start()].strip()
+        ):
+            return (
+                phrase_text[: word_match.start()]
+                + form_gerund(THIRD_PERSON_VERBS[lowercase_word])
+                + phrase_text[word_match.end() :]
+            )
+        if lowercase_word not in FUNCTION_WORDS:
+            break
+    return phrase_text
+
+
+def _find_phrase_start(
+    word_matches: Sequence[re.Match[str]], word_index: int, caption_text: str
+) -> int:
+    """Return the index of the first word of a noun phrase: its determiner or first adjective."""
+    while word_index > 0 and is_adjacent(word_matches, word_index - 1, caption_text):
+        lowercase_word = word_matches[word_index - 1][0].lower()
+        previous_word = word_matches[word_index - 2][0].lower() if word_index > 1 else ""
+        if lowercase_word in DETERMINERS:
+            return word_index - 1
+        if lowercase_word == "and" and previous_word in COLOR_WORDS:  # a black and white cat
+            word_index -= 2
+        elif lowercase_word in FUNCTION_WORDS or (
+            is_verb(lowercase_word) and previous_word not in DETERMINERS
+        ):
+            return word_index
+        else:
+            word_index -= 1
+    return word_index
+
+
+def _invert_determiner(word: str, was_plural: bool) -> str:
+    """Invert the number of the determiner of a phrase."""
+    lowercase_word = word.lower()
+    if lowercase_word in POSSESSIVES:
+        return word
+    if was_plural:
+        return "a" if lowercase_word in PLURAL_DETERMINERS else f"a {lowercase_word}"
+    return {"this": "these", "that": "those"}.get(
+        lowercase_word, "" if lowercase_word in SINGULAR_DETERMINERS else word
+    )
+
+
+def _invert_verb(verb: str, was_plural: bool) -> str:
+    """Invert the number of a verb."""
+    lowercase_verb = verb.lower()
+    plural_by_singular = {**BE_PLURALS, "has": "have", "does": "do"}
+    if was_plural:
+        singular_by_plural = {
+            plural_form: singular_form for singular_form, plural_form in plural_by_singular.items()
+        }
+        return singular_by_plural.get(lowercase_verb) or (
+            conjugate_third_person(lowercase_verb) if lowercase_verb in BASE_VERBS else verb
+        )
+    return plural_by_singular.get(lowercase_verb) or THIRD_PERSON_VERBS.get(lowercase_verb, verb)
+
+
+def _join_words(
+    caption_text: str, word_matches: Sequence[re.Match[str]], new_words: Sequence[str]
+) -> str:
+    """Replace the words of a text and correct `a` and `an`."""
+    joined_text, last_end = "", 0
+    for word_match, new_word in zip(word_matches, new_words, strict=True):
+        joined_text += caption_text[last_end : word_match.start()] + new_word
+        last_end = word_match.end()
+    joined_text = " ".join((joined_text + caption_text[last_end:]).split())
+    joined_text = re.sub(r"\ban?(?= [aeiou])", "an", joined_text)
+    joined_text = re.sub(r"\ban?(?= [^aeiou])", "a", joined_text)
+    return joined_text[:1].upper() + joined_text[1:] if caption_text[:1].isupper() else joined_text
+
+
+def _insert_slip(word: str, letter_index: int, rng: random.Random) -> str:
+    """Swap two letters, omit or double one, or hit the neighboring key."""
+    prefix_text, letter, suffix_text = (
+        word[:letter_index],
+        word[letter_index],
+        word[letter_index + 1 :],
+    )
+    return rng.choice(
+        (
+            f"{prefix_text}{suffix_text[:1]}{letter}{suffix_text[1:]}",
+            f"{prefix_text}{suffix_text}",
+            f"{prefix_text}{letter}{letter}{suffix_text}",
+            f"{prefix_text}{_pick_neighbor_key(letter, rng)}{suffix_text}",
+        )
+    )
+
+
+def _pick_neighbor_key(letter: str, rng: random.Random) -> str:
+    for key_row in _KEYBOARD_ROWS:
+        if letter.lower() in key_row:
+            key_index = key_row.index(letter.lower())
+            return rng.choice(
+                [
+                    key_row[neighbor_index]
+                    for neighbor_index in (key_index - 1, key_index + 1)
+                    if 0 <= neighbor_index < len(key_row)
+                ]
+            )
+    return letter

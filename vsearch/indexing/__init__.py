@@ -1,0 +1,1 @@
+"""Index videos: decode, encode and pool, collect transcripts, and switch the model."""

@@ -1,0 +1,430 @@
+"""Switch a library to another model while the previous one continues to answer queries.
+
+Segments are kept: they depend on shots, not on the model. Each video is embedded in one
+transaction, so an interrupted run continues with the videos that are missing. When every segment
+has a vector, one transaction makes the new embedding space the active one.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsearch.config import absolute_model_name
+from vsearch.errors import (
+    DamagedLibraryError,
+    LibraryError,
+    ModelError,
+    NoPictureError,
+    SpaceMismatchError,
+    UnreadableError,
+)
+from vsearch.indexing.pipeline import (
+    ProgressTracker,
+    encode_frames,
+    is_missing,
+    matches_fingerprint,
+    pool_segments,
+    run_catching,
+)
+from vsearch.media.prefetch import prefetch_batches
+from vsearch.media.sampler import Sampler
+from vsearch.plugins import create_encoder
+from vsearch.pooling.selection import select_pooler
+from vsearch.progress import IndexResult, Outcome, SwitchResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from vsearch.active_model import ActiveModel
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.config import Settings
+    from vsearch.indexing.pipeline import Storage
+    from vsearch.progress import Progress
+    from vsearch.protocols import Encoder, Pooler
+    from vsearch.types import Features, FrameBatch, Space, SpaceInfo, Video
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTarget:
+    """The embedding space to switch to, and the model that computes it."""
+
+    space: Space
+    model_name: str
+    pooler: Pooler
+    encoder_factory: Callable[[], Encoder]  # called if there is something to encode
+    created_encoder: Encoder | None  # if it had to be loaded to determine the space
+
+    def to_settings(self, previous_space: Space | None) -> dict[str, str]:
+        """Return the settings to change.
+
+        Args:
+            previous_space: The active space; a text model only works with the space it is for.
+
+        Returns:
+            Setting names and values.
+        """
+        changed_settings = {"model": self.model_name}
+        if previous_space != self.space:
+            changed_settings["text_model"] = ""
+        return changed_settings
+
+
+class ModelSwitch:
+    """Switches a library to a target. Requires the write lock."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        target: SwitchTarget,
+        *,
+        invalidate_index: Callable[[Space], None],
+        keep_frames: bool,
+        hwaccel: str = "",
+    ) -> None:
+        """Configure the switch.
+
+        Args:
+            storage: The library.
+            target: The space to switch to.
+            invalidate_index: Deletes the index of a space.
+            keep_frames: Cache the sampled frames of videos that are decoded.
+            hwaccel: Hardware decoder; empty: decode in software.
+        """
+        self._storage, self._target = storage, target
+        self._invalidate_index = invalidate_index
+        self._keep_frames, self._hwaccel = keep_frames, hwaccel
+        self._videos_with_features: set[int] = set()  # ids, in the target space
+
+    def run(
+        self,
+        *,
+        skip_missing: bool,
+        on_progress: Callable[[Progress], None],
+        on_result: Callable[[IndexResult], None],
+    ) -> SwitchResult:
+        """Embed the videos that lack vectors, then switch.
+
+        Args:
+            skip_missing: Switch even if some videos cannot be embedded (but not if all fail).
+            on_progress: Called with the progress of the run.
+            on_result: Called with the result of each video.
+
+        Returns:
+            The result; `is_switched` is False if a video failed and may not be skipped.
+
+        Raises:
+            SpaceMismatchError: Poolers would mix, or the model has changed.
+            ModelError: The model cannot be loaded.
+        """
+        catalog, target = self._storage.catalog, self._target
+        previous_space = catalog.space()
+        self._prepare_space(previous_space)
+        self._videos_with_features = catalog.videos_with_features(target.space)
+        pending_videos = catalog.videos_without_vectors(target.space)
+        file_sizes = [video.size_bytes for video in pending_videos]
+        progress_tracker = ProgressTracker(file_sizes, on_progress)
+        failed_results = []
+        for video_index, video in enumerate(pending_videos):
+            report_progress = progress_tracker.create_reporter(video.path, video_index)
+            index_result = self._try_embed_video(video, report_progress)
+            progress_tracker.finish_file(video_index)
+            on_result(index_result)
+            if index_result.error is not None:
+                failed_results.append(index_result)
+        is_switched = not failed_results or (
+            skip_missing and len(failed_results) < catalog.library_counts().video_count
+        )
+        if is_switched:
+            with catalog.begin() as transaction:
+                transaction.set_space_model(target.space, target.model_name)
+                if previous_space != target.space:
+                    transaction.switch_space(target.space)
+        return SwitchResult(
+            target.model_name,
+            target.space,
+            previous_space,
+            is_switched,
+            embedded_count=len(pending_videos) - len(failed_results),
+            failed_results=tuple(failed_results),
+        )
+
+    def _prepare_space(self, previous_space: Space | None) -> None:
+        """Record the target in the catalog. Raises SpaceMismatchError if poolers would mix."""
+        catalog, target = self._storage.catalog, self._target
+        if target.space != previous_space:
+            known_poolers = {
+                space_info.pooler
+                for space_info in catalog.spaces()
+                if space_info.space == target.space
+            }
+            if target.pooler.name not in known_poolers:
+                # Before the vectors are replaced: their ids stay, so the index would not notice.
+                self._invalidate_index(target.space)
+            with catalog.begin() as transaction:
+                transaction.prepare_space(target.space, target.model_name, target.pooler.name)
+        elif catalog.pooler() not in (None, target.pooler.name):
+            raise SpaceMismatchError(
+                f"the segments of the library are pooled by {catalog.pooler()}, not by "
+                f"{target.pooler.name}: run `vsearch rebuild` first to pool them again"
+            )
+
+    def _try_embed_video(
+        self, video: Video, on_progress: Callable[[float, float], None]
+    ) -> IndexResult:
+        def embed_one() -> IndexResult:
+            self._embed_video(video, lambda frame_time: on_progress(frame_time, video.duration))
+            return IndexResult(video.path, Outcome.EMBEDDED, video)
+
+        return run_catching(video.path, embed_one)
+
+    def _embed_video(self, video: Video, on_progress: Callable[[float], None]) -> None:
+        """Store features and segment vectors of a video; features first."""
+        catalog, space = self._storage.catalog, self._target.space
+        segments = catalog.segments_of_video(video.id)
+        stored_features = self._load_features(video)
+        features = stored_features or self._compute_features(video, on_progress)
+        segment_spans = [segment.span for segment in segments]
+        vectors = pool_segments(features, segment_spans, self._target.pooler)
+        if stored_features is None:
+            self._storage.feature_store.save(video.id, features)
+        with catalog.begin() as transaction:
+            transaction.add_vectors(np.array([segment.id for segment in segments]), vectors, space)
+            if stored_features is None:
+                transaction.add_features(video.id, space, self._target.model_name)
+
+    def _load_features(self, video: Video) -> Features | None:
+        """Return the features in the target space that an earlier run stored, if any."""
+        if video.id not in self._videos_with_features:
+            return None
+        try:
+            return self._storage.feature_store.load(video.id, self._target.space)
+        except DamagedLibraryError as exc:
+            log.info("%s", exc)
+            return None
+
+    def _compute_features(self, video: Video, on_progress: Callable[[float], None]) -> Features:
+        """Return the features of a video from its cached frames, or else from its file."""
+        if self._storage.frame_store.has_frames(video.id):
+            try:
+                return self._features_from_frames(video, on_progress)
+            except DamagedLibraryError as exc:
+                log.warning("%s", exc)
+        return self._features_from_video(video, on_progress)
+
+    def _features_from_frames(self, video: Video, on_progress: Callable[[float], None]) -> Features:
+        frame_batches = self._storage.frame_store.iter_batches(video.id)
+        features = self._encode_batches(frame_batches, on_progress)
+        if features is None or len(features.frame_times) != video.sampled_frames:
+            raise DamagedLibraryError(
+                f"{video.path}: cached frames do not match the indexed features"
+            )
+        return features
+
+    def _features_from_video(self, video: Video, on_progress: Callable[[float], None]) -> Features:
+        _check_unchanged(video)
+        frame_store = self._storage.frame_store
+        with frame_store.open_writer() if self._keep_frames else nullcontext() as frame_writer:
+            sampler = Sampler(
+                video.path,
+                fps=self._storage.catalog.sample_fps(video.id),
+                short_side=self._target.encoder_factory().image_size,
+                on_kept_frame=frame_writer.add_frame if frame_writer else None,
+                keyframes_only=video.keyframes_only,
+                hwaccel=self._hwaccel,
+            )
+            with prefetch_batches(sampler) as frame_batches:
+                features = self._encode_batches(frame_batches, on_progress)
+        if features is None:
+            raise NoPictureError(
+                f"{video.path}: no frame can be decoded any more; restore the file"
+            )
+        if self._keep_frames:  # there were none, or damaged ones
+            frame_store.assign_frames(video.id)
+        return features
+
+    def _encode_batches(
+        self, frame_batches: Iterable[FrameBatch], on_progress: Callable[[float], None]
+    ) -> Features | None:
+        encoder = self._target.encoder_factory()
+        if encoder.space != self._target.space:
+            raise SpaceMismatchError(
+                f"{self._target.model_name} now has the space {encoder.space.name}, not "
+                f"{self._target.space.name}: run `vsearch model switch {self._target.model_name}` "
+                "to embed the library again"
+            )
+        return encode_frames(frame_batches, encoder, on_progress)
+
+
+def resolve_target(
+    requested_name: str | None,
+    library_path: Path,
+    catalog: Catalog,
+    settings: Settings,
+    encoder: Encoder | None,
+) -> SwitchTarget:
+    """Resolve the space to switch to.
+
+    Args:
+        requested_name: A model name; None for the previously active model.
+        library_path: Folder of the library.
+        catalog: Its catalog.
+        settings: Its settings.
+        encoder: Replaces the named model.
+
+    Returns:
+        The target. The model is only loaded if its space is not known.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        LibraryError: There was no other model, or its name was not recorded.
+    """
+    space_info = find_previous_space(catalog) if requested_name is None else None
+    model_name = absolute_model_name(requested_name or (space_info and space_info.model) or "")
+    encoder_factory = cache(lambda: encoder or create_encoder(model_name, settings.device))
+    created_encoder = encoder_factory() if space_info is None else None
+    space = space_info.space if space_info is not None else encoder_factory().space
+    recorded_pooler = next(
+        (other_space.pooler for other_space in catalog.spaces() if other_space.space == space), None
+    )
+    is_active = space == catalog.space()
+    pooler = select_pooler(
+        settings.pooler, library_path, space, recorded_pooler, allow_best=not is_active
+    )
+    return SwitchTarget(space, model_name, pooler, encoder_factory, created_encoder)
+
+
+def record_active_model(catalog: Catalog, active_model: ActiveModel) -> None:
+    """Record the name of the active model, which early versions of vsearch did not store.
+
+    Args:
+        catalog: The catalog of the library.
+        active_model: The model that the settings name; ignored if it has another space.
+    """
+    for space_info in catalog.spaces():
+        if space_info.is_active and space_info.model is None:
+            with suppress(ModelError, SpaceMismatchError):
+                active_model.check_space(space_info.space)
+                with catalog.begin() as transaction:
+                    transaction.set_space_model(
+                        space_info.space, absolute_model_name(active_model.settings.model)
+                    )
+
+
+def with_usage(storage: Storage, index_bytes: int, space_info: SpaceInfo) -> SpaceInfo:
+    """Return a space with its number of complete videos and its size on disk.
+
+    Args:
+        storage: The library.
+        index_bytes: Size of the saved index of the space.
+        space_info: The space.
+
+    Returns:
+        A copy with `video_count` and `size_bytes`.
+    """
+    space, catalog = space_info.space, storage.catalog
+    video_count = catalog.library_counts().video_count - len(catalog.videos_without_vectors(space))
+    size_bytes = catalog.vector_bytes(space) + storage.feature_store.size_bytes(space) + index_bytes
+    return replace(space_info, video_count=video_count, size_bytes=size_bytes)
+
+
+def find_previous_space(catalog: Catalog) -> SpaceInfo:
+    """Return the space that was active before the present one.
+
+    Args:
+        catalog: The catalog of the library.
+
+    Returns:
+        The space; its model is known.
+
+    Raises:
+        LibraryError: There is none, or its model was not recorded.
+    """
+    retired_spaces = [
+        space_info
+        for space_info in catalog.spaces()
+        if space_info.retired_at_revision and not space_info.is_active
+    ]
+    if not retired_spaces:
+        raise LibraryError(
+            "the library never used another model; choose one with `vsearch model switch NAME`"
+        )
+    latest_space = max(retired_spaces, key=lambda space_info: space_info.retired_at_revision or 0)
+    if latest_space.model is None:
+        raise LibraryError(
+            f"the model of {latest_space.space.name} was not recorded; "
+            "specify it with `vsearch model switch NAME`"
+        )
+    return latest_space
+
+
+def find_space(catalog: Catalog, space_name: str) -> SpaceInfo:
+    """Find an inactive space by its name or the name of its model.
+
+    Args:
+        catalog: The catalog of the library.
+        space_name: Name of the space or model.
+
+    Returns:
+        The space.
+
+    Raises:
+        LibraryError: No such space, or it is active.
+    """
+    matching_spaces = [
+        space_info
+        for space_info in catalog.spaces()
+        if space_name in (space_info.space.name, space_info.model)
+    ]
+    inactive_spaces = [space_info for space_info in matching_spaces if not space_info.is_active]
+    if inactive_spaces:
+        return inactive_spaces[-1]
+    if matching_spaces:
+        raise LibraryError(
+            f"{space_name} is in use; switch to another model first "
+            "(`vsearch model switch` or `vsearch model rollback`)"
+        )
+    known_names = ", ".join(
+        space_info.model or space_info.space.name for space_info in catalog.spaces()
+    )
+    raise LibraryError(
+        f"the library has no model or space {space_name!r}; it has {known_names or 'none'}"
+    )
+
+
+def delete_space(storage: Storage, space: Space) -> None:
+    """Delete an inactive space: vectors, features, and its entry in the catalog.
+
+    If interrupted, it can be repeated.
+
+    Args:
+        storage: The library.
+        space: The space.
+    """
+    with storage.catalog.begin() as transaction:
+        transaction.remove_vectors(space)
+        transaction.remove_features(space)
+    storage.feature_store.delete_space(space)
+    with storage.catalog.begin() as transaction:
+        transaction.remove_space(space)
+
+
+def _check_unchanged(video: Video) -> None:
+    """Raise UnreadableError unless the file still has the content that was segmented."""
+    if is_missing(video.path):
+        raise UnreadableError(
+            f"{video.path}: the file is missing; restore it, index it at its new path, or remove "
+            "it with `vsearch remove --missing`"
+        )
+    if not matches_fingerprint(video, video.fingerprint):
+        raise UnreadableError(
+            f"{video.path}: has changed since it was indexed, or cannot be read; index it again"
+        )

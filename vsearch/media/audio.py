@@ -1,0 +1,225 @@
+"""Read the audio of a video as a gapless stream of samples at one rate, stereo or mono.
+
+Parts that cannot be decoded become silence, so that audio stays in sync with the video.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.resampler import AudioResampler
+from av.error import FFmpegError
+from av.stream import Discard
+
+from vsearch.errors import MediaError
+from vsearch.media.container import get_codec_context, get_time_origin, open_file, to_fraction
+from vsearch.media.reader import AvVideoReader
+from vsearch.media.sampler import open_video
+from vsearch.media.timestamps import TimestampConverter
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+
+AudioSamples: TypeAlias = npt.NDArray[np.float32]  # (2, N) left and right, in [-1, 1]
+MonoSamples: TypeAlias = npt.NDArray[np.float32]  # (N,) in [-1, 1]
+AUDIO_SAMPLE_RATE = 48_000  # samples per second
+_DRIFT_DIVISOR = 20  # timestamps may be off by 1/20 s, which is inaudible, before audio is moved
+_PREROLL_SECONDS = Fraction(1)  # decoded before the start, since codecs need a run-up
+_PLAUSIBLE_RATES = range(1_000, 1_000_000)  # samples per second
+
+
+class AudioReader:
+    """Stereo audio of a video from a time on, read piece by piece.
+
+    Args:
+        video_path: Video to decode.
+        start_time: Seconds.
+    """
+
+    def __init__(self, video_path: Path, start_time: Fraction) -> None:
+        self._sample_blocks = _iter_blocks(video_path, start_time)
+        self._leftover_samples: AudioSamples = np.zeros((2, 0), np.float32)
+
+    def read_samples(self, sample_count: int) -> AudioSamples:
+        """Return the next samples, float32 (2, `sample_count`); silence after the end."""
+        sample_blocks, missing_count = (
+            [self._leftover_samples],
+            sample_count - self._leftover_samples.shape[1],
+        )
+        while missing_count > 0:
+            sample_block = next(self._sample_blocks, None)
+            if sample_block is None:
+                sample_block = np.zeros((2, missing_count), np.float32)
+            sample_blocks.append(sample_block)
+            missing_count -= sample_block.shape[1]
+        joined_samples = np.concatenate(sample_blocks, axis=1)
+        self._leftover_samples = joined_samples[:, sample_count:]
+        return joined_samples[:, :sample_count]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._sample_blocks.close()
+
+
+def read_mono(video_path: Path, sample_rate: int) -> Generator[MonoSamples, None, None]:
+    """Read all audio as mono, in blocks of one second at most.
+
+    A gap in the timestamps may yield hours of silence; the caller must limit it.
+
+    Args:
+        video_path: Video to decode.
+        sample_rate: Samples per second.
+
+    Yields:
+        float32 (N,), in [-1, 1]; nothing if there is no audio.
+
+    Raises:
+        MediaError: The file cannot be opened.
+    """
+    with open_video(video_path):
+        pass
+    for sample_block in _iter_blocks(video_path, Fraction(0), _SampleFormat("mono", sample_rate)):
+        for chunk_start in range(0, sample_block.shape[1], sample_rate):
+            yield sample_block[0, chunk_start : chunk_start + sample_rate]
+
+
+def has_audio_stream(video_path: Path) -> bool:
+    """Return whether a file has audio that can be decoded."""
+    with closing(_iter_blocks(video_path, Fraction(0))) as sample_blocks:
+        return next(sample_blocks, None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _SampleFormat:
+    """Format of the output samples."""
+
+    layout: str
+    sample_rate: int
+
+
+_STEREO_FORMAT = _SampleFormat("stereo", AUDIO_SAMPLE_RATE)
+
+
+def _iter_blocks(
+    video_path: Path, start_time: Fraction, output_format: _SampleFormat = _STEREO_FORMAT
+) -> Generator[AudioSamples, None, None]:
+    """Yield consecutive samples from `start_time` on, float32 (channels, N) each."""
+    max_drift = output_format.sample_rate // _DRIFT_DIVISOR
+    emitted_samples = 0
+    try:
+        for audio_frame, frame_time in _iter_resampled_frames(
+            video_path, start_time, output_format
+        ):
+            frame_samples = np.ascontiguousarray(audio_frame.to_ndarray(), np.float32)
+            due_samples = round((frame_time - start_time) * output_format.sample_rate)
+            while due_samples > emitted_samples + max_drift:  # fill a gap with silence
+                silent_samples = min(due_samples - emitted_samples, output_format.sample_rate)
+                yield np.zeros((len(frame_samples), silent_samples), np.float32)
+                emitted_samples += silent_samples
+            if due_samples < emitted_samples - max_drift or (
+                due_samples < 0 and not emitted_samples
+            ):
+                frame_samples = frame_samples[:, emitted_samples - due_samples :]
+            if frame_samples.shape[1]:
+                yield frame_samples
+            emitted_samples += frame_samples.shape[1]
+    except (FFmpegError, MediaError, OSError, ValueError, OverflowError):
+        return
+
+
+def _iter_resampled_frames(
+    video_path: Path, start_time: Fraction, output_format: _SampleFormat
+) -> Iterator[tuple[AudioFrame, Fraction]]:
+    """Yield frames in the output format, each with its start time in seconds."""
+    should_seek = start_time > _PREROLL_SECONDS and _has_monotonic_timestamps(video_path)
+    with closing(open_file(video_path)) as container:
+        audio_stream = next(
+            (candidate for candidate in container.streams.audio if get_codec_context(candidate)),
+            None,
+        )
+        if audio_stream is None:
+            return
+        for other_stream in container.streams:
+            if other_stream is not audio_stream:
+                other_stream.discard = Discard.all
+        time_base = to_fraction(audio_stream.time_base) or Fraction(1, av.time_base)
+        time_origin = get_time_origin(container, audio_stream)
+        if should_seek:
+            container.seek(
+                int((start_time - _PREROLL_SECONDS + time_origin) / time_base), stream=audio_stream
+            )
+        timestamp_converter = TimestampConverter(
+            time_base, time_origin, Fraction(1, 50), is_after_seek=should_seek
+        )
+        resampler = _FrameResampler(output_format)
+        for audio_frame in _decode_audio(container, audio_stream):
+            frame_time = timestamp_converter.to_seconds(audio_frame.pts)
+            for resampled_frame in resampler.resample_frame(audio_frame):
+                yield resampled_frame, frame_time
+                frame_time += Fraction(resampled_frame.samples, output_format.sample_rate)
+
+
+def _has_monotonic_timestamps(video_path: Path) -> bool:
+    with closing(AvVideoReader(video_path)) as video_reader:
+        return video_reader.has_monotonic_timestamps()
+
+
+class _FrameResampler:
+    """Resampler whose input format may change from frame to frame."""
+
+    def __init__(self, output_format: _SampleFormat) -> None:
+        self._output_format = output_format
+        self._input_format: tuple[str, str, int] | None = None
+        self._resampler = self._create_resampler()
+
+    def resample_frame(self, audio_frame: AudioFrame) -> list[AudioFrame]:
+        """Convert a frame to the output format; return none where that fails."""
+        if audio_frame.sample_rate not in _PLAUSIBLE_RATES:
+            return []
+        input_format = audio_frame.format.name, audio_frame.layout.name, audio_frame.sample_rate
+        if input_format != self._input_format:  # a resampler accepts one format only
+            self._input_format, self._resampler = input_format, self._create_resampler()
+        audio_frame.pts = None  # the caller keeps the times
+        try:
+            return self._resampler.resample(audio_frame)
+        except (FFmpegError, ValueError):
+            return []
+
+    def _create_resampler(self) -> AudioResampler:
+        return AudioResampler("fltp", self._output_format.layout, self._output_format.sample_rate)
+
+
+def _decode_audio(container: InputContainer, audio_stream: AudioStream) -> Iterator[AudioFrame]:
+    for packet in _iter_audio_packets(container, audio_stream):
+        if packet.has_sidedata("encryption_info"):
+            return
+        try:
+            yield from audio_stream.codec_context.decode(packet)
+        except (FFmpegError, ValueError):
+            continue  # becomes a gap
+
+
+def _iter_audio_packets(
+    container: InputContainer, audio_stream: AudioStream
+) -> Iterator[Packet[AudioStream]]:
+    """Yield packets; retry failed reads within bounds."""
+    for _ in range(100):
+        try:
+            yield from container.demux(audio_stream)
+        except (FFmpegError, ValueError):
+            continue
+        except IndexError:  # as in media/reader.py
+            return
+        return

@@ -1,0 +1,1 @@
+"""Poolers, which turn the frame vectors of a segment into one vector."""

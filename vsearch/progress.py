@@ -1,0 +1,121 @@
+"""Results and progress of indexing, transcription and model switches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vsearch.types import Space, Video
+
+KEYFRAME_PASS_SHARE = 0.1  # share of the key-frame pass in the work of two passes
+
+
+class Outcome(StrEnum):
+    """The outcome of indexing one file."""
+
+    INDEXED = "indexed"  # new
+    UPDATED = "updated"  # the content had changed
+    REFINED = "refined"  # all frames were sampled after only key frames had been
+    UNCHANGED = "unchanged"  # already indexed
+    MOVED = "moved"  # already indexed under a path that no longer exists
+    DUPLICATE = "duplicate"  # the same content is indexed under another path
+    EMBEDDED = "embedded"  # already indexed, now also with another model
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Busy seconds of each stage, without waiting.
+
+    Stages overlap in several threads, so the sum may exceed the elapsed time.
+    """
+
+    decode: float = 0.0  # demuxing, decoding and scaling
+    shots: float = 0.0  # shot detection
+    encode: float = 0.0  # images to frame vectors
+    pool: float = 0.0  # frame vectors to segment vectors
+    store: float = 0.0  # subtitles, catalog and feature files
+
+    def __add__(self, other: Timings) -> Timings:
+        return Timings(
+            self.decode + other.decode,
+            self.shots + other.shots,
+            self.encode + other.encode,
+            self.pool + other.pool,
+            self.store + other.store,
+        )
+
+    @property
+    def total_seconds(self) -> float:
+        """Sum of all stages."""
+        return self.decode + self.shots + self.encode + self.pool + self.store
+
+
+@dataclass(frozen=True, slots=True)
+class IndexResult:
+    """The result of indexing one file; a failure is a result, not an exception."""
+
+    path: Path
+    outcome: Outcome
+    video: Video | None = None
+    error: str | None = None
+    elapsed_seconds: float = 0.0  # of work
+    shot_count: int = 0
+    subtitle_notes: tuple[str, ...] = ()  # subtitles read again or not readable, with the reason
+    timings: Timings | None = None  # None if nothing was decoded
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchResult:
+    """The result of a model switch."""
+
+    model: str  # setting `model`
+    space: Space
+    previous_space: Space | None  # None if nothing was indexed
+    is_switched: bool  # the model is now active
+    embedded_count: int  # videos embedded by this run
+    failed_results: tuple[IndexResult, ...]  # videos without vectors; skipped if switched
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress of a run over files."""
+
+    path: Path  # current video
+    file_index: int  # of the current video, from 0
+    file_count: int
+    processed_seconds: float  # of the current video
+    duration: float  # seconds, of the current video
+    size_bytes: int  # of the current video
+    bytes_before: float  # done in other files, including those processed in parallel
+    bytes_after: float  # remaining in other files
+    pass_number: int = 1  # from 1; the first of two passes samples key frames only
+    pass_count: int = 1
+
+    @property
+    def completed_share(self) -> float:
+        """Completed share of all bytes, in [0, 1]; within a file, proportional to its time."""
+        file_share = min(1.0, self.processed_seconds / self.duration) if self.duration > 0 else 0.0
+        total_bytes = self.bytes_before + self.size_bytes + self.bytes_after
+        return self.to_overall_share(
+            (self.bytes_before + file_share * self.size_bytes) / total_bytes if total_bytes else 0.0
+        )
+
+    def to_overall_share(self, pass_share: float) -> float:
+        """Convert a share of the current pass to a share of all passes.
+
+        Args:
+            pass_share: Completed share of this pass, in [0, 1].
+
+        Returns:
+            Completed share of the whole run, in [0, 1].
+        """
+        if self.pass_count == 1:
+            return pass_share
+        if self.pass_number == 1:
+            return KEYFRAME_PASS_SHARE * pass_share
+        return KEYFRAME_PASS_SHARE + (1 - KEYFRAME_PASS_SHARE) * pass_share

@@ -1,0 +1,1 @@
+"""The query language: grammar, parser, formatting and data model."""

@@ -1,0 +1,161 @@
+"""Stored relevance labels: which results of a query are relevant or irrelevant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsearch.errors import QueryError
+from vsearch.query.model import Filters, ResultRef
+from vsearch.query.parser import with_absolute_paths
+from vsearch.search.feedback import RelevanceFeedback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
+
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.query.model import Query
+    from vsearch.types import Matrix, Moment, RelevanceLabel, Space, Span
+
+    # because the method `list` hides the type in annotations of its class
+    LabelList: TypeAlias = list[RelevanceLabel]
+
+MAX_MARKS_PER_QUERY = 200  # the latest labels of a query; older ones are ignored
+
+
+class FeedbackStore:
+    """Relevance labels of one library (`Library.feedback`).
+
+    Later searches for the same query apply them as relevance feedback.
+
+    Writing does not take the writer lock, as it changes no video and no vector.
+    """
+
+    def __init__(self, catalog: Catalog, parse: Callable[[str], Query]) -> None:
+        """Use `Library.feedback`.
+
+        Args:
+            catalog: Catalog of the library.
+            parse: Parses query text, resolving names of the library.
+        """
+        self._catalog, self._parse = catalog, parse
+
+    def add(
+        self,
+        query: str | Query,
+        moments: Iterable[Moment | ResultRef],
+        *,
+        relevant: bool | None = True,
+    ) -> LabelList:
+        """Label results of a query, replacing their earlier labels.
+
+        Args:
+            query: Query text or a parsed query; its filters are ignored.
+            moments: The results to label.
+            relevant: True or False, or None to remove the label.
+
+        Returns:
+            All labels of the query, the latest first.
+
+        Raises:
+            QueryError: The query is invalid or has several steps, or a video is no longer in the
+                library.
+        """
+        query = self._resolve(query)
+        if query.next_steps:
+            raise QueryError("results of a query with then: cannot be marked")
+        query_key = _feedback_key(query)
+        marked_spans = [self._locate_moment(moment) for moment in moments]
+        with self._catalog.begin() as transaction:
+            for video_id, moment_span in marked_spans:
+                transaction.remove_relevance_labels(query_key, video_id, moment_span)
+                if relevant is not None:
+                    transaction.add_relevance_label(query_key, video_id, moment_span, relevant)
+        return self.list(query)
+
+    def list(self, query: str | Query | None = None) -> LabelList:
+        """Return relevance labels, the latest first.
+
+        Args:
+            query: Query text or a parsed query; its filters are ignored. None lists all labels.
+
+        Returns:
+            The labels.
+
+        Raises:
+            QueryError: The query is invalid.
+        """
+        query_key = None if query is None else _feedback_key(self._resolve(query))
+        return self._catalog.relevance_labels(query_key)
+
+    def clear(self, query: str | Query) -> int:
+        """Remove all labels of a query.
+
+        Args:
+            query: Query text or a parsed query; its filters are ignored.
+
+        Returns:
+            The number of removed labels.
+
+        Raises:
+            QueryError: The query is invalid.
+        """
+        query_key = _feedback_key(self._resolve(query))
+        with self._catalog.begin() as transaction:
+            return transaction.remove_relevance_labels(query_key)
+
+    def feedback_for(self, query: Query, space: Space) -> RelevanceFeedback | None:
+        """Load the labels of a query for Rocchio relevance feedback.
+
+        Args:
+            query: The query; its filters are ignored.
+            space: The space of the vectors to load.
+
+        Returns:
+            The feedback, or None if the query has no labels or several steps.
+        """
+        labels = [] if query.next_steps else self.list(query)[:MAX_MARKS_PER_QUERY]
+        if not labels:
+            return None
+        positive_labels, negative_labels = (
+            [label for label in labels if label.relevant is is_relevant]
+            for is_relevant in (True, False)
+        )
+        rejected_spans = tuple((label.video_id, label.span) for label in negative_labels)
+        return RelevanceFeedback(
+            self._mean_vectors(positive_labels, space),
+            self._mean_vectors(negative_labels, space),
+            rejected_spans,
+        )
+
+    def _resolve(self, query: str | Query) -> Query:
+        return self._parse(query) if isinstance(query, str) else query
+
+    def _locate_moment(self, moment: Moment | ResultRef) -> tuple[int, Span]:
+        """Return the current video id and the span of a result."""
+        video_path = Path(moment.video_path) if isinstance(moment, ResultRef) else moment.video.path
+        video = self._catalog.video_by_path(video_path)
+        if video is None:
+            raise QueryError(f"{video_path} is no longer in the library and cannot be marked")
+        return video.id, moment.span
+
+    def _mean_vectors(self, labels: Sequence[RelevanceLabel], space: Space) -> Matrix:
+        """Return the mean vector of each labelled moment that has one, float32 (N, D)."""
+        mean_vectors = []
+        for segment_ids in self._catalog.segments_overlapping(
+            [(label.video_id, label.span) for label in labels]
+        ):
+            vector_sum = self._catalog.vectors(segment_ids, space)[1].sum(axis=0)
+            vector_norm = float(np.linalg.norm(vector_sum))
+            if vector_norm > 1e-6:
+                mean_vectors.append(vector_sum / np.float32(vector_norm))
+        return np.stack(mean_vectors) if mean_vectors else np.empty((0, space.dim), np.float32)
+
+
+def _feedback_key(query: Query) -> str:
+    """Return the query text without filters, which do not change what is relevant."""
+    return str(with_absolute_paths(replace(query, filters=Filters(), exclude=Filters())))

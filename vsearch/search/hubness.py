@@ -1,0 +1,282 @@
+"""Hubness correction and similarity baselines of a library, measured once per index snapshot.
+
+Some vectors, "hubs", are near to every query. Querybank normalization measures how near with a bank
+of generic queries and subtracts half of it from the score, so that hubs do not crowd out better
+matches.
+
+Source: Bogolin et al., "Cross Modal Retrieval with Querybank Normalisation" (QB-Norm), 2022.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsearch.errors import DamagedLibraryError
+from vsearch.search.moments import Baseline
+from vsearch.storage.array_files import map_npy_sequence, save_npy_sequence
+from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, safe_file_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.protocols import Encoder
+    from vsearch.search.live_index import IndexSnapshot
+    from vsearch.types import Ids, Matrix, Space, Vector
+
+log = logging.getLogger(__name__)
+BACKGROUND_SAMPLE_SIZE = 1_000  # segments sampled to represent the library
+HUBNESS_STRIDE = 5  # mean hubness is measured on every fifth of them
+MAX_MEAN_SIMILARITY = 0.6  # upper limit: even a homogeneous library has distinct scenes
+INVERSE_TEMPERATURE = 50.0  # of the log-mean-exp, which is thus dominated by the nearest queries
+HUBNESS_WEIGHT = 0.5  # chosen on validation pairs, like the temperature
+BLOCK_ROWS = 1_000  # vectors compared at once, which bounds memory
+PENALTY_TOLERANCE = 1e-4  # cached penalties are valid if a new measurement differs by no more
+
+
+class HubnessModel:
+    """Hubness and baseline statistics of one index snapshot. Thread-safe."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        index_snapshot: IndexSnapshot,
+        querybank: Querybank,
+        hubness_cache: HubnessCache | None = None,
+    ) -> None:
+        """Use `querybank` for all penalties.
+
+        Args:
+            catalog: The catalog of the library.
+            index_snapshot: The snapshot to describe.
+            querybank: The encoder's bank for text queries; an empty one for image queries, whose
+                scores are not corrected.
+            hubness_cache: Penalties measured before; None: measure all.
+        """
+        self._catalog, self.index_snapshot = catalog, index_snapshot
+        self.querybank, self._hubness_cache = querybank, hubness_cache
+
+    @property
+    def sample_vectors(self) -> Matrix:
+        """Vectors of about `BACKGROUND_SAMPLE_SIZE` evenly spaced segments, float32 (M, D)."""
+        return self._sampled_segments[1]
+
+    @cached_property
+    def mean_hubness(self) -> float:
+        """Mean hubness, added back so that corrected scores keep the range of cosines."""
+        return float(self._sample_hubness.mean()) if len(self._sample_hubness) else 0.0
+
+    @cached_property
+    def max_score_gain(self) -> float:
+        """Largest amount by which the correction can raise a score, estimated on the sample."""
+        return self.mean_hubness - float(self._sample_hubness.min(initial=self.mean_hubness))
+
+    def hubness_penalty(self, segment_vectors: Matrix) -> Vector:
+        """Return the hubness penalty of vectors, relative to the library's mean.
+
+        Args:
+            segment_vectors: float32 (N, D) of unit length.
+
+        Returns:
+            The amount to subtract from each score, float32 (N,).
+        """
+        penalties: Vector = self.querybank.hubness_penalty(segment_vectors) - np.float32(
+            self.mean_hubness
+        )
+        return penalties
+
+    def hubness_penalty_of(self, segment_ids: Ids, segment_vectors: Matrix) -> Vector:
+        """Return the hubness penalty of segments, measuring each segment only once.
+
+        Args:
+            segment_ids: int64 (N,).
+            segment_vectors: Their vectors, float32 (N, D).
+
+        Returns:
+            The amount to subtract from each score, float32 (N,).
+        """
+        if not len(self.querybank):
+            return self.hubness_penalty(segment_vectors)
+        snapshot_rows = np.searchsorted(self.index_snapshot.segment_ids, segment_ids).clip(
+            max=len(self.index_snapshot.segment_ids) - 1
+        )
+        # segments may have been added since the snapshot
+        is_known = self.index_snapshot.segment_ids[snapshot_rows] == segment_ids
+        penalties = np.where(is_known, self._hubness_by_segment[snapshot_rows], np.float32(np.nan))
+        if len(unmeasured_rows := np.flatnonzero(np.isnan(penalties))):
+            penalties[unmeasured_rows] = self.querybank.hubness_penalty(
+                segment_vectors[unmeasured_rows]
+            )
+            self._hubness_by_segment[snapshot_rows[is_known]] = penalties[is_known]
+        return penalties - np.float32(self.mean_hubness)
+
+    def save_hubness(self) -> None:
+        """Measure the hubness of all segments and store it. Requires the writer lock."""
+        if self._hubness_cache is None or not len(self.querybank):
+            return
+        segment_ids, space = self.index_snapshot.segment_ids, self.index_snapshot.space
+        segment_hubness = self._hubness_by_segment
+        unmeasured_ids = segment_ids[np.isnan(segment_hubness)]
+        for batch_ids, batch_vectors in self._catalog.iter_vectors(space, unmeasured_ids):
+            segment_hubness[np.searchsorted(segment_ids, batch_ids)] = (
+                self.querybank.hubness_penalty(batch_vectors)
+            )
+        if len(unmeasured_ids):
+            is_measured = np.isfinite(segment_hubness)  # not if deleted since the snapshot
+            self._hubness_cache.save_penalties(
+                space, segment_ids[is_measured], segment_hubness[is_measured]
+            )
+
+    def query_baseline(self, query_vector: Vector) -> Baseline:
+        """Return the baseline similarities of a query, float32 (D,), in this library."""
+        if not len(self.sample_vectors):
+            return Baseline(0.0, 0.0)
+        return Baseline(float(self._mean_vector @ query_vector), self._mean_similarity)
+
+    @cached_property
+    def _sampled_segments(self) -> tuple[Ids, Matrix]:
+        segment_ids = self.index_snapshot.segment_ids
+        return self._catalog.vectors(
+            segment_ids[:: max(1, -(-len(segment_ids) // BACKGROUND_SAMPLE_SIZE))],
+            self.index_snapshot.space,
+        )
+
+    @cached_property
+    def _sample_hubness(self) -> Vector:
+        return self.querybank.hubness_penalty(self.sample_vectors[::HUBNESS_STRIDE])
+
+    @cached_property
+    def _hubness_by_segment(self) -> Vector:
+        """Return the absolute hubness of each segment, float32 (N,); NaN: not measured yet."""
+        segment_ids = self.index_snapshot.segment_ids
+        if self._hubness_cache is None:
+            return np.full(len(segment_ids), np.nan, np.float32)
+        return self._hubness_cache.load_penalties(
+            self.index_snapshot.space,
+            segment_ids,
+            self._sampled_segments[0][::HUBNESS_STRIDE],
+            self._sample_hubness,
+        )
+
+    @cached_property
+    def _mean_vector(self) -> Vector:
+        mean_vector: Vector = self.sample_vectors.mean(axis=0)
+        return mean_vector
+
+    @cached_property
+    def _mean_similarity(self) -> float:
+        return min(float(self._mean_vector @ self._mean_vector), MAX_MEAN_SIMILARITY)
+
+
+class Querybank:
+    """Generic queries that measure hubness; an empty bank gives zero penalties."""
+
+    def __init__(self, query_vectors: Matrix) -> None:
+        """Use query vectors, float32 (B, D) of unit length."""
+        self._query_vectors = query_vectors
+
+    @classmethod
+    def from_encoder(cls, encoder: Encoder) -> Self:
+        """Return the bank from the encoder's optional `querybank` attribute, else an empty one."""
+        query_vectors: Matrix | None = getattr(encoder, "querybank", None)
+        return cls.create_empty(encoder.space.dim) if query_vectors is None else cls(query_vectors)
+
+    @classmethod
+    def create_empty(cls, dim: int) -> Self:
+        """Return an empty bank for vectors of `dim` numbers."""
+        return cls(np.empty((0, dim), np.float32))
+
+    def __len__(self) -> int:
+        return len(self._query_vectors)
+
+    def hubness_penalty(self, segment_vectors: Matrix) -> Vector:
+        """Measure the hubness of vectors: a weighted log-mean-exp of similarities to the bank.
+
+        Args:
+            segment_vectors: float32 (N, D) of unit length.
+
+        Returns:
+            float32 (N,).
+        """
+        penalties = np.zeros(len(segment_vectors), np.float32)
+        if not len(self._query_vectors):
+            return penalties
+        for start_row in range(0, len(segment_vectors), BLOCK_ROWS):
+            similarities = (
+                segment_vectors[start_row : start_row + BLOCK_ROWS] @ self._query_vectors.T
+            )  # (n, B)
+            max_similarity = similarities.max(axis=1)
+            similarities -= max_similarity[:, None]
+            similarities *= np.float32(INVERSE_TEMPERATURE)
+            mean_weight = np.exp(similarities, out=similarities).mean(axis=1)
+            penalties[start_row : start_row + BLOCK_ROWS] = max_similarity + np.log(
+                mean_weight
+            ) / np.float32(INVERSE_TEMPERATURE)
+        return HUBNESS_WEIGHT * penalties
+
+
+class HubnessCache:
+    """On-disk cache of per-segment hubness penalties, `<library>/hubness`.
+
+    Measuring penalties takes longer than the search itself. The folder may be deleted at any time;
+    a file that is damaged, or made with other vectors or another querybank, is ignored.
+    """
+
+    def __init__(self, cache_folder: Path) -> None:
+        """Create `cache_folder` on the first write."""
+        self._cache_folder = cache_folder
+
+    def load_penalties(
+        self, space: Space, segment_ids: Ids, measured_ids: Ids, measured_penalties: Vector
+    ) -> Vector:
+        """Load cached penalties.
+
+        Args:
+            space: The space of the vectors.
+            segment_ids: Segments to look up, int64 (N,), ascending.
+            measured_ids: Some of these, whose penalties were just measured, int64 (n,).
+            measured_penalties: Their penalties, float32 (n,); a mismatch invalidates the cache.
+
+        Returns:
+            float32 (N,); NaN where nothing is cached.
+        """
+        penalties = np.full(len(segment_ids), np.nan, np.float32)
+        cache_path = self._cache_path(space)
+        with suppress(DamagedLibraryError), damage_as_error(cache_path, "measuring again"):
+            cached_ids, cached_penalties = map_npy_sequence(cache_path, np.int64, np.float32)
+            is_consistent = cached_ids.shape == cached_penalties.shape and bool(
+                (np.diff(cached_ids) > 0).all()
+            )
+            if not is_consistent or not np.isfinite(cached_penalties).all():
+                raise ValueError("ids and penalties do not match")
+            known_ids = (
+                segment_ids
+                if np.array_equal(cached_ids, segment_ids)
+                else np.intersect1d(cached_ids, segment_ids)
+            )
+            penalties[np.searchsorted(segment_ids, known_ids)] = cached_penalties[
+                np.searchsorted(cached_ids, known_ids)
+            ]
+        differences = np.abs(
+            penalties[np.searchsorted(segment_ids, measured_ids)] - measured_penalties
+        )
+        if (differences > PENALTY_TOLERANCE).any():
+            penalties[:] = np.nan
+        return penalties
+
+    def save_penalties(self, space: Space, segment_ids: Ids, penalties: Vector) -> None:
+        """Store penalties, float32 (N,), of segments, ids ascending. Requires the writer lock."""
+        try:
+            remove_partial_files(self._cache_folder)
+            save_npy_sequence(self._cache_path(space), segment_ids, penalties)
+        except OSError as error:
+            log.info("could not write hubness cache %s: %s", self._cache_path(space), error)
+
+    def _cache_path(self, space: Space) -> Path:
+        return self._cache_folder / f"{safe_file_name(space.name)}.npy"

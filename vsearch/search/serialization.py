@@ -1,0 +1,218 @@
+"""JSON representation of results and videos, shared by the CLI, the server and the client."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from vsearch.types import (
+    CueSource,
+    Explanation,
+    FrameWeight,
+    Moment,
+    Quote,
+    ScoreShares,
+    Span,
+    Video,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SHARE_NAMES = ("visual", "speech", "ocr")
+
+
+def has_confident_match(moments: Sequence[Moment]) -> bool | None:
+    """Return True if any result probably matches the query.
+
+    Args:
+        moments: The results of a search.
+
+    Returns:
+        False if all results have low confidence or there are none; None if no result has a
+        calibrated confidence.
+    """
+    if moments and all(moment.confidence is None for moment in moments):
+        return None
+    return not all(moment.has_low_confidence for moment in moments)
+
+
+# --- to JSON; times in seconds
+
+
+def moment_to_dict(rank: int, moment: Moment) -> dict[str, Any]:
+    """Convert a result to JSON.
+
+    Args:
+        rank: Position among the results, from 1.
+        moment: The result.
+
+    Returns:
+        A dict in which `video` is the path of the video.
+    """
+    return {
+        "rank": rank,
+        "video": str(moment.video.path),
+        "start": round(moment.span.start, 3),
+        "end": round(moment.span.end, 3),
+        "score": round(moment.score, 6),
+        "confidence": None if moment.confidence is None else round(moment.confidence, 4),
+        "low_confidence": moment.has_low_confidence,
+        "explanation": explanation_to_dict(moment.explanation),
+    }
+
+
+def explanation_to_dict(explanation: Explanation) -> dict[str, Any]:
+    """Convert an explanation to JSON, without empty fields."""
+    explanation_data: dict[str, Any] = {
+        "peak": round(explanation.peak_time, 3),
+        "peak_score": round(explanation.peak_score, 6),
+        "segment_count": explanation.segment_count,
+    }
+    if explanation.is_copy:
+        explanation_data["is_copy"] = True
+    if explanation.frame_weights:
+        explanation_data["frame_weights"] = [
+            {"time": round(frame_weight.frame_time, 3), "weight": round(frame_weight.weight, 3)}
+            for frame_weight in explanation.frame_weights
+        ]
+    if explanation.quotes:
+        explanation_data["quotes"] = [quote_to_dict(quote) for quote in explanation.quotes]
+    if explanation.score_shares:
+        explanation_data["score_shares"] = {
+            share_name: round(getattr(explanation.score_shares, share_name), 3)
+            for share_name in SHARE_NAMES
+        }
+    if explanation.step_spans:
+        explanation_data["steps"] = [span_to_dict(step) for step in explanation.step_spans]
+    if explanation.duplicates_hidden:
+        explanation_data["duplicates_hidden"] = explanation.duplicates_hidden
+    return explanation_data
+
+
+def span_to_dict(span: Span) -> dict[str, float]:
+    """Convert a span to JSON."""
+    return {"start": round(span.start, 3), "end": round(span.end, 3)}
+
+
+def quote_to_dict(quote: Quote) -> dict[str, Any]:
+    """Convert a quote to JSON."""
+    return {
+        "source": quote.source,
+        **span_to_dict(quote.span),
+        "text": quote.text,
+        "score": round(quote.score, 3),
+    }
+
+
+def video_to_dict(video: Video) -> dict[str, Any]:
+    """Convert a video to JSON."""
+    return {
+        "id": video.id,
+        "name": video.path.name,
+        "path": str(video.path),
+        "fingerprint": video.fingerprint,
+        "size": video.size_bytes,
+        "mtime_ns": video.mtime_ns,
+        "duration": round(video.duration, 3),
+        "fps": round(video.fps, 3),
+        "width": video.width,
+        "height": video.height,
+        "codec": video.codec,
+        "sampled_frames": video.sampled_frames,
+        "warning": video.warning,
+        "model": video.model,
+        "recorded_at": None if video.recorded_at is None else video.recorded_at.isoformat(),
+        "keyframes_only": video.keyframes_only,
+        "max_keyframe_gap": video.max_keyframe_gap,
+    }
+
+
+# --- from JSON
+
+
+def moment_from_dict(moment_data: Mapping[str, Any]) -> Moment:
+    """Parse a result.
+
+    Args:
+        moment_data: A dict as of `moment_to_dict`, in which `video` is the dict of
+            `video_to_dict`.
+
+    Returns:
+        The result.
+
+    Raises:
+        KeyError: If a field is missing.
+        TypeError: If a field has a wrong type.
+        ValueError: If a value is invalid.
+    """
+    confidence = moment_data["confidence"]
+    return Moment(
+        video_from_dict(moment_data["video"]),
+        span_from_dict(moment_data),
+        float(moment_data["score"]),
+        None if confidence is None else float(confidence),
+        explanation_from_dict(moment_data["explanation"]),
+    )
+
+
+def explanation_from_dict(explanation_data: Mapping[str, Any]) -> Explanation:
+    """Parse an explanation; raises like `moment_from_dict`."""
+    score_shares = explanation_data.get("score_shares")
+    return Explanation(
+        float(explanation_data["peak"]),
+        float(explanation_data["peak_score"]),
+        int(explanation_data["segment_count"]),
+        is_copy=bool(explanation_data.get("is_copy")),
+        frame_weights=tuple(
+            FrameWeight(float(frame_weight["time"]), float(frame_weight["weight"]))
+            for frame_weight in explanation_data.get("frame_weights", ())
+        ),
+        step_spans=tuple(map(span_from_dict, explanation_data.get("steps", ()))),
+        quotes=tuple(map(quote_from_dict, explanation_data.get("quotes", ()))),
+        score_shares=ScoreShares(*(float(score_shares[share_name]) for share_name in SHARE_NAMES))
+        if score_shares
+        else None,
+        duplicates_hidden=int(explanation_data.get("duplicates_hidden", 0)),
+    )
+
+
+def span_from_dict(span_data: Mapping[str, Any]) -> Span:
+    """Parse a span; raises like `moment_from_dict`."""
+    return Span(float(span_data["start"]), float(span_data["end"]))
+
+
+def quote_from_dict(quote_data: Mapping[str, Any]) -> Quote:
+    """Parse a quote; raises like `moment_from_dict`."""
+    if quote_data["source"] not in get_args(CueSource):
+        raise ValueError(f"unknown transcript source {quote_data['source']!r}")
+    return Quote(
+        quote_data["source"],
+        span_from_dict(quote_data),
+        str(quote_data["text"]),
+        float(quote_data["score"]),
+    )
+
+
+def video_from_dict(video_data: Mapping[str, Any]) -> Video:
+    """Parse a video; raises like `moment_from_dict`."""
+    recorded_at = video_data["recorded_at"]
+    return Video(
+        int(video_data["id"]),
+        Path(video_data["path"]),
+        str(video_data["fingerprint"]),
+        int(video_data["size"]),
+        int(video_data["mtime_ns"]),
+        float(video_data["duration"]),
+        float(video_data["fps"]),
+        int(video_data["width"]),
+        int(video_data["height"]),
+        str(video_data["codec"]),
+        int(video_data["sampled_frames"]),
+        warning=video_data["warning"],
+        model=video_data["model"],
+        recorded_at=None if recorded_at is None else datetime.fromisoformat(recorded_at),
+        keyframes_only=bool(video_data["keyframes_only"]),
+        max_keyframe_gap=video_data["max_keyframe_gap"],
+    )

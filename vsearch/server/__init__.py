@@ -1,0 +1,1 @@
+"""HTTP server, REST API and web page."""

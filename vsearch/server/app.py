@@ -1,0 +1,131 @@
+"""ASGI application: registers the routes and wraps them in the security middleware."""
+
+from __future__ import annotations
+
+import hmac
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from vsearch import __version__
+from vsearch.server import problems, schemas
+from vsearch.server.auth import AccessPolicy, build_cookie_name
+from vsearch.server.middleware import SecurityMiddleware
+from vsearch.server.problems import Problem
+from vsearch.server.routes import jobs, media, saved, search, uploads, videos
+from vsearch.server.state import AppState, State  # noqa: TC001 - read by FastAPI
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import ASGIApp
+
+STATIC_DIR = Path(__file__).parent / "static"
+API_PREFIX = "/api/v1"
+PROBLEM_SCHEMA = "#/components/schemas/ProblemDetails"
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {
+        "model": schemas.ProblemDetails,
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": PROBLEM_SCHEMA}}},
+        "description": "A problem (RFC 9457).",
+    }
+    for code in (400, 401, 403, 404, 408, 409, 413, 415, 416, 421, 422, 429, 500, 503, 507)
+}
+ROUTE_MODULES = (search, videos, saved, media, uploads, jobs)
+session_router = APIRouter(tags=["session"])
+
+
+def create_app(state: AppState, access_policy: AccessPolicy | None = None) -> ASGIApp:
+    """Create the ASGI application of one server.
+
+    Args:
+        state: The served library and its services; closed when the application shuts down.
+        access_policy: Token and Host checks; by default loopback names only and no token.
+
+    Returns:
+        The FastAPI application wrapped in `SecurityMiddleware`.
+    """
+    effective_policy = access_policy or AccessPolicy()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        state.close()
+
+    app = FastAPI(
+        title="vsearch",
+        version=__version__,
+        summary="Find the moment in your own videos.",
+        openapi_url=f"{API_PREFIX}/openapi.json",
+        docs_url=None,  # would load scripts from a CDN
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=ERROR_RESPONSES,
+        redirect_slashes=False,
+    )
+    app.state.app_state, app.state.access_policy = state, effective_policy
+    problems.install_handlers(app)
+    for route_module in ROUTE_MODULES:
+        app.include_router(route_module.router, prefix=API_PREFIX)
+    app.include_router(session_router, prefix=API_PREFIX)
+    app.add_api_route(
+        "/healthz", check_health, response_model=schemas.HealthResponse, tags=["server"]
+    )
+    app.add_api_route("/metrics", export_metrics, include_in_schema=False)
+    app.add_api_route("/", serve_page, include_in_schema=False, response_model=None)
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=STATIC_DIR), minimum_size=1_000))
+    return SecurityMiddleware(app, effective_policy, state.metrics)
+
+
+async def serve_page() -> Response:
+    """Return the web page."""
+    return FileResponse(STATIC_DIR / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+async def check_health() -> dict[str, str]:
+    """Return the health status and the version."""
+    return {"status": "ok", "version": __version__}
+
+
+async def export_metrics(state: State) -> Response:
+    """Return the metrics in the Prometheus text format."""
+    return Response(state.metrics.render_text(), media_type="text/plain; version=0.0.4")
+
+
+@session_router.post("/session", status_code=204, response_class=Response)
+def sign_in(request: Request, token_request: schemas.TokenRequest) -> Response:
+    """Exchange the token for a session cookie, which does not reveal the token."""
+    access_policy: AccessPolicy = request.app.state.access_policy
+    client_address = request.client.host if request.client else ""
+    if access_policy.is_throttled(client_address):
+        raise Problem(429, "token", "too many wrong tokens; wait a minute")
+    expected_token = access_policy.token or ""
+    if access_policy.token is not None and not hmac.compare_digest(
+        token_request.token.encode(), expected_token.encode()
+    ):
+        access_policy.record_failure(client_address)
+        raise Problem(401, "token", "the token is wrong")
+    response = Response(status_code=204)
+    response.set_cookie(
+        build_cookie_name(request.scope),
+        access_policy.cookie_value,
+        httponly=True,
+        samesite="strict",
+        path="/",
+        secure=request.url.scheme == "https",
+        max_age=30 * 24 * 3600,
+    )
+    return response
+
+
+@session_router.delete("/session", status_code=204, response_class=Response)
+def sign_out(request: Request) -> Response:
+    """Delete the session cookie."""
+    response = Response(status_code=204)
+    response.delete_cookie(build_cookie_name(request.scope), path="/")
+    return response

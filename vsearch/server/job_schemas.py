@@ -1,0 +1,185 @@
+"""Request and response models for folders, jobs and exports; times are seconds."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - pydantic reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vsearch.server.jobs.model import JobKind, JobState  # noqa: TC001 - read by pydantic
+
+if TYPE_CHECKING:
+    from vsearch.server.folders import FolderListing
+    from vsearch.server.jobs.model import Job
+
+MAX_ERRORS_LISTED = 50  # per job in lists and events; `GET /jobs/{job_id}` returns all
+MAX_SECONDS = 1e7  # 115 days
+ExportKind = Literal["clips", "supercut", "otio", "edl", "fcpxml", "csv", "m3u"]
+NonNegativeSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+FolderId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+
+
+class StrictRequest(BaseModel):
+    """Base of request bodies: no unknown fields and no type coercion."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class IndexRequest(StrictRequest):
+    """A request to index folders; null means the library's setting."""
+
+    kind: Literal["index"] = "index"
+    folder_ids: Annotated[list[FolderId], Field(min_length=1, max_length=100)]
+    keyframes_only: bool | None = None
+    progressive: bool = False
+    transcribe: bool | None = None
+    ocr: bool | None = None
+
+    @model_validator(mode="after")
+    def _check_decoding_options(self) -> Self:
+        if self.keyframes_only and self.progressive:
+            raise ValueError("progressive and keyframes_only exclude each other")
+        return self
+
+
+class MomentRef(StrictRequest):
+    """A time range of a video."""
+
+    video_id: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    start: NonNegativeSeconds
+    end: NonNegativeSeconds
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("end must be greater than start")
+        return self
+
+
+class ExportRequest(StrictRequest):
+    """A request to export moments, each extended by `pad` seconds on both sides."""
+
+    kind: ExportKind
+    moments: Annotated[list[MomentRef], Field(min_length=1, max_length=200)]
+    pad: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.0
+    title: Annotated[str, Field(max_length=200)] = ""
+
+
+class SubfolderResponse(BaseModel):
+    """A folder inside another one."""
+
+    id: str
+    name: str
+
+
+class FolderResponse(BaseModel):
+    """A folder that may be indexed, and its direct contents."""
+
+    id: str
+    name: str
+    path: str
+    parent_id: str | None
+    video_count: int
+    subfolders: list[SubfolderResponse]
+    truncated: bool
+    error: str | None
+
+    @classmethod
+    def from_listing(cls, folder_listing: FolderListing) -> FolderResponse:
+        """Create the response for a listing."""
+        return cls(
+            id=folder_listing.id,
+            name=folder_listing.name,
+            path=folder_listing.path,
+            parent_id=folder_listing.parent_id,
+            video_count=folder_listing.video_count,
+            subfolders=[
+                SubfolderResponse(id=subfolder.id, name=subfolder.name)
+                for subfolder in folder_listing.subfolders
+            ],
+            truncated=folder_listing.truncated,
+            error=folder_listing.error,
+        )
+
+
+class FolderListResponse(BaseModel):
+    """The root folders."""
+
+    items: list[FolderResponse]
+
+
+class FileFailureResponse(BaseModel):
+    """A file that a job could not process."""
+
+    path: str
+    name: str
+    error: str
+
+
+class JobFileResponse(BaseModel):
+    """A file written by an export."""
+
+    name: str
+    size: int
+    url: str
+
+
+class JobResponse(BaseModel):
+    """The current state of a job."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    created_at: datetime
+    title: str
+    progress: float
+    eta_seconds: float | None
+    current_file: str | None
+    counts: dict[str, int]
+    errors: list[FileFailureResponse]
+    errors_truncated: int
+    error: str | None
+    files: list[JobFileResponse]
+
+    @classmethod
+    def from_job(cls, job: Job, max_errors: int = MAX_ERRORS_LISTED) -> JobResponse:
+        """Create the response for a job, listing at most `max_errors` errors."""
+        shown_errors = [
+            FileFailureResponse(path=failure.path, name=failure.name, error=failure.error)
+            for failure in job.errors[:max_errors]
+        ]
+        eta_seconds = None if job.eta_seconds is None else round(job.eta_seconds, 1)
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            state=job.state,
+            created_at=job.created_at,
+            title=job.title,
+            progress=round(job.progress, 4),
+            eta_seconds=eta_seconds,
+            current_file=job.current_file,
+            counts=dict(job.counts),
+            errors=shown_errors,
+            errors_truncated=job.errors_truncated + len(job.errors) - len(shown_errors),
+            error=job.error,
+            files=[
+                JobFileResponse(
+                    name=job_file.name,
+                    size=job_file.size_bytes,
+                    url=_build_export_url(job.id, job_file.name),
+                )
+                for job_file in job.files
+            ],
+        )
+
+
+class JobListResponse(BaseModel):
+    """Jobs, newest first."""
+
+    items: list[JobResponse]
+
+
+def _build_export_url(job_id: str, file_name: str) -> str:
+    return f"/api/v1/exports/{job_id}/{quote(file_name, safe='')}"

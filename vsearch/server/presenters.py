@@ -1,0 +1,115 @@
+"""Conversion of videos, moments and query tokens to the dicts that the API returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vsearch.media.playback import determine_playback
+from vsearch.query.grammar import FILTER_NAMES, tokenize_query
+from vsearch.search.serialization import moment_to_dict, video_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from vsearch.query.grammar import QueryToken
+    from vsearch.query.model import SavedSearch
+    from vsearch.types import Moment, RelevanceLabel, Span, Video
+
+
+def present_video(video: Video) -> dict[str, Any]:
+    """Return the fields of a video, whether its file is missing, and how browsers play it."""
+    playback_info = determine_playback(video.path)
+    return {
+        **video_to_dict(video),
+        "missing": playback_info.method == "none" and not video.path.is_file(),
+        "playback": playback_info.method,
+    }
+
+
+def present_moments(
+    moments: Iterable[Moment], feedback_labels: Iterable[RelevanceLabel] = ()
+) -> list[dict[str, Any]]:
+    """Return ranked results with their videos and relevance labels.
+
+    Args:
+        moments: Results, best first (or in display order).
+        feedback_labels: Stored labels of the query; a label applies to a moment of the same
+            video with an IoU above 0.5.
+
+    Returns:
+        One dict per moment with the fields of `MomentResponse`.
+    """
+    relevance_by_span = {
+        (feedback.video_id, feedback.span): feedback.relevant for feedback in feedback_labels
+    }
+    presented_videos: dict[int, dict[str, Any]] = {}
+    presented = []
+    for rank, moment in enumerate(moments, 1):
+        video_fields = presented_videos.get(moment.video.id) or presented_videos.setdefault(
+            moment.video.id, present_video(moment.video)
+        )
+        relevant = _find_relevance(relevance_by_span, moment.video.id, moment.span)
+        presented.append(
+            {**moment_to_dict(rank, moment), "video": video_fields, "relevant": relevant}
+        )
+    return presented
+
+
+def _find_relevance(
+    relevance_by_span: Mapping[tuple[int, Span], bool], video_id: int, moment_span: Span
+) -> bool | None:
+    """Return the label of a moment or of one with IoU above 0.5, else None."""
+    for (labeled_video_id, labeled_span), relevant in relevance_by_span.items():
+        if labeled_video_id == video_id and moment_span.iou(labeled_span) > 0.5:
+            return relevant
+    return None
+
+
+def present_saved_search(saved_search: SavedSearch) -> dict[str, Any]:
+    """Return the fields of a saved search."""
+    return {
+        "name": saved_search.name,
+        "query": saved_search.query_text,
+        "created_at": saved_search.created_at,
+    }
+
+
+def describe_tokens(query_text: str) -> Iterator[dict[str, str]]:
+    """Yield the tokens of a query as typed; consecutive plain words form one token."""
+    plain_words: list[str] = []
+    for token in tokenize_query(query_text):
+        is_plain_word = not token.field_name and not token.is_quoted and token.signed_weight == 1
+        if not is_plain_word and plain_words:
+            yield _describe_words(plain_words)
+            plain_words = []
+        if is_plain_word:
+            plain_words.append(token.source_text)
+        else:
+            yield {
+                "kind": _classify_token(token),
+                "text": token.source_text,
+                "label": _label_token(token),
+            }
+    if plain_words:
+        yield _describe_words(plain_words)
+
+
+def _describe_words(plain_words: list[str]) -> dict[str, str]:
+    joined_text = " ".join(plain_words)
+    return {"kind": "text", "text": joined_text, "label": joined_text}
+
+
+def _classify_token(token: QueryToken) -> str:
+    if token.field_name == "@":
+        return "saved"
+    if token.field_name in FILTER_NAMES:
+        return "filter"
+    if token.is_negative:
+        return "exclude"
+    return {"": "text", "like": "clip"}.get(token.field_name, token.field_name)
+
+
+def _label_token(token: QueryToken) -> str:
+    if token.field_name in ("", "text"):
+        return token.source_text.removeprefix("text:")
+    return token.source_text

@@ -1,0 +1,111 @@
+"""Routes for uploading images and clips to search with."""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from PIL import Image
+from pydantic import BaseModel
+
+from vsearch.errors import UnreadableError
+from vsearch.media.thumbnails import render_thumbnail
+from vsearch.server.forms import MAX_FORM_OVERHEAD_BYTES, FormFile
+from vsearch.server.problems import Problem
+from vsearch.server.state import State  # noqa: TC001 - FastAPI reads annotations
+from vsearch.server.thumbnail_cache import round_up_width
+from vsearch.server.uploads import Upload, build_too_large_problem
+
+router = APIRouter(tags=["uploads"])
+_FORM_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            }
+        },
+    }
+}
+
+
+class UploadResponse(BaseModel):
+    """A stored upload."""
+
+    id: str
+    kind: str
+    name: str
+    width: int
+    height: int
+    duration: float | None
+
+    @classmethod
+    def from_upload(cls, upload: Upload) -> UploadResponse:
+        """Create the response for an upload."""
+        return cls(
+            id=upload.id,
+            kind=upload.kind,
+            name=upload.display_name,
+            width=upload.width,
+            height=upload.height,
+            duration=upload.duration,
+        )
+
+
+@router.post("/uploads", status_code=201, openapi_extra=_FORM_SCHEMA)
+async def create_upload(request: Request, state: State) -> UploadResponse:
+    """Upload an image or a clip to search with; only a small transcoded copy is stored."""
+    max_bytes = state.upload_store.max_upload_bytes
+    content_length = request.headers.get("content-length", "0")
+    if (
+        not content_length.isdecimal()
+        or int(content_length[:20]) > max_bytes + MAX_FORM_OVERHEAD_BYTES
+    ):
+        raise build_too_large_problem(max_bytes)
+    form_file = FormFile(request, "file")
+    file_name = await form_file.read_file_name()
+    return UploadResponse.from_upload(
+        await state.upload_store.receive_file(form_file.iter_chunks(), file_name)
+    )
+
+
+@router.get(
+    "/uploads/{upload_id}/thumbnail",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+async def get_upload_thumbnail(
+    upload_id: str, state: State, width: Annotated[int, Query(ge=1, le=10_000)] = 320
+) -> Response:
+    """Return an uploaded image, or the first frame of a clip, as a JPEG."""
+    upload, thumbnail_width = state.upload_store.get_upload(upload_id), round_up_width(width)
+    try:
+        jpeg_bytes = await state.thumbnail_cache.decode_limit.run(
+            lambda: _render_jpeg(upload, thumbnail_width)
+        )
+    except (OSError, UnreadableError) as error:  # evicted meanwhile
+        raise Problem(404, "not-found", "the upload has expired; upload it again") from error
+    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(jpeg_bytes, media_type="image/jpeg", headers=headers)
+
+
+@router.delete("/uploads/{upload_id}", status_code=204)
+def delete_upload(upload_id: str, state: State) -> None:
+    """Delete an upload."""
+    state.upload_store.remove_upload(upload_id)
+
+
+def _render_jpeg(upload: Upload, thumbnail_width: int) -> bytes:
+    if upload.kind == "clip":
+        return render_thumbnail(upload.file_path, 0.0, max_width=thumbnail_width)
+    with Image.open(upload.file_path, formats=["PNG"]) as image:
+        image.thumbnail((thumbnail_width, 2 * thumbnail_width))
+        jpeg_buffer = io.BytesIO()
+        image.save(jpeg_buffer, "JPEG", quality=85)
+    return jpeg_buffer.getvalue()

@@ -1,0 +1,121 @@
+// A moment: its explanation, rating and selection.
+
+import * as api from './api.js';
+import { clock, el, failed, icon, marked, percent, range, tool } from './dom.js';
+
+/** Return a key that identifies a moment. */
+export const key = (moment) => `${moment.video.id}:${moment.start.toFixed(2)}-${moment.end.toFixed(2)}`;
+
+/** Return a moment as a query term. */
+export const clip = (moment) => `clip:video:${moment.video.id}@${seconds(moment.start)}-${seconds(Math.max(moment.end, moment.start + 0.1))}`;
+const seconds = (value) => String(Math.round(Math.max(0, value) * 100) / 100);
+
+// --- rating
+
+/** Create rating buttons for a result; `search` returns the search id. Copies stay in sync. */
+export function thumbs(moment, search) {
+  const button = (relevant, name, label) => tool(name, label, () => mark(moment, search(), moment.relevant === relevant ? null : relevant), {
+    'data-testid': relevant ? 'thumb-up' : 'thumb-down', 'aria-pressed': String(moment.relevant === relevant),
+  });
+  return el('span', { class: 'thumbs', data: { moment: key(moment) } }, button(true, 'up', 'Relevant (u)'), button(false, 'down', 'Not relevant (d)'));
+}
+
+let marking = Promise.resolve(); // in order, so that the last rating wins
+
+/** Rate a moment: true, false, or null to remove the rating. */
+export function mark(moment, search, relevant) {
+  const before = moment.relevant ?? null;
+  show(moment, relevant);
+  return marking = marking.then(() => put(moment, search, relevant, before));
+}
+
+async function put(moment, search, relevant, before) {
+  try {
+    const response = await api.post('/feedback', { search_id: search, video_id: moment.video.id, start: moment.start, end: moment.end, relevant });
+    document.dispatchEvent(new CustomEvent('vsearch:rated', { detail: { moment, feedback_count: response.feedback_count } }));
+  } catch (error) {
+    show(moment, before);
+    failed(error);
+  }
+}
+
+function show(moment, relevant) {
+  moment.relevant = relevant;
+  for (const both of document.querySelectorAll(`.thumbs[data-moment="${key(moment)}"]`)) {
+    both.children[0].setAttribute('aria-pressed', String(relevant === true));
+    both.children[1].setAttribute('aria-pressed', String(relevant === false));
+  }
+}
+
+// --- selection
+
+/** Selected moments by key, in order of selection. */
+export const selection = new Map();
+
+export function select(moment, on = !selection.has(key(moment))) {
+  if (on) selection.set(key(moment), moment);
+  else selection.delete(key(moment));
+  document.dispatchEvent(new CustomEvent('vsearch:selected'));
+}
+
+export function unselect() {
+  selection.clear();
+  document.dispatchEvent(new CustomEvent('vsearch:selected'));
+}
+
+// --- explanation
+
+/** Create the confidence as text and a meter. */
+export function confidence(moment) {
+  if (moment.confidence === null || moment.confidence === undefined) {
+    return el('span', { class: 'sure', title: 'Scores are comparable within one search only' }, `score ${moment.score.toFixed(2)}`);
+  }
+  const bar = el('span', { class: 'meter', 'aria-hidden': 'true' }, el('span'));
+  bar.firstChild.style.inlineSize = `${Math.max(4, moment.confidence * 100)}%`;
+  return el('span', { class: moment.low_confidence ? 'sure weak' : 'sure', 'data-testid': 'confidence', title: 'Probability that this matches the query' },
+    bar, moment.low_confidence ? `weak, ${percent(moment.confidence)}` : percent(moment.confidence));
+}
+
+const SOURCES = { subtitles: 'subtitle', speech: 'speech', ocr: 'on screen' };
+
+/** Create quotes from transcripts with highlighted query words. */
+export function quotes(moment, words, most = 2, seek = null) {
+  return (moment.explanation.quotes ?? []).slice(0, most).map((quote) => {
+    const when = seek
+      ? el('button', { type: 'button', class: 'time', onclick: () => seek(quote.start) }, clock(quote.start))
+      : el('span', { class: 'time' }, clock(quote.start));
+    return el('p', { class: 'quote', 'data-testid': 'quote' },
+      el('span', { class: 'source' }, icon(quote.source === 'ocr' ? 'screen' : 'speech'), `${SOURCES[quote.source] ?? quote.source} `, when),
+      el('q', {}, ...marked(quote.text, words)));
+  });
+}
+
+/** Create short facts: best frame, copy, steps and score shares. */
+export function facts(moment) {
+  const { explanation } = moment;
+  const items = [];
+  if (explanation.is_copy) items.push(['copy', `copy, from ${clock(explanation.peak)}`, 'The query clip was cut from this video']);
+  else items.push(['peak', `peak ${clock(explanation.peak)}`, describeFrames(moment)]);
+  if (explanation.steps?.length) items.push(['steps', explanation.steps.map((step) => clock(step.start)).join(' → '), 'Start of each step']);
+  if (explanation.score_shares && explanation.quotes?.length) {
+    const parts = Object.entries(explanation.score_shares).filter(([, share]) => share >= 0.005).sort((a, b) => b[1] - a[1]);
+    if (parts.length > 1 || parts[0]?.[0] !== 'visual') items.push(['shares', parts.map(([name, share]) => `${name} ${percent(share)}`).join(', '), 'Share of each modality in the score']);
+  }
+  return items.map(([name, text, title]) => el('span', { class: `fact ${name}`, title }, text));
+}
+
+function describeFrames(moment) {
+  const frames = (moment.explanation.frame_weights ?? []).toSorted((a, b) => b.weight - a.weight).slice(0, 4);
+  return frames.length > 1
+    ? `Best matching frame. Frame weights: ${frames.map((one) => `${clock(one.time, true)} (${percent(one.weight)})`).join(', ')}`
+    : `Best matching frame of ${range(moment.start, moment.end)}`;
+}
+
+/** Return the words of a query to highlight in transcripts. */
+export function wordsOf(search) {
+  const texts = (search?.query_tokens ?? []).filter((part) => ['text', 'said', 'shown'].includes(part.kind)).map((part) => part.label ?? part.text);
+  const all = texts.join(' ').replace(/\b(?:said|shown|text):/g, ' ').toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
+  const contentWords = all.filter((word) => !COMMON.has(word));
+  return [...new Set(contentWords.length ? contentWords : all)];
+}
+const COMMON = new Set('a an the of in on at to is are and or it its with for by from as that this these those be was were into'.split(' '));

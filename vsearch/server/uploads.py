@@ -1,0 +1,274 @@
+"""Store for images and clips uploaded as queries, kept while the server runs.
+
+Uploaded bytes are untrusted: a sandboxed process (see `vsearch.media.upload_sandbox`) transcodes
+them to an image or clip in a known format and the original is deleted; nothing else reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vsearch.media.upload_sandbox import CLIP_FILE_NAME, IMAGE_FILE_NAME
+from vsearch.server.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MAX_UPLOAD_BYTES = 2**28  # per file
+MAX_TOTAL_BYTES = 2**29  # of all transcoded files
+MAX_UPLOADS = 64
+SANITIZE_SECONDS = 20.0  # per file
+_CHUNK_TIMEOUT_SECONDS = 30.0  # until the next bytes arrive
+_MAX_SANITIZERS, _MAX_INCOMING = 2, 8  # sandbox processes, and uploads in progress
+_MAX_REPLY_BYTES = 4096  # of a sandbox process
+_MAX_NAME_CHARS = 200
+_FILE_NAMES = {"image": IMAGE_FILE_NAME, "clip": CLIP_FILE_NAME}
+# more threads and arenas would exceed the memory limit of the sandbox
+_THREAD_LIMITS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+_BUSY_HEADERS = {"Retry-After": "5"}
+_FOLDER_PREFIX = "vsearch-uploads-"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image or clip to search with."""
+
+    id: str
+    kind: str  # "image" or "clip"
+    display_name: str
+    width: int
+    height: int
+    duration: float | None  # seconds; None for an image
+    file_path: Path  # of the transcoded file
+
+
+class UploadStore:
+    """Uploads of one server; the oldest ones are evicted beyond the limits. Thread-safe."""
+
+    def __init__(
+        self,
+        parent_folder: Path | None = None,
+        *,
+        max_upload_bytes: int = MAX_UPLOAD_BYTES,
+        max_total_bytes: int = MAX_TOTAL_BYTES,
+        max_uploads: int = MAX_UPLOADS,
+        sanitize_seconds: float = SANITIZE_SECONDS,
+    ) -> None:
+        """Create a private folder in `parent_folder`, by default in the system's temporary one."""
+        if parent_folder is not None:
+            parent_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._upload_folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent_folder))
+        self.max_upload_bytes = max_upload_bytes
+        self._max_total_bytes, self._max_uploads, self._sanitize_seconds = (
+            max_total_bytes,
+            max_uploads,
+            sanitize_seconds,
+        )
+        self._stored_uploads: dict[str, tuple[Upload, int]] = {}  # with its bytes; the oldest first
+        self._lock = threading.Lock()
+        self._sanitizer_slots = asyncio.Semaphore(_MAX_SANITIZERS)
+        self._incoming_count = 0
+
+    async def receive_file(self, chunks: AsyncIterator[bytes], file_name: str) -> Upload:
+        """Receive and transcode an uploaded file.
+
+        Args:
+            chunks: The bytes of the file as they arrive.
+            file_name: The client's name for it; only for display.
+
+        Returns:
+            The stored upload.
+
+        Raises:
+            Problem: If the file is too large, too slow, empty or unreadable, if too many
+                uploads are in progress, or the disk is full.
+        """
+        if self._incoming_count >= _MAX_INCOMING:
+            raise Problem(
+                503, "busy", "too many uploads at once; try again soon", headers=_BUSY_HEADERS
+            )
+        self._incoming_count += 1
+        upload_id = secrets.token_urlsafe(16)
+        upload_folder = self._upload_folder / upload_id
+        try:
+            upload_folder.mkdir(mode=0o700)
+            original_path = upload_folder / "original"
+            await self._write_chunks(chunks, original_path)
+            async with self._sanitizer_slots:
+                sanitizer_reply = await _run_sanitizer(
+                    original_path, upload_folder, self._sanitize_seconds
+                )
+            original_path.unlink()
+            return self._store_upload(
+                upload_id, upload_folder, sanitizer_reply, clean_file_name(file_name)
+            )
+        except BaseException as error:
+            shutil.rmtree(upload_folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise Problem(
+                    507, "disk", f"cannot store the upload ({error.strerror}); free some disk space"
+                ) from error
+            raise
+        finally:
+            self._incoming_count -= 1
+
+    def get_upload(self, upload_id: str) -> Upload:
+        """Return the upload with that id.
+
+        Raises:
+            Problem: 404 if it does not exist or was evicted.
+        """
+        with self._lock:
+            stored_upload = self._stored_uploads.get(upload_id)
+        if stored_upload is None:
+            raise Problem(
+                404, "not-found", "the upload does not exist or has expired; upload it again"
+            )
+        return stored_upload[0]
+
+    def remove_upload(self, upload_id: str) -> None:
+        """Delete an upload.
+
+        Raises:
+            Problem: 404 if it does not exist.
+        """
+        self.get_upload(upload_id)
+        with self._lock:
+            self._delete_upload(upload_id)
+
+    def is_upload_path(self, file_path: str) -> bool:
+        """Return True if the path is that of a transcoded upload."""
+        return self._upload_folder in Path(file_path).parents
+
+    def mentions_upload(self, query_text: str) -> bool:
+        """Return True if a query contains the path of an upload of any server."""
+        return f"{os.sep}{_FOLDER_PREFIX}" in query_text
+
+    def close(self) -> None:
+        """Delete all uploads."""
+        with self._lock:
+            self._stored_uploads.clear()
+        shutil.rmtree(self._upload_folder, ignore_errors=True)
+
+    async def _write_chunks(self, chunks: AsyncIterator[bytes], target_path: Path) -> None:
+        written_bytes = 0
+        with target_path.open("xb") as target_file:
+            while (chunk := await _next_chunk(chunks)) is not None:
+                written_bytes += len(chunk)
+                if written_bytes > self.max_upload_bytes:
+                    raise build_too_large_problem(self.max_upload_bytes)
+                await asyncio.to_thread(target_file.write, chunk)
+        if not written_bytes:
+            raise Problem(422, "media", "the file is empty; choose another file")
+
+    def _store_upload(
+        self,
+        upload_id: str,
+        upload_folder: Path,
+        sanitizer_reply: dict[str, Any],
+        display_name: str,
+    ) -> Upload:
+        if "error" in sanitizer_reply:
+            raise Problem(422, "media", f"{display_name}: {sanitizer_reply['error']}")
+        file_path = upload_folder / _FILE_NAMES[sanitizer_reply["kind"]]
+        file_bytes = file_path.stat().st_size
+        upload = Upload(
+            upload_id,
+            sanitizer_reply["kind"],
+            display_name,
+            sanitizer_reply["width"],
+            sanitizer_reply["height"],
+            sanitizer_reply["duration"],
+            file_path,
+        )
+        with self._lock:
+            self._stored_uploads[upload_id] = upload, file_bytes
+            while len(self._stored_uploads) > 1 and self._is_over_limit():
+                self._delete_upload(next(iter(self._stored_uploads)))
+        return upload
+
+    def _is_over_limit(self) -> bool:
+        total_bytes = sum(file_bytes for _, file_bytes in self._stored_uploads.values())
+        return len(self._stored_uploads) > self._max_uploads or total_bytes > self._max_total_bytes
+
+    def _delete_upload(self, upload_id: str) -> None:
+        if self._stored_uploads.pop(upload_id, None):
+            shutil.rmtree(self._upload_folder / upload_id, ignore_errors=True)
+
+
+def build_too_large_problem(max_bytes: int) -> Problem:
+    """Return the problem (413) for a file of more than `max_bytes`."""
+    return Problem(
+        413, "too-large", f"the file exceeds {max_bytes // 2**20} MiB; cut or scale it first"
+    )
+
+
+def clean_file_name(file_name: str) -> str:
+    """Return the printable base name of an untrusted file name, bounded in length."""
+    base_name = re.split(r"[/\\]", file_name)[-1]
+    printable_name = "".join(filter(str.isprintable, base_name)).strip()
+    return printable_name[:_MAX_NAME_CHARS] or "upload"
+
+
+async def _next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
+    try:
+        async with asyncio.timeout(_CHUNK_TIMEOUT_SECONDS):
+            return await anext(chunks, None)
+    except TimeoutError as error:
+        raise Problem(408, "timeout", "the file arrived too slowly; try again") from error
+
+
+async def _run_sanitizer(
+    original_path: Path, upload_folder: Path, timeout_seconds: float
+) -> dict[str, Any]:
+    """Return the reply of the sandbox; kill it on timeout or cancellation."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "vsearch.media.upload_sandbox",
+        str(original_path), str(upload_folder), str(timeout_seconds),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, env=_build_environment(), start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    reply_bytes = b""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while len(reply_bytes) < _MAX_REPLY_BYTES and (
+                reply_chunk := await process.stdout.read(_MAX_REPLY_BYTES)
+            ):
+                reply_bytes += reply_chunk
+            await process.wait()
+    except TimeoutError:
+        return {"error": f"takes longer than {timeout_seconds:g} s to read; cut or scale it first"}
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+    try:
+        sanitizer_reply: dict[str, Any] = json.loads(reply_bytes)
+    except ValueError:  # killed by its resource limits
+        return {"error": "exceeds the limits for uploads; make it smaller"}
+    return sanitizer_reply
+
+
+def _build_environment() -> dict[str, str]:
+    """Return the environment without vsearch settings, which may hold secrets."""
+    inherited = {
+        variable_name: variable_value
+        for variable_name, variable_value in os.environ.items()
+        if not variable_name.startswith("VSEARCH_")
+    }
+    python_path = os.pathsep.join(filter(None, sys.path))  # without the current folder
+    return {**_THREAD_LIMITS, **inherited, "PYTHONPATH": python_path}

@@ -1,0 +1,1 @@
+"""Files: atomic writes, arrays, and the store of frame features."""

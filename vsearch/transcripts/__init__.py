@@ -1,0 +1,1 @@
+"""Transcripts: speech recognition, OCR, subtitle files, and their output formats."""
