@@ -86,10 +86,10 @@ def train_alignment(
         {"params": list(alignment_net.parameters())},
         {"params": [log_sharpness], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     steps = TRAIN_EPOCHS * (len(pairs.image_vectors) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.1
+        optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1
     )
     for _ in range(TRAIN_EPOCHS):
         order = rng.permutation(len(pairs.image_vectors))
@@ -103,9 +103,9 @@ def train_alignment(
                 torch.tensor(pairs.group_ids[batch]),
             )
             loss = loss_function(texts, images, log_sharpness, groups)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return alignment_net.eval()
 
@@ -115,23 +115,26 @@ def judge_ridges(
 ) -> None:
     """Evaluate ridge regression in closed form, in either direction."""
     rows = np.concatenate(list(pairs.caption_rows))
-    text_counts = [len(of) for of in pairs.caption_rows]
+    text_counts = [len(rows_of_image) for rows_of_image in pairs.caption_rows]
     images = np.repeat(pairs.image_vectors, text_counts, axis=0)
     text_weights = np.repeat([1 / n for n in text_counts], text_counts)[:, None]
     mean = pairs.text_vectors[np.unique(rows)].mean(axis=0)
     texts = pairs.text_vectors[rows] - mean
-    query_vectors = test_pairs.text_vectors[[of[0] for of in test_pairs.caption_rows]] - mean
+    query_vectors = (
+        test_pairs.text_vectors[[rows_of_image[0] for rows_of_image in test_pairs.caption_rows]]
+        - mean
+    )
     for strength in (0.3, 1.0, 3.0, 10.0):
         image_map = _solve_ridge(images, texts, text_weights, strength)
         judge_scores(
-            f"ridge, pictures → texts, λ {strength:g}",
+            f"ridge, images → texts, λ {strength:g}",
             query_vectors,
             test_pairs.image_vectors @ image_map,
             None,
         )
         text_map = _solve_ridge(texts, images, text_weights, strength)
         judge_scores(
-            f"ridge, texts → pictures, λ {strength:g}",
+            f"ridge, texts → images, λ {strength:g}",
             query_vectors @ text_map,
             test_pairs.image_vectors,
             None,
@@ -180,10 +183,10 @@ def main() -> None:
     )
     parser.add_argument("pairs", type=Path)
     parser.add_argument("vectors", type=Path)
-    given = parser.parse_args()
-    rows = encode_pairs(given.pairs, WEIGHTS_FOLDER, given.vectors, open_licenses=False)
-    centre = np.load(WEIGHTS_FOLDER / "centre.npy")
-    pairs, test_pairs = rows.select_split("train", centre), rows.select_split("val", centre)
+    options = parser.parse_args()
+    rows = encode_pairs(options.pairs, WEIGHTS_FOLDER, options.vectors, open_licenses=False)
+    center = np.load(WEIGHTS_FOLDER / "centre.npy")
+    pairs, test_pairs = rows.select_split("train", center), rows.select_split("val", center)
     is_relevant = test_pairs.group_ids[:, None] == test_pairs.group_ids[None, :]
 
     def format_ranks(scores: Matrix) -> str:
@@ -192,11 +195,13 @@ def main() -> None:
         shares = " ".join(f"{100 * (rank < k).mean():5.1f}" for k in (1, 5, 10))
         return f"{shares}  {100 * (1 / (rank + 1)).mean():5.1f}"
 
-    def judge_scores(name: str, asked: Matrix, answers: Matrix, bank: Matrix | None) -> None:
-        scores = _normalize_rows(asked) @ _normalize_rows(answers).T
+    def judge_scores(
+        name: str, query_vectors: Matrix, image_vectors: Matrix, bank: Matrix | None
+    ) -> None:
+        scores = _normalize_rows(query_vectors) @ _normalize_rows(image_vectors).T
         line = f"{name:40} {format_ranks(scores)}"
         if bank is not None:
-            line += f"   {format_ranks(scores - Querybank(bank).hubness_penalty(answers))}"
+            line += f"   {format_ranks(scores - Querybank(bank).hubness_penalty(image_vectors))}"
         print(line, flush=True)
 
     print(f"{'':40}   R@1   R@5  R@10    MRR     R@1   R@5  R@10    MRR with a querybank")

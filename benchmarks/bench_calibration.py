@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 QUERY_FORMS = ("keywords", "question", "number", "typo", "long")
 CALIBRATION_BINS = 10
 BOOTSTRAP_DRAWS = 1_000
-PLOT_SIDE_PX, PLOT_MARGIN_PX = 360, 48  # pixels of the plot
+PLOT_SIDE_PX, PLOT_MARGIN_PX = 360, 48
 
 
 @dataclass(slots=True)
@@ -55,9 +55,11 @@ class FormResults:
     """Results of one form of query, one row per clip and library."""
 
     is_present: list[bool] = field(default_factory=list)
-    first_confidences: list[float] = field(default_factory=list)  # confidence
+    first_confidences: list[float] = field(
+        default_factory=list
+    )  # of the first result, 0 if there is none
     all_confidences: list[float] = field(default_factory=list)  # of all results
-    is_correct: list[bool] = field(default_factory=list)  # each of these
+    is_correct: list[bool] = field(default_factory=list)  # of all results
     false_alarms: list[str] = field(default_factory=list)
 
     def add_search(self, item: CaptionItem, moments: Sequence[Moment], *, is_present: bool) -> None:
@@ -71,14 +73,14 @@ class FormResults:
             self.false_alarms.append(f"{self.first_confidences[-1]:4.0%}  {name}: {item.caption}")
 
     def __str__(self) -> str:
-        first, there = np.array(self.first_confidences), np.array(self.is_present)
-        every, right = np.array(self.all_confidences), np.array(self.is_correct)
+        first_confidences, is_present = np.array(self.first_confidences), np.array(self.is_present)
+        all_confidences, is_correct = np.array(self.all_confidences), np.array(self.is_correct)
         figures = (
-            compute_auroc(first, there),
-            *auroc_interval(first, there),
-            100 * float((first[~there] >= WEAK_CONFIDENCE).mean()),
-            100 * float((first[there] < WEAK_CONFIDENCE).mean()),
-            compute_calibration_error(every, right),
+            compute_auroc(first_confidences, is_present),
+            *auroc_interval(first_confidences, is_present),
+            100 * float((first_confidences[~is_present] >= WEAK_CONFIDENCE).mean()),
+            100 * float((first_confidences[is_present] < WEAK_CONFIDENCE).mean()),
+            compute_calibration_error(all_confidences, is_correct),
         )
         return "{:6.3f} ({:.2f}-{:.2f}) {:12.1f} {:6.1f} {:6.3f}".format(*figures)
 
@@ -102,10 +104,10 @@ def auroc_interval(
 
 def build_queries(dataset_items: Sequence[CaptionItem], folder: Path) -> dict[str, list[Query]]:
     """Build a query for every clip in each form."""
-    asked = {"caption": [Query((Term("text", item.caption),)) for item in dataset_items]}
+    queries_by_form = {"caption": [Query((Term("text", item.caption),)) for item in dataset_items]}
     for form in QUERY_FORMS:
         rewrite = query_perturbation.PERTURBATIONS[form]
-        asked[form] = [
+        queries_by_form[form] = [
             Query((Term("text", rewrite(item.caption, n)),)) for n, item in enumerate(dataset_items)
         ]
     for name, change in (("picture", lambda picture: picture), ("mirrored, cut", mirror_and_crop)):
@@ -115,8 +117,8 @@ def build_queries(dataset_items: Sequence[CaptionItem], folder: Path) -> dict[st
                 item.video_path, probe_video(item.video_path).duration / 2, max_width=640
             )
             change(Image.open(io.BytesIO(data))).save(file)
-        asked[name] = [Query((Term("image", str(file)),)) for file in files]
-    return asked
+        queries_by_form[name] = [Query((Term("image", str(file)),)) for file in files]
+    return queries_by_form
 
 
 def mirror_and_crop(picture: Picture) -> Picture:
@@ -130,35 +132,43 @@ def measure_forms(
     library_folder: Path, dataset_items: Sequence[CaptionItem], encoder: Encoder
 ) -> dict[str, FormResults]:
     """Search every clip in the library and in a copy without the clip."""
-    with tempfile.TemporaryDirectory() as made:
-        asked = build_queries(dataset_items, Path(made))
-        found = {form: FormResults() for form in asked}
+    with tempfile.TemporaryDirectory() as work_folder:
+        queries_by_form = build_queries(dataset_items, Path(work_folder))
+        results_by_form = {form: FormResults() for form in queries_by_form}
         with Library.open(library_folder, encoder=encoder) as library:
             for number, item in enumerate(dataset_items):
-                for form, every in asked.items():
-                    found[form].add_search(item, library.search(every[number]), is_present=True)
+                for form, queries in queries_by_form.items():
+                    results_by_form[form].add_search(
+                        item, library.search(queries[number]), is_present=True
+                    )
         for number, item in enumerate(dataset_items):
-            without = Path(made) / "without"
-            shutil.copytree(library_folder, without)
-            with Library.open(without, encoder=encoder) as library:
+            reduced_folder = Path(work_folder) / "without"
+            shutil.copytree(library_folder, reduced_folder)
+            with Library.open(reduced_folder, encoder=encoder) as library:
                 library.remove([item.video_path])
-                for form, every in asked.items():
-                    found[form].add_search(item, library.search(every[number]), is_present=False)
-            shutil.rmtree(without)
-    return found
+                for form, queries in queries_by_form.items():
+                    results_by_form[form].add_search(
+                        item, library.search(queries[number]), is_present=False
+                    )
+            shutil.rmtree(reduced_folder)
+    return results_by_form
 
 
 def plot_calibration(results_by_form: Mapping[str, FormResults]) -> Picture:
     """Plot a reliability diagram: text queries on the left, image queries on the right."""
     panels = {
         "words": [
-            one for form, one in results_by_form.items() if form in ("caption", *QUERY_FORMS)
+            form_results
+            for form, form_results in results_by_form.items()
+            if form in ("caption", *QUERY_FORMS)
         ],
         "pictures": [
-            one for form, one in results_by_form.items() if form not in ("caption", *QUERY_FORMS)
+            form_results
+            for form, form_results in results_by_form.items()
+            if form not in ("caption", *QUERY_FORMS)
         ],
     }
-    made = Image.new(
+    picture = Image.new(
         "RGB",
         (
             len(panels) * (PLOT_SIDE_PX + PLOT_MARGIN_PX) + PLOT_MARGIN_PX,
@@ -166,27 +176,27 @@ def plot_calibration(results_by_form: Mapping[str, FormResults]) -> Picture:
         ),
         "white",
     )
-    draw, font = ImageDraw.Draw(made), ImageFont.load_default(13)
-    for number, (name, several) in enumerate(panels.items()):
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    for number, (name, forms) in enumerate(panels.items()):
         left, low = (
             PLOT_MARGIN_PX + number * (PLOT_SIDE_PX + PLOT_MARGIN_PX),
             PLOT_MARGIN_PX + PLOT_SIDE_PX,
         )
-        chances = np.concatenate([one.all_confidences for one in several])
-        right = np.concatenate([one.is_correct for one in several])
-        places = np.minimum((chances * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        for place in set(places.tolist()):
-            share, count = right[places == place].mean(), int((places == place).sum())
-            begin = left + place * PLOT_SIDE_PX / CALIBRATION_BINS
+        confidences = np.concatenate([form_results.all_confidences for form_results in forms])
+        is_correct = np.concatenate([form_results.is_correct for form_results in forms])
+        bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        for bin_index in set(bins.tolist()):
+            share, count = is_correct[bins == bin_index].mean(), int((bins == bin_index).sum())
+            bin_left = left + bin_index * PLOT_SIDE_PX / CALIBRATION_BINS
             box = (
-                begin + 2,
+                bin_left + 2,
                 low - share * PLOT_SIDE_PX,
-                begin + PLOT_SIDE_PX / CALIBRATION_BINS - 2,
+                bin_left + PLOT_SIDE_PX / CALIBRATION_BINS - 2,
                 low,
             )
             draw.rectangle(box, (120, 150, 200))
             draw.text(
-                (begin + PLOT_SIDE_PX / CALIBRATION_BINS / 2, low + 10),
+                (bin_left + PLOT_SIDE_PX / CALIBRATION_BINS / 2, low + 10),
                 str(count),
                 "grey",
                 font,
@@ -194,10 +204,10 @@ def plot_calibration(results_by_form: Mapping[str, FormResults]) -> Picture:
             )
         draw.rectangle((left, PLOT_MARGIN_PX, left + PLOT_SIDE_PX, low), outline="black")
         draw.line((left, low, left + PLOT_SIDE_PX, PLOT_MARGIN_PX), "black")
-        told = f"{name}: share that is right, by confidence from 0 to 100 %"
-        draw.text((left, PLOT_MARGIN_PX - 22), told, "black", font)
+        title = f"{name}: share of correct results by confidence, 0 to 100 %"
+        draw.text((left, PLOT_MARGIN_PX - 22), title, "black", font)
         draw.text((left, low + 22), "results in each tenth", "grey", font)
-    return made
+    return picture
 
 
 def main() -> None:
@@ -207,21 +217,21 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--library", type=Path, default=Path("indexes/evaluation/calibration"))
     parser.add_argument("--plot", type=Path)
-    given = parser.parse_args()
-    items = datasets.read_dataset(given.clips / "clips.jsonl").items
+    options = parser.parse_args()
+    items = datasets.read_dataset(options.clips / "clips.jsonl").items
     encoder = BuiltinEncoder()
-    with Library.open(given.library, encoder=encoder) as library:
-        for one in library.index(datasets.list_video_paths(items)):
-            assert one.error is None, one.error
-    found = measure_forms(given.library, items, encoder)
+    with Library.open(options.library, encoder=encoder) as library:
+        for index_result in library.index(datasets.list_video_paths(items)):
+            assert index_result.error is None, index_result.error
+    results_by_form = measure_forms(options.library, items, encoder)
     print(f"{len(items)} clips, low confidence below {WEAK_CONFIDENCE:.0%}")
     print("query           AUROC (95 %)       false alarm   miss    ECE")
-    for form, each in found.items():
-        print(f"{form:14} {each}")
+    for form, form_results in results_by_form.items():
+        print(f"{form:14} {form_results}")
     print("False alarms of the caption queries:")
-    print("\n".join(sorted(found["caption"].false_alarms, reverse=True)))
-    if given.plot is not None:
-        plot_calibration(found).save(given.plot)
+    print("\n".join(sorted(results_by_form["caption"].false_alarms, reverse=True)))
+    if options.plot is not None:
+        plot_calibration(results_by_form).save(options.plot)
 
 
 if __name__ == "__main__":

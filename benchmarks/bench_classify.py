@@ -52,7 +52,7 @@ class LabelTask:
 
 def build_tasks(true_labels: Ids, label_count: int, seed: int = 1) -> list[LabelTask]:
     """Build tasks with every image twice for each number of labels."""
-    random, found = np.random.default_rng(seed), []
+    random, tasks = np.random.default_rng(seed), []
     for k in LABEL_COUNTS:
         rows = []
         for own in true_labels:
@@ -60,8 +60,8 @@ def build_tasks(true_labels: Ids, label_count: int, seed: int = 1) -> list[Label
             rows.append([own, *random.choice(others, k - 1, replace=False)])
             rows.append(list(random.choice(others, k, replace=False)))
         twice = np.repeat(np.arange(len(true_labels)), 2)
-        found.append(LabelTask(twice, np.array(rows), np.arange(len(rows)) % 2 == 0))
-    return found
+        tasks.append(LabelTask(twice, np.array(rows), np.arange(len(rows)) % 2 == 0))
+    return tasks
 
 
 def predict_task(
@@ -103,24 +103,31 @@ def evaluate_answers(
     probabilities: list[Matrix], label_tasks: list[LabelTask], picture_mask: npt.NDArray[np.bool_]
 ) -> TaskMetrics:
     """Evaluate predictions on the images of one half."""
-    losses, hits, among, none, there, sure = [], [], [], [], [], []
-    for chances, task in zip(probabilities, label_tasks, strict=True):
-        mine = picture_mask[task.pictures]
-        rows, here = chances[mine], task.is_present[mine]
-        right = np.where(here, 0, rows.shape[1] - 1)
-        losses.append(-np.log(rows[np.arange(len(rows)), right] + 1e-12))
-        hits.append(rows.argmax(axis=1) == right)
-        among.append(rows[here, :-1].argmax(axis=1) == 0)
-        none.append(rows[:, -1])
-        there.append(here)
-        sure.append(rows.max(axis=1))
-    right_, sure_ = np.concatenate(hits), np.concatenate(sure)
+    losses, hits, label_hits, none_probabilities, presence, top_probabilities = (
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
+    for task_probabilities, task in zip(probabilities, label_tasks, strict=True):
+        row_mask = picture_mask[task.pictures]
+        rows, is_present = task_probabilities[row_mask], task.is_present[row_mask]
+        true_columns = np.where(is_present, 0, rows.shape[1] - 1)
+        losses.append(-np.log(rows[np.arange(len(rows)), true_columns] + 1e-12))
+        hits.append(rows.argmax(axis=1) == true_columns)
+        label_hits.append(rows[is_present, :-1].argmax(axis=1) == 0)
+        none_probabilities.append(rows[:, -1])
+        presence.append(is_present)
+        top_probabilities.append(rows.max(axis=1))
+    is_correct, confidences = np.concatenate(hits), np.concatenate(top_probabilities)
     return TaskMetrics(
         float(np.concatenate(losses).mean()),
-        float(right_.mean()),
-        float(np.concatenate(among).mean()),
-        compute_auroc(np.concatenate(none), ~np.concatenate(there)),
-        compute_calibration_error(sure_, right_),
+        float(is_correct.mean()),
+        float(np.concatenate(label_hits).mean()),
+        compute_auroc(np.concatenate(none_probabilities), ~np.concatenate(presence)),
+        compute_calibration_error(confidences, is_correct),
     )
 
 
@@ -130,25 +137,28 @@ def main() -> None:
     )
     parser.add_argument("pairs", type=Path)
     parser.add_argument("vectors", type=Path, nargs="?")
-    given = parser.parse_args()
+    options = parser.parse_args()
     encoder = BuiltinEncoder()
-    rows = read_pair_rows(given.pairs)
-    vectors = compute_image_vectors(given.pairs, rows, WEIGHTS_FOLDER, given.vectors)
+    rows = read_pair_rows(options.pairs)
+    vectors = compute_image_vectors(options.pairs, rows, WEIGHTS_FOLDER, options.vectors)
     chosen = [i for i, r in enumerate(rows) if r["split"] == "val" and r["origin"] == "label"]
     pictures = normalize_rows(vectors[chosen] - np.load(WEIGHTS_FOLDER / "centre.npy"))
     names = [TEMPLATE_RE.sub("", TEMPLATE_RE.sub("", rows[i]["text"])) for i in chosen]
-    known = sorted(set(names))
-    right = np.array([known.index(name) for name in names])
-    every = build_tasks(right, len(known))
-    texts = np.concatenate(zero_shot.encode_labels([Label(name) for name in known], encoder))
-    bank, usual = zero_shot.encode_null_queries(encoder), encoder.encode_texts(GENERIC_PROMPTS)
-    both = np.random.default_rng(3).permutation(len(pictures)) < len(pictures) // 2
-    whole = np.ones(len(pictures), np.bool_)
-    print(
-        f"{len(pictures)} pictures, {len(known)} labels; {', '.join(map(str, LABEL_COUNTS))} at a "
-        "time"
+    label_names = sorted(set(names))
+    true_labels = np.array([label_names.index(name) for name in names])
+    tasks = build_tasks(true_labels, len(label_names))
+    texts = np.concatenate(zero_shot.encode_labels([Label(name) for name in label_names], encoder))
+    bank, generic_vectors = (
+        zero_shot.encode_null_queries(encoder),
+        encoder.encode_texts(GENERIC_PROMPTS),
     )
-    print(f"{'':44} accuracy   if there  AUROC     ECE    loss")
+    first_half = np.random.default_rng(3).permutation(len(pictures)) < len(pictures) // 2
+    all_pictures = np.ones(len(pictures), np.bool_)
+    print(
+        f"{len(pictures)} pictures, {len(label_names)} labels; "
+        f"{', '.join(map(str, LABEL_COUNTS))} at a time"
+    )
+    print(f"{'':44} accuracy if present  AUROC     ECE    loss")
 
     def print_metrics(name: str, texts: Matrix, bank: Matrix, spreads: float) -> None:
         sharp = (
@@ -156,8 +166,8 @@ def main() -> None:
             * spreads
             / zero_shot.INVERSE_TEMPERATURE
         )
-        found = [predict_task(task, pictures, texts, bank, sharp) for task in every]
-        print(f"{name:44} {evaluate_answers(found, every, whole)}", flush=True)
+        predictions = [predict_task(task, pictures, texts, bank, sharp) for task in tasks]
+        print(f"{name:44} {evaluate_answers(predictions, tasks, all_pictures)}", flush=True)
 
     print_metrics(
         f"built in: {zero_shot.INVERSE_TEMPERATURE:g} spreads",
@@ -165,25 +175,43 @@ def main() -> None:
         bank,
         zero_shot.INVERSE_TEMPERATURE,
     )
-    for number, learnt in enumerate((both, ~both)):
+    for number, fit_half in enumerate((first_half, ~first_half)):
         spreads = np.arange(1.2, 2.7, 0.1)
         sharp = zero_shot.fit_inverse_temperature(pictures, bank) / zero_shot.INVERSE_TEMPERATURE
         tried = [
-            [predict_task(task, pictures, texts, bank, sharp * each) for task in every]
-            for each in spreads
+            [predict_task(task, pictures, texts, bank, sharp * spread) for task in tasks]
+            for spread in spreads
         ]
-        best = int(np.argmin([evaluate_answers(one, every, learnt).loss for one in tried]))
+        best = int(
+            np.argmin(
+                [
+                    evaluate_answers(predictions_of_spread, tasks, fit_half).loss
+                    for predictions_of_spread in tried
+                ]
+            )
+        )
         name = f"half {number + 1}, fitted on the other: {spreads[best]:.1f} spreads"
-        print(f"{name:44} {evaluate_answers(tried[best], every, ~learnt)}", flush=True)
-    one = encoder.encode_texts(known)
-    print_metrics("the label as it is, not in templates", one, bank, zero_shot.INVERSE_TEMPERATURE)
+        print(f"{name:44} {evaluate_answers(tried[best], tasks, ~fit_half)}", flush=True)
+    predictions_of_spread = encoder.encode_texts(label_names)
     print_metrics(
-        "usual texts in place of the querybank", texts, usual, zero_shot.INVERSE_TEMPERATURE
+        "labels without prompt templates",
+        predictions_of_spread,
+        bank,
+        zero_shot.INVERSE_TEMPERATURE,
     )
-    for k, task in zip(LABEL_COUNTS, every, strict=True):
+    print_metrics(
+        "null queries instead of the querybank",
+        texts,
+        generic_vectors,
+        zero_shot.INVERSE_TEMPERATURE,
+    )
+    for k, task in zip(LABEL_COUNTS, tasks, strict=True):
         sharp = zero_shot.fit_inverse_temperature(pictures, bank)
-        found = [predict_task(task, pictures, texts, bank, sharp)]
-        print(f"{f'  of {k} labels':44} {evaluate_answers(found, [task], whole)}", flush=True)
+        predictions = [predict_task(task, pictures, texts, bank, sharp)]
+        print(
+            f"{f'  of {k} labels':44} {evaluate_answers(predictions, [task], all_pictures)}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -35,30 +35,34 @@ from vsearch.media.sampler import probe_video
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from vsearch.types import Moment
+    from vsearch.search.result import SearchResult
 
 COPY_RATES = (10, 12, 15, 20, 24, 30)  # frames a second of the copies
-MIN_CLIP_SECONDS, MAX_CLIP_SECONDS = 3.0, 20.0  # seconds of a clip
-JOINED_COUNT = 5  # films that the videos are joined to
+MIN_CLIP_SECONDS, MAX_CLIP_SECONDS = 3.0, 20.0  # of a clip
+JOINED_COUNT = 5  # films joined from the videos
 
 
 @dataclass(frozen=True, slots=True)
 class ClipTrial:
     """One clip and the results of two searches."""
 
-    source_kind: str  # of its source
-    clip_seconds: float  # seconds
-    is_first: tuple[bool, bool]  # is its source; by moments alone, and as it is
-    overlap: tuple[float, float]  # tIoU of the first moment and the truth
-    search_seconds: float  # that the search took
-    encode_seconds: float  # of these, to decode and encode the clip
+    source_kind: str  # "single" or "joined"
+    clip_seconds: float
+    is_first: tuple[
+        bool, bool
+    ]  # whether the source is first, by moments alone and with copy detection
+    overlap: tuple[float, float]  # tIoU of the first moment and the true span
+    search_seconds: float  # including the encoding of the clip
+    encode_seconds: float  # of the search by moments alone, about the time to encode the clip
 
 
 def collect_videos(
     clips_folder: Path, joined_folder: Path, rng: np.random.Generator
 ) -> dict[str, list[Path]]:
     """Collect the videos by kind: original and concatenated."""
-    single = [found.path for found in find_videos([clips_folder]) if found.error is None]
+    single = [
+        discovered.path for discovered in find_videos([clips_folder]) if discovered.error is None
+    ]
     joined_folder.mkdir()
     order = rng.permutation(len(single))
     for number in range(min(JOINED_COUNT, len(single))):
@@ -70,7 +74,7 @@ def collect_videos(
     return {"single": single, "joined": sorted(joined_folder.iterdir())}
 
 
-def search_moments_only(library: Library, clip: Path) -> list[Moment]:
+def search_moments_only(library: Library, clip: Path) -> SearchResult:
     """Search the nearest moments to the pooled clip, without copy detection."""
     from unittest.mock import patch
 
@@ -82,18 +86,23 @@ def try_clip(
     library: Library, source_kind: str, source_path: Path, true_span: Span, clip_path: Path
 ) -> ClipTrial:
     """Search a clip both ways."""
-    began = time.perf_counter()
-    before = search_moments_only(library, clip_path)[0]
-    between = time.perf_counter()
-    after = library.search(clip=clip_path, k=1)[0]
-    took = time.perf_counter() - between
-    right = before.video.path == source_path, after.video.path == source_path
+    start_time = time.perf_counter()
+    plain_moment = search_moments_only(library, clip_path)[0]
+    middle_time = time.perf_counter()
+    copy_moment = library.search(clip=clip_path, k=1)[0]
+    search_seconds = time.perf_counter() - middle_time
+    is_first = plain_moment.video.path == source_path, copy_moment.video.path == source_path
     overlaps = [
-        found.span.iou(true_span) if well else 0.0
-        for found, well in zip((before, after), right, strict=True)
+        moment.span.iou(true_span) if is_right else 0.0
+        for moment, is_right in zip((plain_moment, copy_moment), is_first, strict=True)
     ]
     return ClipTrial(
-        source_kind, true_span.duration, right, (overlaps[0], overlaps[1]), took, between - began
+        source_kind,
+        true_span.duration,
+        is_first,
+        (overlaps[0], overlaps[1]),
+        search_seconds,
+        middle_time - start_time,
     )
 
 
@@ -103,16 +112,22 @@ def run_trials(clips_folder: Path, clip_count: int, work_folder: Path) -> list[C
     results = []
     for kind, paths in collect_videos(clips_folder, work_folder / "joined", rng).items():
         with Library.open(work_folder / kind) as library:
-            known = [one.video for one in library.index(paths) if one.video is not None]
-            long = [video for video in known if video.duration >= MIN_CLIP_SECONDS]
+            videos = [
+                index_result.video
+                for index_result in library.index(paths)
+                if index_result.video is not None
+            ]
+            long = [video for video in videos if video.duration >= MIN_CLIP_SECONDS]
             for number in range(clip_count):
                 video = long[rng.integers(len(long))]
                 length = rng.uniform(MIN_CLIP_SECONDS, min(MAX_CLIP_SECONDS, video.duration))
                 start = rng.uniform(0, video.duration - length)
-                truth = Span(start, start + length)
-                how = CopyOptions(fps=float(rng.choice(COPY_RATES)))
-                clip = make_copy(video.path, truth, work_folder / f"{kind}{number}.mp4", how, rng)
-                results.append(try_clip(library, kind, video.path, truth, clip))
+                true_span = Span(start, start + length)
+                copy_options = CopyOptions(fps=float(rng.choice(COPY_RATES)))
+                clip = make_copy(
+                    video.path, true_span, work_folder / f"{kind}{number}.mp4", copy_options, rng
+                )
+                results.append(try_clip(library, kind, video.path, true_span, clip))
     return results
 
 
@@ -125,24 +140,24 @@ def print_trials(clip_trials: list[ClipTrial]) -> None:
     groups = {
         "all": clip_trials,
         **{
-            kind: [one for one in clip_trials if one.source_kind == kind]
+            kind: [trial for trial in clip_trials if trial.source_kind == kind]
             for kind in ("single", "joined")
         },
-        "3-6 s": [one for one in clip_trials if one.clip_seconds < 6],
-        "6-12 s": [one for one in clip_trials if 6 <= one.clip_seconds < 12],
-        "12-20 s": [one for one in clip_trials if one.clip_seconds >= 12],
+        "3-6 s": [trial for trial in clip_trials if trial.clip_seconds < 6],
+        "6-12 s": [trial for trial in clip_trials if 6 <= trial.clip_seconds < 12],
+        "12-20 s": [trial for trial in clip_trials if trial.clip_seconds >= 12],
     }
     for name, group in groups.items():
         if not group:
             continue
         row = [f"{name:8} {len(group):4}"]
-        for way in (0, 1):
-            overlaps = np.array([one.overlap[way] for one in group])
-            first = np.mean([one.is_first[way] for one in group])
-            row.append(f"{first:6.1%} {(overlaps >= 0.7).mean():6.1%} {overlaps.mean():.3f}")
-        took = np.mean([one.search_seconds for one in group])
-        more = took - np.mean([one.encode_seconds for one in group])
-        row.append(f"{took:.1f} {more:+.1f}")
+        for method_index in (0, 1):
+            overlaps = np.array([trial.overlap[method_index] for trial in group])
+            recall = np.mean([trial.is_first[method_index] for trial in group])
+            row.append(f"{recall:6.1%} {(overlaps >= 0.7).mean():6.1%} {overlaps.mean():.3f}")
+        search_seconds = np.mean([trial.search_seconds for trial in group])
+        extra_seconds = search_seconds - np.mean([trial.encode_seconds for trial in group])
+        row.append(f"{search_seconds:.1f} {extra_seconds:+.1f}")
         print(" | ".join(row))
 
 
@@ -213,12 +228,12 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--count", type=int, default=50, help="clips or copies of each kind")
     parser.add_argument("--duplicates", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if asked.duplicates:
-            measure_duplicates(asked.clips, asked.count, Path(folder))
+        if options.duplicates:
+            measure_duplicates(options.clips, options.count, Path(folder))
         else:
-            print_trials(run_trials(asked.clips, asked.count, Path(folder)))
+            print_trials(run_trials(options.clips, options.count, Path(folder)))
 
 
 if __name__ == "__main__":

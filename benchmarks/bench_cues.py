@@ -27,9 +27,9 @@ import numpy as np
 from tests.support.spoken_words import make_transcript_catalog
 from vsearch.catalog.catalog import Catalog
 from vsearch.encoders.builtin import BuiltinEncoder
+from vsearch.search.cue_embedding import embed_cues
 from vsearch.search.semantic_cues import SemanticCueIndex
 from vsearch.search.text import OCR_SOURCES, SPEECH_SOURCES, TranscriptSearch
-from vsearch.search.transcript_text import embed_cues
 
 if TYPE_CHECKING:
     from vsearch.search.text import TranscriptHit
@@ -84,7 +84,7 @@ LATER_PAIRS = (
     ("close your eyes", "don't look"),
     ("we are out of milk", "there is no milk left in the fridge"),
     ("the children are asleep", "the kids have gone to bed"),
-    ("sorry for being late", "I apologise that I did not come on time"),
+    ("sorry for being late", "I apologize that I did not come on time"),
     ("she is my sister", "we have the same parents, she and I"),
     ("the computer crashed", "my laptop just froze and shut down"),
     ("how old are you", "what is your age"),
@@ -98,7 +98,7 @@ LATER_PAIRS = (
     ("he drinks too much", "he has a problem with alcohol"),
     ("prices are rising", "everything gets more expensive"),
 )
-SUBJECTS = ("my neighbour", "the teacher", "our captain", "that lady", "his cousin")
+SUBJECTS = ("my neighbor", "the teacher", "our captain", "that lady", "his cousin")
 UNRELATED_PHRASES = (
     "painted the fence green last weekend",
     "bought three tickets for the opera",
@@ -112,7 +112,7 @@ UNRELATED_PHRASES = (
     "wrote a letter to the mayor",
     "grows tomatoes on the balcony",
     "fixed the bicycle with a piece of wire",
-    "told a joke nobody understood",
+    "made a joke that puzzled the audience",
     "sold the piano to a museum",
     "measured the room twice",
     "found a coin under the carpet",
@@ -154,7 +154,7 @@ UNRELATED_PHRASES = (
     "changed the tyre in the rain",
     "sat on the bench and fed the pigeons",
     "switched to another channel",
-    "printed the report in colour",
+    "printed the report in color",
     "borrowed an umbrella from the hotel",
     "solved the puzzle in a minute",
     "whistled an old tune on the way home",
@@ -166,7 +166,7 @@ COMMON_WORDS = (
     "so all like get know just here are about right can she there out up got oh if now good how go "
     "come her him they see want think one look time would back"
 )
-VOCABULARY_WORDS, CUES_PER_FILM = 60_000, 1_000  # words, and cues of one film
+VOCABULARY_WORDS, CUES_PER_FILM = 60_000, 1_000
 
 
 def main(cue_count: int = 1_000_000) -> None:
@@ -178,30 +178,40 @@ def main(cue_count: int = 1_000_000) -> None:
 
 def measure_paraphrases(folder: Path) -> None:
     """Measure recall of keyword and semantic search."""
-    lines = [said for _, said in PARAPHRASE_PAIRS + LATER_PAIRS] + [
-        f"{who} {what}" for what in UNRELATED_PHRASES for who in SUBJECTS
+    lines = [paraphrase for _, paraphrase in PARAPHRASE_PAIRS + LATER_PAIRS] + [
+        f"{subject} {phrase}" for phrase in UNRELATED_PHRASES for subject in SUBJECTS
     ]
     encoder = BuiltinEncoder()
     with make_transcript_catalog(folder, lines, cue_interval=60, space=encoder.space) as catalog:
-        began = time.process_time()
+        start_time = time.process_time()
         embed_cues(catalog, lambda: encoder)
-        each = (time.process_time() - began) / len(lines)
-        print(f"{len(lines)} lines encoded in {1000 * each:.1f} ms each\n")
+        line_seconds = (time.process_time() - start_time) / len(lines)
+        print(f"{len(lines)} lines encoded in {1000 * line_seconds:.1f} ms each\n")
         print("                    found   first   false per query queries with false")
-        for name, meanings in (
-            ("words", None),
-            ("and meaning", SemanticCueIndex(catalog, lambda: encoder)),
+        for name, semantic_index in (
+            ("keyword", None),
+            ("and semantic", SemanticCueIndex(catalog, lambda: encoder)),
         ):
-            for part, pairs in (("in view", PARAPHRASE_PAIRS), ("later", LATER_PAIRS)):
-                told = [TranscriptSearch(catalog, meanings).search(query) for query, _ in pairs]
-                _print_row(f"{name}, {part}", told, [said for _, said in pairs])
+            for part, pairs in (("tuning", PARAPHRASE_PAIRS), ("test", LATER_PAIRS)):
+                query_hits = [
+                    TranscriptSearch(catalog, semantic_index).search(query) for query, _ in pairs
+                ]
+                _print_row(f"{name}, {part}", query_hits, [paraphrase for _, paraphrase in pairs])
 
 
 def _print_row(name: str, query_hits: list[list[TranscriptHit]], expected_lines: list[str]) -> None:
-    texts = [[heard.quote.text for heard in one] for one in query_hits]
-    found = [said in one for one, said in zip(texts, expected_lines, strict=True)]
-    first = [one[:1] == [said] for one, said in zip(texts, expected_lines, strict=True)]
-    false = [len(set(one) - {said}) for one, said in zip(texts, expected_lines, strict=True)]
+    texts = [[hit.quote.text for hit in hit_texts] for hit_texts in query_hits]
+    found = [
+        expected in hit_texts for hit_texts, expected in zip(texts, expected_lines, strict=True)
+    ]
+    first = [
+        hit_texts[:1] == [expected]
+        for hit_texts, expected in zip(texts, expected_lines, strict=True)
+    ]
+    false = [
+        len(set(hit_texts) - {expected})
+        for hit_texts, expected in zip(texts, expected_lines, strict=True)
+    ]
     print(
         f"{name:<22}{np.mean(found):5.0%}{np.mean(first):8.0%}{np.mean(false):16.2f}"
         f"{np.mean(np.array(false) > 0):21.0%}"
@@ -210,65 +220,72 @@ def _print_row(name: str, query_hits: list[list[TranscriptHit]], expected_lines:
 
 def measure_latency(catalog_path: Path, cue_count: int) -> None:
     """Measure milliseconds per search, by kind of query."""
-    words = [*COMMON_WORDS.split(), *(f"w{number:05}" for number in range(VOCABULARY_WORDS))][
+    vocabulary = [*COMMON_WORDS.split(), *(f"w{number:05}" for number in range(VOCABULARY_WORDS))][
         :VOCABULARY_WORDS
     ]
     shares = list(accumulate(1 / (rank + 2) for rank in range(VOCABULARY_WORDS)))
-    _fill_catalog(catalog_path, cue_count, words, shares)
+    _fill_catalog(catalog_path, cue_count, vocabulary, shares)
     draw = random.Random(1)
-    asked = ["the", "the you and to", "want you to come back", "good time", "look here w00100"]
-    asked += [
-        " ".join(draw.choices(words, cum_weights=shares, k=draw.randint(1, 6))) for _ in range(60)
+    query_texts = [
+        "the",
+        "the you and to",
+        "want you to come back",
+        "good time",
+        "look here w00100",
+    ]
+    query_texts += [
+        " ".join(draw.choices(vocabulary, cum_weights=shares, k=draw.randint(1, 6)))
+        for _ in range(60)
     ]
     print(f"\n{cue_count} cues            p50    p95    max  (ms)")
     with Catalog.open(catalog_path) as catalog:
-        spoken = TranscriptSearch(catalog)
-        spoken.search("warm up")
+        transcript_search = TranscriptSearch(catalog)
+        transcript_search.search("warm up")
         for name, exact, sources in (
             ("everywhere", False, SPEECH_SOURCES | OCR_SOURCES),
             ("in quotes", True, SPEECH_SOURCES | OCR_SOURCES),
-            ("shown: a part", False, OCR_SOURCES),
+            ("on-screen text", False, OCR_SOURCES),
         ):
-            took = []
-            for text in asked:
-                began = time.process_time()
-                spoken.search(text, exact_phrase=exact, cue_sources=sources)
-                took.append(1000 * (time.process_time() - began))
-            p50, p95, most = np.percentile(took, [50, 95, 100])
-            print(f"{name:<18}{p50:9.0f}{p95:7.0f}{most:7.0f}")
+            milliseconds = []
+            for text in query_texts:
+                start_time = time.process_time()
+                transcript_search.search(text, exact_phrase=exact, cue_sources=sources)
+                milliseconds.append(1000 * (time.process_time() - start_time))
+            p50, p95, maximum = np.percentile(milliseconds, [50, 95, 100])
+            print(f"{name:<18}{p50:9.0f}{p95:7.0f}{maximum:7.0f}")
 
 
 def _fill_catalog(
     catalog_path: Path, cue_count: int, words: list[str], cumulative_shares: list[float]
 ) -> None:
     Catalog.open(catalog_path, create=True).close()
-    draw = random.Random(0)
-    raw = sqlite3.connect(catalog_path, isolation_level=None)
-    raw.execute("PRAGMA synchronous = OFF")
-    raw.execute("BEGIN")
+    rng = random.Random(0)
+    connection = sqlite3.connect(catalog_path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("BEGIN")
     for video in range(1, cue_count // CUES_PER_FILM + 1):
-        raw.execute(
+        connection.execute(
             "INSERT INTO videos (id, path, fingerprint, size_bytes, mtime_ns, duration, fps, "
             "width, height, codec, sampled_frames, sample_fps, indexed_at, keyframes_only) "
             "VALUES (?, ?, '', 1, 1, 6000, 25, 10, 10, '', 6000, 1, '2026-01-01 00:00:00', 0)",
             (video, f"/films/{video}.mp4"),
         )
         source = "ocr" if video % 10 == 0 else "speech"
-        raw.execute(
+        connection.execute(
             "INSERT INTO transcripts (video_id, source, source_name, created_at) "
             "VALUES (?, ?, '', '2026-01-01 00:00:00')",
             (video, source),
         )
         rows = (
             (video, source, 6.0 * at, 6.0 * at + 4,
-             " ".join(draw.choices(words, cum_weights=cumulative_shares, k=draw.randint(3, 12))))
+             " ".join(rng.choices(words, cum_weights=cumulative_shares, k=rng.randint(3, 12))))
             for at in range(CUES_PER_FILM)
         )  # fmt: skip
-        raw.executemany(
+        connection.executemany(
             'INSERT INTO cues (video_id, source, start, "end", text) VALUES (?, ?, ?, ?, ?)', rows
         )
-    raw.execute("COMMIT")
-    raw.close()
+    connection.execute("COMMIT")
+    connection.close()
 
 
 if __name__ == "__main__":

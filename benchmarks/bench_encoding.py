@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     from vsearch.types import Images, Matrix
 
-TURN_COUNT, PICTURES_PER_TURN = 3, 8  # a turn: so many pictures
+ROUND_COUNT, IMAGES_PER_ROUND = 3, 8
 MEASURED_BACKENDS = (runtime.FLOAT32_ORT, runtime.INT8_ORT, runtime.INT8_OPENVINO)
 REFERENCE_NAME = "torch float32, open_clip ViT-B-16"
 
 
 def make_encoder(tier: str, backend: runtime.Backend) -> BuiltinEncoder:
     """Create the built-in model with a given engine."""
-    found = BuiltinEncoder(tier)
-    found._image_tower.backend = backend
-    return found
+    encoder = BuiltinEncoder(tier)
+    encoder._image_tower.backend = backend
+    return encoder
 
 
 def make_reference() -> Callable[[Images], Any]:
@@ -68,13 +68,13 @@ def measure_speeds(json_rows: list[dict[str, Any]]) -> dict[str, float]:
             name = f"{tier or 'default'}, {kind.runtime_name} {kind.precision}"
             runs[name] = (model.encode_images, model.image_size)
     best = dict.fromkeys(runs, 0.0)
-    for turn in range(TURN_COUNT + 1):  # the first loads and warms up
-        for name, (run, side) in runs.items():
-            images = random.integers(0, 256, (PICTURES_PER_TURN, side, side, 3), np.uint8)
-            began = time.process_time()
-            run(images)
-            if turn:
-                best[name] = max(best[name], PICTURES_PER_TURN / (time.process_time() - began))
+    for round_index in range(ROUND_COUNT + 1):  # the first loads and warms up
+        for name, (encode, side) in runs.items():
+            images = random.integers(0, 256, (IMAGES_PER_ROUND, side, side, 3), np.uint8)
+            start_time = time.process_time()
+            encode(images)
+            if round_index:
+                best[name] = max(best[name], IMAGES_PER_ROUND / (time.process_time() - start_time))
     print(f"{'engine':44} images/CPU-s     x torch")
     for name, rate in best.items():
         ratio = rate / best[REFERENCE_NAME]
@@ -89,36 +89,40 @@ def measure_quality(
     """Measure recall of each engine and the cosine of its vectors to float32."""
     rows = load_held_out(pairs_path, picture_count)
     pictures = list(iter_images(pairs_path, rows))
-    asked = [(text, i) for i, row in enumerate(rows) for text in list_texts(row)]
+    captions = [(text, i) for i, row in enumerate(rows) for text in list_texts(row)]
     reader = BuiltinEncoder()
-    queries = reader.encode_texts([text for text, _ in asked])
+    queries = reader.encode_texts([text for text, _ in captions])
     groups = {name: i for i, name in enumerate(dict.fromkeys(row["group"] for row in rows))}
     group = np.array([groups[row["group"]] for row in rows])
-    right = group[[i for _, i in asked]][:, None] == group[None]
+    is_relevant = group[[i for _, i in captions]][:, None] == group[None]
     bank = Querybank.from_encoder(reader)
-    print(f"{len(asked)} texts, {len(rows)} images; in brackets the advantage of float32")
+    print(f"{len(captions)} texts, {len(rows)} images; in brackets the advantage of float32")
     print(f"{'engine':36} cosine  5 %     R@1    R@5   R@10    MRR")
     for tier in ("", "fast"):
         small = np.concatenate([crop_to_square(p, MODEL_TIERS[tier].image_size) for p in pictures])
-        exact: tuple[Matrix, list[float]] | None = None
+        float32_result: tuple[Matrix, list[float]] | None = None
         for kind in MEASURED_BACKENDS:
-            seen = make_encoder(tier, kind).encode_images(small)
-            found = measure_recall(queries @ seen.T - bank.hubness_penalty(seen), right)
-            exact = exact or (seen, found)
-            cosine = (seen * exact[0]).sum(axis=1)
+            image_vectors = make_encoder(tier, kind).encode_images(small)
+            metrics = measure_recall(
+                queries @ image_vectors.T - bank.hubness_penalty(image_vectors), is_relevant
+            )
+            float32_result = float32_result or (image_vectors, metrics)
+            cosine = (image_vectors * float32_result[0]).sum(axis=1)
             name = f"{tier or 'default'}, {kind.runtime_name} {kind.precision}"
             low = float(np.quantile(cosine, 0.05))
-            told = (f"{x:6.2f} ({y - x:+.2f})" for x, y in zip(found, exact[1], strict=True))
-            print(f"{name:36} {cosine.mean():.4f} {low:.4f} ", *told, flush=True)
-            row = dict(zip(("R@1", "R@5", "R@10", "MRR"), found, strict=True))
+            metric_cells = (
+                f"{x:6.2f} ({y - x:+.2f})" for x, y in zip(metrics, float32_result[1], strict=True)
+            )
+            print(f"{name:36} {cosine.mean():.4f} {low:.4f} ", *metric_cells, flush=True)
+            row = dict(zip(("R@1", "R@5", "R@10", "MRR"), metrics, strict=True))
             mean = round(float(cosine.mean()), 4)
             json_rows.append({"engine": name, "cosine": mean, "5 %": round(low, 4), **row})
-    told_of = "; ".join(
+    recalls = "; ".join(
         f"{row['engine']} {row['R@1']} / {row['R@5']} / {row['R@10']}" for row in json_rows
     )
-    what = f"text → image by engine, {len(asked)} texts, {len(rows)} images: R@1 / R@5 / R@10"
+    what = f"text → image by engine, {len(captions)} texts, {len(rows)} images: R@1 / R@5 / R@10"
     how = "python -m benchmarks.bench_encoding --pairs PAIRS"
-    return [{"what": what, "found": told_of, "how": how}]
+    return [{"what": what, "found": recalls, "how": how}]
 
 
 def load_held_out(pairs_path: Path, picture_count: int) -> list[dict[str, Any]]:
@@ -147,7 +151,7 @@ def build_claims(best_rates: dict[str, float]) -> list[dict[str, str]]:
     float32_rates = {
         tier: best_rates[f"{tier}, ONNX Runtime float32"] for tier in ("default", "fast")
     }
-    found = [
+    speedups = [
         f"{best_rates[f'{tier}, {kind.runtime_name} int8'] / float32_rates[tier]:.1f}×"
         for kind in (runtime.INT8_OPENVINO, runtime.INT8_ORT)
         for tier in ("default", "fast")
@@ -156,9 +160,9 @@ def build_claims(best_rates: dict[str, float]) -> list[dict[str, str]]:
         {
             "what": "images per CPU second of int8 relative to float32, default and fast tier: "
             "with OpenVINO; without",
-            "found": f"{found[0]} and {found[1]}; {found[2]} and {found[3]}; float32 is "
-            f"{float32_rates['default'] / best_rates[REFERENCE_NAME]:.1f}× torch with open_clip's "
-            "ViT-B-16",
+            "found": f"{speedups[0]} and {speedups[1]}; {speedups[2]} and {speedups[3]}; float32 "
+            f"is {float32_rates['default'] / best_rates[REFERENCE_NAME]:.1f}× torch with "
+            "open_clip's ViT-B-16",
             "how": "python -m benchmarks.bench_encoding",
         }
     ]
@@ -169,16 +173,16 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    said = (
-        measure_quality(asked.pairs, asked.count, rows)
-        if asked.pairs
+    claims = (
+        measure_quality(options.pairs, options.count, rows)
+        if options.pairs
         else build_claims(measure_speeds(rows))
     )
-    if asked.json:
-        report = {"name": "encoding", "rows": rows, "claims": said}
-        asked.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    if options.json:
+        report = {"name": "encoding", "rows": rows, "claims": claims}
+        options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

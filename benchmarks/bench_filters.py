@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SEGMENTS = 200_000
 FILTER_SHARES = 0.0002, 0.01, 0.2, 1.0
-QUERIES_PER_KIND = 50  # questions of each kind
+QUERIES_PER_KIND = 50  # near and far queries
 
 
 def draw_allowed_ids(walks: WalkVectors, kept_share: float, *, whole_videos: bool) -> Ids:
@@ -43,27 +43,29 @@ def draw_allowed_ids(walks: WalkVectors, kept_share: float, *, whole_videos: boo
 def measure_filters(segment_count: int, work_folder: Path) -> Report:
     """Measure a row per index, filter and share."""
     walks = WalkVectors(work_folder / "walks", segment_count)
-    questions = np.concatenate(
+    queries = np.concatenate(
         [walks.draw_queries(QUERIES_PER_KIND, cosine) for cosine in (IMAGE_COSINE, TEXT_COSINE)]
     )
-    made = make_vector_source(walks)
+    vector_source = make_vector_source(walks)
     indexes = {
         name: RescoringIndex(
-            cls.build(VECTOR_DIM, made, single_list=False, check_cancelled=lambda: None),
+            index_class.build(
+                VECTOR_DIM, vector_source, single_list=False, check_cancelled=lambda: None
+            ),
             walks.fetch_vectors,
         )
-        for name, cls in (("sq8", Sq8Index), ("ivf", IvfIndex))
+        for name, index_class in (("sq8", Sq8Index), ("ivf", IvfIndex))
     }
     report = Report("filters")
     for share in FILTER_SHARES:
         for videos in (True, False):
-            among = draw_allowed_ids(walks, share, whole_videos=videos)
-            truth = GroundTruth(questions)
-            for start in range(0, len(among), 10_000):
-                truth.add(*walks.fetch_vectors(among[start : start + 10_000]))
+            allowed_ids = draw_allowed_ids(walks, share, whole_videos=videos)
+            ground_truth = GroundTruth(queries)
+            for start in range(0, len(allowed_ids), 10_000):
+                ground_truth.add(*walks.fetch_vectors(allowed_ids[start : start + 10_000]))
             for name, index in indexes.items():
                 report.rows.append(
-                    measure_row(name, index, truth, among, share, whole_videos=videos)
+                    measure_row(name, index, ground_truth, allowed_ids, share, whole_videos=videos)
                 )
     report.claims = build_claims(report, segment_count)
     return report
@@ -79,33 +81,35 @@ def measure_row(
     whole_videos: bool,
 ) -> dict[str, object]:
     """Measure recall and the median milliseconds."""
-    found, took = [], []
-    for question in ground_truth.queries:
-        began = time.process_time()
-        ids, _ = index.search(question, K_NEIGHBORS, allowed_ids)
-        took.append(1000 * (time.process_time() - began))
-        found.append(ids.tolist())
+    result_ids, milliseconds = [], []
+    for query in ground_truth.queries:
+        start_time = time.process_time()
+        ids, _ = index.search(query, K_NEIGHBORS, allowed_ids)
+        milliseconds.append(1000 * (time.process_time() - start_time))
+        result_ids.append(ids.tolist())
     return {
         "index": index_name,
         "share": f"{100 * kept_share:g} %",
         "of": "videos" if whole_videos else "segments",
         "segments": len(allowed_ids),
-        "recall": ground_truth.measure_recall(found),
-        "ms": float(np.median(took)),
+        "recall": ground_truth.measure_recall(result_ids),
+        "ms": float(np.median(milliseconds)),
     }
 
 
 def build_claims(report: Report, segment_count: int) -> list[Claim]:
     """Build the claims of the speed table."""
-    least = {
+    lowest_recall = {
         share: min(
             float(str(row["recall"])) for row in report.rows if row["share"] == f"{100 * share:g} %"
         )
         for share in FILTER_SHARES[:-1]
     }
-    found = ", ".join(f"{100 * share:g} %: {recall:.3f}" for share, recall in least.items())
+    recalls = ", ".join(
+        f"{100 * share:g} %: {recall:.3f}" for share, recall in lowest_recall.items()
+    )
     what = f"lowest recall@10 when a filter keeps a share of {segment_count:,} segments"
-    return [Claim(what, found, format_command("filters", segment_count, DEFAULT_SEGMENTS))]
+    return [Claim(what, recalls, format_command("filters", segment_count, DEFAULT_SEGMENTS))]
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
     python -m benchmarks.bench_fusion CLIPS [--library INDEXED]
 
-Every clip of CLIPS (with `clips.jsonl` next to the folder: path and caption) gets a random
-transcript: two sentences of everyday talk, and half of the caption of another clip. The queries are
-the captions, parts of which are spoken in the wrong clip; the sentences, which no image shows; two
-or three words of them; and a caption with a sentence as `said:`. A transcript is never relevant to
-a caption, so what captions lose is the price of searching both.
+CLIPS holds `clips.jsonl` with a path and a caption per line. Every clip gets a random transcript:
+two sentences of everyday talk, and half of the caption of another clip. The queries are the
+captions, parts of which are spoken in the wrong clip; the sentences, which no image shows; two or
+three words of them; and a caption with a sentence as `said:`. A transcript is never relevant to a
+caption, so a loss of the caption queries is the price of searching both.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RRF_CONSTANT = 60  # of reciprocal rank fusion (Cormack et al. 2009)
 SPOKEN_SENTENCES = """
-I left my keys on the kitchen table again|You should have told me about the meeting yesterday
+I left my keys on the kitchen table again|You should have informed me about the meeting yesterday
 We are going to be late for the train|Nobody knows what happened to the money
 My grandmother used to live in this village|The doctor said it is nothing serious
 Turn the volume down, the baby is asleep|I have never been so proud of you
@@ -42,7 +42,7 @@ I think the password is written on the back|They got married in a small church
 Let me explain how this machine works|The second chapter is much harder to read
 You will need a sharp knife and some patience|Add a pinch of salt and stir it slowly
 The flight has been delayed by three hours|I forgot to water the plants
-Our neighbours are selling their house|He broke his arm when he was nine
+Our neighbors are selling their house|He broke his arm when he was nine
 That was the best concert of my life|Do not touch the red button
 We ran out of milk this morning|The witness could not remember his face
 There is a shortcut behind the library|The teacher gave us far too much homework
@@ -59,7 +59,7 @@ He scored in the very last minute|Our guest tonight is a famous writer
 The recipe comes from my aunt|There were no survivors of the crash
 I will send you the invoice tomorrow|The battle lasted for six days
 You have to restart the computer first|The price of oil went up again
-My favourite season is autumn|She refused to answer the question
+My favorite season is autumn|She refused to answer the question
 The package arrived without a label|We met at a conference in Lisbon
 The soup is still too hot|He was fired for stealing from his boss
 I dreamed about my old school|The exam starts at nine in the morning
@@ -104,74 +104,99 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--library", type=Path, help="library in which the clips are indexed")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--gain", type=float, default=fusion.TEXT_BOOST)
-    parser.add_argument("--sharpness", type=float, default=fusion.TEXT_SCORE_EXPONENT)
+    parser.add_argument("--text-boost", type=float, default=fusion.TEXT_BOOST)
+    parser.add_argument("--text-exponent", type=float, default=fusion.TEXT_SCORE_EXPONENT)
     arguments = parser.parse_args()
-    fusion.TEXT_BOOST, fusion.TEXT_SCORE_EXPONENT = arguments.gain, arguments.sharpness
+    fusion.TEXT_BOOST, fusion.TEXT_SCORE_EXPONENT = arguments.text_boost, arguments.text_exponent
     with tempfile.TemporaryDirectory() as folder:
         if arguments.library:
             shutil.copytree(arguments.library, folder, dirs_exist_ok=True)
         with Library.open(folder) as library:
-            list(library.index([arguments.clips]))
+            list(library.index(read_captions(arguments.clips)))
             measure_rankings(library, arguments.clips, random.Random(arguments.seed))
 
 
+def read_captions(clips_folder: Path) -> dict[Path, str]:
+    """Return the caption of each clip in `clips.jsonl`."""
+    lines = (clips_folder / "clips.jsonl").read_text("utf-8").splitlines()
+    return {clips_folder / row["path"]: row["caption"] for row in map(json.loads, lines)}
+
+
 def measure_rankings(library: Library, clips_folder: Path, rng: random.Random) -> None:
-    lines = clips_folder.with_name("clips.jsonl").read_text("utf-8").splitlines()
-    captions = {Path(one["path"]).name: one["caption"] for one in map(json.loads, lines)}
+    captions = {path.name: caption for path, caption in read_captions(clips_folder).items()}
     videos = {video.path.name: video for video in library.videos()}
-    said: list[tuple[str, Video]] = []
+    spoken_sentences: list[tuple[str, Video]] = []
     bank = [sentence for sentence in SPOKEN_SENTENCES if sentence]
     rng.shuffle(bank)
-    with_words: dict[str, list[Cue]] = {}
+    cues_by_clip: dict[str, list[Cue]] = {}
     for number, (name, video) in enumerate(sorted(videos.items())):
-        own = [bank[(2 * number + i) % len(bank)] for i in range(2)]
-        begins = sorted(rng.uniform(0, max(0.1, video.duration - 3)) for _ in own)
-        with_words[name] = [
-            Cue(Span(at, at + 2.5), text, "speech") for at, text in zip(begins, own, strict=True)
+        sentences = [bank[(2 * number + i) % len(bank)] for i in range(2)]
+        start_times = sorted(rng.uniform(0, max(0.1, video.duration - 3)) for _ in sentences)
+        cues_by_clip[name] = [
+            Cue(Span(at, at + 2.5), text, "speech")
+            for at, text in zip(start_times, sentences, strict=True)
         ]
-        said += [(text, video) for text in own]
-        other = captions[rng.choice([each for each in captions if each != name])].split()
-        half = rng.randrange(len(other) - len(other) // 2)
-        stray = " ".join(other[half : half + len(other) // 2])
-        with_words[name].append(Cue(Span(0, min(2.0, video.duration)), stray, "speech"))
-    answers: dict[str, list[tuple[Query, set[int]]]] = {name: [] for name in QUERY_KINDS}
+        spoken_sentences += [(text, video) for text in sentences]
+        other_words = captions[rng.choice([clip for clip in captions if clip != name])].split()
+        start = rng.randrange(len(other_words) - len(other_words) // 2)
+        misleading_text = " ".join(other_words[start : start + len(other_words) // 2])
+        cues_by_clip[name].append(Cue(Span(0, min(2.0, video.duration)), misleading_text, "speech"))
+    queries_by_kind: dict[str, list[tuple[Query, set[int]]]] = {name: [] for name in QUERY_KINDS}
     for name, caption in captions.items():
         if name not in videos:
             continue
-        right = {videos[name].id}
-        answers["captions"].append((Query((Term("text", caption),)), right))
-        spoken = Term("said", rng.choice(with_words[name][:2]).text)
-        answers["caption said:sentence"].append((Query((Term("text", caption), spoken)), right))
-    for text in sorted({text for text, _ in said}):
-        right = {video.id for other, video in said if other == text}
-        few = [word for word in text.lower().replace(",", "").split() if word not in STOP_WORDS]
-        answers["sentences"].append((Query((Term("text", text),)), right))
-        words = " ".join(rng.sample(few, min(len(few), rng.choice((2, 3)))))
-        answers["a few words"].append((Query((Term("text", words),)), right))
-    pictures = {name: rank_videos(library, asked) for name, asked in answers.items()}
-    with library._catalog.begin() as change:
-        for name, cues in with_words.items():
-            change.replace_cues(videos[name].id, "speech", cues, source_name="drawn at random")
-    list(library.index([clips_folder]))  # reads what the words mean
-    both = {name: rank_videos(library, asked) for name, asked in answers.items()}
-    heard = {
-        name: rank_videos(library, [(keep_speech_terms(query), right) for query, right in asked])
-        for name, asked in answers.items()
+        relevant_ids = {videos[name].id}
+        queries_by_kind["captions"].append((Query((Term("text", caption),)), relevant_ids))
+        speech_term = Term("said", rng.choice(cues_by_clip[name][:2]).text)
+        queries_by_kind["caption said:sentence"].append(
+            (Query((Term("text", caption), speech_term)), relevant_ids)
+        )
+    for text in sorted({text for text, _ in spoken_sentences}):
+        relevant_ids = {video.id for other, video in spoken_sentences if other == text}
+        content_words = [
+            word for word in text.lower().replace(",", "").split() if word not in STOP_WORDS
+        ]
+        queries_by_kind["sentences"].append((Query((Term("text", text),)), relevant_ids))
+        words = " ".join(rng.sample(content_words, min(len(content_words), rng.choice((2, 3)))))
+        queries_by_kind["a few words"].append((Query((Term("text", words),)), relevant_ids))
+    visual_rankings = {
+        name: rank_videos(library, queries) for name, queries in queries_by_kind.items()
     }
-    print(f"{len(videos)} clips, {len(said)} sentences\n")
+    with library._catalog.begin() as change:
+        for name, cues in cues_by_clip.items():
+            change.replace_cues(videos[name].id, "speech", cues, source_name="drawn at random")
+    list(library.index(read_captions(clips_folder)))  # encodes the new cues
+    fused_rankings = {
+        name: rank_videos(library, queries) for name, queries in queries_by_kind.items()
+    }
+    speech_rankings = {
+        name: rank_videos(
+            library, [(keep_speech_terms(query), relevant) for query, relevant in queries]
+        )
+        for name, queries in queries_by_kind.items()
+    }
+    print(f"{len(videos)} clips, {len(spoken_sentences)} sentences\n")
     print_row("R@1 / MRR", *QUERY_KINDS)
     print_row(
-        "pictures alone", *(format_metrics(pictures[name], answers[name]) for name in QUERY_KINDS)
+        "visual only",
+        *(format_metrics(visual_rankings[name], queries_by_kind[name]) for name in QUERY_KINDS),
     )
-    print_row("words alone", *(format_metrics(heard[name], answers[name]) for name in QUERY_KINDS))
-    joined = {
-        name: list(map(fuse_reciprocal_ranks, pictures[name], heard[name])) for name in QUERY_KINDS
+    print_row(
+        "speech only",
+        *(format_metrics(speech_rankings[name], queries_by_kind[name]) for name in QUERY_KINDS),
+    )
+    reciprocal_rankings = {
+        name: list(map(fuse_reciprocal_ranks, visual_rankings[name], speech_rankings[name]))
+        for name in QUERY_KINDS
     }
     print_row(
-        "reciprocal ranks", *(format_metrics(joined[name], answers[name]) for name in QUERY_KINDS)
+        "reciprocal ranks",
+        *(format_metrics(reciprocal_rankings[name], queries_by_kind[name]) for name in QUERY_KINDS),
     )
-    print_row("vsearch", *(format_metrics(both[name], answers[name]) for name in QUERY_KINDS))
+    print_row(
+        "vsearch",
+        *(format_metrics(fused_rankings[name], queries_by_kind[name]) for name in QUERY_KINDS),
+    )
 
 
 def keep_speech_terms(query: Query) -> Query:
@@ -182,11 +207,11 @@ def rank_videos(
     library: Library, judged_queries: Sequence[tuple[Query, set[int]]]
 ) -> list[list[int]]:
     """Rank the videos for each query, best first."""
-    found = []
+    rankings = []
     for query, _ in judged_queries:
         moments = library.search(query, k=30, per_video=1, include_duplicates=True)
-        found.append([moment.video.id for moment in moments])
-    return found
+        rankings.append([moment.video.id for moment in moments])
+    return rankings
 
 
 def fuse_reciprocal_ranks(first_ranking: Sequence[int], second_ranking: Sequence[int]) -> list[int]:
@@ -201,12 +226,12 @@ def format_metrics(
     rankings: Sequence[Sequence[int]], judged_queries: Sequence[tuple[Query, set[int]]]
 ) -> str:
     ranks = [
-        next((rank for rank, video in enumerate(videos, 1) if video in right), None)
-        for videos, (_, right) in zip(rankings, judged_queries, strict=True)
+        next((rank for rank, video in enumerate(videos, 1) if video in relevant_ids), None)
+        for videos, (_, relevant_ids) in zip(rankings, judged_queries, strict=True)
     ]
-    first = 100 * sum(rank == 1 for rank in ranks) / len(ranks)
+    first_percent = 100 * sum(rank == 1 for rank in ranks) / len(ranks)
     mrr = 100 * sum(1 / rank for rank in ranks if rank) / len(ranks)
-    return f"{first:.1f} / {mrr:.1f}"
+    return f"{first_percent:.1f} / {mrr:.1f}"
 
 
 def print_row(row_name: str, *cells: str) -> None:

@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that wait for each other would count as work
+
 import numpy as np
 
 from benchmarks.bench_query import measure_cpu_ms
@@ -41,26 +43,23 @@ from benchmarks.synthetic import (
 )
 from vsearch import Library
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that wait for each other would count as work
 QUERY_COUNT, START_ROUNDS = 21, 5
-DISK_BYTES_PER_SEGMENT = (
-    4_500  # bytes of disk for a segment, the old and the new index side by side among them
-)
+DISK_BYTES_PER_SEGMENT = 4_500  # including the old and the new index at the same time
 DEFAULT_HOURS = 1, 10, 100, 1_000, 10_000
-MAX_SLOWDOWN = 1.5  # times as long an hour may take in a larger library, all in all
+MAX_SLOWDOWN = 1.5  # of an hour of video in a larger library, to estimate the time it takes
 
 
 def add_films(library_folder: Path, world: SceneWorld, film_count: int) -> float:
     """Add films up to a number; return CPU seconds per hour of video."""
-    spent, new = 0.0, 0
-    with closing(FilmWriter(library_folder, world)) as shop:
-        for number in range(len(shop), film_count):
+    cpu_seconds, added_count = 0.0, 0
+    with closing(FilmWriter(library_folder, world)) as writer:
+        for number in range(len(writer), film_count):
             vectors = world.film_vectors(number)
-            began = time.process_time()
-            shop.add_film(number, vectors)
-            spent += time.process_time() - began
-            new += 1
-    return float(spent / max(new * SEGMENTS_PER_FILM / SEGMENTS_PER_HOUR, 1e-9))
+            start_time = time.process_time()
+            writer.add_film(number, vectors)
+            cpu_seconds += time.process_time() - start_time
+            added_count += 1
+    return float(cpu_seconds / max(added_count * SEGMENTS_PER_FILM / SEGMENTS_PER_HOUR, 1e-9))
 
 
 def time_queries(library_folder: Path) -> list[float]:
@@ -87,50 +86,54 @@ def time_search_process(library_folder: Path) -> float:
 def measure_growth(library_folder: Path, world: SceneWorld, hours: int) -> dict[str, Any]:
     """Grow the library to a number of hours and measure its costs."""
     films = -(-hours * SEGMENTS_PER_HOUR // SEGMENTS_PER_FILM)
-    hour = add_films(library_folder, world, films)
-    began = time.process_time()
+    seconds_per_hour = add_films(library_folder, world, films)
+    start_time = time.process_time()
     save_index(library_folder)
-    index = time.process_time() - began
-    rest = time_queries(library_folder)
+    index_seconds = time.process_time() - start_time
+    query_ms = time_queries(library_folder)
     sizes = [path.stat().st_size for path in library_folder.rglob("*") if path.is_file()]
     return {
         "hours": hours,
         "segments": films * SEGMENTS_PER_FILM,
         "MB": round(sum(sizes) / 1e6, 1),
-        "CPU s to store an hour": round(hour, 4),
-        "CPU s for the index": round(index, 1),
-        "query p50 ms": round(float(np.median(rest)), 1),
-        "query p95 ms": round(float(np.percentile(rest, 95)), 1),
+        "CPU s to store an hour": round(seconds_per_hour, 4),
+        "CPU s for the index": round(index_seconds, 1),
+        "query p50 ms": round(float(np.median(query_ms)), 1),
+        "query p95 ms": round(float(np.percentile(query_ms, 95)), 1),
         "search process ms": round(time_search_process(library_folder)),
     }
 
 
 def build_report(library_hours: list[int], library_folder: Path, max_minutes: float) -> Report:
-    found = Report("growth")
-    world, began = SceneWorld.for_model(), time.monotonic()
-    known, took, left_out = library_folder / "rows.json", 0.0, list[int]()
-    rows = json.loads(known.read_text()) if known.exists() else {}
-    for before, hours in zip([0, *library_hours], library_hours, strict=False):
+    report = Report("growth")
+    world, start_time = SceneWorld.for_model(), time.monotonic()
+    rows_path, seconds_per_hour, skipped_hours = library_folder / "rows.json", 0.0, list[int]()
+    rows = json.loads(rows_path.read_text()) if rows_path.exists() else {}
+    for previous_hours, hours in zip([0, *library_hours], library_hours, strict=False):
         if str(hours) not in rows:
             if not _has_room(
-                hours, before, library_folder, took, max_minutes - (time.monotonic() - began) / 60
+                hours,
+                previous_hours,
+                library_folder,
+                seconds_per_hour,
+                max_minutes - (time.monotonic() - start_time) / 60,
             ):
-                left_out.append(hours)
+                skipped_hours.append(hours)
                 continue
             start = time.monotonic()
             rows[str(hours)] = measure_growth(library_folder, world, hours)
-            took = (time.monotonic() - start) / (hours - before)
-            known.write_text(json.dumps(rows))
-        found.rows.append(rows[str(hours)])
-        print(found.rows[-1], flush=True)
-    asked = (
+            seconds_per_hour = (time.monotonic() - start) / (hours - previous_hours)
+            rows_path.write_text(json.dumps(rows))
+        report.rows.append(rows[str(hours)])
+        print(report.rows[-1], flush=True)
+    option = (
         ""
         if library_hours == list(DEFAULT_HOURS)
         else f" --hours {' '.join(map(str, library_hours))}"
     )
-    how = f"python -m benchmarks.bench_growth{asked}"
-    found.claims.append(Claim(*_describe_claim(found, left_out), how))
-    return found
+    command = f"python -m benchmarks.bench_growth{option}"
+    report.claims.append(Claim(*_describe_claim(report, skipped_hours), command))
+    return report
 
 
 def _has_room(
@@ -152,18 +155,18 @@ def _describe_claim(growth_report: Report, left_out: list[int]) -> tuple[str, st
         f"from {first['hours']} to {last['hours']:,} hours of video ({last['segments']:,} segments "
         "of 8 s, synthetic), CPU time"
     )
-    took = " → ".join(str(row["query p50 ms"]) for row in growth_report.rows)
-    told = (
+    query_times = " → ".join(str(row["query p50 ms"]) for row in growth_report.rows)
+    summary = (
         f"storing an hour {first['CPU s to store an hour']} → {last['CPU s to store an hour']} s, "
-        f"its share of the index {_index_share(first)} → {_index_share(last)} s; a query without "
-        f"text encoding {took} ms (segments to the power of {_growth_exponent(growth_report):.2f}"
-        f"); a search as a process {first['search process ms']} → {last['search process ms']} ms"
+        f"its share of building the index {_index_share(first)} → {_index_share(last)} s; a query "
+        f"without text encoding {query_times} ms (segments to the power of "
+        f"{_growth_exponent(growth_report):.2f}); a search as a process "
+        f"{first['search process ms']} → {last['search process ms']} ms"
     )
     if left_out:
-        told += (
-            f"; skipped for lack of disk space or time: {', '.join(f'{one:,}' for one in left_out)}"
-        )
-    return what, told
+        skipped = ", ".join(f"{hours:,}" for hours in left_out)
+        summary += f"; skipped for lack of disk space or time: {skipped}"
+    return what, summary
 
 
 def _index_share(report_row: dict[str, Any]) -> float:
@@ -175,10 +178,10 @@ def _growth_exponent(growth_report: Report) -> float:
     """Return the exponent of query time as a power of segments."""
     if len(growth_report.rows) < 2:
         return 0.0
-    segments, took = (
+    segments, query_times = (
         [row[name] for row in growth_report.rows] for name in ("segments", "query p50 ms")
     )
-    return float(np.polyfit(np.log(segments), np.log(took), 1)[0])
+    return float(np.polyfit(np.log(segments), np.log(query_times), 1)[0])
 
 
 def main() -> None:
@@ -186,11 +189,11 @@ def main() -> None:
     parser.add_argument("--hours", type=int, nargs="+", default=list(DEFAULT_HOURS))
     parser.add_argument("--folder", type=Path, help="kept, so that an interrupted run resumes")
     parser.add_argument("--minutes", type=float, default=20)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.folder or Path(temporary)
+        folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        build_report(sorted(given.hours), folder, given.minutes).print_and_write(given.json)
+        build_report(sorted(options.hours), folder, options.minutes).print_and_write(options.json)
 
 
 if __name__ == "__main__":

@@ -26,11 +26,9 @@ from benchmarks.report import Claim, Report, add_json_option
 
 DEFAULT_ROUNDS = 2
 CLIPS_ACROSS = {"1080p": 3, "360p": 1}  # clips side by side, each way
-DEFAULT_SECONDS = {
-    "1080p": 300,
-    "360p": 900,
-}  # ffmpeg is through with 5 minutes of 360p in 3 seconds
-MAX_RATIOS = {  # times as long as the reference
+# ffmpeg decodes 5 minutes of 360p in 3 seconds, too short a time to compare with
+DEFAULT_SECONDS = {"1080p": 300, "360p": 900}
+MAX_RATIOS = {  # to the time of the reference
     "1080p": {"exact": 1.3, "fast": 1.0},
     "360p": {"exact": 4.0, "fast": 2.0},
 }
@@ -55,13 +53,13 @@ class CommandTimes:
 def run_command(command: list[str]) -> CommandTimes:
     """Run a command and measure its times."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    began, used = time.perf_counter(), _children_cpu_seconds()
-    done = subprocess.run(
+    start_time, start_cpu = time.perf_counter(), _children_cpu_seconds()
+    process = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=env
     )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
-    return CommandTimes(time.perf_counter() - began, _children_cpu_seconds() - used)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}:\n{process.stderr[-2000:]}")
+    return CommandTimes(time.perf_counter() - start_time, _children_cpu_seconds() - start_cpu)
 
 
 def _children_cpu_seconds() -> float:
@@ -103,8 +101,8 @@ def measure_methods(
                 run_command([*plain, str(work_folder / "plain.npz")])
             )
     return {
-        name: min(each, key=lambda times: times.wall_seconds)
-        for name, each in command_times.items()
+        name: min(times_of_method, key=lambda times: times.wall_seconds)
+        for name, times_of_method in command_times.items()
     }
 
 
@@ -139,44 +137,46 @@ def build_report(
     with_baseline: bool,
 ) -> Report:
     """Measure both sizes."""
-    found = Report("indexing")
+    report = Report("indexing")
     for size, across in CLIPS_ACROSS.items():
         film = make_mosaic(clips_folder, across, film_seconds or DEFAULT_SECONDS[size], work_folder)
-        found.rows += build_rows(
+        report.rows += build_rows(
             size,
             film,
             measure_methods(film.path, round_count, work_folder, with_baseline=with_baseline),
         )
-    found.claims = build_claims(found, film_seconds, round_count)
-    return found
+    report.claims = build_claims(report, film_seconds, round_count)
+    return report
 
 
 def build_claims(report: Report, film_seconds: int | None, round_count: int) -> list[Claim]:
     """Build the claims of the speed table, one per size."""
-    how = "python -m benchmarks.bench_indexing CLIPS"
-    how += f" --seconds {film_seconds}" if film_seconds else ""
-    how += f" --rounds {round_count}" if round_count != DEFAULT_ROUNDS else ""
-    said = []
+    command = "python -m benchmarks.bench_indexing CLIPS"
+    command += f" --seconds {film_seconds}" if film_seconds else ""
+    command += f" --rounds {round_count}" if round_count != DEFAULT_ROUNDS else ""
+    claims = []
     for size in CLIPS_ACROSS:
-        each = [row for row in report.rows if row["size"] == size]
-        told = "; ".join(_describe_row(row) for row in each if row["how"] in TIER_OPTIONS)
+        size_rows = [row for row in report.rows if row["size"] == size]
+        summary = "; ".join(_describe_row(row) for row in size_rows if row["how"] in TIER_OPTIONS)
         what = (
-            f"indexing {film_seconds or DEFAULT_SECONDS[size]} s of H.264, {each[0]['video']}, "
-            "end to end, compared with ffmpeg decoding and scaling one frame per second, "
-            "wall-clock time"
+            f"indexing {film_seconds or DEFAULT_SECONDS[size]} s of H.264, "
+            f"{size_rows[0]['video']}, end to end, compared with ffmpeg decoding and scaling one "
+            "frame per second, wall-clock time"
         )
-        said.append(Claim(what, told, how))
-    return said
+        claims.append(Claim(what, summary, command))
+    return claims
 
 
 def _describe_row(report_row: dict[str, object]) -> str:
     """Describe one method."""
-    told = f"{report_row['how']} {report_row['ratio to ffmpeg']}x"
+    summary = f"{report_row['how']} {report_row['ratio to ffmpeg']}x"
     limit = MAX_RATIOS[str(report_row["size"])].get(str(report_row["how"]))
     if limit:
-        told += f" (limit {limit:g})"
-    faster = report_row["times faster than the baseline"]
-    return f"{told}, {faster} times as fast as {BASELINE_NAME} in float32" if faster else told
+        summary += f" (limit {limit:g})"
+    speedup = report_row["times faster than the baseline"]
+    return (
+        f"{summary}, {speedup} times as fast as {BASELINE_NAME} in float32" if speedup else summary
+    )
 
 
 def main() -> None:
@@ -186,12 +186,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS)
     parser.add_argument("--no-baseline", action="store_true")
     parser.add_argument("--work", type=Path, help="folder that keeps the videos")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        work = given.work or Path(folder)
+        work = options.work or Path(folder)
         work.mkdir(exist_ok=True, parents=True)
-        asked = given.clips, given.seconds, given.rounds, work
-        build_report(*asked, with_baseline=not given.no_baseline).print_and_write(given.json)
+        arguments = options.clips, options.seconds, options.rounds, work
+        build_report(*arguments, with_baseline=not options.no_baseline).print_and_write(
+            options.json
+        )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from vsearch.types import Matrix, Vector
 
 MARK_COUNTS = (1, 3, 10)
 MAX_CONCEPTS = 200
-WORD_COUNT_RANGE = 30, 400  # pictures that a word is said of
+WORD_COUNT_RANGE = 30, 400  # images whose captions contain the word
 _STOP_WORD_TEXT = (
     "a an and are as at be by for from has have he her him his in into is it its of off on or our "
     "out over she some that the their them then there these they this to under up was were what "
@@ -66,12 +66,12 @@ def make_ridge(penalty: float, prior_scale: float) -> FeedbackMethod:
 
     def apply_feedback(query: Vector, positives: Matrix, negatives: Matrix) -> Vector:
         rows, signs, weights = _labeled_rows(positives, negatives)
-        left = signs - prior_scale * (rows @ query)
+        residuals = signs - prior_scale * (rows @ query)
         kernel = rows @ rows.T + penalty * np.diag(1 / weights)
-        found: Vector = prior_scale * query + rows.T @ np.linalg.solve(kernel, left).astype(
-            np.float32
-        )
-        return found
+        adjusted_query: Vector = prior_scale * query + rows.T @ np.linalg.solve(
+            kernel, residuals
+        ).astype(np.float32)
+        return adjusted_query
 
     return apply_feedback
 
@@ -82,17 +82,17 @@ def make_logistic(penalty: float, prior_scale: float) -> FeedbackMethod:
     def apply_feedback(query: Vector, positives: Matrix, negatives: Matrix) -> Vector:
         rows, signs, weights = _labeled_rows(positives, negatives)
         prior = prior_scale * query
-        found, step = prior.copy(), np.float32(1 / (1 + penalty))
+        adjusted_query, step = prior.copy(), np.float32(1 / (1 + penalty))
         for _ in range(50):
-            wrong = weights * signs / (1 + np.exp(signs * (rows @ found)))
-            found += step * (wrong @ rows - penalty * (found - prior))
-        return found
+            wrong = weights * signs / (1 + np.exp(signs * (rows @ adjusted_query)))
+            adjusted_query += step * (wrong @ rows - penalty * (adjusted_query - prior))
+        return adjusted_query
 
     return apply_feedback
 
 
 METHOD_FAMILIES: dict[str, dict[str, FeedbackMethod]] = {
-    "as asked": {"": make_rocchio(0, 0)},
+    "without feedback": {"": make_rocchio(0, 0)},
     "rocchio": {
         f"{a:g} {b:g}": make_rocchio(a, b)
         for a in (0.25, 0.5, 0.75, 1, 1.5)
@@ -107,17 +107,19 @@ METHOD_FAMILIES: dict[str, dict[str, FeedbackMethod]] = {
 
 def collect_concepts(caption_rows: list[dict[str, Any]]) -> dict[str, npt.NDArray[np.bool_]]:
     """Collect words and the images whose captions contain them, bool (N,)."""
-    said = defaultdict(set)
+    rows_of_word = defaultdict(set)
     for number, row in enumerate(caption_rows):
         for text in [row["text"], *row.get("alt_texts", ())]:
             for word in set(re.findall(r"[a-z]{3,}", text.lower())) - STOP_WORDS:
-                said[word].add(number)
-    least, most = WORD_COUNT_RANGE
-    found = sorted(word for word, where in said.items() if least <= len(where) <= most)
-    np.random.default_rng(0).shuffle(found)
+                rows_of_word[word].add(number)
+    min_count, max_count = WORD_COUNT_RANGE
+    words = sorted(
+        word for word, rows in rows_of_word.items() if min_count <= len(rows) <= max_count
+    )
+    np.random.default_rng(0).shuffle(words)
     return {
-        word: np.isin(np.arange(len(caption_rows)), list(said[word]))
-        for word in found[:MAX_CONCEPTS]
+        word: np.isin(np.arange(len(caption_rows)), list(rows_of_word[word]))
+        for word in words[:MAX_CONCEPTS]
     }
 
 
@@ -138,23 +140,28 @@ def evaluate_feedback(
     mark_count: int,
 ) -> dict[tuple[str, str], tuple[float, float]]:
     """Evaluate each method on the unseen images; skip words without marks."""
-    first = np.argsort(hubness_penalty - image_vectors @ query)[:10]
-    marked = first[is_relevant[first]][:1] if mark_count == 1 else first[:mark_count]
-    left = np.setdiff1d(np.arange(len(image_vectors)), first)
-    if not is_relevant[marked].any() or not is_relevant[left].any():
+    top_indexes = np.argsort(hubness_penalty - image_vectors @ query)[:10]
+    marked_indexes = (
+        top_indexes[is_relevant[top_indexes]][:1] if mark_count == 1 else top_indexes[:mark_count]
+    )
+    remaining_indexes = np.setdiff1d(np.arange(len(image_vectors)), top_indexes)
+    if not is_relevant[marked_indexes].any() or not is_relevant[remaining_indexes].any():
         return {}
     positives, negatives = (
-        image_vectors[marked[is_relevant[marked]]],
-        image_vectors[marked[~is_relevant[marked]]],
+        image_vectors[marked_indexes[is_relevant[marked_indexes]]],
+        image_vectors[marked_indexes[~is_relevant[marked_indexes]]],
     )
-    names = [(family, name) for family, ways in METHOD_FAMILIES.items() for name in ways]
+    names = [(family, name) for family, methods in METHOD_FAMILIES.items() for name in methods]
     taught_queries = np.stack(
         [METHOD_FAMILIES[family][name](query, positives, negatives) for family, name in names]
     )
     taught_queries /= np.linalg.norm(taught_queries, axis=1, keepdims=True)
-    orders = np.argsort(hubness_penalty[left] - taught_queries @ image_vectors[left].T, axis=1)
+    orders = np.argsort(
+        hubness_penalty[remaining_indexes] - taught_queries @ image_vectors[remaining_indexes].T,
+        axis=1,
+    )
     return {
-        name: average_precision(order, is_relevant[left])
+        name: average_precision(order, is_relevant[remaining_indexes])
         for name, order in zip(names, orders, strict=True)
     }
 
@@ -164,43 +171,44 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("--every", type=int, default=2, help="use every n-th image, to save time")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     encoder = BuiltinEncoder()
-    lines = read_pair_rows(asked.pairs)
-    seen = compute_image_vectors(asked.pairs, lines, WEIGHTS_FOLDER, asked.vectors)
-    pictures = encoder.center_features(seen)[:: asked.every].astype(np.float32)
-    known = collect_concepts(lines[:: asked.every])
-    queries = encoder.encode_texts(list(known))
-    excess = Querybank.from_encoder(encoder).hubness_penalty(pictures)
-    print(f"{len(pictures)} images, {len(known)} words")
+    lines = read_pair_rows(options.pairs)
+    image_vectors = compute_image_vectors(options.pairs, lines, WEIGHTS_FOLDER, options.vectors)
+    pictures = encoder.center_features(image_vectors)[:: options.every].astype(np.float32)
+    concepts = collect_concepts(lines[:: options.every])
+    queries = encoder.encode_texts(list(concepts))
+    hubness_penalty = Querybank.from_encoder(encoder).hubness_penalty(pictures)
+    print(f"{len(pictures)} images, {len(concepts)} words")
     scores: dict[tuple[int, int], list[dict[tuple[str, str], tuple[float, float]]]] = {}
-    for number, (query, right) in enumerate(zip(queries, known.values(), strict=True)):
+    for number, (query, is_relevant) in enumerate(zip(queries, concepts.values(), strict=True)):
         for count in MARK_COUNTS:
-            if found := evaluate_feedback(pictures, excess, query, right, count):
-                scores.setdefault((number % 2, count), []).append(found)
+            if metrics := evaluate_feedback(pictures, hubness_penalty, query, is_relevant, count):
+                scores.setdefault((number % 2, count), []).append(metrics)
     best = {
         family: max(
-            ways,
+            methods,
             key=lambda name: sum(
-                np.mean([one[family, name][0] for one in scores[0, count]]) for count in MARK_COUNTS
+                np.mean([word_metrics[family, name][0] for word_metrics in scores[0, count]])
+                for count in MARK_COUNTS
             ),
         )
-        for family, ways in METHOD_FAMILIES.items()
+        for family, methods in METHOD_FAMILIES.items()
     }
     print("\n| method, tuned on the other half | marks | words | AP | P@10 | improved |")
     print("| --- | --- | --- | --- | --- | --- |")
     for count in MARK_COUNTS:
         held_out = scores[1, count]
-        before = np.array([one["as asked", ""] for one in held_out])
+        baseline = np.array([word_metrics["without feedback", ""] for word_metrics in held_out])
         for family, name in best.items():
-            now = np.array([one[family, name] for one in held_out])
-            better = float((now[:, 0] > before[:, 0]).mean())
-            means = f"{now[:, 0].mean():.3f} | {now[:, 1].mean():.3f} | {better:.0%}"
+            improved = np.array([word_metrics[family, name] for word_metrics in held_out])
+            better = float((improved[:, 0] > baseline[:, 0]).mean())
+            means = f"{improved[:, 0].mean():.3f} | {improved[:, 1].mean():.3f} | {better:.0%}"
             print(f"| {family} {name} | {count} | {len(held_out)} | {means} |")
-    lesson = feedback.RelevanceFeedback(pictures[:5], pictures[5:10])
-    began = time.perf_counter()
-    lesson.adjust_query(queries[0], pictures[:1_000])
-    print(f"\nfeedback from 10 marks: {1000 * (time.perf_counter() - began):.1f} ms")
+    relevance_feedback = feedback.RelevanceFeedback(pictures[:5], pictures[5:10])
+    start_time = time.perf_counter()
+    relevance_feedback.adjust_query(queries[0], pictures[:1_000])
+    print(f"\nfeedback from 10 marks: {1000 * (time.perf_counter() - start_time):.1f} ms")
 
 
 if __name__ == "__main__":

@@ -19,23 +19,22 @@ from pathlib import Path
 from benchmarks.mosaic import run_ffmpeg
 from benchmarks.report import Claim, Report, add_json_option
 
-MAX_MB = 900  # MB
+MAX_MB = 900
 INDEX_SCRIPT = """
-from tests.support.peak_memory import peak
+from tests.support.peak_memory import measure_peak_memory
 from vsearch.cli.main import main
 
 try:
     main()
 finally:
-    print(peak())
+    print(measure_peak_memory())
 """
 TIER_MODELS = {"default": "builtin", "fast": "builtin:fast"}
 GRAIN_SOURCE = "testsrc2=s=3840x2160:r=25,noise=alls=8:allf=t"
 SLIDES_SOURCE = "testsrc2=s=320x180:r=1/30,fps=2"
 X264_OPTIONS = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "250"]
-VIDEO_RECIPES: dict[
-    str, tuple[list[str], str, int]
-] = {  # how each is coded, of what, how often repeated
+# ffmpeg's output options, its source filter, and the number of repetitions of each video
+VIDEO_RECIPES: dict[str, tuple[list[str], str, int]] = {
     "4K, 60 s": (
         ["-t", "10", *X264_OPTIONS, "-preset", "veryfast", "-refs", "4", "-bf", "3"],
         GRAIN_SOURCE,
@@ -47,14 +46,16 @@ VIDEO_RECIPES: dict[
 
 def make_video(video_name: str, work_folder: Path) -> Path:
     """Make a video unless it exists."""
-    coded, picture, repeated = VIDEO_RECIPES[video_name]
-    part = work_folder / f"{video_name}.part.mp4"
-    made = work_folder / f"{video_name}.mp4"
-    if not part.exists():
-        run_ffmpeg(part, ["-f", "lavfi", "-i", picture, *coded])
-    if not made.exists():
-        run_ffmpeg(made, ["-stream_loop", str(repeated - 1), "-i", str(part), "-c", "copy"])
-    return made
+    encode_options, source, repeat_count = VIDEO_RECIPES[video_name]
+    part_path = work_folder / f"{video_name}.part.mp4"
+    video_path = work_folder / f"{video_name}.mp4"
+    if not part_path.exists():
+        run_ffmpeg(part_path, ["-f", "lavfi", "-i", source, *encode_options])
+    if not video_path.exists():
+        run_ffmpeg(
+            video_path, ["-stream_loop", str(repeat_count - 1), "-i", str(part_path), "-c", "copy"]
+        )
+    return video_path
 
 
 def measure_peak(video_path: Path, model_name: str, work_folder: Path) -> float:
@@ -62,37 +63,37 @@ def measure_peak(video_path: Path, model_name: str, work_folder: Path) -> float:
     library = work_folder / "library"
     shutil.rmtree(library, ignore_errors=True)
     arguments = ["--library", str(library), "--model", model_name, "index", str(video_path)]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", INDEX_SCRIPT, *arguments], capture_output=True, text=True
     )
-    if done.returncode:
-        raise SystemExit(f"{video_path}: could not be indexed\n{done.stderr}")
-    return float(done.stdout.splitlines()[-1])
+    if process.returncode:
+        raise SystemExit(f"{video_path}: indexing failed\n{process.stderr}")
+    return float(process.stdout.splitlines()[-1])
 
 
 def build_report(work_folder: Path) -> Report:
     """Measure each video with each tier."""
-    found = Report("memory")
+    report = Report("memory")
     for name in VIDEO_RECIPES:
         video = make_video(name, work_folder)
         for tier, model in TIER_MODELS.items():
-            found.rows.append(
+            report.rows.append(
                 {"video": name, "tier": tier, "MB": round(measure_peak(video, model, work_folder))}
             )
-    told = "; ".join(f"{row['video']} {row['tier']} {row['MB']} MB" for row in found.rows)
-    how = "`python -m benchmarks.bench_memory`"
-    found.claims.append(Claim(f"peak memory while indexing (limit {MAX_MB} MB)", told, how))
-    return found
+    peaks = "; ".join(f"{row['video']} {row['tier']} {row['MB']} MB" for row in report.rows)
+    command = "`python -m benchmarks.bench_memory`"
+    report.claims.append(Claim(f"peak memory while indexing (limit {MAX_MB} MB)", peaks, command))
+    return report
 
 
 def main() -> None:
     parser = add_json_option(argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]))
     parser.add_argument("--work", type=Path, help="folder that keeps the videos")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        work = given.work or Path(folder)
+        work = options.work or Path(folder)
         work.mkdir(exist_ok=True, parents=True)
-        build_report(work).print_and_write(given.json)
+        build_report(work).print_and_write(options.json)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 Films of ten scenes each are concatenated from random captioned clips of DATASET (a file as for
 `vsearch evaluate`), each trimmed to 3-12 s, and indexed. Every caption is searched in all films
 together. The baselines use the same frame features: windows, a threshold on the score curve of the
-frames, plain cuts of the feature sequence, and a watershed of the curve. `--kept FOLDER` keeps the
+frames, plain cuts of the feature sequence, and a watershed of the curve. `--work FOLDER` keeps the
 films and the library for another run.
 """
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from vsearch.types import Features, Matrix, Vector
 
     SearchMethod: TypeAlias = Callable[[str, Sequence[Path]], "MomentAnswer | None"]
-    FrameRuns: TypeAlias = Iterator[tuple[int, int]]  # first frame and the one behind the last
+    FrameRuns: TypeAlias = Iterator[tuple[int, int]]  # first frame, and the one after the last
     CutMethod: TypeAlias = Callable[[Features, Vector], FrameRuns]  # the curve is float32 (T,)
 
 FILM_COUNT = 10
 TIOU_THRESHOLDS = (0.3, 0.5, 0.7)
-HIT_TIOU = 0.5  # tIoU of a right answer
+HIT_TIOU = 0.5  # tIoU of a correct answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +151,19 @@ def build_methods(library: Library) -> dict[str, SearchMethod]:
     """Build the baselines and vsearch."""
 
     def search_library(query_text: str, video_paths: Sequence[Path]) -> MomentAnswer | None:
-        found = library.search(query_text, k=1, videos=[str(path) for path in video_paths])
-        return MomentAnswer(found[0].video.path, found[0].span) if found else None
+        moments = library.search(query_text, k=1, videos=[str(path) for path in video_paths])
+        return MomentAnswer(moments[0].video.path, moments[0].span) if moments else None
 
-    cutting: dict[str, CutMethod] = {
+    cut_methods: dict[str, CutMethod] = {
         "windows of 8 s every 4 s": cut_windows,
         "curve above a threshold": cut_at_threshold,
         "feature cuts, cosine 0.6": cut_at_changes(0.6),
         "feature cuts, cosine 0.7": cut_at_changes(0.7),
         "watershed on the curve": cut_watershed,
     }
-    return {name: ReferenceSearch(library, how) for name, how in cutting.items()} | {
-        "vsearch": search_library
-    }
+    return {
+        name: ReferenceSearch(library, cut_method) for name, cut_method in cut_methods.items()
+    } | {"vsearch": search_library}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +181,16 @@ def evaluate_method(method: SearchMethod, reels: Sequence[Reel]) -> list[Caption
     answers = []
     for film in reels:
         for scene in film.scenes:
-            first, inside = method(scene.caption, paths), method(scene.caption, [film.path])
-            right = first is not None and first.video_path == film.path
+            first_answer, answer_in_film = (
+                method(scene.caption, paths),
+                method(scene.caption, [film.path]),
+            )
+            is_right = first_answer is not None and first_answer.video_path == film.path
             answers.append(
                 CaptionResult(
                     scene.span,
-                    first.span if first and right else None,
-                    inside.span if inside else None,
+                    first_answer.span if first_answer and is_right else None,
+                    answer_in_film.span if answer_in_film else None,
                 )
             )
     return answers
@@ -201,11 +204,11 @@ def print_table(library: Library, films: Sequence[Reel]) -> None:
     print(f"{count} captions, each of one scene, searched in {draw} films")
     print(f"{'R@1, tIoU at least':26}   0.3   0.5   0.7 | 0.5 by scene length: ", end="")
     print("3-6 s 6-9 s 9-12 s | mIoU in the film | start error of hits")
-    for name, way in build_methods(library).items():
-        found = [answer for group in groups for answer in evaluate_method(way, group)]
-        overlaps = [_span_overlap(one.first_span, one.true_span) for one in found]
-        lengths = [one.true_span.duration for one in found]
-        shares = [_format_share(overlaps, least) for least in TIOU_THRESHOLDS]
+    for name, method in build_methods(library).items():
+        results = [result for group in groups for result in evaluate_method(method, group)]
+        overlaps = [_span_overlap(result.first_span, result.true_span) for result in results]
+        lengths = [result.true_span.duration for result in results]
+        shares = [_format_share(overlaps, min_overlap) for min_overlap in TIOU_THRESHOLDS]
         by_length = [
             _format_share(
                 [o for o, n in zip(overlaps, lengths, strict=True) if low <= n < low + 3], HIT_TIOU
@@ -213,11 +216,13 @@ def print_table(library: Library, films: Sequence[Reel]) -> None:
             for low in (3, 6, 9)
         ]
         errors = [
-            abs(one.first_span.start - one.true_span.start)
-            for one in found
-            if one.first_span is not None and one.first_span.iou(one.true_span) >= HIT_TIOU
+            abs(result.first_span.start - result.true_span.start)
+            for result in results
+            if result.first_span is not None and result.first_span.iou(result.true_span) >= HIT_TIOU
         ]
-        inside = np.mean([_span_overlap(one.span_in_film, one.true_span) for one in found])
+        inside = np.mean(
+            [_span_overlap(result.span_in_film, result.true_span) for result in results]
+        )
         error = np.mean(errors) if errors else np.nan
         print(f"{name:26} {' '.join(shares)} | {' ' * 23}{' '.join(by_length)}", end="")
         print(f" | {inside:17.3f} | {error:.2f} s", flush=True)
@@ -238,14 +243,14 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=2, help="random seed; the constants were chosen with 1"
     )
-    parser.add_argument("--kept", type=Path, help="folder that keeps the films and the library")
-    told = parser.parse_args()
+    parser.add_argument("--work", type=Path, help="folder that keeps the films and the library")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        work = told.kept / str(told.seed) if told.kept else Path(folder)
-        known = load_clips(told.dataset)
-        made = make_reels(known, FILM_COUNT, work / "films", np.random.default_rng(told.seed))
-        with index_reels(work / "library-films", made) as library:
-            print_table(library, made)
+        work = options.work / str(options.seed) if options.work else Path(folder)
+        clips = load_clips(options.dataset)
+        reels = make_reels(clips, FILM_COUNT, work / "films", np.random.default_rng(options.seed))
+        with index_reels(work / "library-films", reels) as library:
+            print_table(library, reels)
 
 
 if __name__ == "__main__":

@@ -49,29 +49,31 @@ if TYPE_CHECKING:
     from vsearch.pooling.weights import NetworkWeights
     from vsearch.types import Matrix, Video
 
-WINDOW_FRAMES, TRAIN_SHARE, MIN_FRAMES = (
-    3,
-    0.6,
-    8,
-)  # of a window; share that is learnt from; of a video
-MAX_PAIRS, TRAIN_WINDOWS, TEST_WINDOWS = 40, 16, 6  # pairs of videos, windows of each
-TRIPLE_COUNTS = {"learnt": 600, "judged": 200}
-UNTRAINED_SEEDS = (0, 1, 2)  # of the untrained networks
+WINDOW_FRAMES, MIN_FRAMES = 3, 8  # of a window, of a video
+TRAIN_SHARE = 0.6  # of each video
+MAX_PAIRS = 40  # of videos
+TRAIN_WINDOWS, TEST_WINDOWS = 16, 6  # of each video
+TRIPLE_COUNTS = {"train": 600, "test": 200}
+UNTRAINED_SEEDS = (0, 1, 2)
 
 
 class OrderTasks:
     """Frames of the training and held-out videos."""
 
     def __init__(self, library: Library) -> None:
-        parts, store = ClipDataset(library), FeatureStore(library.path / "features")
+        dataset, store = ClipDataset(library), FeatureStore(library.path / "features")
 
         def read(videos: Sequence[Video]) -> list[Matrix]:
-            found = [store.load(video.id, parts.space) for video in videos]
-            return [each.frame_vectors for each in found if len(each.frame_times) >= MIN_FRAMES]
+            features = [store.load(video.id, dataset.space) for video in videos]
+            return [
+                video_features.frame_vectors
+                for video_features in features
+                if len(video_features.frame_times) >= MIN_FRAMES
+            ]
 
         self.train_videos, self.held_out_videos = (
-            read(parts.train_videos),
-            read(parts.held_out_videos),
+            read(dataset.train_videos),
+            read(dataset.held_out_videos),
         )
         self.rng = np.random.default_rng(0)
 
@@ -90,14 +92,14 @@ class OrderTasks:
     def _paired_windows(
         self, first_video: Matrix, second_video: Matrix, half_index: int, window_count: int
     ) -> list[OrderedFrames]:
-        found: list[OrderedFrames] = []
+        samples: list[OrderedFrames] = []
         for _ in range(window_count):
-            found += join_scenes(
+            samples += join_scenes(
                 self._random_window(first_video, half_index),
                 self._random_window(second_video, half_index),
                 1.0,
             )
-        return found
+        return samples
 
     def _random_window(self, frames: Matrix, half_index: int) -> Matrix:
         cut = round(TRAIN_SHARE * len(frames))
@@ -109,7 +111,7 @@ class OrderTasks:
         self, videos: Sequence[Matrix], split_name: str
     ) -> list[list[OrderedFrames]]:
         """Yield three scenes and the same frames shuffled, as groups."""
-        found = []
+        groups = []
         for _ in range(TRIPLE_COUNTS[split_name]):
             chosen = self.rng.choice(len(videos), 3, replace=False)
             parts = [videos[number] for number in chosen]
@@ -118,15 +120,15 @@ class OrderTasks:
                 [part[s : s + WINDOW_FRAMES] for part, s in zip(parts, starts, strict=True)]
             )
             order = self.rng.permutation(len(frames))
-            found.append(in_both_orders(frames, np.arange(float(len(frames))), order))
-        return found
+            groups.append(in_both_orders(frames, np.arange(float(len(frames))), order))
+        return groups
 
     def reversed_clips(
         self, videos: Sequence[Matrix], split_name: str
     ) -> list[list[OrderedFrames]]:
         """Yield short clips and their reversals; one group per video."""
-        del split_name  # every clip there is
-        found = []
+        del split_name  # all clips are used
+        groups = []
         for frames in videos:
             group: list[OrderedFrames] = []
             for start in range(0, len(frames) - MIN_FRAMES + 1, MIN_FRAMES // 2):
@@ -134,8 +136,8 @@ class OrderTasks:
                 group += in_both_orders(
                     part, np.arange(float(MIN_FRAMES)), np.arange(MIN_FRAMES)[::-1]
                 )
-            found.append(group)
-        return found
+            groups.append(group)
+        return groups
 
 
 def probe_tasks(
@@ -153,18 +155,22 @@ def probe_tasks(
         ("shuffled", order_tasks.shuffled_scenes),
         ("reversed", order_tasks.reversed_clips),
     ):
-        learnt = [one for group in task(order_tasks.train_videos, "learnt") for one in group]
-        groups = task(order_tasks.held_out_videos, "judged")
-        judged = [one for group in groups for one in group]
+        train_samples = [
+            sample for group in task(order_tasks.train_videos, "train") for sample in group
+        ]
+        groups = task(order_tasks.held_out_videos, "test")
+        test_samples = [sample for group in groups for sample in group]
         ends = np.cumsum([len(group) for group in groups])[:-1]
-        found = [probe_accuracy(learnt, judged, each) for each in representations]
-        yield name, _mean_over_seeds([np.split(each, ends) for each in found])
+        accuracies = [probe_accuracy(train_samples, test_samples, each) for each in representations]
+        yield name, _mean_over_seeds([np.split(each, ends) for each in accuracies])
 
 
 def _mean_over_seeds(groups: Sequence[Sequence[FloatRows]]) -> FloatRows:
     """Average groups over networks of several seeds: (R, N) -> (N,)."""
-    found: FloatRows = np.array([[each.mean() for each in one] for one in groups]).mean(axis=0)
-    return found
+    means: FloatRows = np.array(
+        [[values.mean() for values in representation_groups] for representation_groups in groups]
+    ).mean(axis=0)
+    return means
 
 
 def build_untrained(weights: NetworkWeights, seed: int) -> VideoTransformer:
@@ -185,38 +191,43 @@ def main() -> None:
     )
     parser.add_argument("library", type=Path)
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--form", default="contrastive", choices=["contrastive", "visual-words"])
+    parser.add_argument(
+        "--objective", default="contrastive", choices=["contrastive", "visual-words"]
+    )
     parser.add_argument("--steps", type=int, default=200)
-    given = parser.parse_args()
-    with Library.open(given.library, create=False) as library:
+    options = parser.parse_args()
+    with Library.open(options.library, create=False) as library:
         space = library.space
         assert space is not None, "the library is empty"
-        if given.checkpoint:
-            weights = load_checkpoint(given.checkpoint, space)
+        if options.checkpoint:
+            weights = load_checkpoint(options.checkpoint, space)
         else:
-            plan = PretrainConfig(given.form, steps=given.steps, batch_size=16, max_frames=24)
-            done = pretrain_transformer(library, plan)
+            config = PretrainConfig(
+                options.objective, steps=options.steps, batch_size=16, max_frames=24
+            )
+            result = pretrain_transformer(library, config)
             print(
-                f"pretrained: held-out loss {done.initial_figures['loss']:.3f} → "
-                f"{done.best_figures['loss']:.3f} at step {done.best_step}",
+                f"pretrained: held-out loss {result.initial_figures['loss']:.3f} → "
+                f"{result.best_figures['loss']:.3f} at step {result.best_step}",
                 flush=True,
             )
-            weights = done.weights
-        known: dict[str, list[Representation]] = {"mean of the frames": [mean_of_frames]}
-        for cls, what in ((True, "[CLS]"), (False, "mean of the states")):
+            weights = result.weights
+        representations: dict[str, list[Representation]] = {"mean of the frames": [mean_of_frames]}
+        for use_cls_token, state_name in ((True, "[CLS]"), (False, "mean of the states")):
             nets = [build_untrained(weights, seed) for seed in UNTRAINED_SEEDS]
-            known[f"{what}, untrained"] = [
-                transformer_states(net, use_cls_token=cls) for net in nets
+            representations[f"{state_name}, untrained"] = [
+                transformer_states(net, use_cls_token=use_cls_token) for net in nets
             ]
-            known[f"{what}, pretrained"] = [
-                transformer_states(build_pretrained(weights), use_cls_token=cls)
+            representations[f"{state_name}, pretrained"] = [
+                transformer_states(build_pretrained(weights), use_cls_token=use_cls_token)
             ]
-        for name, represents in known.items():
-            for task, right in probe_tasks(OrderTasks(library), represents):
-                told = bootstrap_metric(name, right)
+        for name, task_representations in representations.items():
+            for task, accuracies in probe_tasks(OrderTasks(library), task_representations):
+                estimate = bootstrap_metric(name, accuracies)
                 print(
-                    f"{task:9} {name:32} {100 * told.value:5.1f} % "
-                    f"({100 * told.ci_low:.1f}–{100 * told.ci_high:.1f}), {len(right)} groups",
+                    f"{task:9} {name:32} {100 * estimate.value:5.1f} % "
+                    f"({100 * estimate.ci_low:.1f}–{100 * estimate.ci_high:.1f}), "
+                    f"{len(accuracies)} groups",
                     flush=True,
                 )
 

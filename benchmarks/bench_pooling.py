@@ -24,9 +24,9 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--poolers", nargs="+", default=[""])
     parser.add_argument("--library", type=Path, default=Path("indexes/evaluation/pooling"))
-    asked = parser.parse_args()
-    dataset = datasets.read_dataset(asked.clips / "clips.jsonl")
-    with Library.open(asked.library) as library:
+    options = parser.parse_args()
+    dataset = datasets.read_dataset(options.clips / "clips.jsonl")
+    with Library.open(options.library) as library:
         for index_result in library.index(datasets.list_video_paths(dataset.items)):
             assert index_result.error is None, index_result.error
         case = build_pooling_case(library, dataset)
@@ -34,14 +34,15 @@ def main() -> None:
     row = "{:22} {:10} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}"
     column_names = ("mean", "clean", "gain", "mean", "junk", "gain", "MRR+")
     print(row.format("R@1", "scores", *column_names))
-    for pooler_file in asked.poolers:
+    for pooler_file in options.poolers:
         pooler = TransformerPooler(pooler_file)
         for name, pooling_case in (("querybank", case), ("plain", plain)):
-            found = run_gate(pooling_case, pooler)
+            gate_result = run_gate(pooling_case, pooler)
             figures = [
-                found.mean_clean_metrics[0].value, found.clean_metrics[0].value, -found.recall_loss,
-                found.mean_mixed_metrics[0].value, found.mixed_metrics[0].value, found.recall_gain,
-                found.mixed_metrics[-1].value - found.mean_mixed_metrics[-1].value,
+                gate_result.mean_clean_metrics[0].value, gate_result.clean_metrics[0].value,
+                -gate_result.recall_loss, gate_result.mean_mixed_metrics[0].value,
+                gate_result.mixed_metrics[0].value, gate_result.recall_gain,
+                gate_result.mixed_metrics[-1].value - gate_result.mean_mixed_metrics[-1].value,
             ]  # fmt: skip
             print(row.format(pooler.name, name, *(f"{100 * value:.1f}" for value in figures)))
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def print_progress(trainer_state: TrainerState) -> None:
     if "figures" in (row := trainer_state.history[-1]):
-        held, right = row["figures"]["loss"], row["figures"]["accuracy"]
-        print(f"  step {trainer_state.step:5}   loss {row['loss']:.3f}, held out {held:.3f}, "
-              f"right {100 * right:.1f} %", flush=True)  # fmt: skip
+        held_out_loss, accuracy = row["figures"]["loss"], row["figures"]["accuracy"]
+        print(f"  step {trainer_state.step:5}   loss {row['loss']:.3f}, held-out loss "
+              f"{held_out_loss:.3f}, accuracy {100 * accuracy:.1f} %", flush=True)  # fmt: skip
 
 
 def main() -> None:
@@ -33,26 +33,26 @@ def main() -> None:
     )
     parser.add_argument("library", type=Path)
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--preset", default="small")
     parser.add_argument("--device", default="auto")
-    given = parser.parse_args()
-    with Library.open(given.library, create=False) as library:
+    options = parser.parse_args()
+    with Library.open(options.library, create=False) as library:
         for form in ("contrastive", "visual-words"):
             print(form)
-            plan = PretrainConfig(
+            config = PretrainConfig(
                 form,
-                given.preset,
-                given.steps,
-                batch_size=given.batch,
-                device=given.device,
+                options.preset,
+                options.steps,
+                batch_size=options.batch_size,
+                device=options.device,
             )
-            done = pretrain_transformer(library, plan, on_progress=print_progress)
-            first, last = done.initial_figures, done.best_figures
+            result = pretrain_transformer(library, config, on_progress=print_progress)
+            first, last = result.initial_figures, result.best_figures
             print(
-                f"{done.video_count} training videos, {done.held_out_videos} held out, "
-                f"{done.visual_word_count} visual words, {done.seconds:.0f} s; best at step "
-                f"{done.best_step}"
+                f"{result.video_count} training videos, {result.held_out_videos} held out, "
+                f"{result.visual_word_count} visual words, {result.seconds:.0f} s; best at step "
+                f"{result.best_step}"
             )
             print(
                 f"loss      {first['loss']:.3f} → {last['loss']:.3f}, guessing "
@@ -63,7 +63,9 @@ def main() -> None:
                 "pretrained": last["accuracy"],
                 "nearest visible frame": last["copied"],
             }
-            accuracies |= {"most common word": last["commonest"]} if done.visual_word_count else {}
+            accuracies |= (
+                {"most common word": last["commonest"]} if result.visual_word_count else {}
+            )
             print(
                 "accuracy  "
                 + ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies.items())

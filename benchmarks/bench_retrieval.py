@@ -23,23 +23,23 @@ RECALL_AT = (1, 5, 10)
 
 
 def main(clips_folder: Path, library_path: Path) -> None:
-    """Index, ask, print a table."""
+    """Index, search and print a table."""
     rows = [
         json.loads(line) for line in (clips_folder / "clips.jsonl").read_text("utf-8").splitlines()
     ]
     paths = [(clips_folder / row["path"]).resolve() for row in rows]
     captions = [row["caption"] for row in rows]
     with Library.open(library_path) as library:
-        for one in library.index(paths):
-            if one.error:
-                print(one.error, file=sys.stderr)
+        for index_result in library.index(paths):
+            if index_result.error:
+                print(index_result.error, file=sys.stderr)
         ranked = {"vsearch": [search_videos(library, text) for text in captions]}
         ranked |= rank_plainly(library, captions)
         print(f"{len(rows)} clips, model {library.space.name if library.space else '?'}")
     print(f"{'ranking':<28}" + "".join(f"{f'R@{k}':>8}" for k in RECALL_AT))
-    for name, found in ranked.items():
+    for name, rankings in ranked.items():
         shares = [
-            np.mean([path in best[:k] for path, best in zip(paths, found, strict=True)])
+            np.mean([path in best[:k] for path, best in zip(paths, rankings, strict=True)])
             for k in RECALL_AT
         ]
         print(f"{name:<28}" + "".join(f"{share:8.1%}" for share in shares))

@@ -6,7 +6,7 @@ Films are concatenated from captioned clips as in `bench_moments.py`; some also 
 clips, trimmed differently, in reverse order. For every two successive scenes within a minute, their
 captions are searched as a sequence. A film is right if it shows both in that order within a minute,
 and reversed if it shows them in the opposite order only; all others show one of the two or none.
-`--kept FOLDER` as in `bench_moments.py`.
+`--work FOLDER` as in `bench_moments.py`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
     from tests.support.joined_clips import Reel, ReelScene
     from vsearch import Library
+    from vsearch.search.result import SearchResult
     from vsearch.types import Moment, Span
 
 FILM_COUNT = 10
-REVERSED_COUNT = 6  # of which there is another one in the opposite order
-MAX_GAP_SECONDS = 60.0  # seconds from A to B
-RESULT_COUNT = 10  # results in which one that is turned round is not to be
+REVERSED_COUNT = 6  # films that also exist in the opposite order
+MAX_GAP_SECONDS = 60.0  # from A to B
+RESULT_COUNT = 10
 HIT_TIOU = 0.5  # tIoU of both steps
 
 
@@ -40,11 +41,11 @@ HIT_TIOU = 0.5  # tIoU of both steps
 class SequenceResult:
     """A pair of captions and the results of the search."""
 
-    first: bool  # a right film is ranked first
-    placed: bool  # and both steps are where the scenes are
-    behind: bool  # no film that is turned round comes before the right one
-    absent: bool  # none is among the first results at all
-    alone: bool  # none comes where the right films are left out of the search
+    first: bool  # a correct film is ranked first
+    placed: bool  # and both steps overlap the true scenes
+    behind: bool  # no reversed film is ranked above the correct one
+    absent: bool  # no reversed film is among the results
+    alone: bool  # nor if the correct films are excluded from the search
 
 
 def caption_pairs(reels: Sequence[Reel]) -> Iterator[tuple[str, str]]:
@@ -78,34 +79,34 @@ def evaluate_pair(
     library: Library, reels: Sequence[Reel], first_caption: str, second_caption: str
 ) -> SequenceResult:
     """Search a pair of captions as a sequence."""
-    right = {
+    true_spans = {
         film.path: span
         for film in reels
         if (span := find_in_reel(film, first_caption, second_caption))
     }
     opposite = {
         film.path for film in reels if find_in_reel(film, second_caption, first_caption)
-    } - right.keys()
-    found = _search_sequence(library, first_caption, second_caption, ())
-    rest = [str(film.path) for film in reels if film.path not in right]
-    paths = [moment.video.path for moment in found]
-    best = next((rank for rank, path in enumerate(paths) if path in right), len(paths))
-    first = bool(paths) and best == 0
+    } - true_spans.keys()
+    moments = _search_sequence(library, first_caption, second_caption, ())
+    other_paths = [str(film.path) for film in reels if film.path not in true_spans]
+    paths = [moment.video.path for moment in moments]
+    best = next((rank for rank, path in enumerate(paths) if path in true_spans), len(paths))
+    is_first = bool(paths) and best == 0
     return SequenceResult(
-        first,
-        first and _is_placed(found[0], right[paths[0]]),
+        is_first,
+        is_first and _is_placed(moments[0], true_spans[paths[0]]),
         not any(path in opposite for path in paths[:best]),
         not any(path in opposite for path in paths),
         not any(
             m.video.path in opposite
-            for m in _search_sequence(library, first_caption, second_caption, rest)
+            for m in _search_sequence(library, first_caption, second_caption, other_paths)
         ),
     )
 
 
 def _search_sequence(
     library: Library, first_caption: str, second_caption: str, video_paths: Sequence[str]
-) -> list[Moment]:
+) -> SearchResult:
     then = Step((Term("text", second_caption),), MAX_GAP_SECONDS)
     query = Query(
         (Term("text", first_caption),), (then,), Filters(path_patterns=tuple(video_paths))
@@ -114,8 +115,8 @@ def _search_sequence(
 
 
 def _is_placed(moment: Moment, true_spans: tuple[Span, Span]) -> bool:
-    both = zip(moment.explanation.step_spans, true_spans, strict=True)
-    return all(step.iou(span) >= HIT_TIOU for step, span in both)
+    span_pairs = zip(moment.explanation.step_spans, true_spans, strict=True)
+    return all(step.iou(span) >= HIT_TIOU for step, span in span_pairs)
 
 
 def main() -> None:
@@ -125,30 +126,30 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=2, help="random seed; the constants were chosen with 1"
     )
-    parser.add_argument("--kept", type=Path, help="folder that keeps the films and the library")
-    told = parser.parse_args()
+    parser.add_argument("--work", type=Path, help="folder that keeps the films and the library")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        work = told.kept / str(told.seed) if told.kept else Path(folder)
-        known = load_clips(told.dataset)
-        made = make_reels(known, FILM_COUNT, work / "films", np.random.default_rng(told.seed))
-        rng = np.random.default_rng([told.seed, 1])
-        films = made + [
-            reverse_reel(reel, known, work / "turned", rng) for reel in made[:REVERSED_COUNT]
+        work = options.work / str(options.seed) if options.work else Path(folder)
+        clips = load_clips(options.dataset)
+        reels = make_reels(clips, FILM_COUNT, work / "films", np.random.default_rng(options.seed))
+        rng = np.random.default_rng([options.seed, 1])
+        films = reels + [
+            reverse_reel(reel, clips, work / "reversed", rng) for reel in reels[:REVERSED_COUNT]
         ]
         with index_reels(work / "library-sequences", films) as library:
             results = [
                 evaluate_pair(library, films, *pair)
-                for pair in caption_pairs(made[:REVERSED_COUNT])
+                for pair in caption_pairs(reels[:REVERSED_COUNT])
             ]
     print(f"{len(results)} pairs in {len(films)} films, of which {REVERSED_COUNT} are reversed")
-    for name, what in (
-        ("first", "a right film is ranked first"),
+    for name, description in (
+        ("first", "a correct film is ranked first"),
         ("placed", "and both steps have tIoU 0.5 or more"),
         ("behind", "no reversed film is ranked above it"),
         ("absent", f"no reversed film is in the top {RESULT_COUNT}"),
-        ("alone", "nor if the right films are removed"),
+        ("alone", "nor if the correct films are excluded"),
     ):
-        print(f"{np.mean([getattr(one, name) for one in results]):6.1%} {what}")
+        print(f"{np.mean([getattr(result, name) for result in results]):6.1%} {description}")
 
 
 if __name__ == "__main__":

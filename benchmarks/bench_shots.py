@@ -34,10 +34,8 @@ from vsearch.types import Images, Span, Times
 
 FRAME_SIZE = (128, 72)  # width, height of the films
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
-CUT_TOLERANCE_SECONDS = 0.25  # seconds
-MIN_SCENE_FRAMES = (
-    5  # frames, for PySceneDetect: its 15 would miss shots of clips at 10 frames a second
-)
+CUT_TOLERANCE_SECONDS = 0.25
+MIN_SCENE_FRAMES = 5  # for PySceneDetect: its default of 15 misses shots at 10 frames a second
 CLIPS_WITH_CUTS = ("bikes", "demo_demo", "sample_demo_3", "media_cat", "opossum", "vggsound_3")
 
 
@@ -113,15 +111,20 @@ def make_film(clip_pool: list[CutFilm], rng: np.random.Generator, shot_count: in
     now = 0.0
     for index in rng.permutation(len(clip_pool))[:shot_count]:
         clip = clip_pool[index]
-        first = rng.uniform(0, max(clip.times[-1] - 1.5, 0.01))
-        part = (clip.times >= first) & (clip.times < first + rng.uniform(1.0, 4.0))
-        picked, step = clip.images[part].copy(), clip.times[part] - clip.times[part][0]
-        if len(picked) > 40 and rng.random() < 0.5:
-            trap = (add_flash, add_dip_to_black, add_whip_pan)[rng.integers(3)]
-            trap(picked, int(rng.integers(14, len(picked) - 14)), rng)
-        images.append(picked)
-        times.append(now + step)
-        now = float(times[-1][-1]) + float(np.median(np.diff(step)))
+        part_start = rng.uniform(0, max(clip.frame_times[-1] - 1.5, 0.01))
+        part_mask = (clip.frame_times >= part_start) & (
+            clip.frame_times < part_start + rng.uniform(1.0, 4.0)
+        )
+        part_images, part_times = (
+            clip.images[part_mask].copy(),
+            clip.frame_times[part_mask] - clip.frame_times[part_mask][0],
+        )
+        if len(part_images) > 40 and rng.random() < 0.5:
+            add_distractor = (add_flash, add_dip_to_black, add_whip_pan)[rng.integers(3)]
+            add_distractor(part_images, int(rng.integers(14, len(part_images) - 14)), rng)
+        images.append(part_images)
+        times.append(now + part_times)
+        now = float(times[-1][-1]) + float(np.median(np.diff(part_times)))
         cuts.append(now)
     return CutFilm(np.concatenate(images), np.concatenate(times), np.array(cuts[:-1]))
 
@@ -152,14 +155,14 @@ def encode_film(film: CutFilm, video_path: Path, gop_size: int) -> None:
 def detect_while_decoding(video_path: Path, *, every_frame: bool, fps: float) -> Times:
     """Detect cuts while decoding a file."""
     detector = ContentDetector()
-    ways = AvVideoReader._list_decode_plans
+    list_decode_plans = AvVideoReader._list_decode_plans
     if every_frame:
         AvVideoReader._list_decode_plans = lambda *_: []  # type: ignore[method-assign]
     try:
         for _ in Sampler(video_path, fps=fps, short_side=16, shot_detector=detector):
             pass
     finally:
-        AvVideoReader._list_decode_plans = ways  # type: ignore[method-assign]
+        AvVideoReader._list_decode_plans = list_decode_plans  # type: ignore[method-assign]
     return detector.cuts()
 
 
@@ -170,14 +173,16 @@ def compare_decoding(films: list[CutFilm]) -> None:
             paths = [Path(folder) / f"{number}.mkv" for number in range(len(films))]
             for film, path in zip(films, paths, strict=True):
                 encode_film(film, path, gop)
-            for title, whole, fps in (
+            for title, every_frame, fps in (
                 ("every frame", True, 1.0), ("1 frame/s", False, 1.0), ("0.5 frames/s", False, 0.5),
                 ("2 frames/s", False, 2.0),
             ):  # fmt: skip
-                found = [detect_while_decoding(path, every_frame=whole, fps=fps) for path in paths]
+                cuts = [
+                    detect_while_decoding(path, every_frame=every_frame, fps=fps) for path in paths
+                ]
                 print(
-                    f"GOP {gop}, {title:19} {format_accuracy(found, films)} "
-                    f"{mean_cut_error(found, films):7.3f}"
+                    f"GOP {gop}, {title:19} {format_accuracy(cuts, films)} "
+                    f"{mean_cut_error(cuts, films):7.3f}"
                 )
 
 
@@ -188,8 +193,8 @@ def mean_cut_error(found_cuts: list[Times], films: list[CutFilm]) -> float:
         for cuts, film in zip(found_cuts, films, strict=True)
         if len(cuts)
     ]
-    near = np.concatenate(distances)
-    return float(near[near < 2].mean())
+    cut_errors = np.concatenate(distances)
+    return float(cut_errors[cut_errors < 2].mean())
 
 
 def wrap_scenedetect(make_detector: Callable[[], Any]) -> DetectFunction:
@@ -198,11 +203,13 @@ def wrap_scenedetect(make_detector: Callable[[], Any]) -> DetectFunction:
 
     def detect_film(film: CutFilm) -> Times:
         detector = make_detector()
-        found = []
+        detected = []
         for index, image in enumerate(downscale_frames(film)[..., ::-1]):
-            found += detector.process_frame(FrameTimecode(index, 30.0), np.ascontiguousarray(image))
-        found += detector.post_process(FrameTimecode(len(film.frame_times) - 1, 30.0))
-        return film.frame_times[[code.frame_num for code in found]]
+            detected += detector.process_frame(
+                FrameTimecode(index, 30.0), np.ascontiguousarray(image)
+            )
+        detected += detector.post_process(FrameTimecode(len(film.frame_times) - 1, 30.0))
+        return film.frame_times[[code.frame_num for code in detected]]
 
     return detect_film
 
@@ -218,12 +225,12 @@ def build_detectors() -> dict[str, DetectFunction]:
         rows[f"PySceneDetect content {level}"] = wrap_scenedetect(
             partial(library.ContentDetector, threshold=level, min_scene_len=MIN_SCENE_FRAMES)
         )
-    for ratio, least in ((2, 15), (3, 15), (4, 15), (3, 25), (5, 25)):
-        rows[f"PySceneDetect adaptive {ratio} {least}"] = wrap_scenedetect(
+    for ratio, min_content in ((2, 15), (3, 15), (4, 15), (3, 25), (5, 25)):
+        rows[f"PySceneDetect adaptive {ratio} {min_content}"] = wrap_scenedetect(
             partial(
                 library.AdaptiveDetector,
                 adaptive_threshold=ratio,
-                min_content_val=least,
+                min_content_val=min_content,
                 min_scene_len=MIN_SCENE_FRAMES,
             )
         )
@@ -232,23 +239,25 @@ def build_detectors() -> dict[str, DetectFunction]:
 
 def count_hits(found_cuts: Times, true_cuts: Times) -> int:
     """Count true cuts matched one-to-one with detected ones within the tolerance."""
-    left = list(found_cuts)
+    unmatched = list(found_cuts)
     count = 0
     for cut in true_cuts:
-        near = [at for at in left if abs(at - cut) <= CUT_TOLERANCE_SECONDS]
-        if near:
-            left.remove(min(near, key=lambda at: abs(at - cut)))
+        candidates = [
+            cut_time for cut_time in unmatched if abs(cut_time - cut) <= CUT_TOLERANCE_SECONDS
+        ]
+        if candidates:
+            unmatched.remove(min(candidates, key=lambda cut_time: abs(cut_time - cut)))
             count += 1
     return count
 
 
 def score_detector(detect: DetectFunction, films: list[CutFilm]) -> str:
     """Format precision, recall, F1 and CPU time of a detector."""
-    begin = time.process_time()
-    found = [detect(film) for film in films]
-    spent = time.process_time() - begin
+    start_time = time.process_time()
+    cuts = [detect(film) for film in films]
+    spent = time.process_time() - start_time
     frames = sum(len(film.frame_times) for film in films)
-    return f"{format_accuracy(found, films)} {spent / frames * 1e6:7.0f}"
+    return f"{format_accuracy(cuts, films)} {spent / frames * 1e6:7.0f}"
 
 
 def format_accuracy(found_cuts: list[Times], films: list[CutFilm]) -> str:
@@ -265,13 +274,13 @@ def format_accuracy(found_cuts: list[Times], films: list[CutFilm]) -> str:
 def main(clips_folder: str) -> None:
     """Print the table."""
     pool = list(load_clips(Path(clips_folder)))
-    halves = {"tuning": pool[::2], "judging": pool[1::2]}
-    for name, half in halves.items():
+    halves = {"tuning": pool[::2], "evaluation": pool[1::2]}
+    for name, clips in halves.items():
         rng = np.random.default_rng(7)
-        films = [make_film(half, rng) for _ in range(25)]
-        assert all(a < b for one in films for a, b in pairwise(one.frame_times.tolist()))
-        cuts = sum(len(one.cut_times) for one in films)
-        print(f"\n{name}: {len(half)} clips, {cuts} cuts   precision recall F1 CPU-us/frame")
+        films = [make_film(clips, rng) for _ in range(25)]
+        assert all(a < b for film in films for a, b in pairwise(film.frame_times.tolist()))
+        cuts = sum(len(film.cut_times) for film in films)
+        print(f"\n{name}: {len(clips)} clips, {cuts} cuts   precision recall F1 CPU-us/frame")
         for title, detect in build_detectors().items():
             print(f"{title:28} {score_detector(detect, films)}")
         print("while decoding:              precision recall F1 error-s")

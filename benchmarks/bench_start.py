@@ -19,16 +19,14 @@ from benchmarks.report import Claim, Report, add_json_option
 from benchmarks.synthetic import build_library
 
 REFERENCE_CODE = "import onnxruntime, faiss, numpy"
-MAX_RATIO = 2.5  # times as much
+MAX_RATIO = 2.5  # to the reference
 
 
 def measure_process_cpu(command: list[str], cache_folder: Path) -> float:
     """Return user and system CPU seconds of a process."""
     unset = ("PYTHONDONTWRITEBYTECODE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
     env = {name: value for name, value in os.environ.items() if name not in unset}
-    env["PYTHONPYCACHEPREFIX"] = str(
-        cache_folder
-    )  # what is compiled is kept, as where it is installed
+    env["PYTHONPYCACHEPREFIX"] = str(cache_folder)  # keeps compiled modules, as if installed
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -52,31 +50,35 @@ def list_commands(library_path: Path) -> dict[str, list[str]]:
 
 def measure_commands(library_path: Path, round_count: int) -> dict[str, list[float]]:
     """Measure CPU times of each command, alternating."""
-    chosen = list_commands(library_path)
-    taken: dict[str, list[float]] = {name: [] for name in chosen}
+    commands = list_commands(library_path)
+    seconds_by_command: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as cache:
         for number in range(round_count + 1):
-            for name, command in chosen.items():
+            for name, command in commands.items():
                 seconds = measure_process_cpu(command, Path(cache))
                 if number:  # the first round compiles
-                    taken[name].append(seconds)
-    return taken
+                    seconds_by_command[name].append(seconds)
+    return seconds_by_command
 
 
 def build_report(segment_count: int, round_count: int) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "library"
         build_library(library, segment_count)
-        taken = measure_commands(library, round_count)
-    reference = median(taken[REFERENCE_CODE])
-    found = Report("start")
-    for name, seconds in taken.items():
-        middle = median(seconds)
-        found.rows.append(
-            {"command": name, "CPU ms": round(1000 * middle), "ratio": round(middle / reference, 2)}
+        seconds_by_command = measure_commands(library, round_count)
+    reference = median(seconds_by_command[REFERENCE_CODE])
+    report = Report("start")
+    for name, seconds in seconds_by_command.items():
+        median_seconds = median(seconds)
+        report.rows.append(
+            {
+                "command": name,
+                "CPU ms": round(1000 * median_seconds),
+                "ratio": round(median_seconds / reference, 2),
+            }
         )
-    ratio = {str(row["command"]): row["ratio"] for row in found.rows}
-    found.claims.append(
+    ratio = {str(row["command"]): row["ratio"] for row in report.rows}
+    report.claims.append(
         Claim(
             f"one text query in its own process, {segment_count:,} segments, CPU time",
             f"{ratio['vsearch search WORDS']}x of `python -c '{REFERENCE_CODE}'` (limit "
@@ -85,15 +87,15 @@ def build_report(segment_count: int, round_count: int) -> Report:
             "`python -m benchmarks.bench_start`",
         )
     )
-    return found
+    return report
 
 
 def main() -> None:
     parser = add_json_option(argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]))
     parser.add_argument("--segments", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=9)
-    given = parser.parse_args()
-    build_report(given.segments, given.rounds).print_and_write(given.json)
+    options = parser.parse_args()
+    build_report(options.segments, options.rounds).print_and_write(options.json)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ class FrameNumberEncoder:
 
     def encode_images(self, images: Images) -> Matrix:
         self.encoded_count += len(images)
-        places = [self._frame_numbers[image.tobytes()] for image in images]
-        return np.array(places, np.float32).reshape(-1, 1)
+        frame_numbers = [self._frame_numbers[image.tobytes()] for image in images]
+        return np.array(frame_numbers, np.float32).reshape(-1, 1)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         raise NotImplementedError
@@ -56,8 +56,10 @@ class FrameNumberEncoder:
 def encoded_frame_of(images: Images, max_difference: float) -> Any:
     """Return for each frame the frame whose vector it gets."""
     frames = DedupEncoder(FrameNumberEncoder(images), max_luma_diff=max_difference)
-    parts = [frames.encode_frames(images[i : i + 8])[:, 0] for i in range(0, len(images), 8)]
-    return np.concatenate(parts).astype(int)
+    encoded_batches = [
+        frames.encode_frames(images[i : i + 8])[:, 0] for i in range(0, len(images), 8)
+    ]
+    return np.concatenate(encoded_batches).astype(int)
 
 
 def make_screen_recording() -> Images:
@@ -75,7 +77,7 @@ def make_screen_recording() -> Images:
 
 
 def make_camera_recording() -> Images:
-    """Make a minute of a noisy camera in which somebody passes for ten seconds."""
+    """Make a minute of a noisy camera in which a person passes for ten seconds."""
     random = np.random.default_rng(1)
     y, x = np.mgrid[0:224, 0:398]
     scene = 90 + 40 * np.sin(x / 40) + 30 * np.cos(y / 25)
@@ -90,50 +92,64 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("clips", type=Path)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    rows = [json.loads(line) for line in asked.clips.read_text("utf-8").splitlines()]
+    options = parser.parse_args()
+    rows = [json.loads(line) for line in options.clips.read_text("utf-8").splitlines()]
     encoder = BuiltinEncoder("fast")
     videos = [
         np.concatenate([batch.images for batch in Sampler(path, fps=1.0, short_side=224)])
-        for path in (asked.clips.parent / row["path"] for row in rows)
+        for path in (options.clips.parent / row["path"] for row in rows)
     ]
     vectors = [encoder.encode_images(images) for images in videos]
     queries = encoder.encode_texts([row["caption"] for row in rows])
     bank = Querybank.from_encoder(encoder)
-    made = {"screen": make_screen_recording(), "noisy camera": make_camera_recording()}
+    synthetic_videos = {"screen": make_screen_recording(), "noisy camera": make_camera_recording()}
     table: list[dict[str, Any]] = []
-    for still in DIFF_THRESHOLDS:
-        began = time.process_time()
-        kept = [encoded_frame_of(images, still) for images in videos]
-        took = 1e3 * (time.process_time() - began) / sum(map(len, videos))
-        seen = [v[k] for v, k in zip(vectors, kept, strict=True)]
-        cosine = min(float((s * v).sum(axis=1).min()) for s, v in zip(seen, vectors, strict=True))
-        means = normalize_rows(np.stack([s.mean(axis=0) for s in seen]))
+    for threshold in DIFF_THRESHOLDS:
+        start_time = time.process_time()
+        encoded_frames = [encoded_frame_of(images, threshold) for images in videos]
+        milliseconds = 1e3 * (time.process_time() - start_time) / sum(map(len, videos))
+        stored_vectors = [v[k] for v, k in zip(vectors, encoded_frames, strict=True)]
+        cosine = min(
+            float((s * v).sum(axis=1).min()) for s, v in zip(stored_vectors, vectors, strict=True)
+        )
+        means = normalize_rows(np.stack([s.mean(axis=0) for s in stored_vectors]))
         scores = queries @ means.T - bank.hubness_penalty(means)
-        first = float((scores.argmax(axis=1) == np.arange(len(rows))).mean())
+        recall = float((scores.argmax(axis=1) == np.arange(len(rows))).mean())
         saved = {
-            name: saved_share(encoded_frame_of(images, still)) for name, images in made.items()
+            name: saved_share(encoded_frame_of(images, threshold))
+            for name, images in synthetic_videos.items()
         }
-        for name, words in CLIP_KINDS.items():
-            some = [
-                k for k, r in zip(kept, rows, strict=True) if any(w in r["path"] for w in words)
+        for name, name_parts in CLIP_KINDS.items():
+            kind_frames = [
+                k
+                for k, r in zip(encoded_frames, rows, strict=True)
+                if any(w in r["path"] for w in name_parts)
             ]
-            saved[name] = float(np.mean([saved_share(k) for k in some])) if some else 0.0
-        saved["all clips"] = 1 - sum(len(set(k)) for k in kept) / sum(map(len, kept))
-        shown = "  ".join(f"{name} {100 * value:.1f} %" for name, value in saved.items())
-        print(f"{still:4.1f}  R@1 {100 * first:.1f}  cosine ≥ {cosine:.3f}  {took:.2f} ms  {shown}")
-        table.append({"still": still, "R@1": first, "cosine": cosine, "ms": took, **saved})
-    if asked.json:
-        chosen = next(row for row in table if row["still"] == MAX_LUMA_DIFF)
-        lost = 100 * (table[0]["R@1"] - chosen["R@1"])
-        found = ", ".join(f"{name} {100 * chosen[name]:.0f} %" for name in saved)
+            saved[name] = (
+                float(np.mean([saved_share(k) for k in kind_frames])) if kind_frames else 0.0
+            )
+        saved["all clips"] = 1 - sum(len(set(k)) for k in encoded_frames) / sum(
+            map(len, encoded_frames)
+        )
+        saved_cells = "  ".join(f"{name} {100 * value:.1f} %" for name, value in saved.items())
+        print(
+            f"{threshold:4.1f}  R@1 {100 * recall:.1f}  cosine ≥ {cosine:.3f}  "
+            f"{milliseconds:.2f} ms  {saved_cells}"
+        )
+        table.append(
+            {"threshold": threshold, "R@1": recall, "cosine": cosine, "ms": milliseconds, **saved}
+        )
+    if options.json:
+        default_row = next(row for row in table if row["threshold"] == MAX_LUMA_DIFF)
+        recall_loss = 100 * (table[0]["R@1"] - default_row["R@1"])
+        savings = ", ".join(f"{name} {100 * default_row[name]:.0f} %" for name in saved)
         claim = {
             "what": "share of frames that need no encoding, and the loss of recall (R@1)",
-            "found": f"{found}; {lost:.1f} points",
+            "found": f"{savings}; {recall_loss:.1f} points",
             "how": "python -m benchmarks.bench_stills clips.jsonl",
         }
         report = {"name": "stills", "rows": table, "claims": [claim]}
-        asked.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def saved_share(encoded_frames: Any) -> float:

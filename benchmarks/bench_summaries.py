@@ -25,12 +25,9 @@ from vsearch.media.segmentation import segment_video
 from vsearch.storage.feature_store import FeatureStore
 from vsearch.types import Features, Span
 
-MIN_SEEN_SECONDS = 1.0  # seconds of a clip that count as having seen it
-FEATURE_FILMS, FILE_FILMS, RANDOM_DRAWS = (
-    60,
-    3,
-    20,
-)  # joined from features, as real files; random samples of each
+MIN_SEEN_SECONDS = 1.0  # a clip counts as seen from this duration on
+FEATURE_FILMS, FILE_FILMS = 60, 3  # joined from features, and encoded as files
+RANDOM_DRAWS = 20  # random samples of each film
 SUMMARY_SHARES = (0.1, 0.2, 0.3)  # of the film
 Spans = Sequence[Span]
 SampleFunction = Callable[[int, float, float], Spans]  # excerpts, seconds, seconds of the film
@@ -47,13 +44,17 @@ class FeatureClip:
 
 def load_clips(clips_folder: Path, library_path: Path) -> list[FeatureClip]:
     """Load the clips of a folder, indexing them if needed."""
-    with Library.open(library_path) as opened:
-        failed = [one.error for one in opened.index([clips_folder]) if one.error]
-        store, space = FeatureStore(opened.path / "features"), opened.space
+    with Library.open(library_path) as library:
+        failed = [
+            index_result.error
+            for index_result in library.index([clips_folder])
+            if index_result.error
+        ]
+        store, space = FeatureStore(library.path / "features"), library.space
         assert space is not None, failed
         return [
             FeatureClip(video.path, store.load(video.id, space), video.duration)
-            for video in opened.videos([clips_folder])
+            for video in library.videos([clips_folder])
             if video.duration >= 2 * MIN_SEEN_SECONDS
         ]
 
@@ -79,27 +80,27 @@ def part_positions(parts: Sequence[ClipSpan]) -> list[Span]:
 
 def join_features(parts: Sequence[ClipSpan], clips: Sequence[FeatureClip]) -> Features:
     """Join the features of the parts."""
-    of = {clip.path: clip.features for clip in clips}
-    found = [of[part.path].within(part.span) for part in parts]
+    features_by_path = {clip.path: clip.features for clip in clips}
+    part_features = [features_by_path[part.path].within(part.span) for part in parts]
     times = [
-        np.clip(one.frame_times - part.span.start, 0, None) + place.start
-        for one, part, place in zip(found, parts, part_positions(parts), strict=True)
+        np.clip(features.frame_times - part.span.start, 0, None) + place.start
+        for features, part, place in zip(part_features, parts, part_positions(parts), strict=True)
     ]
-    matrix = np.concatenate([one.frame_vectors for one in found])
-    return Features(found[0].space, matrix, np.concatenate(times))
+    matrix = np.concatenate([features.frame_vectors for features in part_features])
+    return Features(part_features[0].space, matrix, np.concatenate(times))
 
 
 def seen_share(excerpt_spans: Spans, clip_spans: Spans) -> float:
     """Return the share of clips that the excerpts show long enough."""
-    shown = [
+    seen_seconds = [
         sum(max(0.0, min(a.end, clip.end) - max(a.start, clip.start)) for a in excerpt_spans)
         for clip in clip_spans
     ]
-    enough = [
-        s >= min(MIN_SEEN_SECONDS, 0.9 * clip.duration)
-        for s, clip in zip(shown, clip_spans, strict=True)
+    is_seen = [
+        seconds >= min(MIN_SEEN_SECONDS, 0.9 * clip.duration)
+        for seconds, clip in zip(seen_seconds, clip_spans, strict=True)
     ]
-    return float(np.mean(enough))
+    return float(np.mean(is_seen))
 
 
 def sample_uniformly(excerpt_count: int, total_seconds: float, film_duration: float) -> Spans:
@@ -157,12 +158,14 @@ def measure_features(clips: Sequence[FeatureClip]) -> None:
         for seed in range(FEATURE_FILMS):
             rng = np.random.default_rng(seed)
             parts = draw_parts(clips, rng)
-            film, where = join_features(parts, clips), part_positions(parts)
-            cuts = np.array([span.start for span in where[1:]])
-            spans = segment_video(film.frame_times, cuts, where[-1].end)
-            material = SummaryInput(Path("joined"), film, spans, where[-1].end)
-            found = build_summary(material, SummaryLength(share=share))
-            rows.append(compare_samples([one.span for one in found.excerpts], where, rng))
+            film, positions = join_features(parts, clips), part_positions(parts)
+            cuts = np.array([span.start for span in positions[1:]])
+            spans = segment_video(film.frame_times, cuts, positions[-1].end)
+            summary_input = SummaryInput(Path("joined"), film, spans, positions[-1].end)
+            summary = build_summary(summary_input, SummaryLength(share=share))
+            rows.append(
+                compare_samples([excerpt.span for excerpt in summary.excerpts], positions, rng)
+            )
         print_means(f"features, {100 * share:.0f} % of the film", rows)
 
 
@@ -172,13 +175,17 @@ def measure_files(clips: Sequence[FeatureClip]) -> None:
     with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder, "library")) as library:
         for seed in range(FILE_FILMS):
             rng = np.random.default_rng(1000 + seed)
-            made = export_clips(draw_parts(clips, rng), Path(folder, f"{seed}.mp4"))
-            failed = [one.error for one in library.index([made.path]) if one.error]
+            export = export_clips(draw_parts(clips, rng), Path(folder, f"{seed}.mp4"))
+            failed = [
+                index_result.error
+                for index_result in library.index([export.path])
+                if index_result.error
+            ]
             assert not failed, failed
             for share in SUMMARY_SHARES:
-                found = library.summarize(made.path, length=f"{100 * share}%")
-                excerpts = [one.span for one in found.excerpts]
-                rows[share].append(compare_samples(excerpts, made.output_spans, rng))
+                summary = library.summarize(export.path, length=f"{100 * share}%")
+                excerpts = [index_result.span for index_result in summary.excerpts]
+                rows[share].append(compare_samples(excerpts, export.output_spans, rng))
     for share in SUMMARY_SHARES:
         print_means(f"files, {100 * share:.0f} % of the film", rows[share])
 

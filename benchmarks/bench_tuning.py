@@ -50,10 +50,10 @@ NEIGHBOR_KEYS = {
 TRAIN_EPOCHS = 6
 BATCH_SIZE = 512
 LEARNING_RATE, MAP_LEARNING_RATE, SHARPNESS_LEARNING_RATE = 6e-5, 4e-4, 1e-3
-INITIAL_SHARPNESS = 25.0  # 1 / temperature, where learning starts
-RETYPED_SHARE = 0.4  # of the captions are shown as people type them
+INITIAL_SHARPNESS = 25.0  # 1 / temperature, at the start of training
+RETYPED_SHARE = 0.4  # of the captions are perturbed as users type them
 MAX_TOKENS = 48  # of a text in training; longer ones are rare
-CHUNK_TEXTS = 64  # texts of about one length go through the network together
+CHUNK_TEXTS = 64  # texts of similar length are encoded together
 WARM_UP_SHARE = 0.1  # of all steps
 
 
@@ -61,7 +61,7 @@ WARM_UP_SHARE = 0.1  # of all steps
 class CaptionedImages:
     """Images and their captions."""
 
-    images: Matrix  # float32 (N, 512), unit length, centred
+    images: Matrix  # float32 (N, 512), unit length, centered
     captions: Sequence[Sequence[str]]  # one or more for each picture
     groups: Ids  # (N,) pictures of one group show the same thing
 
@@ -98,9 +98,9 @@ class TextEncoder(nn.Module):
 
     def _encode_sentences(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Encode token ids of N texts to float32 (N, 384) of unit length."""
-        rows = [torch.tensor(each) for each in token_ids]
+        rows = [torch.tensor(ids) for ids in token_ids]
         padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (N, T)
-        lengths = torch.tensor([len(each) for each in token_ids])
+        lengths = torch.tensor([len(ids) for ids in token_ids])
         mask = (torch.arange(padded.shape[1]) < lengths[:, None]).long()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
             hidden = self.bert(padded, attention_mask=mask).last_hidden_state.float()
@@ -115,7 +115,7 @@ def tune_encoder(
     torch.manual_seed(seed)
     random_ = random.Random(seed)
     sharpness = nn.Parameter(torch.tensor(math.log(INITIAL_SHARPNESS)))
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [
             {
                 "params": list(text_encoder.bert.parameters()),
@@ -137,7 +137,7 @@ def tune_encoder(
         warm = max(1.0, WARM_UP_SHARE * steps)
         return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, learning_rate_factor)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_factor)
     for _ in range(TRAIN_EPOCHS):
         text_encoder.train()
         losses = []
@@ -145,10 +145,10 @@ def tune_encoder(
             texts = text_encoder([_training_text(pairs.captions[i], random_) for i in batch])
             images = torch.tensor(pairs.images[batch])
             loss = compute_info_nce(texts, images, sharpness, torch.tensor(pairs.groups[batch]))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(text_encoder.bert.parameters(), 1.0)
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             losses.append(loss.item())
         text_encoder.eval()
@@ -169,15 +169,16 @@ def _training_text(captions: Sequence[str], rng: random.Random) -> str:
 
 def retype_caption(caption: str, rng: random.Random) -> str:
     """Perturb a caption: typos, keywords, a prefix or lowercase."""
-    way = rng.random()
+    draw = rng.random()
     words = caption.rstrip(".").split()
-    if way < 0.3:
+    if draw < 0.3:
         return " ".join(_add_slips(words, rng))
-    if way < 0.6:
+    if draw < 0.6:
         return " ".join(_pick_keywords(words, rng)).lower() or caption
-    if way < 0.85 and words:
-        asked = "?" if rng.random() < 0.4 else ""
-        return f"{rng.choice(QUERY_PREFIXES)} {caption[0].lower()}{caption[1:].rstrip('.')}{asked}"
+    if draw < 0.85 and words:
+        question_mark = "?" if rng.random() < 0.4 else ""
+        text = caption[0].lower() + caption[1:].rstrip(".")
+        return f"{rng.choice(QUERY_PREFIXES)} {text}{question_mark}"
     return caption.lower().rstrip(".")
 
 
@@ -193,12 +194,12 @@ def _add_slips(words: Sequence[str], rng: random.Random) -> list[str]:
 def _mistype_word(word: str, rng: random.Random) -> str:
     """Omit, double, swap or replace a letter other than the first."""
     at = rng.randrange(1, len(word))
-    way = rng.randrange(4)
-    if way == 0:
+    kind = rng.randrange(4)
+    if kind == 0:
         return word[:at] + word[at + 1 :]
-    if way == 1:
+    if kind == 1:
         return word[:at] + word[at] + word[at:]
-    if way == 2 and at < len(word) - 1:
+    if kind == 2 and at < len(word) - 1:
         return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     return word[:at] + rng.choice(NEIGHBOR_KEYS.get(word[at].lower(), "e")) + word[at + 1 :]
 
@@ -219,20 +220,22 @@ def main() -> None:
     )
     for name in ("pairs", "vectors", "minilm"):
         parser.add_argument(name, type=Path)
-    given = parser.parse_args()
-    rows = encode_pairs(given.pairs, WEIGHTS_FOLDER, given.vectors, open_licenses=False)
-    centre = np.load(WEIGHTS_FOLDER / "centre.npy")
-    pairs, judged = rows.select_split("train", centre), rows.select_split("val", centre)
+    options = parser.parse_args()
+    rows = encode_pairs(options.pairs, WEIGHTS_FOLDER, options.vectors, open_licenses=False)
+    center = np.load(WEIGHTS_FOLDER / "centre.npy")
+    pairs, validation_pairs = rows.select_split("train", center), rows.select_split("val", center)
     train = [row for row in rows.pair_rows if row["split"] == "train"]
     captions = [[row["text"], *row.get("alt_texts", [])] for row in train]
-    asked = [row["text"] for row in rows.pair_rows if row["split"] == "val"]
-    side = TextEncoder(given.minilm, fit_linear_map(pairs))
-    for loss in tune_encoder(side, CaptionedImages(pairs.image_vectors, captions, pairs.group_ids)):
+    validation_texts = [row["text"] for row in rows.pair_rows if row["split"] == "val"]
+    text_encoder = TextEncoder(options.minilm, fit_linear_map(pairs))
+    for loss in tune_encoder(
+        text_encoder, CaptionedImages(pairs.image_vectors, captions, pairs.group_ids)
+    ):
         with torch.no_grad():
-            scores = side(asked).numpy() @ judged.image_vectors.T
-        right = judged.group_ids[:, None] == judged.group_ids[None, :]
-        best = np.where(right, scores, -np.inf).max(axis=1)
-        rank = (np.where(right, -np.inf, scores) > best[:, None]).sum(axis=1)
+            scores = text_encoder(validation_texts).numpy() @ validation_pairs.image_vectors.T
+        is_relevant = validation_pairs.group_ids[:, None] == validation_pairs.group_ids[None, :]
+        best = np.where(is_relevant, scores, -np.inf).max(axis=1)
+        rank = (np.where(is_relevant, -np.inf, scores) > best[:, None]).sum(axis=1)
         shares = " ".join(f"R@{k} {100 * (rank < k).mean():.1f}" for k in (1, 5, 10))
         print(f"loss {loss:.3f}   {shares}", flush=True)
 

@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 BENCH_SPACE = Space("bench", VECTOR_DIM, supports_text=False)
 DEFAULT_SEGMENTS = 1_000_000
-QUERIES_PER_KIND = 100  # questions of each kind
+QUERIES_PER_KIND = 100  # near and far queries
 ADDED_COUNT, REMOVED_COUNT = 1_000, 3_600
 REFERENCE_NAME = "IndexFlatIP"
-RECALL_AND_TIME_LIMITS = 0.99, 0.35  # recall, and how much of the reference's time
+RECALL_AND_TIME_LIMITS = 0.99, 0.35  # recall@10, and share of the time of the reference
 
 
 def measure_cpu(function: Callable[[], Any]) -> tuple[float, Any]:
     """Return CPU seconds and the result of a function."""
-    began = time.process_time()
+    start_time = time.process_time()
     result = function()
-    return time.process_time() - began, result
+    return time.process_time() - start_time, result
 
 
 def peak_memory_mb() -> float:
@@ -75,8 +75,8 @@ def build_exact(walks: WalkVectors, vectors_path: Path) -> ExactIndex:
         walks.ids,
         np.memmap(vectors_path, np.float32, "w+", shape=(len(walks.ids), VECTOR_DIM)),
     )
-    for some, rows in walks.iter_batches():
-        vectors[some] = rows
+    for batch_ids, rows in walks.iter_batches():
+        vectors[batch_ids] = rows
     return ExactIndex.from_arrays(ids, vectors)
 
 
@@ -87,10 +87,10 @@ def build_and_reload(
     if index_class is ExactIndex:
         build, index = measure_cpu(lambda: build_exact(walks, work_folder / "vectors"))
     else:
-        made = make_vector_source(walks)
+        source = make_vector_source(walks)
         build, index = measure_cpu(
             lambda: index_class.build(
-                VECTOR_DIM, made, single_list=False, check_cancelled=lambda: None
+                VECTOR_DIM, source, single_list=False, check_cancelled=lambda: None
             )
         )
     cache = IndexCache(work_folder / index_name, index_name, index_class)
@@ -106,28 +106,28 @@ def measure_searches(
     search_functions: dict[str, SearchFunction], ground_truth: GroundTruth
 ) -> dict[str, tuple[float, float]]:
     """Measure recall and median milliseconds of each index, alternating."""
-    found: dict[str, list[list[int]]] = {name: [] for name in search_functions}
-    took: dict[str, list[float]] = {name: [] for name in search_functions}
-    for question in ground_truth.queries:
-        for name, ask in search_functions.items():
-            seconds, ids = measure_cpu(lambda ask=ask, question=question: ask(question))  # type: ignore[misc]
-            found[name].append(ids)
-            took[name].append(1000 * seconds)
+    result_ids: dict[str, list[list[int]]] = {name: [] for name in search_functions}
+    milliseconds: dict[str, list[float]] = {name: [] for name in search_functions}
+    for query in ground_truth.queries:
+        for name, search in search_functions.items():
+            seconds, ids = measure_cpu(lambda search=search, query=query: search(query))  # type: ignore[misc]
+            result_ids[name].append(ids)
+            milliseconds[name].append(1000 * seconds)
     return {
-        name: (ground_truth.measure_recall(found[name]), float(np.median(took[name])))
+        name: (ground_truth.measure_recall(result_ids[name]), float(np.median(milliseconds[name])))
         for name in search_functions
     }
 
 
 def measure_changes(index: Any, walks: WalkVectors) -> tuple[float, float]:
     """Measure milliseconds of adding and removing vectors."""
-    fresh = walks.ids[-1] + 1 + np.arange(ADDED_COUNT)
+    added_ids = walks.ids[-1] + 1 + np.arange(ADDED_COUNT)
     vectors = walks.fetch_vectors(walks.ids[:ADDED_COUNT])[1]
-    gone = np.random.default_rng(0).choice(
+    removed_ids = np.random.default_rng(0).choice(
         walks.ids, min(REMOVED_COUNT, len(walks.ids) // 2), False
     )
-    added, _ = measure_cpu(lambda: index.upsert(fresh, vectors))
-    removed, _ = measure_cpu(lambda: index.remove(gone))
+    added, _ = measure_cpu(lambda: index.upsert(added_ids, vectors))
+    removed, _ = measure_cpu(lambda: index.remove(removed_ids))
     return 1000 * added, 1000 * removed
 
 
@@ -135,40 +135,52 @@ def measure_indexes(segment_count: int, work_folder: Path) -> Report:
     """Measure a row per index."""
     faiss.omp_set_num_threads(1)
     walks = WalkVectors(work_folder / "walks", segment_count)
-    truths = {
-        one: GroundTruth(walks.draw_queries(QUERIES_PER_KIND, one))
-        for one in (IMAGE_COSINE, TEXT_COSINE)
+    ground_truths = {
+        cosine: GroundTruth(walks.draw_queries(QUERIES_PER_KIND, cosine))
+        for cosine in (IMAGE_COSINE, TEXT_COSINE)
     }
     for ids, vectors in walks.iter_batches():
-        for truth in truths.values():
-            truth.add(ids, vectors)
+        for ground_truth in ground_truths.values():
+            ground_truth.add(ids, vectors)
     rows, indexes = [], dict[str, Any]()
-    for name, cls in (("ivf", IvfIndex), ("sq8", Sq8Index), ("exact", ExactIndex)):
+    for name, index_class in (("ivf", IvfIndex), ("sq8", Sq8Index), ("exact", ExactIndex)):
         before = peak_memory_mb()
-        row, indexes[name] = build_and_reload(name, cls, walks, work_folder)
+        row, indexes[name] = build_and_reload(name, index_class, walks, work_folder)
         rows.append(row)
         print(f"{name} built, peak {before:.0f} -> {peak_memory_mb():.0f} MB", flush=True)
     build, flat = measure_cpu(lambda: build_reference(walks))
     rows.append(
         {"index": REFERENCE_NAME, "build s": build, "MB": 4 * VECTOR_DIM * segment_count / 2**20}
     )
-    asks: dict[str, SearchFunction] = {
-        name: lambda one, index=index: index.search(one, K_NEIGHBORS)[0].tolist()  # type: ignore[misc]
+    search_functions: dict[str, SearchFunction] = {
+        name: lambda query, index=index: index.search(query, K_NEIGHBORS)[0].tolist()  # type: ignore[misc]
         for name, index in indexes.items()
     }
     for name in ("ivf", "sq8"):
         rescored = RescoringIndex(indexes[name], walks.fetch_vectors)
-        asks[name] = lambda one, index=rescored: index.search(one, K_NEIGHBORS)[0].tolist()  # type: ignore[misc]
-    asks[REFERENCE_NAME] = lambda one: flat.search(one[None], K_NEIGHBORS)[1][0].tolist()
-    found = {cosine: measure_searches(asks, truth) for cosine, truth in truths.items()}
+        search_functions[name] = lambda query, index=rescored: index.search(query, K_NEIGHBORS)[
+            0
+        ].tolist()  # type: ignore[misc]
+    search_functions[REFERENCE_NAME] = lambda query: flat.search(query[None], K_NEIGHBORS)[1][
+        0
+    ].tolist()
+    results = {
+        cosine: measure_searches(search_functions, ground_truth)
+        for cosine, ground_truth in ground_truths.items()
+    }
     report = Report("vectors")
     for row in reversed(rows):
         name = row["index"]
         opened = {"open ms": row.pop("open ms", None)}
-        row |= {f"recall {cosine:g}": found[cosine][name][0] for cosine in found}
-        row |= {f"ms {cosine:g}": found[cosine][name][1] for cosine in found}
+        row |= {f"recall {cosine:g}": results[cosine][name][0] for cosine in results}
+        row |= {f"ms {cosine:g}": results[cosine][name][1] for cosine in results}
         row["of flat"] = float(
-            np.mean([found[one][name][1] / found[one][REFERENCE_NAME][1] for one in found])
+            np.mean(
+                [
+                    results[cosine][name][1] / results[cosine][REFERENCE_NAME][1]
+                    for cosine in results
+                ]
+            )
         )
         added, removed = measure_changes(indexes[name], walks) if name in indexes else (None, None)
         row |= opened | {"add ms": added, "remove ms": removed}
@@ -179,16 +191,16 @@ def measure_indexes(segment_count: int, work_folder: Path) -> Report:
 
 def build_claims(report: Report, segment_count: int) -> list[Claim]:
     """Build the claims of the speed table."""
-    how = format_command("vectors", segment_count, DEFAULT_SEGMENTS)
+    command = format_command("vectors", segment_count, DEFAULT_SEGMENTS)
     limits = (
         f" (limits {RECALL_AND_TIME_LIMITS[0]} and {RECALL_AND_TIME_LIMITS[1]}x)"
         if segment_count == DEFAULT_SEGMENTS
         else ""
     )
-    said = []
+    claims = []
     for row in report.rows:
         if row["index"] in ("ivf", "sq8"):
-            said.append(
+            claims.append(
                 Claim(
                     f"{row['index']}, {segment_count:,} segments, one core",
                     f"recall@10 {row['recall 0.9']:.3f} (images), {row['recall 0.3']:.3f} "
@@ -197,10 +209,10 @@ def build_claims(report: Report, segment_count: int) -> list[Claim]:
                     f"opens in {row['open ms']:.0f} ms; {ADDED_COUNT:,} added in "
                     f"{row['add ms']:.0f} ms, {REMOVED_COUNT:,} removed in {row['remove ms']:.0f} "
                     "ms",
-                    how,
+                    command,
                 )
             )
-    return said
+    return claims
 
 
 if __name__ == "__main__":

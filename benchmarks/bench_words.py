@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from vsearch.media.audio import AudioSamples, MonoSamples
     from vsearch.types import Images
 
-FILM_SECONDS, FILM_FPS = 12, 5  # of a film, and of its pictures
+FILM_SECONDS, FILM_FPS = 12, 5
 ESPEAK_VOICES = ("en-us", "en-gb", "en-us+m3")
-WORDS_PER_MINUTE = "120"  # words a minute; espeak-ng's own is 175
-TOLERANCE_SECONDS = 1.0  # seconds
+WORDS_PER_MINUTE = "120"  # the default of espeak-ng is 175
+TOLERANCE_SECONDS = 1.0
 SPOKEN_SENTENCES = (
     "Please remember to buy two bottles of milk tomorrow",
     "The train to London leaves in twenty minutes",
@@ -71,7 +71,7 @@ SCREEN_TEXTS = (
     "Emergency exit", "Opening hours: 9 to 17", "No parking", "Chapter three", "Breaking news",
     "Terms and conditions", "Platform 4", "Fresh bread daily", "Beware of the dog",
     "Subscribe for more", "Quarterly results", "Wet floor", "Made in Italy", "Season finale",
-    "Tickets sold out", "Directed by nobody", "Mind the gap", "Golden Gate Bridge",
+    "Tickets sold out", "Directed by Ann Lee", "Mind the gap", "Golden Gate Bridge",
     "Thank you for watching", "Deep learning lecture",
 )  # fmt: skip
 
@@ -82,7 +82,7 @@ class AnnotatedFilm:
 
     path: Path
     spoken_text: str
-    spoken_at: float  # seconds: the first sound of it
+    spoken_at: float  # seconds: its first sound
     screen_text: str
     screen_text_at: float
 
@@ -95,18 +95,18 @@ class SampleFeeder:
 
     def take(self, count: int) -> AudioSamples:
         """Return the next samples, float32 (2, count)."""
-        taken, self._samples = self._samples[:count], self._samples[count:]
-        return np.tile(np.pad(taken, (0, count - len(taken))), (2, 1))
+        next_samples, self._samples = self._samples[:count], self._samples[count:]
+        return np.tile(np.pad(next_samples, (0, count - len(next_samples))), (2, 1))
 
 
 def synthesize_speech(text: str, voice: str) -> MonoSamples:
-    """Synthesize a sentence with espeak-ng, silence trimmed, float32 (N,) at RATE."""
+    """Synthesize a sentence with espeak-ng, silence trimmed, float32 (N,) at AUDIO_SAMPLE_RATE."""
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         command = ["espeak-ng", "-v", voice, "-s", WORDS_PER_MINUTE, "-w", file.name, text]
         subprocess.run(command, check=True)
-        with wave.open(file.name) as heard:
-            rate = heard.getframerate()
-            samples = np.frombuffer(heard.readframes(heard.getnframes()), np.int16) / 32768
+        with wave.open(file.name) as wave_file:
+            rate = wave_file.getframerate()
+            samples = np.frombuffer(wave_file.readframes(wave_file.getnframes()), np.int16) / 32768
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     samples = samples[loud[0] : loud[-1] + 1]
     times = np.arange(0, len(samples) / rate, 1 / AUDIO_SAMPLE_RATE)
@@ -118,9 +118,9 @@ def draw_subtitle(image: Images, text: str) -> Images:
     picture = Image.fromarray(image)
     font = ImageFont.load_default(max(12, image.shape[0] // 14))
     width = font.getlength(text)
-    place = ((image.shape[1] - width) / 2, 0.8 * image.shape[0])
+    position = ((image.shape[1] - width) / 2, 0.8 * image.shape[0])
     ImageDraw.Draw(picture).text(
-        place, text, font=font, fill="white", stroke_width=2, stroke_fill="black"
+        position, text, font=font, fill="white", stroke_width=2, stroke_fill="black"
     )
     return np.asarray(picture)
 
@@ -132,32 +132,36 @@ def make_film(
     voice = synthesize_speech(
         SPOKEN_SENTENCES[film_number], ESPEAK_VOICES[film_number % len(ESPEAK_VOICES)]
     )
-    said_at = float(rng.uniform(1, FILM_SECONDS - len(voice) / AUDIO_SAMPLE_RATE - 1))
-    shown_at = float(rng.uniform(1, FILM_SECONDS - 4))
+    spoken_at = float(rng.uniform(1, FILM_SECONDS - len(voice) / AUDIO_SAMPLE_RATE - 1))
+    screen_text_at = float(rng.uniform(1, FILM_SECONDS - 4))
     images = [
         image
         for batch in Sampler(clip_path, fps=FILM_FPS, short_side=360)
         for image in batch.images[:, : batch.images.shape[1] // 2 * 2]
     ]
     images = [image[:, : image.shape[1] // 2 * 2] for image in images[: FILM_SECONDS * FILM_FPS]]
-    own = np.concatenate([np.zeros(1, np.float32), *read_mono(clip_path, AUDIO_SAMPLE_RATE)])
-    sound = 0.1 * np.resize(own, FILM_SECONDS * AUDIO_SAMPLE_RATE)
-    begin = round(said_at * AUDIO_SAMPLE_RATE)
-    sound[begin : begin + len(voice)] += voice
+    clip_sound = np.concatenate([np.zeros(1, np.float32), *read_mono(clip_path, AUDIO_SAMPLE_RATE)])
+    mixed_sound = 0.1 * np.resize(clip_sound, FILM_SECONDS * AUDIO_SAMPLE_RATE)
+    speech_start = round(spoken_at * AUDIO_SAMPLE_RATE)
+    mixed_sound[speech_start : speech_start + len(voice)] += voice
     with av.open(str(film_path), "w") as container:
         height, width = images[0].shape[:2]
         pictures = VideoTrack(container, (width, height), Fraction(FILM_FPS))
         track = AudioTrack(container)
         for index in range(FILM_SECONDS * FILM_FPS):
             image, now = images[index % len(images)], index / FILM_FPS
-            shows = shown_at <= now < shown_at + 3
-            image = draw_subtitle(image, SCREEN_TEXTS[film_number]) if shows else image
+            shows_text = screen_text_at <= now < screen_text_at + 3
+            image = draw_subtitle(image, SCREEN_TEXTS[film_number]) if shows_text else image
             pictures.add_image(image, Fraction(index, FILM_FPS), is_first=index == 0)
-        track.fill_until(Fraction(FILM_SECONDS), SampleFeeder(sound))  # type: ignore[arg-type] # has what it takes
+        track.fill_until(Fraction(FILM_SECONDS), SampleFeeder(mixed_sound))  # type: ignore[arg-type]
         pictures.finish_track(Fraction(FILM_SECONDS))
         track.finish_track()
     return AnnotatedFilm(
-        film_path, SPOKEN_SENTENCES[film_number], said_at, SCREEN_TEXTS[film_number], shown_at
+        film_path,
+        SPOKEN_SENTENCES[film_number],
+        spoken_at,
+        SCREEN_TEXTS[film_number],
+        screen_text_at,
     )
 
 
@@ -173,10 +177,10 @@ def measure_offset(
         if term_kind == "said"
         else (film.screen_text, film.screen_text_at)
     )
-    found = library.search(Query((Term(term_kind, text, is_phrase=is_exact),)), k=1)
-    if not found or found[0].video.path != film.path or not found[0].explanation.quotes:
+    moments = library.search(Query((Term(term_kind, text, is_phrase=is_exact),)), k=1)
+    if not moments or moments[0].video.path != film.path or not moments[0].explanation.quotes:
         return float("inf"), False
-    quote = found[0].explanation.quotes[0]
+    quote = moments[0].explanation.quotes[0]
     return quote.span.start - at, normalize_words(text) in normalize_words(quote.text)
 
 
@@ -189,21 +193,20 @@ def print_report(
     library: Library, films: list[AnnotatedFilm], term_kind: Literal["said", "shown"]
 ) -> None:
     for exact in (True, False):
-        told = [measure_offset(library, film, term_kind, is_exact=exact) for film in films]
-        offs = np.array([each for each, _ in told])
-        found = np.abs(offs) <= TOLERANCE_SECONDS
-        verbatim = int(found[[whole for _, whole in told]].sum())
-        error = np.abs(offs[np.isfinite(offs)])
-        how = f'{term_kind}:"…"' if exact else f"{term_kind}: most of it"
-        count = (
-            f"{found.sum():>2} of {len(films)} within {TOLERANCE_SECONDS:g} s, {verbatim} verbatim"
-        )
+        measurements = [measure_offset(library, film, term_kind, is_exact=exact) for film in films]
+        offsets = np.array([offset for offset, _ in measurements])
+        is_found = np.abs(offsets) <= TOLERANCE_SECONDS
+        verbatim = int(is_found[[is_verbatim for _, is_verbatim in measurements]].sum())
+        error = np.abs(offsets[np.isfinite(offsets)])
+        query_form = f'{term_kind}:"…"' if exact else f"{term_kind}: most words"
+        count = f"{is_found.sum():>2} of {len(films)} within {TOLERANCE_SECONDS:g} s, "
+        count += f"{verbatim} verbatim"
         print(
-            f"{how:<20} {count}; start off by {error.mean():.2f} s on average, "
+            f"{query_form:<20} {count}; start off by {error.mean():.2f} s on average, "
             f"{error.max():.2f} s at most"
         )
-        for film, miss in zip(films, ~found, strict=True):
-            if miss and not exact:
+        for film, is_missed in zip(films, ~is_found, strict=True):
+            if is_missed and not exact:
                 print(
                     f"  missed: {film.spoken_text if term_kind == 'said' else film.screen_text} "
                     f"({film.path.name})"
@@ -212,36 +215,36 @@ def print_report(
 
 def main(clips_folder: str) -> None:
     if shutil.which("espeak-ng") is None:
-        sys.exit("espeak-ng is not there: apt-get install espeak-ng")
+        sys.exit("espeak-ng is not installed. Run apt-get install espeak-ng.")
     rng = np.random.default_rng(0)
     clips = sorted(path for path in Path(clips_folder).iterdir() if path.suffix in (".mp4", ".mkv"))
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as work_folder:
         films = [
-            make_film(clip, Path(made) / f"{number:02}-{clip.stem}.mp4", number, rng)
+            make_film(clip, Path(work_folder) / f"{number:02}-{clip.stem}.mp4", number, rng)
             for number, clip in enumerate(
                 clips[:: len(clips) // len(SPOKEN_SENTENCES)][: len(SPOKEN_SENTENCES)]
             )
         ]
-        with Library.open(Path(made) / "library", model="builtin:fast") as library:
+        with Library.open(Path(work_folder) / "library", model="builtin:fast") as library:
             for _ in library.index([film.path for film in films]):
                 pass
-            began = time.process_time()
-            heard = [one.outcome for one in library.transcribe()]
-            print_cpu_time(began, "transcribed", len(heard))
+            start_time = time.process_time()
+            transcribed = [outcome_row.outcome for outcome_row in library.transcripts.transcribe()]
+            print_cpu_time(start_time, "transcribed", len(transcribed))
             print_report(library, films, "said")
-            began = time.process_time()
-            read = [one.outcome for one in library.ocr()]
-            print_cpu_time(began, "read", len(read))
+            start_time = time.process_time()
+            ocr_outcomes = [outcome_row.outcome for outcome_row in library.transcripts.ocr()]
+            print_cpu_time(start_time, "OCR", len(ocr_outcomes))
             print_report(library, films, "shown")
     print(
-        f"voices {', '.join(ESPEAK_VOICES)} at {WORDS_PER_MINUTE} words a minute; heard by "
+        f"voices {', '.join(ESPEAK_VOICES)} at {WORDS_PER_MINUTE} words a minute; transcribed by "
         f"{resolve_model('').model_name}"
     )
 
 
 def print_cpu_time(start_time: float, action: str, video_count: int) -> None:
-    spent = (time.process_time() - start_time) / (video_count * FILM_SECONDS)
-    print(f"{action}: {spent:.2f} CPU-s per second of video")
+    cpu_per_second = (time.process_time() - start_time) / (video_count * FILM_SECONDS)
+    print(f"{action}: {cpu_per_second:.2f} CPU-s per second of video")
 
 
 if __name__ == "__main__":

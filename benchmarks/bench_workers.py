@@ -33,7 +33,7 @@ class WorkerRow:
     variant: str
     seconds: float
     cpu: float  # seconds of all cores
-    megabytes: float  # the most at once
+    megabytes: float  # peak
     other: float  # share of the work that is neither decoding, shots nor encoding
 
 
@@ -42,13 +42,13 @@ def measure_variant(variant_name: str, videos_folder: Path, model_name: str) -> 
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "vsearch", "--library", folder, "--model", model_name]
         command += ["index", str(videos_folder), "--timings", *WORKER_VARIANTS[variant_name]]
-        told = Path(folder) / "told"
-        began = time.monotonic()
-        with told.open("w") as file:
+        log_path = Path(folder) / "log"
+        start_time = time.monotonic()
+        with log_path.open("w") as file:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
-            _, status, used = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        lines = told.read_text("utf-8").splitlines()
+            _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - start_time
+        lines = log_path.read_text("utf-8").splitlines()
     if os.waitstatus_to_exitcode(status) not in (0, 1):
         raise SystemExit("\n".join(lines[-5:]))
     decode, shots, encode, pool, store = map(
@@ -56,41 +56,41 @@ def measure_variant(variant_name: str, videos_folder: Path, model_name: str) -> 
     )
     other = (pool + store) / (decode + shots + encode + pool + store)
     return WorkerRow(
-        variant_name, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, other
+        variant_name, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, other
     )
 
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("videos", type=Path)
     parser.add_argument("--model", default="builtin:fast")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    best: dict[str, WorkerRow] = {}
-    for _ in range(given.rounds):
+    options = parser.parse_args()
+    best_rows: dict[str, WorkerRow] = {}
+    for _ in range(options.rounds):
         for name in WORKER_VARIANTS:
-            row = measure_variant(name, given.videos, given.model)
-            if name not in best or row.seconds < best[name].seconds:
-                best[name] = row
-    first = best["1 worker"]
-    print(f"{os.cpu_count()} cores, {given.model}")
+            row = measure_variant(name, options.videos, options.model)
+            if name not in best_rows or row.seconds < best_rows[name].seconds:
+                best_rows[name] = row
+    reference = best_rows["1 worker"]
+    print(f"{os.cpu_count()} cores, {options.model}")
     print("time   CPU    MB    other  variant")
-    for row in best.values():
-        time_, cpu = row.seconds / first.seconds, row.cpu / first.cpu
+    for row in best_rows.values():
+        time_, cpu = row.seconds / reference.seconds, row.cpu / reference.cpu
         print(f"{time_:.2f}x  {cpu:.2f}x  {row.megabytes:4.0f}  {row.other:5.1%}  {row.variant}")
-    if given.json:
-        two = best["2 workers"]
+    if options.json:
+        two_workers = best_rows["2 workers"]
         claim = {
             "what": f"two videos in parallel on {os.cpu_count()} cores, compared with one",
-            "found": f"{two.seconds / first.seconds:.2f}x of the time; pooling and storing are "
-            f"{two.other:.0%} of the work",
+            "found": f"{two_workers.seconds / reference.seconds:.2f}x of the time; pooling and "
+            f"storing are {two_workers.other:.0%} of the work",
             "how": "python -m benchmarks.bench_workers FOLDER",
         }
-        rows = [asdict(row) for row in best.values()]
-        told = {"name": "workers", "rows": rows, "claims": [claim]}
-        given.json.write_text(json.dumps(told, indent=1))
+        rows = [asdict(row) for row in best_rows.values()]
+        report = {"name": "workers", "rows": rows, "claims": [claim]}
+        options.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 LIBRARY_SIZES = (1, 2, 5, 10, 30, 57, 100, 300, 1_000, 3_000)
 SEARCH_COUNT = 3_000
-BACKGROUND_SAMPLE = 1_000  # as in search.engine
-RESULT_COUNT = 10  # results
-SAME_CAPTION_SIMILARITY = 0.55  # similarity of captions, as sentences: may well show the same
-MAX_CAPTION_WORDS = 40  # words
+BACKGROUND_SAMPLE = 1_000  # as in a search
+RESULT_COUNT = 10
+SAME_CAPTION_SIMILARITY = 0.55  # sentence similarity at which images may show the same
+MAX_CAPTION_WORDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class SearchOutcomes:
     query_pictures: list[int] = field(default_factory=list)
     library_sizes: list[int] = field(default_factory=list)
     is_present: list[bool] = field(default_factory=list)
-    null_scores: list[float] = field(default_factory=list)  # of the best, in units
-    scores: list[list[float]] = field(default_factory=list)  # of SHOWN results, in units
+    null_scores: list[float] = field(default_factory=list)  # of the best result, standardized
+    scores: list[list[float]] = field(default_factory=list)  # of RESULT_COUNT results, standardized
     is_relevant: list[list[bool]] = field(default_factory=list)
 
 
@@ -71,65 +71,71 @@ class PicturePool:
 
     def __init__(self, pairs: Path, cache: Path | None) -> None:
         self.rows = read_pair_rows(pairs)
-        raw = compute_image_vectors(pairs, self.rows, WEIGHTS_FOLDER, cache)
-        self.pictures = normalize_rows(raw - np.load(WEIGHTS_FOLDER / "centre.npy"))
-        said = [" ".join(row["text"].casefold().split()) for row in self.rows]
-        self.caption_ids = _number_names(said)
+        raw_vectors = compute_image_vectors(pairs, self.rows, WEIGHTS_FOLDER, cache)
+        self.pictures = normalize_rows(raw_vectors - np.load(WEIGHTS_FOLDER / "centre.npy"))
+        normalized_captions = [" ".join(row["text"].casefold().split()) for row in self.rows]
+        self.caption_ids = _number_names(normalized_captions)
         self.group_ids = _number_names([row["group"] for row in self.rows])
-        texts, read = [row["text"] for row in self.rows], SentenceTower(WEIGHTS_FOLDER)
+        texts, sentence_tower = [row["text"] for row in self.rows], SentenceTower(WEIGHTS_FOLDER)
         self.caption_vectors = np.concatenate(
-            [read(texts[i : i + 64]) for i in range(0, len(texts), 64)]
+            [sentence_tower(texts[i : i + 64]) for i in range(0, len(texts), 64)]
         )
 
     def draw_library(self, query: CalibrationQuery, size: int, random: np.random.Generator) -> Ids:
         """Draw images that are not relevant to the query, int64 (N,)."""
-        answers = (
+        is_possibly_relevant = (
             self.caption_vectors @ self.caption_vectors[query.picture_index]
             >= SAME_CAPTION_SIMILARITY
         )
-        for place in (query.picture_index, *query.relevant_pictures):
-            answers |= (self.group_ids == self.group_ids[place]) | (
-                self.caption_ids == self.caption_ids[place]
+        for picture_index in (query.picture_index, *query.relevant_pictures):
+            is_possibly_relevant |= (self.group_ids == self.group_ids[picture_index]) | (
+                self.caption_ids == self.caption_ids[picture_index]
             )
-        free = np.flatnonzero(~answers)
+        free = np.flatnonzero(~is_possibly_relevant)
         return random.choice(free, min(size, len(free)), replace=False)
 
 
 def make_word_queries(pool: PicturePool, encoder: BuiltinEncoder) -> list[CalibrationQuery]:
     """Build text queries from the validation captions, in three forms."""
     chosen = [
-        place
-        for place, row in enumerate(pool.rows)
+        picture_index
+        for picture_index, row in enumerate(pool.rows)
         if row["split"] == "val" and row["kind"] != "drawing" and row["origin"] != "alt"
         if len(row["text"].split()) <= MAX_CAPTION_WORDS
     ]
-    found = []
+    queries = []
     for rewrite in (
         lambda text, _: text,
         query_perturbation.extract_keywords,
         query_perturbation.phrase_as_question,
     ):
-        for number, place in enumerate(chosen):
-            vector = encoder.encode_texts([rewrite(pool.rows[place]["text"], number)])[0]
-            found.append(CalibrationQuery(vector, place, (place,)))
-    return found
+        for number, picture_index in enumerate(chosen):
+            vector = encoder.encode_texts([rewrite(pool.rows[picture_index]["text"], number)])[0]
+            queries.append(CalibrationQuery(vector, picture_index, (picture_index,)))
+    return queries
 
 
 def make_picture_queries(pool: PicturePool) -> list[CalibrationQuery]:
     """Build image queries with another image of the same group or of the same label."""
-    found = []
+    queries = []
     for names in (pool.group_ids, pool.caption_ids):
-        together = defaultdict(list)
-        for place, name in enumerate(names):
-            together[name].append(place)
-        for places in together.values():
-            one = places[0]
-            others = places[1:]
+        pictures_by_name = defaultdict(list)
+        for picture_index, name in enumerate(names):
+            pictures_by_name[name].append(picture_index)
+        for picture_indexes in pictures_by_name.values():
+            first_picture = picture_indexes[0]
+            others = picture_indexes[1:]
             if names is pool.caption_ids:  # else it is the same clip
-                others = [other for other in others if pool.group_ids[other] != pool.group_ids[one]]
+                others = [
+                    other
+                    for other in others
+                    if pool.group_ids[other] != pool.group_ids[first_picture]
+                ]
             if others:
-                found.append(CalibrationQuery(pool.pictures[one], one, tuple(others[:1])))
-    return found
+                queries.append(
+                    CalibrationQuery(pool.pictures[first_picture], first_picture, tuple(others[:1]))
+                )
+    return queries
 
 
 def run_searches(
@@ -140,78 +146,86 @@ def run_searches(
     seed: int = 0,
 ) -> SearchOutcomes:
     """Search libraries with and without the target image."""
-    random, found = np.random.default_rng(seed), SearchOutcomes()
+    random, outcomes = np.random.default_rng(seed), SearchOutcomes()
     for _ in range(SEARCH_COUNT):
         number, size = int(random.integers(len(queries))), int(random.choice(LIBRARY_SIZES))
         query = queries[number]
-        without = pool.draw_library(query, size, random)
-        within = without.copy()
-        within[random.integers(len(within))] = query.relevant_pictures[0]
-        for library in (without, within):
+        absent_library = pool.draw_library(query, size, random)
+        present_library = absent_library.copy()
+        present_library[random.integers(len(present_library))] = query.relevant_pictures[0]
+        for library in (absent_library, present_library):
             step = max(1, -(-len(library) // BACKGROUND_SAMPLE))
-            less = hubness_penalty[library] - hubness_penalty[library[::step][::5]].mean()
-            scores = pool.pictures[library] @ query.vector - less
-            held = null_distribution(library[::step], less[::step], len(library))
+            penalty = hubness_penalty[library] - hubness_penalty[library[::step][::5]].mean()
+            scores = pool.pictures[library] @ query.vector - penalty
+            distribution = null_distribution(library[::step], penalty[::step], len(library))
             best = np.argsort(-scores, kind="stable")[:RESULT_COUNT]
-            found.query_pictures.append(query.picture_index)
-            found.library_sizes.append(size)
-            found.is_present.append(library is within)
-            found.null_scores.append(held.standardize(held.best_score))
-            found.scores.append([held.standardize(float(score)) for score in scores[best]])
-            found.is_relevant.append(
+            outcomes.query_pictures.append(query.picture_index)
+            outcomes.library_sizes.append(size)
+            outcomes.is_present.append(library is present_library)
+            outcomes.null_scores.append(distribution.standardize(distribution.best_score))
+            outcomes.scores.append(
+                [distribution.standardize(float(score)) for score in scores[best]]
+            )
+            outcomes.is_relevant.append(
                 [bool(np.isin(place, query.relevant_pictures)) for place in library[best]]
             )
-    return found
+    return outcomes
 
 
 def fit_parameters(
     outcomes: SearchOutcomes, query_mask: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
     """Fit score, null and constant on first results, then behind on later ones."""
-    first, right = _first_results(outcomes)
-    link = _fit_logistic(first[query_mask], right[query_mask])
-    behind, logits, hits = [], [], []
+    first_features, first_relevant = _first_results(outcomes)
+    link = _fit_logistic(first_features[query_mask], first_relevant[query_mask])
+    score_gaps, logits, is_relevant = [], [], []
     for row in np.flatnonzero(query_mask):
         scores = np.array(outcomes.scores[row])
-        behind += list(scores[0] - scores[1:])
+        score_gaps += list(scores[0] - scores[1:])
         logits += list(link[0] * scores[1:] + link[1] * outcomes.null_scores[row] + link[2])
-        hits += outcomes.is_relevant[row][1:]
+        is_relevant += outcomes.is_relevant[row][1:]
     steps = np.linspace(0, 5, 51)
     losses = [
-        _log_loss(np.array(logits) - step * np.array(behind), np.array(hits)) for step in steps
+        _log_loss(np.array(logits) - step * np.array(score_gaps), np.array(is_relevant))
+        for step in steps
     ]
     return np.append(link, steps[int(np.argmin(losses))])
 
 
 def print_report(outcomes: SearchOutcomes) -> None:
     """Print the constants of all queries, and the cross-validated results."""
-    half = np.array(outcomes.query_pictures) % 2 == 0
-    first, right = _first_results(outcomes)
-    there, sizes = np.array(outcomes.is_present), np.array(outcomes.library_sizes)
-    chances, rest, hits = np.zeros(len(right)), [], []
-    for mine in (half, ~half):
-        link = fit_parameters(outcomes, mine)
-        chances[~mine] = _sigmoid(first[~mine] @ link[:2] + link[2])
-        for row in np.flatnonzero(~mine):
+    is_even = np.array(outcomes.query_pictures) % 2 == 0
+    first_features, first_relevant = _first_results(outcomes)
+    is_present, sizes = np.array(outcomes.is_present), np.array(outcomes.library_sizes)
+    probabilities, later_probabilities, later_relevant = np.zeros(len(first_relevant)), [], []
+    for fit_mask in (is_even, ~is_even):
+        link = fit_parameters(outcomes, fit_mask)
+        probabilities[~fit_mask] = _sigmoid(first_features[~fit_mask] @ link[:2] + link[2])
+        for row in np.flatnonzero(~fit_mask):
             scores = np.array(outcomes.scores[row][1:])
             logits = link[0] * scores + link[1] * outcomes.null_scores[row] + link[2]
-            rest.append(_sigmoid(logits - link[3] * (outcomes.scores[row][0] - scores)))
-            hits.append(np.array(outcomes.is_relevant[row][1:], np.bool_))
-    parameters = fit_parameters(outcomes, np.ones(len(right), np.bool_))
+            later_probabilities.append(
+                _sigmoid(logits - link[3] * (outcomes.scores[row][0] - scores))
+            )
+            later_relevant.append(np.array(outcomes.is_relevant[row][1:], np.bool_))
+    parameters = fit_parameters(outcomes, np.ones(len(first_relevant), np.bool_))
     print("  score {:.2f}  null {:.2f}  constant {:.2f}  behind {:.1f}".format(*parameters))
-    threshold = _balanced_threshold(chances, there)
-    said, was = np.concatenate(rest).mean(), np.concatenate(hits).mean()
+    threshold = _balanced_threshold(probabilities, is_present)
+    mean_confidence, accuracy = (
+        np.concatenate(later_probabilities).mean(),
+        np.concatenate(later_relevant).mean(),
+    )
     print(
-        f"  balanced at {threshold:.2f}; other results: mean confidence {said:.3f}, accuracy "
-        f"{was:.3f}"
+        f"  balanced at {threshold:.2f}; other results: mean confidence "
+        f"{mean_confidence:.3f}, accuracy {accuracy:.3f}"
     )
     print("  images     AUROC  false alarm  miss   ECE of the first")
     for size in (*LIBRARY_SIZES, None):
-        some = sizes == size if size else np.ones(len(sizes), np.bool_)
-        alarm = (chances[some & ~there] >= threshold).mean()
-        miss = (chances[some & there] < threshold).mean()
-        error = compute_calibration_error(chances[some], right[some])
-        area = compute_auroc(chances[some], there[some])
+        size_mask = sizes == size if size else np.ones(len(sizes), np.bool_)
+        alarm = (probabilities[size_mask & ~is_present] >= threshold).mean()
+        miss = (probabilities[size_mask & is_present] < threshold).mean()
+        error = compute_calibration_error(probabilities[size_mask], first_relevant[size_mask])
+        area = compute_auroc(probabilities[size_mask], is_present[size_mask])
         print(f"  {size or 'all':>8}   {area:.3f}  {alarm:11.3f}  {miss:.3f}  {error:.3f}")
 
 
@@ -237,13 +251,15 @@ def _balanced_threshold(probabilities: Any, is_present: Any) -> float:
 def _fit_logistic(features: Any, is_relevant: Any, steps: int = 50) -> npt.NDArray[np.float64]:
     """Fit logistic regression by Newton's method."""
     rows = np.column_stack([features, np.ones(len(features))])
-    link = np.zeros(rows.shape[1])
+    coefficients = np.zeros(rows.shape[1])
     for _ in range(steps):
-        chances = _sigmoid(rows @ link)
-        slope = rows.T @ (chances - is_relevant)
-        curve = (rows * (chances * (1 - chances))[:, None]).T @ rows + 1e-3 * np.eye(len(link))
-        link -= np.linalg.solve(curve, slope)
-    return link
+        probabilities = _sigmoid(rows @ coefficients)
+        gradient = rows.T @ (probabilities - is_relevant)
+        hessian = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + 1e-3 * np.eye(
+            len(coefficients)
+        )
+        coefficients -= np.linalg.solve(hessian, gradient)
+    return coefficients
 
 
 def _sigmoid(logits: Any) -> Any:
@@ -255,40 +271,45 @@ def _log_loss(logits: Any, is_relevant: Any) -> float:
 
 
 def _number_names(group_names: Sequence[str]) -> Ids:
-    known: dict[str, int] = {}
-    return np.array([known.setdefault(name, len(known)) for name in group_names])
+    number_of_name: dict[str, int] = {}
+    return np.array([number_of_name.setdefault(name, len(number_of_name)) for name in group_names])
 
 
 def measure_kinds(
     pool: PicturePool, encoder: BuiltinEncoder
 ) -> Iterator[tuple[str, SearchOutcomes]]:
     """Measure text with a querybank, text with generic prompts, and images."""
-    words, rows = make_word_queries(pool, encoder), pool.pictures
-    bank, usual = encoder.querybank, encoder.encode_texts(null_queries.FALLBACK_PROMPTS)
-    nothing = np.zeros(len(rows), np.float32)
-    for name, texts, taken in (
+    text_queries, rows = make_word_queries(pool, encoder), pool.pictures
+    bank, generic_vectors = encoder.querybank, encoder.encode_texts(null_queries.FALLBACK_PROMPTS)
+    no_penalty = np.zeros(len(rows), np.float32)
+    for name, texts, penalty in (
         ("WORDS", bank, Querybank(bank).hubness_penalty(rows)),
-        ("WORDS_ALONE", usual, nothing),
+        ("WORDS_ALONE", generic_vectors, no_penalty),
     ):
-        asked = null_queries.text_null_queries(texts)
+        null_query_vectors = null_queries.text_null_queries(texts)
 
         def word_null_distribution(
-            sample: Ids, hubness_penalty: Vector, library_size: int, query_vectors: Any = asked
+            sample: Ids,
+            hubness_penalty: Vector,
+            library_size: int,
+            query_vectors: Any = null_query_vectors,
         ) -> NullDistribution:
             return calibration.text_null_distribution(
                 query_vectors, rows[sample], hubness_penalty, library_size
             )
 
-        yield name, run_searches(words, pool, taken, word_null_distribution)
+        yield name, run_searches(text_queries, pool, penalty, word_null_distribution)
 
     def picture_null_distribution(sample: Ids, _: Vector, library_size: int) -> NullDistribution:
-        asked = null_queries.image_null_queries(rows[sample], pool.group_ids[sample])
+        null_query_vectors = null_queries.image_null_queries(rows[sample], pool.group_ids[sample])
         videos = len(np.unique(pool.group_ids[sample]))
-        return calibration.image_null_distribution(asked, rows[sample], videos, library_size)
+        return calibration.image_null_distribution(
+            null_query_vectors, rows[sample], videos, library_size
+        )
 
     yield (
         "PICTURES",
-        run_searches(make_picture_queries(pool), pool, nothing, picture_null_distribution),
+        run_searches(make_picture_queries(pool), pool, no_penalty, picture_null_distribution),
     )
 
 
@@ -298,11 +319,11 @@ def main() -> None:
     )
     parser.add_argument("pairs", type=Path)
     parser.add_argument("vectors", type=Path, nargs="?")
-    given = parser.parse_args()
-    pool = PicturePool(given.pairs, given.vectors)
-    for name, found in measure_kinds(pool, BuiltinEncoder()):
-        print(f"{name}: {len(found.is_present)} searches")
-        print_report(found)
+    options = parser.parse_args()
+    pool = PicturePool(options.pairs, options.vectors)
+    for name, outcomes in measure_kinds(pool, BuiltinEncoder()):
+        print(f"{name}: {len(outcomes.is_present)} searches")
+        print_report(outcomes)
 
 
 if __name__ == "__main__":

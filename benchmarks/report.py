@@ -26,7 +26,7 @@ class Claim:
 class Report:
     """The rows of a benchmark and its claims."""
 
-    name: str  # of its file in `results/`
+    name: str  # stem of its file in `results/`
     rows: list[dict[str, Any]] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
 
@@ -57,8 +57,8 @@ def add_json_option(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def format_command(bench_name: str, segment_count: int, default_segments: int) -> str:
     """Format the command of a benchmark with a `--segments` option."""
-    asked = "" if segment_count == default_segments else f" --segments {segment_count}"
-    return f"python -m benchmarks.bench_{bench_name}{asked}"
+    option = "" if segment_count == default_segments else f" --segments {segment_count}"
+    return f"python -m benchmarks.bench_{bench_name}{option}"
 
 
 def run_benchmark(

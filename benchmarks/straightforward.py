@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CLIP_MODEL = "ViT-B-16"
 BATCH_SIZE = 8
-SEGMENT_FRAMES = 5  # frames of a segment
+SEGMENT_FRAMES = 5
 
 
 def index_video(video_path: str, output_path: str) -> int:
@@ -33,10 +33,10 @@ def index_video(video_path: str, output_path: str) -> int:
     vectors = np.concatenate(
         [encode_pictures(batch, model, prepare) for batch in iter_batches(video_path)]
     )
-    parts = [
+    segment_vectors = [
         vectors[i : i + SEGMENT_FRAMES].mean(axis=0) for i in range(0, len(vectors), SEGMENT_FRAMES)
     ]
-    np.savez(output_path, frames=vectors, segments=np.stack(parts))
+    np.savez(output_path, frames=vectors, segments=np.stack(segment_vectors))
     return len(vectors)
 
 
@@ -56,13 +56,13 @@ def iter_frames(video_path: str) -> Iterator[Image.Image]:
     """Yield the first frame of each second."""
     reader = cv2.VideoCapture(video_path)
     rate = reader.get(cv2.CAP_PROP_FPS)
-    number = found = 0
+    number = yielded_count = 0
     while True:
-        more, frame = reader.read()
-        if not more:
+        has_frame, frame = reader.read()
+        if not has_frame:
             return
-        if number >= found * rate:
-            found += 1
+        if number >= yielded_count * rate:
+            yielded_count += 1
             yield Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         number += 1
 
@@ -72,8 +72,10 @@ def encode_pictures(
 ) -> np.ndarray[Any, Any]:
     """Encode images to float32 (N, D) of unit length."""
     with torch.no_grad():
-        found = model.encode_image(torch.stack([preprocess(each) for each in pictures])).numpy()
-    unit: np.ndarray[Any, Any] = found / np.linalg.norm(found, axis=1, keepdims=True)
+        vectors = model.encode_image(
+            torch.stack([preprocess(picture) for picture in pictures])
+        ).numpy()
+    unit: np.ndarray[Any, Any] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
 
 

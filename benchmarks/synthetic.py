@@ -29,15 +29,13 @@ from vsearch.types import Features, Span
 if TYPE_CHECKING:
     from vsearch.types import Matrix, Space
 
-SEGMENT_SECONDS = (
-    8.0  # of a segment: the longest that sampling makes, unless nothing changes for longer
-)
-SEGMENTS_PER_HOUR = 450  # segments
-SEGMENTS_PER_FILM = SEGMENTS_PER_HOUR  # segments of a video
-SCENE_SEGMENTS = (1, 12)  # segments
-SCENE_KINDS = 2_000  # of scenes, in all films together
-TEXT_COSINE = 0.55  # cosine of a scene and one text that asks for it, as of trained models
-STEP_NORM = 0.06  # from one segment of a scene to the next
+SEGMENT_SECONDS = 8.0  # the longest that sampling makes, unless the picture is still
+SEGMENTS_PER_HOUR = 450
+SEGMENTS_PER_FILM = SEGMENTS_PER_HOUR
+SCENE_SEGMENTS = (1, 12)  # range of the length of a scene
+SCENE_KINDS = 2_000  # distinct scenes in all films together
+TEXT_COSINE = 0.55  # of a scene and a text that describes it, as in trained models
+STEP_NORM = 0.06  # of the change from one segment of a scene to the next
 DEFAULT_MODEL = "builtin"
 
 
@@ -48,10 +46,12 @@ class SceneWorld:
         """Use text vectors, float32 (B, D) of unit length."""
         self.space = space
         random = np.random.default_rng(seed)
-        asked = normalize_rows(texts[random.integers(len(texts), size=SCENE_KINDS)])
-        other = normalize_rows(random.normal(size=(SCENE_KINDS, space.dim)).astype(np.float32))
+        scene_texts = normalize_rows(texts[random.integers(len(texts), size=SCENE_KINDS)])
+        random_directions = normalize_rows(
+            random.normal(size=(SCENE_KINDS, space.dim)).astype(np.float32)
+        )
         self._scene_vectors = normalize_rows(
-            TEXT_COSINE * asked + (1 - TEXT_COSINE**2) ** 0.5 * other
+            TEXT_COSINE * scene_texts + (1 - TEXT_COSINE**2) ** 0.5 * random_directions
         )
 
     @classmethod
@@ -133,11 +133,11 @@ def save_index(library_folder: Path) -> None:
     """Write the vector index and the hubness cache, as indexing does."""
     bank = Querybank.from_encoder(make_encoder(DEFAULT_MODEL, "cpu"))
     with Catalog.open(library_folder / "catalog.sqlite3") as catalog:
-        index = LiveIndex(catalog, library_folder / "vectors", Settings().index)
+        index = LiveIndex(catalog, library_folder / "index", Settings().index)
         index.save()
-        if (current := index.take_snapshot()) is not None:
+        if (snapshot := index.take_snapshot()) is not None:
             HubnessModel(
-                catalog, current, bank, HubnessCache(library_folder / "excess")
+                catalog, snapshot, bank, HubnessCache(library_folder / "hubness")
             ).save_hubness()
 
 
@@ -145,23 +145,23 @@ def build_library(
     library_folder: Path, segment_count: int, world: SceneWorld | None = None
 ) -> None:
     """Build a library of about `segment_count` segments unless it exists."""
-    done = library_folder / f"{segment_count}.done"
-    if done.exists():
+    marker_path = library_folder / f"{segment_count}.done"
+    if marker_path.exists():
         return
     world = world or SceneWorld.for_model()
-    with closing(FilmWriter(library_folder, world)) as shop:
-        for number in range(len(shop), -(-segment_count // SEGMENTS_PER_FILM)):
-            shop.add_film(number, world.film_vectors(number))
+    with closing(FilmWriter(library_folder, world)) as writer:
+        for number in range(len(writer), -(-segment_count // SEGMENTS_PER_FILM)):
+            writer.add_film(number, world.film_vectors(number))
     save_index(library_folder)
-    done.touch()
+    marker_path.touch()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hours", type=float, default=100)
-    given = parser.parse_args()
-    build_library(given.folder, int(given.hours * SEGMENTS_PER_HOUR))
+    options = parser.parse_args()
+    build_library(options.folder, int(options.hours * SEGMENTS_PER_HOUR))
 
 
 if __name__ == "__main__":

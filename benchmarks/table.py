@@ -17,7 +17,7 @@ REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 RESULTS_FOLDER = Path(__file__).parent / "results"
 BENCHMARKS_PAGE = REPOSITORY_ROOT / "docs" / "benchmarks.md"
 BEGIN_MARK, END_MARK = "<!-- speed: begin -->\n", "<!-- speed: end -->\n"
-TABLE_HEADER = "| what | found | how |\n|---|---|---|\n"
+TABLE_HEADER = "| Measurement | Result | Command |\n|---|---|---|\n"
 
 
 def render_table(results_folder: Path = RESULTS_FOLDER) -> str:
@@ -32,9 +32,9 @@ def render_table(results_folder: Path = RESULTS_FOLDER) -> str:
 
 def replace_table(page: str, table: str) -> str:
     """Return the page with the table between its marks. Raises ValueError without marks."""
-    before, rest = page.split(BEGIN_MARK)
-    _, behind = rest.split(END_MARK)
-    return f"{before}{BEGIN_MARK}{table}{END_MARK}{behind}"
+    before, after_begin = page.split(BEGIN_MARK)
+    _, after_table = after_begin.split(END_MARK)
+    return f"{before}{BEGIN_MARK}{table}{END_MARK}{after_table}"
 
 
 def main() -> None:
@@ -43,13 +43,13 @@ def main() -> None:
         "--check", action="store_true", help="only check; exit with 1 if the table is outdated"
     )
     parser.add_argument("results", type=Path, nargs="*", metavar="RESULT.json")
-    given = parser.parse_args()
-    for path in given.results:
+    options = parser.parse_args()
+    for path in options.results:
         shutil.copy(path, RESULTS_FOLDER / path.name)
     file = BENCHMARKS_PAGE
     old = file.read_text("utf-8")
     new = replace_table(old, render_table())
-    if given.check:
+    if options.check:
         sys.exit(old != new)
     file.write_text(new, "utf-8")
 

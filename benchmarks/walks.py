@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from vsearch.types import Ids, Matrix, Vector
 
 VECTOR_DIM = 512
-SEGMENTS_PER_VIDEO = 200  # segments of a video
-SEGMENTS_PER_SHOT = 10  # segments after which the picture changes
+SEGMENTS_PER_VIDEO = 200
+SEGMENTS_PER_SHOT = 10
 TOPIC_COUNT = 500
-VIDEOS_PER_BATCH = 50  # videos
+VIDEOS_PER_BATCH = 50
 
 
 class WalkVectors:
@@ -24,15 +24,23 @@ class WalkVectors:
 
     def __init__(self, path: Path, count: int, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
-        self._scale = (
-            np.arange(1, VECTOR_DIM + 1, dtype=np.float32) ** -0.4
-        )  # few directions matter most
+        # Most of the variance lies in few directions, as in embeddings of images.
+        self._scale = np.arange(1, VECTOR_DIM + 1, dtype=np.float32) ** -0.4
         self._topics = self._random_directions(TOPIC_COUNT)
         self.stored_vectors = np.memmap(path, np.float16, "w+", shape=(count, VECTOR_DIM))
         for start in range(0, count, VIDEOS_PER_BATCH * SEGMENTS_PER_VIDEO):
             rows = self._draw_videos()[: count - start]
             self.stored_vectors[start : start + len(rows)] = rows
         self.ids = np.arange(count, dtype=np.int64)
+        self._path = path
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"stored_vectors": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        shape = len(self.ids), VECTOR_DIM
+        self.stored_vectors = np.memmap(self._path, np.float16, "r", shape=shape)
 
     def _random_directions(self, *shape: int) -> Matrix:
         """Return random vectors of about unit length."""
@@ -79,10 +87,10 @@ class WalkVectors:
 
 def load_all(walks: WalkVectors) -> Matrix:
     """Load all vectors as float32 (N, D)."""
-    found = np.empty((len(walks.ids), VECTOR_DIM), np.float32)
-    for ids, vectors in walks.iter_batches():
-        found[ids] = vectors
-    return found
+    vectors = np.empty((len(walks.ids), VECTOR_DIM), np.float32)
+    for ids, batch_vectors in walks.iter_batches():
+        vectors[ids] = batch_vectors
+    return vectors
 
 
 def normalize_vector(vector: Vector) -> Vector:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vsearch.evaluation.benchmark import BenchmarkReport
 
 
-def measured(
+def evaluate_rows(
     folder: Path, *rows: dict[str, Any], encoder: FakeEncoder | None = None
 ) -> BenchmarkReport:
     (folder / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -28,8 +28,11 @@ def measured(
         return evaluate_library(library, dataset)
 
 
-def figures(report: BenchmarkReport) -> dict[str, dict[str, float]]:
-    return {task.task_name: {m.name: m.value for m in task.metrics} for task in report.task_results}
+def list_values(report: BenchmarkReport) -> dict[str, dict[str, float]]:
+    return {
+        task.task_name: {metric.name: metric.value for metric in task.metrics}
+        for task in report.task_results
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -42,41 +45,41 @@ def _videos(tmp_path: Path) -> None:
 def test_recall_counts_correct_first_results_only(tmp_path: Path) -> None:
     green = {"path": "green.mp4", "caption": "green"}
     blue = {"path": "both.mp4", "caption": "blue"}
-    assert figures(measured(tmp_path, green, blue))["text → video"]["R@1"] == 1
-    wrong = {"path": "green.mp4", "caption": "purple"}
-    report = measured(tmp_path, wrong, blue)
-    assert figures(report)["text → video"]["R@1"] == 0.5
-    assert [(one.caption, one.rank) for one in report.failures] == [("purple", 2)]
+    assert list_values(evaluate_rows(tmp_path, green, blue))["text → video"]["R@1"] == 1
+    purple = {"path": "green.mp4", "caption": "purple"}
+    report = evaluate_rows(tmp_path, purple, blue)
+    assert list_values(report)["text → video"]["R@1"] == 0.5
+    assert [(missed.caption, missed.rank) for missed in report.failures] == [("purple", 2)]
 
 
 def test_equal_captions_and_group_members_are_relevant(tmp_path: Path) -> None:
-    report = measured(
+    report = evaluate_rows(
         tmp_path,
         {"path": "red.mp4", "caption": "Red", "group": "warm"},
         {"path": "both.mp4", "caption": "red", "group": "warm"},
         {"path": "green.mp4", "caption": "green"},
     )
-    assert figures(report)["text → video"]["R@1"] == 1
-    clips = next(task for task in report.task_results if task.task_name == "clip → clip")
-    assert clips.query_count == 2
-    assert figures(report)["clip → clip"]["R@1"] == 1
+    assert list_values(report)["text → video"]["R@1"] == 1
+    clip_task = next(task for task in report.task_results if task.task_name == "clip → clip")
+    assert clip_task.query_count == 2
+    assert list_values(report)["clip → clip"]["R@1"] == 1
 
 
 def test_moments_are_evaluated_for_timed_captions(tmp_path: Path) -> None:
-    report = measured(
+    report = evaluate_rows(
         tmp_path,
         {"path": "both.mp4", "caption": "blue", "start": 4, "end": 8},
         {"path": "both.mp4", "caption": "red", "start": 4, "end": 8},
         {"path": "green.mp4", "caption": "green", "start": 0, "end": 3},
     )
-    inside = figures(report)["text → moment in its video"]
-    assert inside["R1@0.7"] == pytest.approx(2 / 3)
-    assert inside["mIoU"] == pytest.approx(2 / 3, abs=0.02)
+    values = list_values(report)["text → moment in its video"]
+    assert values["R1@0.7"] == pytest.approx(2 / 3)
+    assert values["mIoU"] == pytest.approx(2 / 3, abs=0.02)
 
 
 def test_skipped_videos_are_counted(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"junk")
-    report = measured(
+    report = evaluate_rows(
         tmp_path,
         {"path": "red.mp4", "caption": "red"},
         {"path": "broken.mp4", "caption": "noise"},
@@ -86,20 +89,20 @@ def test_skipped_videos_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_protocol_records_the_settings(tmp_path: Path) -> None:
-    message = measured(tmp_path, {"path": "red.mp4", "caption": "red"}).protocol
-    assert (message.model, message.space, message.precision, message.prompt) == (
+    protocol = evaluate_rows(tmp_path, {"path": "red.mp4", "caption": "red"}).protocol
+    assert (protocol.model, protocol.space, protocol.precision, protocol.prompt) == (
         "builtin",  # which FakeEncoder stands in for
         "fake",
         "float32",
         "as written",
     )
-    assert (message.fps, message.frame_count, message.pooling, message.split_name) == (
+    assert (protocol.fps, protocol.frame_count, protocol.pooling, protocol.split_name) == (
         1.0,
         3,
         "mean",
         "all",
     )
-    assert (message.text_model, message.text_digest, message.vsearch_version) == (
+    assert (protocol.text_model, protocol.text_digest, protocol.vsearch_version) == (
         None,
         None,
         __version__,
@@ -107,11 +110,13 @@ def test_the_protocol_records_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_protocol_records_text_model_details(tmp_path: Path) -> None:
-    class Prompted(FakeEncoder):
+    class PromptedEncoder(FakeEncoder):
         prompt, precision, text_digest = "a video of {}", "bfloat16", "1a2b3c4d"
 
-    message = measured(tmp_path, {"path": "red.mp4", "caption": "red"}, encoder=Prompted()).protocol
-    assert (message.prompt, message.precision, message.text_digest) == (
+    protocol = evaluate_rows(
+        tmp_path, {"path": "red.mp4", "caption": "red"}, encoder=PromptedEncoder()
+    ).protocol
+    assert (protocol.prompt, protocol.precision, protocol.text_digest) == (
         "a video of {}",
         "bfloat16",
         "1a2b3c4d",
@@ -121,7 +126,7 @@ def test_the_protocol_records_text_model_details(tmp_path: Path) -> None:
 def test_a_caption_with_several_moments_is_one_query(tmp_path: Path) -> None:
     row = {"path": "both.mp4", "caption": "blue"}
     moments = ({"start": 0, "end": 1}, {"start": 4, "end": 8})
-    report = measured(tmp_path, *(row | moment for moment in moments))
+    report = evaluate_rows(tmp_path, *(row | moment for moment in moments))
     assert report.caption_count == 1
     assert {task.task_name: task.query_count for task in report.task_results}["text → video"] == 1
-    assert figures(report)["text → moment in its video"]["R1@0.7"] == 1
+    assert list_values(report)["text → moment in its video"]["R1@0.7"] == 1

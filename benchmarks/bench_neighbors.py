@@ -1,6 +1,6 @@
 """Compare the IVF index with the HNSW graphs of hnswlib and usearch at equal recall.
 
-    python -m benchmarks.bench_neighbours [--segments 50000] [--json FILE]
+    python -m benchmarks.bench_neighbors [--segments 50000] [--json FILE]
 
 The vectors are near-duplicate segments of drifting videos. The graphs are built with common
 settings (M 16, ef_construction 200) on all cores, and searched with the smallest ef that reaches
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HNSW_LINKS, BUILD_EXPANSION = 16, 200
 SEARCH_EXPANSIONS = 16, 32, 64, 128, 256, 512, 1_024
 DEFAULT_SEGMENTS = 50_000
-QUERIES_PER_KIND = 50  # questions of each kind
+QUERIES_PER_KIND = 50  # near and far queries
 REMOVED_COUNT = 3_600
 REMOVE_COLUMN = f"remove {REMOVED_COUNT:,} ms"
 
@@ -43,8 +43,8 @@ def memory_mb(index: Any) -> float:
         lists = index.base_index._view.inverted_lists  # type: ignore[attr-defined]
         parts = (lists.codes, lists.ids, lists.row_of_id, lists.id_of_row, lists.centroids)
         return float(sum(part.nbytes for part in parts)) / 2**20
-    taken = index.memory_usage if isinstance(index, Index) else index.index_file_size()
-    return float(taken) / 2**20
+    byte_count = index.memory_usage if isinstance(index, Index) else index.index_file_size()
+    return float(byte_count) / 2**20
 
 
 def build_ivf(walks: WalkVectors) -> Any:
@@ -93,52 +93,52 @@ def measure_search(index: Any, expansion: int, ground_truth: GroundTruth) -> tup
         index.expansion_search = expansion
     elif not isinstance(index, RescoringIndex):
         index.set_ef(max(expansion, K_NEIGHBORS))
-    ask = make_search_function(index)
-    found, took = [], []
-    for question in ground_truth.queries:
-        seconds, ids = measure_cpu(lambda question=question: ask(question))  # type: ignore[misc]
-        found.append(ids)
-        took.append(1000 * seconds)
-    return ground_truth.measure_recall(found), float(np.median(took))
+    search = make_search_function(index)
+    result_ids, milliseconds = [], []
+    for query in ground_truth.queries:
+        seconds, ids = measure_cpu(lambda query=query: search(query))  # type: ignore[misc]
+        result_ids.append(ids)
+        milliseconds.append(1000 * seconds)
+    return ground_truth.measure_recall(result_ids), float(np.median(milliseconds))
 
 
 def remove_some(index: Any, walks: WalkVectors) -> None:
     """Remove vectors from an index."""
-    gone = np.random.default_rng(0).choice(walks.ids, REMOVED_COUNT, replace=False)
+    removed_ids = np.random.default_rng(0).choice(walks.ids, REMOVED_COUNT, replace=False)
     if isinstance(index, (RescoringIndex, Index)):
-        index.remove(gone)
+        index.remove(removed_ids)
     else:
-        for one in gone.tolist():
-            index.mark_deleted(one)
+        for vector_id in removed_ids.tolist():
+            index.mark_deleted(vector_id)
 
 
 def measure_indexes(segment_count: int, work_folder: Path) -> Report:
     """Measure a row per index."""
     walks = WalkVectors(work_folder / "walks", segment_count)
-    truth = GroundTruth(
+    ground_truth = GroundTruth(
         np.concatenate(
             [walks.draw_queries(QUERIES_PER_KIND, cosine) for cosine in (IMAGE_COSINE, TEXT_COSINE)]
         )
     )
     for ids, vectors in walks.iter_batches():
-        truth.add(ids, vectors)
-    report, wanted = Report("neighbours"), 0.0
+        ground_truth.add(ids, vectors)
+    report, target_recall = Report("neighbors"), 0.0
     for name, make in (
         ("vsearch ivf", build_ivf),
         ("hnswlib", build_hnsw),
         ("usearch f16", build_usearch),
     ):
         build, index = measure_cpu(lambda make=make: make(walks))  # type: ignore[misc]
-        for effort in (0,) if make is build_ivf else SEARCH_EXPANSIONS:
-            recall, took = measure_search(index, effort, truth)
-            if recall >= wanted:
+        for expansion in (0,) if make is build_ivf else SEARCH_EXPANSIONS:
+            recall, milliseconds = measure_search(index, expansion, ground_truth)
+            if recall >= target_recall:
                 break
-        wanted = wanted or recall
-        removing, _ = measure_cpu(lambda index=index: remove_some(index, walks))  # type: ignore[misc]
+        target_recall = target_recall or recall
+        remove_seconds, _ = measure_cpu(lambda index=index: remove_some(index, walks))  # type: ignore[misc]
         report.rows.append(
             {
-                "index": name, "effort": effort or "–", "build s": build, "MB": memory_mb(index),
-                "recall": recall, "ms": took, REMOVE_COLUMN: 1000 * removing,
+                "index": name, "ef": expansion or "–", "build s": build, "MB": memory_mb(index),
+                "recall": recall, "ms": milliseconds, REMOVE_COLUMN: 1000 * remove_seconds,
             }
         )  # fmt: skip
         print(report.rows[-1], flush=True)
@@ -149,19 +149,19 @@ def measure_indexes(segment_count: int, work_folder: Path) -> Report:
 def build_claims(report: Report, segment_count: int) -> list[Claim]:
     """Build the claims of the speed table."""
     ours = report.rows[0]
-    found = "; ".join(
+    comparisons = "; ".join(
         f"{row['index']} (recall {row['recall']:.3f}): builds "
         f"{row['build s'] / ours['build s']:.1f}x "
         f"as long, {row['MB'] / max(ours['MB'], 1):.1f}x the memory, {row['ms'] / ours['ms']:.1f}x "
-        f"the time of a query, {row[REMOVE_COLUMN] / ours[REMOVE_COLUMN]:.1f}x that of removing "
-        f"{REMOVED_COUNT:,}"
+        f"the time of a query, {row[REMOVE_COLUMN] / ours[REMOVE_COLUMN]:.1f}x the time of "
+        f"removing {REMOVED_COUNT:,}"
         for row in report.rows[1:]
     )
     what = (
         f"HNSW graphs compared with the IVF index (recall {ours['recall']:.3f}), "
         f"{segment_count:,} segments"
     )
-    return [Claim(what, found, format_command("neighbours", segment_count, DEFAULT_SEGMENTS))]
+    return [Claim(what, comparisons, format_command("neighbors", segment_count, DEFAULT_SEGMENTS))]
 
 
 if __name__ == "__main__":
