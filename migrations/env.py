@@ -1,10 +1,12 @@
-"""Alembic environment: run by vsearch with an open connection, or by a developer:
+"""Alembic environment of the catalog's migrations.
+
+vsearch runs it with an open connection, a developer with
 
     alembic -x catalog=/tmp/dev.sqlite3 upgrade head
-    alembic -x catalog=/tmp/dev.sqlite3 revision --autogenerate --rev-id 0002 -m "what changes"
+    alembic -x catalog=/tmp/dev.sqlite3 revision --autogenerate --rev-id 0002 -m "add a column"
 
-Then set SCHEMA_HEAD in vsearch/catalog/open.py and freeze a library of the new schema in
-tests/migrations. A batch that rebuilds `videos`, `segments` or `cues` needs
+After adding a migration, set SCHEMA_HEAD in vsearch/catalog/open.py and freeze a library of the new
+schema in tests/migrations. A batch that rebuilds `videos`, `segments` or `cues` needs
 table_kwargs={"sqlite_autoincrement": True}.
 """
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def run(connection: Connection) -> None:
+def run_migrations(connection: Connection) -> None:
     """Run the migrations on a connection, within its transaction if it has one."""
     context.configure(
         connection=connection,
@@ -34,17 +36,17 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-def develop() -> None:
-    """Run the migrations on the file given as `-x catalog=FILE`."""
-    file = context.get_x_argument(as_dictionary=True).get("catalog")
-    if file is None:
-        raise SystemExit("no catalog given, use: alembic -x catalog=FILE …")
-    with create_engine(f"sqlite:///{file}").begin() as connection:
-        run(connection)
+def migrate_file() -> None:
+    """Run the migrations on the catalog selected by `-x catalog=FILE`."""
+    catalog_path = context.get_x_argument(as_dictionary=True).get("catalog")
+    if catalog_path is None:
+        raise SystemExit("no catalog selected, use: alembic -x catalog=FILE …")
+    with create_engine(f"sqlite:///{catalog_path}").begin() as connection:
+        run_migrations(connection)
 
 
-given = context.config.attributes.get("connection")
-if given is None:
-    develop()
+open_connection = context.config.attributes.get("connection")
+if open_connection is None:
+    migrate_file()
 else:
-    run(given)
+    run_migrations(open_connection)

@@ -19,10 +19,10 @@ OTHER = Space("other", 16, supports_text=True)
 
 
 def add_video(
-    change: Transaction, path: str, *, fingerprint: str = "f0", note: str | None = None
+    transaction: Transaction, path: str, *, fingerprint: str = "f0", warning: str | None = None
 ) -> Video:
     """Add a video of ten seconds."""
-    return change.add_video(
+    return transaction.add_video(
         video_path=Path(path),
         fingerprint=fingerprint,
         size_bytes=1000,
@@ -33,25 +33,29 @@ def add_video(
         height=360,
         codec="h264",
         sampled_frames=20,
-        warning=note,
+        warning=warning,
         sample_fps=2.0,
     )
 
 
-def unit(count: int, *, seed: int = 0, dim: int = 16) -> Matrix:
+def unit_vectors(count: int, *, seed: int = 0, dim: int = 16) -> Matrix:
     """Return random unit vectors, float32 (count, dim)."""
-    rows = np.random.default_rng(seed).normal(size=(count, dim))
-    unit: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    unit_rows: Matrix = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return unit_rows
 
 
-def spans(count: int) -> list[Span]:
+def make_spans(count: int) -> list[Span]:
     """Return consecutive spans of two seconds."""
     return [Span(2.0 * i, 2.0 * i + 2) for i in range(count)]
 
 
-def index(catalog: Catalog, path: str, count: int = 3, *, seed: int = 0) -> tuple[Video, Ids]:
+def index_video(catalog: Catalog, path: str, count: int = 3, *, seed: int = 0) -> tuple[Video, Ids]:
     """Add a video with `count` segments in a transaction of its own."""
-    with catalog.begin() as change:
-        video = add_video(change, path)
-        return video, change.add_segments(video.id, spans(count), unit(count, seed=seed), SPACE)
+    with catalog.begin() as transaction:
+        video = add_video(transaction, path)
+        return video, transaction.add_segments(
+            video.id, make_spans(count), unit_vectors(count, seed=seed), SPACE
+        )

@@ -18,28 +18,28 @@ SPACE = Space("chosen", 16, supports_text=True)
 QUERY: Vector = np.eye(16, dtype=np.float32)[0]
 
 
-def scoring(*scores: float, seed: int = 0) -> Matrix:
-    """Return vectors with these inner products with QUERY, otherwise random, float32 (N, 16)."""
-    rest = np.random.default_rng(seed).normal(size=(len(scores), 15))
-    rest /= np.linalg.norm(rest, axis=1, keepdims=True)
-    first = np.array(scores)[:, None]
-    return np.hstack([first, np.sqrt(1 - first**2) * rest]).astype(np.float32)
+def vectors_with_scores(*scores: float, seed: int = 0) -> Matrix:
+    """Return unit vectors with these inner products with QUERY, otherwise random, (N, 16)."""
+    random_parts = np.random.default_rng(seed).normal(size=(len(scores), 15))
+    random_parts /= np.linalg.norm(random_parts, axis=1, keepdims=True)
+    score_column = np.array(scores)[:, None]
+    return np.hstack([score_column, np.sqrt(1 - score_column**2) * random_parts]).astype(np.float32)
 
 
-def add(
+def add_vectors(
     catalog: Catalog,
     name: str,
     vectors: Matrix,
-    features: FeatureStore | None = None,
+    feature_store: FeatureStore | None = None,
     seconds: float = 5.0,
 ) -> Ids:
-    """Add a video with one segment per vector, and a frame in its middle; return segment ids."""
+    """Add or replace a video with one segment and frame per vector; return segment ids."""
     spans = [Span(seconds * i, seconds * i + seconds) for i in range(len(vectors))]
-    with catalog.begin() as change:
-        old = catalog.video_by_path(Path(f"/{name}"))
-        if old is not None:
-            change.remove_videos([old.id])
-        video = change.add_video(
+    with catalog.begin() as transaction:
+        existing_video = catalog.video_by_path(Path(f"/{name}"))
+        if existing_video is not None:
+            transaction.remove_videos([existing_video.id])
+        video = transaction.add_video(
             video_path=Path(f"/{name}"),
             fingerprint=name,
             size_bytes=1,
@@ -52,8 +52,8 @@ def add(
             sampled_frames=len(vectors),
             sample_fps=1 / seconds,
         )
-        ids = change.add_segments(video.id, spans, vectors, SPACE)
-    if features is not None:
+        ids = transaction.add_segments(video.id, spans, vectors, SPACE)
+    if feature_store is not None:
         times = np.array([span.start + seconds / 2 for span in spans])
-        features.save(video.id, Features(SPACE, vectors, times))
+        feature_store.save(video.id, Features(SPACE, vectors, times))
     return ids

@@ -1,7 +1,7 @@
 """Linear probes (Alain and Bengio 2016) of whether a clip representation encodes frame order.
 
 The same frames are given in two orders, so that their mean has no information: a probe of it is
-right exactly half of the time.
+correct exactly half of the time.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ class OrderedFrames:
 def mean_of_frames(frames: Matrix, times: Times) -> Vector:
     """Return the mean of the frames, which does not depend on their order."""
     del times
-    mean_vector: Vector = np.sort(frames, axis=0).mean(
-        axis=0
-    )  # sorted to be bitwise independent of order
+    sorted_values = np.sort(frames, axis=0)  # so that the result does not depend on the order
+    mean_vector: Vector = sorted_values.mean(axis=0)
     return mean_vector
 
 
@@ -62,7 +61,7 @@ def transformer_states(network: VideoTransformer, *, use_cls_token: bool) -> Rep
 def in_both_orders(
     frames: Matrix, times: Times, order: npt.NDArray[np.int64]
 ) -> list[OrderedFrames]:
-    """Return the frames in their order and in another one, at the same times."""
+    """Return the frames in their own order and in `order`, at the same times."""
     return [
         OrderedFrames(frames, times, is_original_order=True),
         OrderedFrames(frames[order], times, is_original_order=False),
@@ -89,7 +88,7 @@ def probe_accuracy(
     test_samples: Sequence[OrderedFrames],
     represent: Representation,
 ) -> FloatRows:
-    """Return whether a probe is right on each test sample, float64 (N,); ties are half right."""
+    """Return 1 per correct test sample, 0 per wrong one, 0.5 per tie, float64 (N,)."""
     train_rows, train_signs = _represent_all(train_samples, represent), _order_signs(train_samples)
     feature_means, feature_stds = train_rows.mean(axis=0), train_rows.std(axis=0) + 1e-6
     scores = (

@@ -57,54 +57,56 @@ def load_clips(dataset_path: Path) -> list[CaptionedClip]:
 
 
 def make_reels(
-    known_clips: Sequence[CaptionedClip], reel_count: int, folder: Path, rng: np.random.Generator
+    clips: Sequence[CaptionedClip], reel_count: int, folder: Path, rng: np.random.Generator
 ) -> list[Reel]:
     """Write films to a folder, sampling the clips evenly and each at most once per film.
 
     Existing films are reused; the samples from `rng` are the same in either case.
     """
-    clip_hands = _deal_hands(len(known_clips), reel_count, rng)
+    reel_clips = _sample_reels(len(clips), reel_count, rng)
     return [
-        _make_reel(folder / f"{number}.mp4", [known_clips[i] for i in clip_indexes], rng)
-        for number, clip_indexes in enumerate(clip_hands)
+        _make_reel(folder / f"{number}.mp4", [clips[i] for i in clip_indexes], rng)
+        for number, clip_indexes in enumerate(reel_clips)
     ]
 
 
 def reverse_reel(
-    reel: Reel, known_clips: Sequence[CaptionedClip], folder: Path, rng: np.random.Generator
+    reel: Reel, clips: Sequence[CaptionedClip], folder: Path, rng: np.random.Generator
 ) -> Reel:
     """Concatenate the clips of a reel in reverse order, trimmed differently."""
-    clip_by_caption = {clip.caption: clip for clip in known_clips}
+    clip_by_caption = {clip.caption: clip for clip in clips}
     clip_order = [clip_by_caption[scene.caption] for scene in reversed(reel.scenes)]
-    return _make_reel(folder / f"turned {reel.path.name}", clip_order, rng)
+    return _make_reel(folder / f"reversed {reel.path.name}", clip_order, rng)
 
 
-def index_reels(folder: Path, made_reels: Sequence[Reel]) -> Library:
+def index_reels(folder: Path, reels: Sequence[Reel]) -> Library:
     """Index films into a library."""
     library = Library.open(folder)
     index_errors = [
         index_result.error
-        for index_result in library.index([reel.path for reel in made_reels])
+        for index_result in library.index([reel.path for reel in reels])
         if index_result.error
     ]
     assert not index_errors, index_errors
     return library
 
 
-def _deal_hands(card_count: int, hand_count: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Deal numbers below `card_count`, without duplicates in a hand."""
-    deck: list[int] = []
-    for _ in range(hand_count):
-        current_hand: list[int] = []
-        while len(current_hand) < min(SCENES_PER_REEL, card_count):
-            deck = deck or rng.permutation(card_count).tolist()
-            drawn_card = next((card for card in deck if card not in current_hand), None)
-            if drawn_card is None:
-                deck += rng.permutation(card_count).tolist()
+def _sample_reels(
+    clip_count: int, reel_count: int, rng: np.random.Generator
+) -> Iterator[list[int]]:
+    """Yield the clip indices of each reel, evenly sampled and without duplicates in a reel."""
+    remaining_clips: list[int] = []
+    for _ in range(reel_count):
+        sampled_clips: list[int] = []
+        while len(sampled_clips) < min(SCENES_PER_REEL, clip_count):
+            remaining_clips = remaining_clips or rng.permutation(clip_count).tolist()
+            next_clip = next((clip for clip in remaining_clips if clip not in sampled_clips), None)
+            if next_clip is None:
+                remaining_clips += rng.permutation(clip_count).tolist()
                 continue
-            deck.remove(drawn_card)
-            current_hand.append(drawn_card)
-        yield current_hand
+            remaining_clips.remove(next_clip)
+            sampled_clips.append(next_clip)
+        yield sampled_clips
 
 
 def _make_reel(

@@ -1,7 +1,7 @@
-"""A library with synthetic image vectors, and an encoder that misreads texts about them.
+"""A library with synthetic image vectors, and an encoder with a systematic error in texts.
 
-"scene 7" is encoded as image 7 transformed by a fixed map, which can be learned. Other texts get
-random vectors, which cannot.
+"scene 7" is encoded as image 7 transformed by a fixed map, which an adapter can learn. Other
+texts get random vectors, which it cannot learn.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class MisreadingEncoder:
         ).normal(size=VECTOR_DIM)
         if scene_match is None:
             return random_vector
-        turned_vector: npt.NDArray[np.float64] = (
+        mapped_vector: npt.NDArray[np.float64] = (
             PICTURE_VECTORS[int(scene_match[1])] @ MISREADING_MAP + 0.05 * random_vector
         )
-        return turned_vector
+        return mapped_vector
 
 
 def make_library(folder: Path, argument: str = "", video_count: int = VIDEO_COUNT) -> Library:

@@ -1,4 +1,4 @@
-"""Make a library whose videos move predictably, so that hidden frames can be predicted.
+"""Make a library whose videos move predictably, so that masked frames can be predicted.
 
 A video is a point on one of a few circles, moving at its own speed. Frames are 0.5 s apart, and
 `write_subtitles` writes subtitles that name the circle.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def peak() -> float:
+def measure_peak_memory() -> float:
     """Return the peak memory of this process in MB.
 
     Not by getrusage on Linux, where a new process starts with its parent's peak.

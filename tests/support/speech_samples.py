@@ -20,7 +20,7 @@ _STEP_SAMPLES = SAMPLE_RATE // 10
 
 
 class FakeRecognizer:
-    """A `SpeechRecognizer` that hears "loud", or "high" above 600 Hz, while there is sound."""
+    """A `SpeechRecognizer` that transcribes sound as "loud", or "high" above 600 Hz."""
 
     def __init__(self, name: str = "fake", language: str = "en", certainty: float = 0.9) -> None:
         self.name, self._language, self._certainty = name, language, certainty
@@ -37,23 +37,23 @@ class FakeRecognizer:
 
 
 def _tones_to_words(samples: MonoSamples) -> Iterator[Word]:
-    begin_step: int | None = None
+    start_step: int | None = None
     quiet_steps = [
         np.abs(samples[step_index : step_index + _STEP_SAMPLES]).max() < 0.1
         for step_index in range(0, len(samples), _STEP_SAMPLES)
     ]
     for step_index, is_silent in enumerate([*quiet_steps, True]):
-        if begin_step is None and not is_silent:
-            begin_step = step_index
-        elif begin_step is not None and is_silent:
-            tone_samples = samples[begin_step * _STEP_SAMPLES : step_index * _STEP_SAMPLES]
+        if start_step is None and not is_silent:
+            start_step = step_index
+        elif start_step is not None and is_silent:
+            tone_samples = samples[start_step * _STEP_SAMPLES : step_index * _STEP_SAMPLES]
             tone_seconds = len(tone_samples) / SAMPLE_RATE
             tone_hz = np.count_nonzero(np.diff(np.signbit(tone_samples))) / 2 / tone_seconds
             span = Span(
-                begin_step * _STEP_SAMPLES / SAMPLE_RATE, step_index * _STEP_SAMPLES / SAMPLE_RATE
+                start_step * _STEP_SAMPLES / SAMPLE_RATE, step_index * _STEP_SAMPLES / SAMPLE_RATE
             )
             yield Word(" high" if tone_hz > 600 else " loud", span)
-            begin_step = None
+            start_step = None
 
 
 class FakeOcrEngine:

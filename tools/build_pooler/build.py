@@ -92,7 +92,7 @@ def encode_scenes(
             fast_encoder.encode_images(degrade_image(image_batch[0], rng)[None])
         )
         if image_number % 100 == 0:
-            print(f"{image_number}/{len(chosen_rows)} pictures", flush=True)
+            print(f"{image_number}/{len(chosen_rows)} images", flush=True)
     distractor_vectors = [
         (encoder if image_number % 2 else fast_encoder).encode_images(image_batch[None])
         for image_number, image_batch in enumerate(draw_distractors(DISTRACTOR_COUNT, DEFAULT_SEED))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsearch.pooling.augmentation import AugmentedClip
-from vsearch.training.denoising_task import PoolerExample
+from vsearch.training.clip_dataset import PoolerExample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

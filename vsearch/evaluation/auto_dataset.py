@@ -25,9 +25,8 @@ MIN_QUERIES = 10
 MAX_QUERIES_PER_VIDEO = 40  # from subtitles, so that one film does not outweigh the rest
 MIN_QUERY_WORDS = 3  # of a query from subtitles; shorter cues are merged
 MAX_JOIN_GAP_SECONDS = 2.0  # longest pause between merged cues
-_NON_SPEECH_PATTERN = re.compile(
-    r"\[[^\]]*\]|\([^)]*\)|[♪♫#*]+|^\s*-\s*|\b[A-Z][A-Z .]{1,30}:"
-)  # [music], JOE:
+# [music], (laughs), ♪, a leading dash, JOE:
+_NON_SPEECH_PATTERN = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫#*]+|^\s*-\s*|\b[A-Z][A-Z .]{1,30}:")
 _WORD_PATTERN = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -53,7 +52,7 @@ def build_auto_dataset(dataset_name: str, video_paths: Sequence[Path]) -> AutoDa
     """Build queries from subtitles and file names.
 
     Args:
-        dataset_name: Name of the dataset.
+        dataset_name: Name of the dataset, also for messages.
         video_paths: Videos of the library.
 
     Returns:
@@ -64,32 +63,26 @@ def build_auto_dataset(dataset_name: str, video_paths: Sequence[Path]) -> AutoDa
     """
     unread_reasons: list[str] = []
     subtitle_items = list(_iter_subtitle_items(video_paths, unread_reasons))
-    filename_items = [
-        CaptionItem(video_path, caption_text)
-        for video_path, caption_text in derive_captions(video_paths).items()
-    ]
+    filename_items = [CaptionItem(*named) for named in derive_captions(video_paths).items()]
     if len(subtitle_items) + len(filename_items) < MIN_QUERIES:
         raise DatasetError(
             f"{dataset_name}: subtitles and file names give {len(subtitle_items)} and "
-            f"{len(filename_items)} queries, and "
-            f"at least {MIN_QUERIES} are needed for a comparison; put subtitle files next to the "
-            "videos (film.srt next to film.mp4), or use your own captions: "
-            "vsearch evaluate FILE"
+            f"{len(filename_items)} queries, but at least {MIN_QUERIES} are needed: put subtitle "
+            "files next to the videos (film.srt next to film.mp4), or use your own captions "
+            "(vsearch evaluate FILE)"
         )
-    query_sources = (
-        _summarize_source("subtitles", subtitle_items),
-        _summarize_source("file names", filename_items),
-    )
-    dataset = CaptionDataset(dataset_name, (*subtitle_items, *filename_items), ())
     return AutoDataset(
-        dataset,
-        tuple(query_source for query_source in query_sources if query_source.query_count),
+        CaptionDataset(dataset_name, (*subtitle_items, *filename_items), ()),
+        tuple(
+            QuerySource(source_name, len(items), len(list_video_paths(items)))
+            for source_name, items in (
+                ("subtitles", subtitle_items),
+                ("file names", filename_items),
+            )
+            if items
+        ),
         tuple(unread_reasons),
     )
-
-
-def _summarize_source(source_name: str, caption_items: Sequence[CaptionItem]) -> QuerySource:
-    return QuerySource(source_name, len(caption_items), len(list_video_paths(caption_items)))
 
 
 def _iter_subtitle_items(
@@ -105,15 +98,13 @@ def _iter_subtitle_items(
         except MediaError as error:
             unread_reasons.append(str(error))
             continue
-        caption_items = _subsample_items(
-            [CaptionItem(sidecar.video_path, cue.text, cue.span) for cue in merge_short_cues(cues)]
-        )
-        done_videos |= {sidecar.video_path} if caption_items else set()
-        yield from caption_items
+        for cue in _subsample_cues(list(merge_short_cues(cues))):
+            done_videos.add(sidecar.video_path)
+            yield CaptionItem(sidecar.video_path, cue.text, cue.span)
 
 
 def merge_short_cues(cues: Iterable[Cue]) -> Iterator[Cue]:
-    """Merge short cues with the next one.
+    """Merge cues of few words with the next one.
 
     Non-speech text such as [music] and speaker names are removed.
 
@@ -123,39 +114,31 @@ def merge_short_cues(cues: Iterable[Cue]) -> Iterator[Cue]:
     Yields:
         Cues of at least MIN_QUERY_WORDS words; shorter ones without a close successor are dropped.
     """
-    pending_cue: Cue | None = None
+    pending: Cue | None = None
     for cue in cues:
-        cue_text = " ".join(_NON_SPEECH_PATTERN.sub(" ", cue.text).split())
-        if not _WORD_PATTERN.search(cue_text):
+        text = " ".join(_NON_SPEECH_PATTERN.sub(" ", cue.text).split())
+        if not _WORD_PATTERN.search(text):
             continue
-        is_near = (
-            pending_cue is not None
-            and cue.span.start - pending_cue.span.end <= MAX_JOIN_GAP_SECONDS
-        )
-        if pending_cue is not None and is_near:
-            merged_span = Span(pending_cue.span.start, max(pending_cue.span.end, cue.span.end))
-            pending_cue = type(cue)(merged_span, f"{pending_cue.text} {cue_text}")
+        if pending and cue.span.start - pending.span.end <= MAX_JOIN_GAP_SECONDS:
+            merged_span = Span(pending.span.start, max(pending.span.end, cue.span.end))
+            pending = type(cue)(merged_span, f"{pending.text} {text}")
         else:
-            pending_cue = type(cue)(cue.span, cue_text)
-        if len(_WORD_PATTERN.findall(pending_cue.text)) >= MIN_QUERY_WORDS:
-            yield pending_cue
-            pending_cue = None
+            pending = type(cue)(cue.span, text)
+        if len(_WORD_PATTERN.findall(pending.text)) >= MIN_QUERY_WORDS:
+            yield pending
+            pending = None
 
 
-def _subsample_items(caption_items: Sequence[CaptionItem]) -> list[CaptionItem]:
-    """Return at most MAX_PER_VIDEO items, evenly sampled."""
-    item_indices = np.unique(
-        np.linspace(
-            0, len(caption_items) - 1, min(len(caption_items), MAX_QUERIES_PER_VIDEO)
-        ).round()
-    )
-    return [caption_items[int(item_index)] for item_index in item_indices]
+def _subsample_cues(cues: Sequence[Cue]) -> list[Cue]:
+    """Return at most MAX_QUERIES_PER_VIDEO cues, evenly sampled."""
+    sample_count = min(len(cues), MAX_QUERIES_PER_VIDEO)
+    return [cues[int(index)] for index in np.linspace(0, len(cues) - 1, sample_count).round()]
 
 
 # Captions from file names.
 
-MIN_WORDS = 2  # meaningful words of a caption
-# Words of cameras, phones, screens, messengers, codecs, resolutions, releases and copies.
+MIN_CAPTION_WORDS = 2  # meaningful words of a caption
+# Words that cameras, phones, messengers, codecs, releases and copies put into file names.
 _NOISE_WORDS = split_words(
     "img image dsc dscn dscf dsci mvi mov movie vid video vids videos clip clips pxl gopr gopro "
     "gh gx dji mah cam camera rec recording record screen screenshot screencast capture obs zoom "
@@ -171,7 +154,7 @@ _NOISE_WORDS = split_words(
 _TOKEN_PATTERN = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BRACKETED_PATTERN = re.compile(r"[\[({][^\])}]*[\])}]")  # ids, years, releases
-_RESOLUTION_SUFFIX = re.compile(r"[\W_]\d{3,4}[pi](?![^\W_]).*")  # from 1080p on: release details
+_RESOLUTION_SUFFIX = re.compile(r"[\W_]\d{3,4}[pi](?![^\W_]).*")  # 1080p and the rest
 _VOWEL_PATTERN = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûü]", re.I)
 
 
@@ -182,20 +165,16 @@ def split_filename(video_path: Path) -> list[str]:
         video_path: Path of a video.
 
     Returns:
-        Words without numbers, camera and codec names, and codes.
+        Lowercase words without numbers, camera and codec names, and codes.
     """
-    cleaned_stem = _RESOLUTION_SUFFIX.sub("", _BRACKETED_PATTERN.sub(" ", video_path.stem))
-    name_tokens = [
-        name_token
-        for name_token in _TOKEN_PATTERN.findall(cleaned_stem)
-        if name_token.lower() not in _NOISE_WORDS
+    stem = _RESOLUTION_SUFFIX.sub("", _BRACKETED_PATTERN.sub(" ", video_path.stem))
+    words = [
+        word.lower()
+        for token in _TOKEN_PATTERN.findall(stem)
+        if token.lower() not in _NOISE_WORDS
+        for word in _CAMEL_CASE_BOUNDARY.split(token)
     ]
-    lowercase_words = [
-        token_part.lower()
-        for name_token in name_tokens
-        for token_part in _CAMEL_CASE_BOUNDARY.split(name_token)
-    ]
-    return [word for word in lowercase_words if word in FUNCTION_WORDS or _is_meaningful_word(word)]
+    return [word for word in words if word in FUNCTION_WORDS or _is_meaningful_word(word)]
 
 
 def derive_captions(video_paths: Iterable[Path]) -> dict[Path, str]:
@@ -207,18 +186,13 @@ def derive_captions(video_paths: Iterable[Path]) -> dict[Path, str]:
     Returns:
         Queries by path.
     """
-    words_by_path = {video_path: split_filename(video_path) for video_path in video_paths}
-    text_by_path = {
-        video_path: " ".join(filename_words)
-        for video_path, filename_words in words_by_path.items()
-        if len({word for word in filename_words if _is_meaningful_word(word)}) >= MIN_WORDS
-    }
-    text_counts = Counter(text_by_path.values())
-    return {
-        video_path: caption_text
-        for video_path, caption_text in text_by_path.items()
-        if text_counts[caption_text] == 1
-    }
+    captions = {}
+    for video_path in video_paths:
+        words = split_filename(video_path)
+        if len(set(filter(_is_meaningful_word, words))) >= MIN_CAPTION_WORDS:
+            captions[video_path] = " ".join(words)
+    counts = Counter(captions.values())
+    return {path: caption for path, caption in captions.items() if counts[caption] == 1}
 
 
 def _is_meaningful_word(word: str) -> bool:

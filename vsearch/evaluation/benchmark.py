@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch import __version__
+from vsearch.encoders.query_adapter import AdaptedEncoder
 from vsearch.errors import DatasetError
 from vsearch.evaluation import metrics
 from vsearch.evaluation.datasets import list_video_paths
@@ -17,6 +18,7 @@ from vsearch.evaluation.retrieval_cases import (
     score_best_segments,
     score_videos,
 )
+from vsearch.protocols import DescribedEncoder
 from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class BenchmarkReport:
 
 
 def evaluate_library(library: Library, dataset: CaptionDataset) -> BenchmarkReport:
-    """Evaluate all tasks that the dataset allows.
+    """Evaluate all retrieval tasks for which the dataset has annotations.
 
     Equal captions, and videos of one group, are relevant to each other.
 
@@ -128,17 +130,13 @@ def prepare_case(
 def _collect_missed_captions(
     retrieval_case: RetrievalCase, similarity_scores: ScoreMatrix
 ) -> tuple[MissedCaption, ...]:
-    ranked_items = zip(
-        retrieval_case.query_items,
-        rank_first_hits(similarity_scores, retrieval_case.relevance_matrix).tolist(),
-        strict=True,
-    )
+    ranks = rank_first_hits(similarity_scores, retrieval_case.relevance_matrix).tolist()
     missed_captions = [
         MissedCaption(item.caption, item.video_path, rank)
-        for item, rank in ranked_items
+        for item, rank in zip(retrieval_case.query_items, ranks, strict=True)
         if rank > 1
     ]
-    return tuple(sorted(missed_captions, key=lambda missed_caption: -missed_caption.rank))
+    return tuple(sorted(missed_captions, key=lambda missed: -missed.rank))
 
 
 def _evaluate_clip_retrieval(
@@ -147,23 +145,15 @@ def _evaluate_clip_retrieval(
     """Retrieve the other videos of a group with each video that is not alone in its group."""
     groups_by_path: dict[Path, set[str]] = {video.path: set() for video in videos}
     for item in caption_items:
-        groups_by_path[item.video_path] |= (
-            {item.group_name} if item.group_name is not None else set()
-        )
-    video_groups = [groups_by_path[video.path] for video in videos]
-    is_same_group = np.array(
-        [
-            [
-                i != j and bool(first_groups & second_groups)
-                for j, second_groups in enumerate(video_groups)
-            ]
-            for i, first_groups in enumerate(video_groups)
-        ]
-    )
+        if item.group_name is not None:
+            groups_by_path[item.video_path].add(item.group_name)
+    groups = [groups_by_path[video.path] for video in videos]
+    is_same_group = np.array([[bool(mine & other) for other in groups] for mine in groups])
+    np.fill_diagonal(is_same_group, False)
     query_rows = np.flatnonzero(is_same_group.any(axis=1))
     if not len(query_rows):
         return []
-    mean_vectors = np.stack([video_vectors.mean(axis=0) for video_vectors in segment_vectors])
+    mean_vectors = np.stack([vectors.mean(axis=0) for vectors in segment_vectors])
     similarity_scores = score_best_segments(mean_vectors[query_rows], segment_vectors)
     similarity_scores[np.arange(len(query_rows)), query_rows] = -np.inf  # exclude the query
     return [_build_task_result("clip → clip", similarity_scores, is_same_group[query_rows])]
@@ -173,48 +163,36 @@ def _evaluate_moment_retrieval(
     library: Library, caption_items: Sequence[CaptionItem]
 ) -> list[RetrievalTaskResult]:
     """Retrieve the first moment of each timed caption, in its video and in all videos."""
-    timed_items = [item for item in caption_items if item.span is not None]
-    true_spans_by_query: dict[tuple[Path, str], list[Span]] = {}
-    for item in timed_items:
+    true_spans: dict[tuple[Path, str], list[Span]] = {}
+    for item in caption_items:
         if item.span is not None:
-            true_spans_by_query.setdefault((item.video_path, item.caption), []).append(item.span)
-    if not true_spans_by_query:
+            true_spans.setdefault((item.video_path, item.caption), []).append(item.span)
+    if not true_spans:
         return []
     in_video_spans = [
-        _find_first_moment(library, caption, video_path, [str(video_path)])
-        for video_path, caption in true_spans_by_query
+        _find_first_moment(library, caption, path, [str(path)]) for path, caption in true_spans
     ]
-    library_spans = [
-        _find_first_moment(library, caption, video_path, [])
-        for video_path, caption in true_spans_by_query
-    ]
-    true_spans = list(true_spans_by_query.values())
+    library_spans = [_find_first_moment(library, caption, path, []) for path, caption in true_spans]
     return [
         RetrievalTaskResult(
-            "text → moment in its video",
-            len(true_spans_by_query),
-            1,
-            tuple(metrics.compute_moment_metrics(in_video_spans, true_spans)),
-        ),
-        RetrievalTaskResult(
-            "text → moment in all videos",
-            len(true_spans_by_query),
-            library.info().video_count,
-            tuple(metrics.compute_moment_metrics(library_spans, true_spans)),
-        ),
+            task_name,
+            len(true_spans),
+            candidate_count,
+            tuple(metrics.compute_moment_metrics(found_spans, list(true_spans.values()))),
+        )
+        for task_name, candidate_count, found_spans in (
+            ("text → moment in its video", 1, in_video_spans),
+            ("text → moment in all videos", library.info().video_count, library_spans),
+        )
     ]
 
 
 def _find_first_moment(
     library: Library, caption_text: str, video_path: Path, path_filters: Sequence[str]
 ) -> Span | None:
-    """Return the first moment, or None if it is of another video."""
-    best_moment = next(iter(library.search(text_query(caption_text, path_filters), k=1)), None)
-    return (
-        best_moment.span
-        if best_moment is not None and best_moment.video.path == video_path
-        else None
-    )
+    """Return the span of the first moment, or None if it is in another video."""
+    moments = library.search(text_query(caption_text, path_filters), k=1)
+    return next((moment.span for moment in moments if moment.video.path == video_path), None)
 
 
 def _build_task_result(
@@ -245,7 +223,7 @@ class EvaluationProtocol:
     text_model: str | None  # if it differs from `model`
     text_digest: str | None  # of the text model's weights, if known
     adapter: str | None  # query adapter; figures on its training rows are too high
-    precision: str
+    precision: str  # of the encoder's computation
     prompt: str  # prompt templates around a query
     fps: float
     frame_count: int  # of all videos
@@ -258,28 +236,31 @@ class EvaluationProtocol:
 def describe_protocol(
     library: Library, videos: Sequence[Video], split_name: str
 ) -> EvaluationProtocol:
-    """Describe how these videos of a library are searched.
+    """Collect the settings with which some videos of a library are searched.
 
     Args:
         library: Library to evaluate.
-        videos: Videos among which the queries search.
+        videos: Candidate videos.
         split_name: Split of the dataset.
 
     Returns:
         The protocol.
     """
-    encoder, library_info, query_adapter = library.encoder, library.info(), library.query_adapter
+    encoder, query_adapter = library.encoder, library.models.query_adapter
+    if isinstance(encoder, AdaptedEncoder):
+        encoder = encoder.base_encoder
+    description = encoder if isinstance(encoder, DescribedEncoder) else None
     return EvaluationProtocol(
         model=library.settings.model,
         space=encoder.space.name,
-        text_model=getattr(library.settings, "text_model", None) or None,
-        text_digest=getattr(encoder, "text_digest", None),
+        text_model=library.settings.text_model or None,
+        text_digest=description.text_digest if description else None,
         adapter=str(query_adapter) if query_adapter else None,
-        precision=getattr(encoder, "precision", "float32"),
-        prompt=getattr(encoder, "prompt", "as written"),
+        precision=description.precision if description else "float32",
+        prompt=description.prompt if description else "as written",
         fps=library.settings.fps,
         frame_count=sum(video.sampled_frames for video in videos),
-        pooling=library_info.pooler or library.settings.pooler,
+        pooling=library.info().pooler or library.settings.pooler,
         split_name=split_name,
         scoring=SCORING_DESCRIPTION,
         vsearch_version=__version__,

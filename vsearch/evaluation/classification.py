@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vsearch.evaluation.metrics import Metric, bootstrap_metric
+from vsearch.evaluation.metrics import (
+    Metric,
+    bootstrap_metric,
+    compute_average_precision,
+    rank_relevant,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,11 +52,11 @@ class ClassificationReport:
 def build_classification_report(
     probabilities: Matrix, true_labels: Ids, class_names: Sequence[str]
 ) -> ClassificationReport:
-    """Evaluate probabilities.
+    """Compute all metrics of predicted class probabilities.
 
     Args:
         probabilities: Float32 (N, K) with N >= 1.
-        true_labels: Class ids, int64 (N,).
+        true_labels: Class indices, int64 (N,).
         class_names: The K names.
 
     Returns:
@@ -62,25 +67,21 @@ def build_classification_report(
     np.add.at(confusion_matrix, (true_labels, predicted_labels), 1)
     class_metrics = tuple(
         _compute_class_metrics(
-            class_name,
-            class_index,
-            confusion_matrix,
-            probabilities[:, class_index],
-            true_labels == class_index,
+            class_name, index, confusion_matrix, probabilities[:, index], true_labels == index
         )
-        for class_index, class_name in enumerate(class_names)
+        for index, class_name in enumerate(class_names)
     )
-    nonempty_classes = [class_entry for class_entry in class_metrics if class_entry.row_count]
-    better_counts = (
-        probabilities > np.take_along_axis(probabilities, true_labels[:, None], axis=1)
-    ).sum(axis=1)
+    nonempty_classes = [each for each in class_metrics if each.row_count]
+    true_probabilities = np.take_along_axis(probabilities, true_labels[:, None], axis=1)  # (N, 1)
+    better_counts = (probabilities > true_probabilities).sum(axis=1)
+    is_correct = predicted_labels == true_labels
     return ClassificationReport(
         len(true_labels),
-        bootstrap_metric("top-1", (predicted_labels == true_labels).astype(np.float64)),
+        bootstrap_metric("top-1", is_correct.astype(np.float64)),
         bootstrap_metric("top-5", (better_counts < 5).astype(np.float64)),
-        float(np.mean([class_entry.average_precision for class_entry in nonempty_classes])),
-        float(np.mean([class_entry.f1_score for class_entry in nonempty_classes])),
-        compute_calibration_error(probabilities.max(axis=1), predicted_labels == true_labels),
+        float(np.mean([each.average_precision for each in nonempty_classes])),
+        float(np.mean([each.f1_score for each in nonempty_classes])),
+        compute_calibration_error(probabilities.max(axis=1), is_correct),
         class_metrics,
         tuple(tuple(map(int, row)) for row in confusion_matrix),
     )
@@ -89,20 +90,19 @@ def build_classification_report(
 def compute_calibration_error(
     confidences: npt.NDArray[np.float32], is_correct: npt.NDArray[np.bool_]
 ) -> float:
-    """Compute the expected calibration error (Guo et al. 2017) in equal bins.
+    """Compute the expected calibration error (Guo et al. 2017) in CONFIDENCE_BINS equal bins.
 
     Args:
         confidences: Confidence of each row, float32 (N,).
-        is_correct: Whether the row was classified correctly, bool (N,).
+        is_correct: Correctly classified rows, bool (N,).
 
     Returns:
         The error in [0, 1].
     """
     bin_indices = np.minimum((confidences * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
-    bin_gaps = np.bincount(bin_indices, confidences, CONFIDENCE_BINS) - np.bincount(
-        bin_indices, is_correct, CONFIDENCE_BINS
-    )
-    return float(np.abs(bin_gaps).sum() / len(confidences))
+    confidence_sums = np.bincount(bin_indices, confidences, CONFIDENCE_BINS)
+    correct_counts = np.bincount(bin_indices, is_correct, CONFIDENCE_BINS)
+    return float(np.abs(confidence_sums - correct_counts).sum() / len(confidences))
 
 
 def _compute_class_metrics(
@@ -112,31 +112,18 @@ def _compute_class_metrics(
     probabilities: npt.NDArray[np.float32],
     is_relevant: npt.NDArray[np.bool_],
 ) -> ClassMetrics:
-    true_positives, row_count = (
-        int(confusion_matrix[class_index, class_index]),
-        int(confusion_matrix[class_index].sum()),
-    )
+    true_positives = int(confusion_matrix[class_index, class_index])
+    row_count = int(confusion_matrix[class_index].sum())
     precision = true_positives / max(1, int(confusion_matrix[:, class_index].sum()))
     recall = true_positives / max(1, row_count)
     f1_score = 2 * precision * recall / (precision + recall) if true_positives else 0.0
-    return ClassMetrics(
-        class_name,
-        row_count,
-        precision,
-        recall,
-        f1_score,
-        _compute_class_ap(probabilities, is_relevant),
-    )
+    average_precision = _compute_class_ap(probabilities, is_relevant)
+    return ClassMetrics(class_name, row_count, precision, recall, f1_score, average_precision)
 
 
 def _compute_class_ap(
     probabilities: npt.NDArray[np.float32], is_relevant: npt.NDArray[np.bool_]
 ) -> float:
-    """Return the average precision; ties rank wrong rows first; 0 without relevant rows."""
-    rank_order = np.lexsort((is_relevant, -probabilities))
-    relevant_ranks = np.flatnonzero(is_relevant[rank_order]) + 1
-    return (
-        float((np.arange(1, len(relevant_ranks) + 1) / relevant_ranks).mean())
-        if len(relevant_ranks)
-        else 0.0
-    )
+    """Return the average precision, 0 without relevant rows."""
+    relevant_ranks = rank_relevant(probabilities, is_relevant)
+    return compute_average_precision(relevant_ranks) if len(relevant_ranks) else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from vsearch.encoders import model_zoo
 from vsearch.errors import DatasetError, NoTextError, SpaceMismatchError, VSearchError
-from vsearch.evaluation.metrics import bootstrap_metric, compute_query_values
+from vsearch.evaluation.metrics import bootstrap_ranks
 from vsearch.evaluation.retrieval_cases import (
     build_retrieval_case,
     rank_first_hits,
@@ -43,7 +44,7 @@ class IndexConfiguration:
     fps: float
     pooler: str
     metrics: tuple[Metric, ...]  # R@1, R@5, MRR of text → video
-    is_subsampled: bool  # at a lower rate than it was decoded
+    is_subsampled: bool  # frames were dropped after decoding
     frame_count: int
     encode_seconds_per_hour: float  # encoding and pooling per hour of video, on this machine
     storage_bytes_per_hour: float  # features and vectors per hour of video
@@ -58,7 +59,7 @@ class ConfigurationComparison:
     video_count: int
     excluded_videos: int  # missing in some library
     configurations: tuple[IndexConfiguration, ...]
-    skipped_reasons: tuple[str, ...]  # unavailable poolers, and why
+    skipped_reasons: tuple[str, ...]  # why poolers were not evaluated
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def compare_libraries(
         dataset: Captions.
 
     Returns:
-        The configurations, the Pareto-optimal ones marked.
+        The comparison, with the Pareto-optimal configurations marked.
 
     Raises:
         DatasetError: If no video is in every library.
@@ -95,30 +96,25 @@ def compare_libraries(
         DamagedLibraryError: If frame features are missing.
     """
     videos_by_library = [{video.path: video for video in library.videos()} for library in libraries]
-    common_paths = sorted(
-        set.intersection(*(set(library_videos) for library_videos in videos_by_library))
-    )
-    caption_items = [item for item in dataset.items if item.video_path in set(common_paths)]
+    common_paths = set.intersection(*map(set, videos_by_library))
+    caption_items = [item for item in dataset.items if item.video_path in common_paths]
     if not caption_items:
         raise DatasetError(
             f"{dataset.dataset_name}: none of the videos is in every compared library"
         )
-    retrieval_case = build_retrieval_case(
-        caption_items, [videos_by_library[0][video_path] for video_path in common_paths]
-    )
     poolers, skipped_reasons = _create_poolers()
     configurations: list[IndexConfiguration] = []
-    for library, library_videos in zip(libraries, videos_by_library, strict=True):
-        library_case = replace(
-            retrieval_case, videos=tuple(library_videos[video_path] for video_path in common_paths)
+    for library, videos_by_path in zip(libraries, videos_by_library, strict=True):
+        retrieval_case = build_retrieval_case(
+            caption_items, [videos_by_path[video_path] for video_path in sorted(common_paths)]
         )
-        configurations += _evaluate_configurations(library, library_case, poolers, skipped_reasons)
-    all_paths = set[object]().union(*videos_by_library)
-    excluded_videos = len(all_paths) - len(common_paths)
+        configurations += _evaluate_configurations(
+            library, retrieval_case, poolers, skipped_reasons
+        )
     return ConfigurationComparison(
         len(retrieval_case.query_items),
         len(common_paths),
-        excluded_videos,
+        len(set[object]().union(*videos_by_library)) - len(common_paths),
         tuple(mark_pareto_front(_deduplicate_rates(configurations))),
         tuple(dict.fromkeys(skipped_reasons)),
     )
@@ -141,13 +137,13 @@ def check_text_support(library: Library) -> None:
         )
     if not space.supports_text:
         raise NoTextError(
-            f"{space.name} encodes images only, not text, but the queries are texts: omit "
-            f"{library.settings.model}"
+            f"{space.name} encodes images only, not text, but the queries are texts: omit the "
+            f"model {library.settings.model}"
         )
 
 
 def mark_pareto_front(configurations: Sequence[IndexConfiguration]) -> Iterator[IndexConfiguration]:
-    """Mark the configurations that are not dominated in MRR, time and size.
+    """Mark the configurations that are not dominated in MRR, encoding time and storage.
 
     Args:
         configurations: All configurations.
@@ -155,124 +151,93 @@ def mark_pareto_front(configurations: Sequence[IndexConfiguration]) -> Iterator[
     Yields:
         The same configurations with `is_pareto_optimal` set.
     """
-    cost_rows = [
-        (
-            -configuration.metrics[-1].value,
-            configuration.encode_seconds_per_hour,
-            configuration.storage_bytes_per_hour,
-        )
-        for configuration in configurations
+    costs = [
+        (-each.metrics[-1].value, each.encode_seconds_per_hour, each.storage_bytes_per_hour)
+        for each in configurations
     ]
-    for configuration, row_cost in zip(configurations, cost_rows, strict=True):
-        is_dominated = any(
-            other_cost != row_cost
-            and all(
-                other_value <= row_value
-                for other_value, row_value in zip(other_cost, row_cost, strict=True)
-            )
-            for other_cost in cost_rows
-        )
+    for configuration, cost in zip(configurations, costs, strict=True):
+        is_dominated = any(other != cost and all(map(operator.le, other, cost)) for other in costs)
         yield replace(configuration, is_pareto_optimal=not is_dominated)
 
 
 def _deduplicate_rates(configurations: Sequence[IndexConfiguration]) -> list[IndexConfiguration]:
-    """Keep one configuration per rate, preferably as decoded rather than subsampled."""
-    best_by_key: dict[tuple[str, float, str], IndexConfiguration] = {}
-    for configuration in sorted(
-        configurations, key=lambda configuration: configuration.is_subsampled
-    ):
-        best_by_key.setdefault(
-            (configuration.space, configuration.fps, configuration.pooler), configuration
-        )
-    kept_ids = set(map(id, best_by_key.values()))
-    return [configuration for configuration in configurations if id(configuration) in kept_ids]
+    """Drop subsampled configurations of a rate at which a library was also decoded."""
+    decoded_keys = {
+        (each.space, each.fps, each.pooler) for each in configurations if not each.is_subsampled
+    }
+    kept: dict[tuple[str, float, str], IndexConfiguration] = {}
+    for each in configurations:
+        key = (each.space, each.fps, each.pooler)
+        if not (each.is_subsampled and key in decoded_keys):
+            kept.setdefault(key, each)
+    return list(kept.values())
 
 
-def _create_poolers() -> tuple[dict[str, Pooler], list[str]]:
+def _create_poolers() -> tuple[list[Pooler], list[str]]:
     """Create all registered poolers; also return why some are unavailable."""
-    poolers_by_name: dict[str, Pooler] = {}
-    skipped_reasons = []
+    poolers: list[Pooler] = []
+    skipped_reasons: list[str] = []
     for pooler_name in plugin_names("poolers"):
         try:
-            poolers_by_name[pooler_name] = resolve_plugin("poolers", pooler_name)()
+            poolers.append(resolve_plugin("poolers", pooler_name)())
         except VSearchError as error:
             skipped_reasons.append(f"pooler {pooler_name}: {error}")
-    return poolers_by_name, skipped_reasons
+    return poolers, skipped_reasons
 
 
 def _evaluate_configurations(
     library: Library,
     retrieval_case: RetrievalCase,
-    poolers: dict[str, Pooler],
+    poolers: Sequence[Pooler],
     skipped_reasons: list[str],
 ) -> Iterator[IndexConfiguration]:
     """Evaluate a library at several rates with every compatible pooler."""
-    space = library.encoder.space
-    text_vectors = library.encoder.encode_texts(retrieval_case.captions)
-    querybank = Querybank.from_encoder(library.encoder)
-    library_fps = library.settings.fps
-    tried_poolers = [
-        *poolers.values(),
-        *([library.trained_pooler] if library.trained_pooler else []),
-    ]
+    encoder, settings = library.encoder, library.settings
+    text_vectors = encoder.encode_texts(retrieval_case.captions)
+    querybank = Querybank.from_encoder(encoder)
+    trained_pooler = library.models.trained_pooler
+    all_poolers = [*poolers, *([trained_pooler] if trained_pooler else [])]
     active_totals = [
-        _ConfigurationTotals(library_fps / frame_stride, pooler, frame_stride)
+        _ConfigurationTotals(settings.fps / frame_stride, pooler, frame_stride)
         for frame_stride in FRAME_STRIDES
-        for pooler in tried_poolers
+        for pooler in all_poolers
     ]
     feature_store = FeatureStore(library.path / "features")
     for video in retrieval_case.videos:
-        frame_features = feature_store.load(video.id, space)
-        segment_spans = [segment.span for segment in library.segments_with_vectors(video)[0]]
-        for configuration_totals in list(active_totals):
+        frame_features = feature_store.load(video.id, encoder.space)
+        spans = [segment.span for segment in library.segments_with_vectors(video)[0]]
+        for totals in list(active_totals):
             try:
-                _add_video(
-                    configuration_totals, frame_features, segment_spans, text_vectors, querybank
-                )
+                _add_video(totals, frame_features, spans, text_vectors, querybank)
             except VSearchError as error:
                 skipped_reasons.append(
-                    f"pooler {configuration_totals.pooler.name} on {space.name}: {error}"
+                    f"pooler {totals.pooler.name} on {encoder.space.name}: {error}"
                 )
-                active_totals.remove(configuration_totals)
-    settings = library.settings
-    seconds_per_frame = (
-        1 / model_zoo.measure_throughput(settings.model, settings.device, library.encoder).rate
-    )
-    for configuration_totals in active_totals:
-        yield _finish_configuration(
-            library, retrieval_case, configuration_totals, seconds_per_frame
-        )
+                active_totals.remove(totals)
+    throughput = model_zoo.measure_throughput(settings.model, settings.device, encoder)
+    for totals in active_totals:
+        yield _finish_configuration(library, retrieval_case, totals, 1 / throughput.rate)
 
 
 def _add_video(
-    configuration_totals: _ConfigurationTotals,
+    totals: _ConfigurationTotals,
     frame_features: Features,
-    segment_spans: Sequence[Span],
+    spans: Sequence[Span],
     text_vectors: Matrix,
     querybank: Querybank,
 ) -> None:
     """Pool the segments of a video and score every text by the best of them."""
-    subsampled_segments = [
-        subsample_by_stride(frame_features, span, configuration_totals.frame_stride)
-        for span in segment_spans
-    ]
+    segments = [subsample_by_stride(frame_features, span, totals.frame_stride) for span in spans]
     started_at = time.perf_counter()
     segment_vectors = np.stack(
-        [
-            configuration_totals.pooler.pool(
-                segment_frames.frame_vectors, segment_frames.frame_times
-            )
-            for segment_frames in subsampled_segments
-        ]
+        [totals.pooler.pool(segment.frame_vectors, segment.frame_times) for segment in segments]
     )
-    configuration_totals.pooling_seconds += time.perf_counter() - started_at
-    configuration_totals.score_columns.append(
+    totals.pooling_seconds += time.perf_counter() - started_at
+    totals.score_columns.append(
         score_best_segments(text_vectors, [segment_vectors], querybank)[:, 0]
     )
-    configuration_totals.frame_count += sum(
-        len(segment_frames.frame_times) for segment_frames in subsampled_segments
-    )
-    configuration_totals.vector_count += len(segment_vectors)
+    totals.frame_count += sum(len(segment.frame_times) for segment in segments)
+    totals.vector_count += len(segments)
 
 
 def subsample_by_stride(frame_features: Features, span: Span, frame_stride: int) -> Features:
@@ -301,32 +266,26 @@ def subsample_by_stride(frame_features: Features, span: Span, frame_stride: int)
 def _finish_configuration(
     library: Library,
     retrieval_case: RetrievalCase,
-    configuration_totals: _ConfigurationTotals,
+    totals: _ConfigurationTotals,
     seconds_per_frame: float,
 ) -> IndexConfiguration:
-    first_hit_ranks = rank_first_hits(
-        np.stack(configuration_totals.score_columns, axis=1), retrieval_case.relevance_matrix
-    )
+    scores = np.stack(totals.score_columns, axis=1)
+    first_hit_ranks = rank_first_hits(scores, retrieval_case.relevance_matrix)
     video_hours = sum(video.duration for video in retrieval_case.videos) / 3600
     space = library.encoder.space
+    vector_bytes = FLOAT16_BYTES * space.dim
     storage_bytes = (
-        configuration_totals.frame_count * (FLOAT16_BYTES * space.dim + FLOAT64_BYTES)
-        + configuration_totals.vector_count * FLOAT16_BYTES * space.dim
+        totals.frame_count * (vector_bytes + FLOAT64_BYTES) + totals.vector_count * vector_bytes
     )
-    compute_seconds = (
-        configuration_totals.frame_count * seconds_per_frame + configuration_totals.pooling_seconds
-    )
+    compute_seconds = totals.frame_count * seconds_per_frame + totals.pooling_seconds
     return IndexConfiguration(
         library.settings.model,
         space.name,
-        configuration_totals.fps,
-        configuration_totals.pooler.name,
-        tuple(
-            bootstrap_metric(metric_name, query_values)
-            for metric_name, query_values in compute_query_values(first_hit_ranks[None]).items()
-        ),
-        configuration_totals.frame_stride > 1,
-        configuration_totals.frame_count,
+        totals.fps,
+        totals.pooler.name,
+        bootstrap_ranks(first_hit_ranks[None]),
+        totals.frame_stride > 1,
+        totals.frame_count,
         float(f"{compute_seconds / video_hours:.3g}"),
         float(round(storage_bytes / video_hours)),
     )

@@ -47,21 +47,16 @@ def read_dataset(dataset_path: Path) -> CaptionDataset:
         The dataset.
 
     Raises:
-        DatasetError: If the file or a line is invalid; the message has the line number.
+        DatasetError: If the file or a line is invalid (the message has the line number), or none of
+            the videos exists.
     """
-    all_items = [
-        _parse_item(dataset_path, line_number, record)
-        for line_number, record in iter_rows(dataset_path)
-    ]
-    exists_by_path = {item.video_path: item.video_path.is_file() for item in all_items}
-    existing_items = tuple(item for item in all_items if exists_by_path[item.video_path])
+    items = [_parse_item(dataset_path, line, record) for line, record in iter_rows(dataset_path)]
+    exists_by_path = {item.video_path: item.video_path.is_file() for item in items}
+    existing_items = tuple(item for item in items if exists_by_path[item.video_path])
     if not existing_items:
         raise DatasetError(f"{dataset_path}: none of the videos exists")
-    return CaptionDataset(
-        dataset_path.stem,
-        existing_items,
-        tuple(video_path for video_path, file_exists in exists_by_path.items() if not file_exists),
-    )
+    missing_paths = tuple(path for path, exists in exists_by_path.items() if not exists)
+    return CaptionDataset(dataset_path.stem, existing_items, missing_paths)
 
 
 def iter_rows(dataset_path: Path) -> Iterator[tuple[int, Any]]:
@@ -78,6 +73,8 @@ def iter_rows(dataset_path: Path) -> Iterator[tuple[int, Any]]:
     """
     try:
         file_text = dataset_path.read_text("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DatasetError(f"{dataset_path}: there is no such file; check the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{dataset_path}: cannot be read ({error})") from error
     if dataset_path.suffix.lower() == ".csv":
@@ -102,13 +99,8 @@ def _parse_item(dataset_path: Path, line_number: int, record: Any) -> CaptionIte
             f"{location}: path and caption are required; start, end and group are optional"
         )
     path_text, caption = record["path"], record["caption"]
-    if (
-        not all(
-            isinstance(field_text, str) and field_text.strip()
-            for field_text in (path_text, caption)
-        )
-        or "\0" in path_text
-    ):
+    are_texts = all(isinstance(text, str) and text.strip() for text in (path_text, caption))
+    if not are_texts or "\0" in path_text:
         raise DatasetError(f"{location}: path and caption must be non-empty text")
     group_name = record.get("group")
     return CaptionItem(
@@ -134,5 +126,9 @@ def _parse_span(location: str, start_value: Any, end_value: Any) -> Span | None:
 
 
 def list_video_paths(items: Iterable[CaptionItem]) -> list[Path]:
-    """Return the distinct videos in the order of the items."""
+    """Return the distinct videos in the order of the items.
+
+    Args:
+        items: Captions.
+    """
     return list(dict.fromkeys(item.video_path for item in items))

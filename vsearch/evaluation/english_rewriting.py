@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,8 @@ IRREGULAR_PLURALS = dict(  # singular: plural
         "echo:echoes mango:mangoes"
     )
 )
-_IRREGULAR_SINGULARS = {many: one for one, many in IRREGULAR_PLURALS.items()}
-# Verbs that are common in captions, so that they are not mistaken for nouns.
+_IRREGULAR_SINGULARS = {plural: singular for singular, plural in IRREGULAR_PLURALS.items()}
+# Verbs that are frequent in captions, which would otherwise be taken for nouns.
 _CAPTION_VERBS = split_words(
     "add aim appear approach arrange arrive ask assemble attach bake balance bark bathe bend bite "
     "blow board boil bounce bow break breathe bring brush build burn buy call carry carve cast "
@@ -199,15 +200,15 @@ def find_head_nouns(caption_text: str) -> list[re.Match[str]]:
     for word_index, word_match in enumerate(word_matches):
         if word_match.span() not in content_spans or not _can_be_noun(word_match[0]):
             continue
-        if word_index + 1 < len(word_matches) and is_adjacent(
-            word_matches, word_index, caption_text
-        ):
-            next_word = word_matches[word_index + 1]
-            if next_word.span() in content_spans and (
-                _can_be_noun(next_word[0]) or next_word[0].lower() in COLOR_WORDS
-            ):
-                continue
-        head_nouns.append(word_match)
+        next_word = word_matches[word_index + 1] if word_index + 1 < len(word_matches) else None
+        is_modifier = (
+            next_word is not None
+            and is_adjacent(word_matches, word_index, caption_text)
+            and next_word.span() in content_spans
+            and (_can_be_noun(next_word[0]) or next_word[0].lower() in COLOR_WORDS)
+        )
+        if not is_modifier:
+            head_nouns.append(word_match)
     return head_nouns
 
 
@@ -288,36 +289,21 @@ _DOUBLED_L_STEMS = (  # British English doubles the l: travelling
 
 def _build_spelling_map() -> dict[str, str]:
     """Map British to American spellings."""
-    american_by_british = dict(
-        spelling_pair.split(":") for spelling_pair in _SPELLING_PAIRS.split()
-    )
-    for word_stem in _OUR_STEMS.split():
-        for word_ending in _OUR_ENDINGS.split():
-            american_by_british[f"{word_stem}{word_ending}"] = (
-                f"{word_stem}{word_ending.replace('our', 'or', 1)}"
-            )
-    for word_stem in _ISE_STEMS.split():
-        for word_ending in _ISE_ENDINGS.split():
-            american_by_british[f"{word_stem}{word_ending}"] = (
-                f"{word_stem}{word_ending.replace('is', 'iz', 1)}"
-            )
-    for word_stem in _YSE_STEMS.split():
-        american_by_british |= {
-            f"{word_stem}yse{word_ending}": f"{word_stem}yze{word_ending}"
-            for word_ending in ("", "d", "s")
-        }
-        american_by_british[f"{word_stem}ysing"] = f"{word_stem}yzing"
-    for word_stem in _DOUBLED_L_STEMS.split():
-        american_by_british |= {
-            f"{word_stem}l{word_ending}": f"{word_stem}{word_ending}"
-            for word_ending in ("ed", "ing", "er", "ers")
-        }
+    american_by_british = dict(pair.split(":") for pair in _SPELLING_PAIRS.split())
+    for stems, endings, british, american in (
+        (_OUR_STEMS, _OUR_ENDINGS, "our", "or"),
+        (_ISE_STEMS, _ISE_ENDINGS, "is", "iz"),
+        (_YSE_STEMS, "yse ysed yses ysing", "ys", "yz"),
+        (_DOUBLED_L_STEMS, "led ling ler lers", "l", ""),
+    ):
+        for stem, ending in itertools.product(stems.split(), endings.split()):
+            american_by_british[stem + ending] = stem + ending.replace(british, american, 1)
     return american_by_british
 
 
 AMERICAN_BY_BRITISH = _build_spelling_map()
-BRITISH_BY_AMERICAN = {there: here for here, there in AMERICAN_BY_BRITISH.items()}
-# Ambiguous words and spellings common to both, which are never swapped.
+BRITISH_BY_AMERICAN = {american: british for british, american in AMERICAN_BY_BRITISH.items()}
+# American spellings that are also British words, and are therefore never swapped.
 _AMBIGUOUS_WORDS = split_words(
     "story stories check checks draft ton tons tire tires jail curb program programs spelled "
     "learned burned meter meters toward backward forward afterward math"

@@ -56,29 +56,20 @@ def compute_retrieval_metrics(
         or not relevance_matrix.any(axis=1).all()
     ):
         raise ValueError(
-            f"shapes of scores {score_matrix.shape} and relevance {relevance_matrix.shape} differ"
+            f"scores {score_matrix.shape} and relevance {relevance_matrix.shape} differ in shape, "
+            "or a query has no relevant answer"
         )
-    relevant_ranks = [
-        rank_relevant(*query_row) for query_row in zip(score_matrix, relevance_matrix, strict=True)
+    relevant_ranks = list(map(rank_relevant, score_matrix, relevance_matrix))
+    first_ranks = np.array([ranks[0] for ranks in relevant_ranks], np.float64)
+    gains = np.array([_compute_ndcg(ranks, 10) for ranks in relevant_ranks])
+    precisions = np.array([compute_average_precision(ranks) for ranks in relevant_ranks])
+    return [
+        *(bootstrap_metric(f"R@{k}", (first_ranks <= k).astype(np.float64)) for k in RECALL_AT),
+        bootstrap_metric("MdR", first_ranks, use_median=True),
+        bootstrap_metric("MRR", 1 / first_ranks),
+        bootstrap_metric("nDCG@10", gains),
+        bootstrap_metric("mAP", precisions),
     ]
-    first_hit_ranks = np.array([query_ranks[0] for query_ranks in relevant_ranks], np.float64)
-    metrics = [
-        bootstrap_metric(f"R@{k}", (first_hit_ranks <= k).astype(np.float64)) for k in RECALL_AT
-    ]
-    metrics.append(bootstrap_metric("MdR", first_hit_ranks, use_median=True))
-    metrics.append(bootstrap_metric("MRR", 1 / first_hit_ranks))
-    metrics.append(
-        bootstrap_metric(
-            "nDCG@10", np.array([_compute_ndcg(query_ranks, 10) for query_ranks in relevant_ranks])
-        )
-    )
-    metrics.append(
-        bootstrap_metric(
-            "mAP",
-            np.array([_compute_average_precision(query_ranks) for query_ranks in relevant_ranks]),
-        )
-    )
-    return metrics
 
 
 def compute_moment_metrics(
@@ -93,22 +84,14 @@ def compute_moment_metrics(
     Returns:
         The metrics.
     """
-    span_pairs = zip(predicted_spans, true_spans, strict=True)
-    best_overlaps = np.array(
+    overlaps = np.array(
         [
-            max(predicted_span.iou(true_span) for true_span in query_spans)
-            if predicted_span
-            else 0.0
-            for predicted_span, query_spans in span_pairs
+            max(map(predicted_span.iou, query_spans)) if predicted_span else 0.0
+            for predicted_span, query_spans in zip(predicted_spans, true_spans, strict=True)
         ]
     )
-    metrics = [
-        bootstrap_metric(
-            f"R1@{tiou_threshold}", (best_overlaps >= tiou_threshold).astype(np.float64)
-        )
-        for tiou_threshold in TIOU_THRESHOLDS
-    ]
-    return [*metrics, bootstrap_metric("mIoU", best_overlaps)]
+    recalls = {f"R1@{tiou}": (overlaps >= tiou).astype(np.float64) for tiou in TIOU_THRESHOLDS}
+    return [bootstrap_metric(*named) for named in {**recalls, "mIoU": overlaps}.items()]
 
 
 def compute_query_values(first_hit_ranks: RankArray) -> dict[str, QueryValues]:
@@ -120,15 +103,22 @@ def compute_query_values(first_hit_ranks: RankArray) -> dict[str, QueryValues]:
     Returns:
         Values (Q,) by metric, averaged over the trials.
     """
-    values_by_metric = {
-        "R@1": first_hit_ranks <= 1,
-        "R@5": first_hit_ranks <= 5,
-        "MRR": 1 / first_hit_ranks,
-    }
-    return {
-        metric_name: trial_values.mean(axis=0, dtype=np.float64)
-        for metric_name, trial_values in values_by_metric.items()
-    }
+    values = {"R@1": first_hit_ranks <= 1, "R@5": first_hit_ranks <= 5, "MRR": 1 / first_hit_ranks}
+    return {name: trials.mean(axis=0, dtype=np.float64) for name, trials in values.items()}
+
+
+def bootstrap_ranks(first_hit_ranks: RankArray) -> tuple[Metric, ...]:
+    """Compute R@1, R@5 and MRR.
+
+    Args:
+        first_hit_ranks: Rank of the first relevant answer, int64 (T, Q), for T trials per query.
+
+    Returns:
+        The three metrics, with intervals over the queries.
+    """
+    return tuple(
+        bootstrap_metric(*named) for named in compute_query_values(first_hit_ranks).items()
+    )
 
 
 def rank_relevant(scores: npt.NDArray[np.float32], is_relevant: npt.NDArray[np.bool_]) -> RankArray:
@@ -145,33 +135,40 @@ def rank_relevant(scores: npt.NDArray[np.float32], is_relevant: npt.NDArray[np.b
 def bootstrap_metric(
     metric_name: str, query_values: QueryValues, *, use_median: bool = False
 ) -> Metric:
-    """Compute the mean or median of values with an interval from resampled queries.
+    """Compute the mean or median of values with its percentile bootstrap interval.
 
     Args:
         metric_name: Name of the metric.
         query_values: Values, float64 (Q,).
         use_median: Use the median instead of the mean.
+
+    Returns:
+        The metric; the resampling has a fixed seed.
     """
     statistic: Any = np.median if use_median else np.mean
-    resampled_rows = np.random.default_rng(0).integers(
-        0, len(query_values), (BOOTSTRAP_RESAMPLES, len(query_values))
-    )
-    ci_low, ci_high = np.percentile(statistic(query_values[resampled_rows], axis=1), [2.5, 97.5])
+    query_count = len(query_values)
+    rows = np.random.default_rng(0).integers(0, query_count, (BOOTSTRAP_RESAMPLES, query_count))
+    ci_low, ci_high = np.percentile(statistic(query_values[rows], axis=1), [2.5, 97.5])
     return Metric(metric_name, float(statistic(query_values)), float(ci_low), float(ci_high))
+
+
+def compute_average_precision(relevant_ranks: RankArray) -> float:
+    """Compute the average precision.
+
+    Args:
+        relevant_ranks: Ranks of all R relevant items, ascending, int64 (R,), R >= 1.
+
+    Returns:
+        The average precision in [0, 1].
+    """
+    return float((np.arange(1, len(relevant_ranks) + 1) / relevant_ranks).mean())
 
 
 def _compute_ndcg(relevant_ranks: RankArray, cutoff: int) -> float:
     """Return the normalized discounted cumulative gain (Järvelin and Kekäläinen 2002)."""
     ideal_ranks = np.arange(1, min(len(relevant_ranks), cutoff) + 1)
-    return float(
-        (1 / np.log2(relevant_ranks[relevant_ranks <= cutoff] + 1)).sum()
-        / (1 / np.log2(ideal_ranks + 1)).sum()
-    )
-
-
-def _compute_average_precision(relevant_ranks: RankArray) -> float:
-    """Return the average precision."""
-    return float((np.arange(1, len(relevant_ranks) + 1) / relevant_ranks).mean())
+    found_ranks = relevant_ranks[relevant_ranks <= cutoff]
+    return float((1 / np.log2(found_ranks + 1)).sum() / (1 / np.log2(ideal_ranks + 1)).sum())
 
 
 def compute_auroc(scores: npt.NDArray[np.float32], is_positive: npt.NDArray[np.bool_]) -> float:
@@ -180,8 +177,8 @@ def compute_auroc(scores: npt.NDArray[np.float32], is_positive: npt.NDArray[np.b
     This is the probability that a positive item scores higher than a negative one.
 
     Args:
-        scores: Scores, float32 (N,); of equal scores the first counts as the lower.
-        is_positive: Bool (N,), with at least one item of each kind.
+        scores: Scores, float32 (N,); of equal scores the first counts as the lower one.
+        is_positive: Bool (N,), with at least one positive and one negative item.
 
     Returns:
         The area in [0, 1].

@@ -1,7 +1,7 @@
-"""The gate a pooler must pass to replace the mean: clip retrieval with and without distractors.
+"""Acceptance test of a trained pooler: clip retrieval with and without distractors.
 
-A trained pooler must not be worse on clean clips, and must be clearly better when 30 to 50 % of the
-frames are distractors. Otherwise the mean stays in use.
+To replace the mean, a pooler must not be worse on clean clips, and clearly better if 30 to 50 % of
+the frames are distractors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.evaluation.benchmark import prepare_case
-from vsearch.evaluation.metrics import bootstrap_metric, compute_query_values
+from vsearch.evaluation.metrics import bootstrap_ranks
 from vsearch.evaluation.retrieval_cases import rank_first_hits
 from vsearch.media.distractors import draw_distractors
 from vsearch.pooling.augmentation import AugmentedClip, mix_with_distractors
@@ -35,6 +35,7 @@ DISTRACTOR_SHARES = (0.3, 0.5)  # of the frames of a clip
 MAX_RECALL_LOSS, MIN_RECALL_GAIN = 0.005, 0.06  # R@1 on clean clips; on mixtures
 DISTRACTOR_COUNT = 140
 DISTRACTOR_SEED = 77_003  # differs from the training seeds
+BATCH_IMAGES = 8
 MAX_CLIP_FRAMES = 64
 
 
@@ -76,7 +77,7 @@ class GateResult:
 
     @property
     def is_beaten(self) -> bool:
-        """Return whether the trained pooler in use is better on clips with distractors."""
+        """True if the trained pooler in use is better on clips with distractors."""
         return (
             bool(self.current_mixed_metrics)
             and self.current_mixed_metrics[0].value > self.mixed_metrics[0].value
@@ -84,12 +85,12 @@ class GateResult:
 
     @property
     def has_passed(self) -> bool:
-        """Return whether the pooler may replace the mean and the pooler in use."""
-        is_good_enough = (
+        """True if the pooler may replace the mean and the pooler in use."""
+        return (
             self.recall_loss <= MAX_RECALL_LOSS + 1e-9
             and self.recall_gain >= MIN_RECALL_GAIN - 1e-9
+            and not self.is_beaten
         )
-        return is_good_enough and not self.is_beaten
 
 
 def get_saturated_recall(pooling_case: PoolingCase) -> float | None:
@@ -98,9 +99,8 @@ def get_saturated_recall(pooling_case: PoolingCase) -> float | None:
     Args:
         pooling_case: Clips and queries.
     """
-    mean_recall = _measure_pooler(
-        pooling_case, MeanPooler(), [_mix_clips(pooling_case, seed) for seed in MIXTURE_SEEDS]
-    )[0].value
+    mixtures = [_mix_clips(pooling_case, seed) for seed in MIXTURE_SEEDS]
+    mean_recall = _measure_pooler(pooling_case, MeanPooler(), mixtures)[0].value
     return mean_recall if mean_recall > 1 - MIN_RECALL_GAIN else None
 
 
@@ -174,30 +174,28 @@ def build_pooling_case(library: Library, dataset: CaptionDataset) -> PoolingCase
     """
     _, retrieval_case = prepare_case(library, dataset)
     encoder, feature_store = library.encoder, FeatureStore(library.path / "features")
-    frame_features = [
-        feature_store.load(video.id, encoder.space) for video in retrieval_case.videos
-    ]
-    clips = tuple(
-        subsample_clip(
-            AugmentedClip.from_frames(clip_features.frame_vectors, clip_features.frame_times)
-        )
-        for clip_features in frame_features
-    )
-    query_vectors, querybank = (
-        encoder.encode_texts(retrieval_case.captions),
-        Querybank.from_encoder(encoder),
-    )
+    features = [feature_store.load(video.id, encoder.space) for video in retrieval_case.videos]
     return PoolingCase(
-        clips,
-        query_vectors,
+        tuple(
+            subsample_clip(AugmentedClip.from_frames(each.frame_vectors, each.frame_times))
+            for each in features
+        ),
+        encoder.encode_texts(retrieval_case.captions),
         retrieval_case.relevance_matrix,
         encode_gate_distractors(encoder),
-        querybank,
+        Querybank.from_encoder(encoder),
     )
 
 
 def encode_gate_distractors(encoder: Encoder) -> Matrix:
-    """Encode distractor images that no pooler was trained on, float32 (140, D)."""
+    """Encode the distractor images of the gate, on which no pooler was trained.
+
+    Args:
+        encoder: Image encoder.
+
+    Returns:
+        Vectors, float32 (DISTRACTOR_COUNT, D).
+    """
     return encode_distractors(encoder, DISTRACTOR_COUNT, DISTRACTOR_SEED)
 
 
@@ -212,17 +210,19 @@ def encode_distractors(encoder: Encoder, image_count: int, seed: int) -> Matrix:
     Returns:
         Vectors, float32 (image_count, D).
     """
-    distractor_images = draw_distractors(image_count, seed)
-    return np.concatenate(
-        [
-            encoder.encode_images(distractor_images[batch_start : batch_start + 8])
-            for batch_start in range(0, image_count, 8)
-        ]
+    images = draw_distractors(image_count, seed)
+    batches = (
+        images[start : start + BATCH_IMAGES] for start in range(0, image_count, BATCH_IMAGES)
     )
+    return np.concatenate([encoder.encode_images(batch) for batch in batches])
 
 
 def subsample_clip(clip: AugmentedClip) -> AugmentedClip:
-    """Return at most MAX_CLIP_FRAMES frames of a clip, evenly sampled."""
+    """Return a clip with at most MAX_CLIP_FRAMES of its frames, evenly sampled.
+
+    Args:
+        clip: The clip.
+    """
     if len(clip.frame_times) <= MAX_CLIP_FRAMES:
         return clip
     frame_indices = np.linspace(0, len(clip.frame_times) - 1, MAX_CLIP_FRAMES).round().astype(int)
@@ -253,17 +253,8 @@ def _measure_pooler(
     """Return R@1, R@5 and MRR over all mixtures."""
     hit_ranks = []
     for clips in mixtures:
-        clip_vectors = np.stack(
-            [pooler.pool(clip.frame_vectors, clip.frame_times) for clip in clips]
-        )
-        similarity_scores = (
-            pooling_case.query_vectors @ clip_vectors.T
-            - pooling_case.querybank.hubness_penalty(clip_vectors)
-        )
-        hit_ranks.append(rank_first_hits(similarity_scores, pooling_case.relevance_matrix))
-    return tuple(
-        bootstrap_metric(metric_name, query_values)
-        for metric_name, query_values in compute_query_values(
-            np.concatenate(hit_ranks)[None]
-        ).items()
-    )
+        vectors = np.stack([pooler.pool(clip.frame_vectors, clip.frame_times) for clip in clips])
+        penalties = pooling_case.querybank.hubness_penalty(vectors)
+        scores = pooling_case.query_vectors @ vectors.T - penalties
+        hit_ranks.append(rank_first_hits(scores, pooling_case.relevance_matrix))
+    return bootstrap_ranks(np.concatenate(hit_ranks)[None])

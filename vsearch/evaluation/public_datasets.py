@@ -16,7 +16,7 @@ msvd          AllVideoDescriptions.txt ("ID words" per line) or video_corpus.csv
               execute code.
 didemo        test_data.json: [{video, description, times, num_segments}]. Hendricks et al., ICCV
               2017, github.com/LisaAnne/LocalizingMoments. Times are first and last chunk of 5 s per
-              annotator. The standard protocol is Rank@1 and mIoU over the best three of four
+              annotator. Standard protocol: Rank@1 and mIoU over the best three of four
               annotators; here the best match counts.
 didemo-paragraphs
               The same file; all sentences of a video are one query. Standard retrieval: the 1,004
@@ -39,8 +39,8 @@ youcook2      youcookii_annotations_trainval.json: {database: {id: {duration, su
               "validation" is read. Standard retrieval is among trimmed clips; here it is among
               whole videos and moments in them.
 
-Blank sentences are skipped. Windows are clipped to the duration of the video if the file has it; a
-sentence whose windows are then empty counts for retrieval but not for moments.
+Blank sentences are skipped. Windows are clipped to the duration of the video if the file contains
+it; a sentence whose windows are then empty counts for retrieval but not for moments.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-MAX_FILE_BYTES = 256 << 20  # the largest file, MSRVTT_data.json, has about 30 MB
+MAX_ANNOTATION_FILE_BYTES = 256 << 20  # MSRVTT_data.json, the largest one, has about 30 MB
 DIDEMO_CHUNK_SECONDS = 5.0  # unit of DiDeMo's annotations
 _CHARADES_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+?)\s*##(.*)", re.DOTALL)
 
@@ -73,7 +73,7 @@ class VideoCaption:
     """A caption of a video and its moments, if they are annotated."""
 
     video_id: str
-    caption_text: str  # may be blank
+    text: str  # may be blank
     moment_spans: tuple[Span, ...] = ()
 
 
@@ -102,70 +102,42 @@ def read_published(format_name: str, annotation_path: Path, video_folder: Path) 
         raise DatasetError(
             f"unknown format {format_name!r}; choose from {', '.join(READERS_BY_FORMAT)}"
         )
-    captions = [
-        caption
-        for caption in READERS_BY_FORMAT[format_name](annotation_path)
-        if caption.caption_text
-    ]
+    captions = [each for each in READERS_BY_FORMAT[format_name](annotation_path) if each.text]
     if not captions:
         raise DatasetError(
             f"{annotation_path}: no captions in the format {format_name}; check format and file"
         )
     videos_by_stem = _index_by_stem(video_folder)
-    paths_by_id = {
-        caption.video_id: _find_video(caption.video_id, videos_by_stem) for caption in captions
-    }
+    paths_by_id = {each.video_id: _find_video(each.video_id, videos_by_stem) for each in captions}
     caption_items = tuple(
-        item for caption in captions for item in _iter_items(caption, paths_by_id[caption.video_id])
+        CaptionItem(video_path, caption.text, span)
+        for caption in captions
+        if (video_path := paths_by_id[caption.video_id]) is not None
+        for span in caption.moment_spans or (None,)
     )
     if not caption_items:
         raise DatasetError(f"{annotation_path}: none of its videos is in {video_folder}")
-    missing_paths = tuple(
-        video_folder.absolute() / video_id
-        for video_id, video_path in paths_by_id.items()
-        if video_path is None
-    )
+    missing_ids = [video_id for video_id, video_path in paths_by_id.items() if video_path is None]
     return CaptionDataset(
         format_name,
         caption_items,
-        missing_paths,
+        tuple(video_folder.absolute() / video_id for video_id in missing_ids),
         SPLIT_NAMES.get(format_name, annotation_path.name),
     )
 
 
 def _index_by_stem(video_folder: Path) -> dict[str, Path]:
     """Map file names without suffix to videos; the first one of several wins."""
-    video_paths = [
-        discovered_file.path
-        for discovered_file in find_videos([video_folder])
-        if discovered_file.error is None
-    ]
+    video_paths = [found.path for found in find_videos([video_folder]) if found.error is None]
     return {video_path.stem: video_path for video_path in reversed(video_paths)}
 
 
 def _find_video(video_id: str, videos_by_stem: Mapping[str, Path]) -> Path | None:
-    """Find the file of an id under one of its usual names.
-
-    DiDeMo's ids have a suffix, which may differ from that of the file; ActivityNet's ids start with
-    v_, which many mirrors drop.
-    """
-    id_path = PurePath(video_id)
-    candidate_stems = [video_id, video_id.removeprefix("v_")]
-    candidate_stems += [id_path.stem] if id_path.suffix.lower() in VIDEO_SUFFIXES else []
-    return next(
-        (
-            videos_by_stem[candidate_stem]
-            for candidate_stem in candidate_stems
-            if candidate_stem in videos_by_stem
-        ),
-        None,
-    )
-
-
-def _iter_items(caption: VideoCaption, video_path: Path | None) -> Iterator[CaptionItem]:
-    if video_path is not None:
-        for span in caption.moment_spans or (None,):
-            yield CaptionItem(video_path, caption.caption_text, span)
+    """Find the file of an id under one of its usual names."""
+    stems = [video_id, video_id.removeprefix("v_")]  # mirrors of ActivityNet drop the prefix
+    if (id_path := PurePath(video_id)).suffix.lower() in VIDEO_SUFFIXES:
+        stems.append(id_path.stem)  # ids of DiDeMo have a suffix, often not the suffix of the file
+    return next((videos_by_stem[stem] for stem in stems if stem in videos_by_stem), None)
 
 
 # One reader per format.
@@ -177,34 +149,35 @@ def _read_msrvtt_1ka(annotation_path: Path) -> Iterator[VideoCaption]:
 
 
 def _read_msrvtt(annotation_path: Path) -> Iterator[VideoCaption]:
-    file_content = _check_record(
+    content = _check_record(
         str(annotation_path), _read_json(annotation_path), "videos", "sentences"
     )
-    video_records = _iter_listed_records(
-        f"{annotation_path}: videos", file_content["videos"], "video_id", "split"
+    videos = _iter_listed_records(
+        f"{annotation_path}: videos", content["videos"], "video_id", "split"
+    )
+    sentences = _iter_listed_records(
+        f"{annotation_path}: sentences", content["sentences"], "video_id", "caption"
     )
     test_ids = {
         _check_id(location, record["video_id"])
-        for location, record in video_records
+        for location, record in videos
         if record["split"] == "test"
     }
-    for location, record in _iter_listed_records(
-        f"{annotation_path}: sentences", file_content["sentences"], "video_id", "caption"
-    ):
+    for location, record in sentences:
         if _check_id(location, record["video_id"]) in test_ids:
             yield _create_caption(location, record["video_id"], record["caption"])
 
 
 def _read_msvd(annotation_path: Path) -> Iterator[VideoCaption]:
-    test_ids = {
-        line_text for _, line_text in _iter_lines(annotation_path.with_name("test_list.txt"))
-    }
-    captions = (
-        _read_msvd_csv(annotation_path)
-        if annotation_path.suffix.lower() == ".csv"
-        else _read_msvd_text(annotation_path)
-    )
-    return (caption for caption in captions if caption.video_id in test_ids)
+    is_csv = annotation_path.suffix.lower() == ".csv"
+    captions = (_read_msvd_csv if is_csv else _read_msvd_text)(annotation_path)
+    return _select_split(captions, annotation_path.with_name("test_list.txt"))
+
+
+def _select_split(captions: Iterable[VideoCaption], split_path: Path) -> Iterator[VideoCaption]:
+    """Keep the captions of the videos in a list of ids, one per line."""
+    split_ids = {line_text for _, line_text in _iter_lines(split_path)}
+    return (caption for caption in captions if caption.video_id in split_ids)
 
 
 def _read_msvd_csv(annotation_path: Path) -> Iterator[VideoCaption]:
@@ -231,41 +204,32 @@ def _read_didemo(annotation_path: Path) -> Iterator[VideoCaption]:
     for location, record in _iter_listed_records(
         str(annotation_path), _read_json(annotation_path), *required_keys
     ):
-        chunk_ranges = [
-            _parse_pair(location, chunk_range)
-            for chunk_range in _check_list(location, record["times"])
+        chunks = [_parse_pair(location, times) for times in _check_list(location, record["times"])]
+        windows = [
+            [first * DIDEMO_CHUNK_SECONDS, (last + 1) * DIDEMO_CHUNK_SECONDS]
+            for first, last in chunks
         ]
-        time_windows = [
-            [first_chunk * DIDEMO_CHUNK_SECONDS, (last_chunk + 1) * DIDEMO_CHUNK_SECONDS]
-            for first_chunk, last_chunk in chunk_ranges
-        ]
-        video_duration = DIDEMO_CHUNK_SECONDS * _parse_number(location, record["num_segments"])
-        yield _create_caption(
-            location, record["video"], record["description"], time_windows, video_duration
-        )
+        duration = DIDEMO_CHUNK_SECONDS * _parse_number(location, record["num_segments"])
+        yield _create_caption(location, record["video"], record["description"], windows, duration)
 
 
 def _read_didemo_test(annotation_path: Path) -> Iterator[VideoCaption]:
     captions, split_path = _read_didemo(annotation_path), annotation_path.with_name("test_list.txt")
-    if not split_path.exists():
-        return captions
-    test_ids = {line_text for _, line_text in _iter_lines(split_path)}
-    return (caption for caption in captions if caption.video_id in test_ids)
+    return _select_split(captions, split_path) if split_path.exists() else captions
 
 
 def _read_activitynet(annotation_path: Path) -> Iterator[VideoCaption]:
-    file_content = _read_json(annotation_path)
+    content = _read_json(annotation_path)
     for video_id, (location, record) in _iter_keyed_records(
-        annotation_path, file_content, "duration", "timestamps", "sentences"
+        annotation_path, content, "duration", "timestamps", "sentences"
     ):
-        sentences, time_windows = (
-            _check_list(location, record[record_key]) for record_key in ("sentences", "timestamps")
-        )
-        if len(sentences) != len(time_windows):
+        sentences = _check_list(location, record["sentences"])
+        windows = _check_list(location, record["timestamps"])
+        if len(sentences) != len(windows):
             raise DatasetError(f"{location}: the numbers of timestamps and sentences differ")
-        video_duration = _parse_number(location, record["duration"])
-        for sentence, time_window in zip(sentences, time_windows, strict=True):
-            yield _create_caption(location, video_id, sentence, [time_window], video_duration)
+        duration = _parse_number(location, record["duration"])
+        for sentence, window in zip(sentences, windows, strict=True):
+            yield _create_caption(location, video_id, sentence, [window], duration)
 
 
 def _read_charades(annotation_path: Path) -> Iterator[VideoCaption]:
@@ -282,44 +246,33 @@ def _read_qvhighlights(annotation_path: Path) -> Iterator[VideoCaption]:
         record = _check_record(
             location, _parse_json(location, line_text), "vid", "query", "duration"
         )
-        time_windows, video_duration = (
-            record.get("relevant_windows", []),
-            _parse_number(location, record["duration"]),
-        )
-        yield _create_caption(
-            location, record["vid"], record["query"], time_windows, video_duration
-        )
+        windows = record.get("relevant_windows")  # absent in the test file
+        duration = _parse_number(location, record["duration"])
+        yield _create_caption(location, record["vid"], record["query"], windows, duration)
 
 
 def _read_youcook2(annotation_path: Path) -> Iterator[VideoCaption]:
-    file_content = _check_record(str(annotation_path), _read_json(annotation_path), "database")[
-        "database"
-    ]
+    content = _check_record(str(annotation_path), _read_json(annotation_path), "database")
     for video_id, (location, record) in _iter_keyed_records(
-        annotation_path, file_content, "duration", "subset", "annotations"
+        annotation_path, content["database"], "duration", "subset", "annotations"
     ):
         if record["subset"] != "validation":
             continue
-        video_duration = _parse_number(location, record["duration"])
-        for step_location, step_record in _iter_listed_records(
-            location, record["annotations"], "segment", "sentence"
-        ):
+        duration = _parse_number(location, record["duration"])
+        steps = _iter_listed_records(location, record["annotations"], "segment", "sentence")
+        for step_location, step in steps:
             yield _create_caption(
-                step_location,
-                video_id,
-                step_record["sentence"],
-                [step_record["segment"]],
-                video_duration,
+                step_location, video_id, step["sentence"], [step["segment"]], duration
             )
 
 
 def _join_paragraphs(captions: Iterable[VideoCaption]) -> Iterator[VideoCaption]:
     """Join all sentences of a video, in file order, into one caption of the whole video."""
-    texts_by_video: dict[str, list[str]] = {}
+    texts_by_id: dict[str, list[str]] = {}
     for caption in captions:
-        texts_by_video.setdefault(caption.video_id, []).append(caption.caption_text)
-    for video_id, caption_texts in texts_by_video.items():
-        yield VideoCaption(video_id, " ".join(filter(None, caption_texts)))
+        texts_by_id.setdefault(caption.video_id, []).append(caption.text)
+    for video_id, texts in texts_by_id.items():
+        yield VideoCaption(video_id, " ".join(filter(None, texts)))
 
 
 READERS_BY_FORMAT: dict[str, CaptionReader] = {
@@ -351,9 +304,9 @@ def _read_text(file_path: Path) -> str:
         if not file_path.is_file():  # opening a pipe would block forever
             raise OSError("no such file")
         with file_path.open("rb") as binary_file:
-            content_bytes = binary_file.read(MAX_FILE_BYTES + 1)
-        if len(content_bytes) > MAX_FILE_BYTES:
-            raise OSError(f"larger than {MAX_FILE_BYTES} bytes")
+            content_bytes = binary_file.read(MAX_ANNOTATION_FILE_BYTES + 1)
+        if len(content_bytes) > MAX_ANNOTATION_FILE_BYTES:
+            raise OSError(f"larger than {MAX_ANNOTATION_FILE_BYTES} bytes")
         return content_bytes.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise DatasetError(f"{file_path}: cannot be read ({error})") from error
@@ -388,30 +341,26 @@ def _parse_json(location: str, json_text: str) -> Any:
 
 
 def _iter_keyed_records(
-    file_path: Path, file_content: Any, *required_keys: str
+    file_path: Path, content: Any, *required_keys: str
 ) -> Iterator[tuple[str, LocatedRecord]]:
     """Yield records by id."""
-    if not isinstance(file_content, dict):
+    if not isinstance(content, dict):
         raise DatasetError(f"{file_path}: expected an object with one record per video")
-    for video_id, record in file_content.items():
+    for video_id, record in content.items():
         location = f"{file_path}: {video_id!r:.80}"
         yield video_id, (location, _check_record(location, record, *required_keys))
 
 
 def _iter_listed_records(
-    location: str, listed_content: Any, *required_keys: str
+    location: str, content: Any, *required_keys: str
 ) -> Iterator[LocatedRecord]:
-    for record_index, record in enumerate(_check_list(location, listed_content)):
-        yield (
-            f"{location}[{record_index}]",
-            _check_record(f"{location}[{record_index}]", record, *required_keys),
-        )
+    for index, record in enumerate(_check_list(location, content)):
+        record_location = f"{location}[{index}]"
+        yield record_location, _check_record(record_location, record, *required_keys)
 
 
 def _check_record(location: str, record: Any, *required_keys: str) -> dict[str, Any]:
-    if not isinstance(record, dict) or any(
-        record.get(required_key) is None for required_key in required_keys
-    ):
+    if not isinstance(record, dict) or any(record.get(key) is None for key in required_keys):
         raise DatasetError(f"{location}: missing {', '.join(required_keys)}")
     return record
 
@@ -425,18 +374,15 @@ def _check_list(location: str, raw_value: Any) -> list[Any]:
 def _create_caption(
     location: str,
     video_id: Any,
-    caption_text: Any,
-    time_windows: Any = None,
-    video_duration: float = math.inf,
+    caption: Any,
+    windows: Any = None,
+    duration: float = math.inf,
 ) -> VideoCaption:
-    if not isinstance(caption_text, str):
-        raise DatasetError(f"{location}: expected text, not {caption_text!r:.80}")
-    # replace lone surrogates
-    clean_text = " ".join(caption_text.encode("utf-8", "replace").decode().split())
+    if not isinstance(caption, str):
+        raise DatasetError(f"{location}: expected text, not {caption!r:.80}")
+    text = " ".join(caption.encode("utf-8", "replace").decode().split())  # no lone surrogates
     return VideoCaption(
-        _check_id(location, video_id),
-        clean_text,
-        _parse_spans(location, time_windows, video_duration),
+        _check_id(location, video_id), text, _parse_spans(location, windows, duration)
     )
 
 
@@ -452,28 +398,28 @@ def _check_id(location: str, video_id: Any) -> str:
     return video_id
 
 
-def _parse_spans(location: str, time_windows: Any, video_duration: float) -> tuple[Span, ...]:
+def _parse_spans(location: str, windows: Any, duration: float) -> tuple[Span, ...]:
     """Clip windows to the duration of the video; drop empty ones and duplicates."""
-    moment_spans = []
-    for time_window in _check_list(location, [] if time_windows is None else time_windows):
-        start_time, end_time = _parse_pair(location, time_window)
-        start_time, end_time = max(start_time, 0.0), min(end_time, video_duration)
-        if start_time < end_time:
-            moment_spans.append(Span(start_time, end_time))
-    return tuple(dict.fromkeys(moment_spans))
+    spans = []
+    for window in _check_list(location, [] if windows is None else windows):
+        start, end = _parse_pair(location, window)
+        start, end = max(start, 0.0), min(end, duration)
+        if start < end:
+            spans.append(Span(start, end))
+    return tuple(dict.fromkeys(spans))
 
 
-def _parse_pair(location: str, time_window: Any) -> tuple[float, float]:
-    if not isinstance(time_window, list) or len(time_window) != 2:
-        raise DatasetError(f"{location}: expected a start and an end, not {time_window!r:.80}")
-    return _parse_number(location, time_window[0]), _parse_number(location, time_window[1])
+def _parse_pair(location: str, window: Any) -> tuple[float, float]:
+    if not isinstance(window, list) or len(window) != 2:
+        raise DatasetError(f"{location}: expected a start and an end, not {window!r:.80}")
+    return _parse_number(location, window[0]), _parse_number(location, window[1])
 
 
 def _parse_number(location: str, raw_value: Any) -> float:
     try:
-        parsed_number = float(raw_value)
+        number = float(raw_value)
     except (TypeError, ValueError, OverflowError):
-        parsed_number = math.nan
-    if not math.isfinite(parsed_number):
+        number = math.nan
+    if not math.isfinite(number):
         raise DatasetError(f"{location}: expected a number, not {raw_value!r:.80}")
-    return parsed_number
+    return number

@@ -32,7 +32,7 @@ from vsearch.evaluation.english_rewriting import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    RewriteFunction: TypeAlias = Callable[[str, int], str]  # caption, its number → variant
+    RewriteFunction: TypeAlias = Callable[[str, int], str]  # caption, its index or a seed → variant
 
 KEYWORD_COUNT = 3
 TYPO_SEEDS = 5  # variants of each caption, with one error each
@@ -60,23 +60,20 @@ DETERMINERS = SINGULAR_DETERMINERS | PLURAL_DETERMINERS | POSSESSIVES
 _KEYBOARD_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
-def extract_keywords(caption: str, caption_index: int) -> str:  # noqa: ARG001 - every rewrite has one
-    """Reduce a caption to three keywords as typed into a search box, nouns first.
+def extract_keywords(caption: str, caption_index: int) -> str:  # noqa: ARG001 - as every rewrite
+    """Reduce a caption to three keywords, preferably nouns, in the order of the caption.
 
     Args:
         caption: The caption.
         caption_index: Unused.
+
+    Returns:
+        The keywords; the caption if it has no content words.
     """
-    content_matches = find_content_words(caption)
-    noun_spans = {word_match.span() for word_match in find_head_nouns(caption)}
-    ranked_matches = sorted(
-        content_matches,
-        key=lambda word_match: (word_match.span() not in noun_spans, word_match.start()),
-    )
-    chosen_matches = sorted(
-        ranked_matches[:KEYWORD_COUNT], key=lambda word_match: word_match.start()
-    )
-    return " ".join(word_match[0].lower() for word_match in chosen_matches) or caption
+    noun_spans = {noun.span() for noun in find_head_nouns(caption)}
+    words = find_content_words(caption)
+    words = sorted(words, key=lambda word: word.span() not in noun_spans)[:KEYWORD_COUNT]
+    return " ".join(word[0].lower() for word in sorted(words, key=re.Match.start)) or caption
 
 
 def phrase_as_question(caption: str, caption_index: int) -> str:
@@ -84,17 +81,14 @@ def phrase_as_question(caption: str, caption_index: int) -> str:
 
     Args:
         caption: The caption.
-        caption_index: Number of the caption, which selects one of the templates.
+        caption_index: Index of the caption, which selects one of the templates.
+
+    Returns:
+        The question.
     """
-    noun_phrase = _extract_phrase(caption)
-    verb_form = (
-        "are"
-        if any(is_plural(noun_match[0]) for noun_match in find_head_nouns(noun_phrase)[:1])
-        else "is"
-    )
-    return QUESTION_TEMPLATES[caption_index % len(QUESTION_TEMPLATES)].format(
-        be=verb_form, it=noun_phrase
-    )
+    phrase = _extract_phrase(caption)
+    be = "are" if any(is_plural(noun[0]) for noun in find_head_nouns(phrase)[:1]) else "is"
+    return QUESTION_TEMPLATES[caption_index % len(QUESTION_TEMPLATES)].format(be=be, it=phrase)
 
 
 def wrap_verbosely(caption: str, caption_index: int) -> str:
@@ -102,11 +96,13 @@ def wrap_verbosely(caption: str, caption_index: int) -> str:
 
     Args:
         caption: The caption.
-        caption_index: Number of the caption, which selects one of the templates.
+        caption_index: Index of the caption, which selects one of the templates.
+
+    Returns:
+        The long caption.
     """
-    return VERBOSE_TEMPLATES[caption_index % len(VERBOSE_TEMPLATES)].format(
-        it=_extract_phrase(caption)
-    )
+    template = VERBOSE_TEMPLATES[caption_index % len(VERBOSE_TEMPLATES)]
+    return template.format(it=_extract_phrase(caption))
 
 
 def rewrite_spelling(caption: str, caption_index: int) -> str:  # noqa: ARG001
@@ -115,6 +111,9 @@ def rewrite_spelling(caption: str, caption_index: int) -> str:  # noqa: ARG001
     Args:
         caption: The caption.
         caption_index: Unused.
+
+    Returns:
+        The caption; unchanged if no word has two spellings.
     """
     return swap_spelling(caption)
 
@@ -125,25 +124,20 @@ def invert_number(caption: str, caption_index: int) -> str:  # noqa: ARG001
     Args:
         caption: The caption.
         caption_index: Unused.
+
+    Returns:
+        The caption; unchanged if it names nothing countable.
     """
     word_matches = list(WORD_PATTERN.finditer(caption))
-    noun_spans = {noun_match.span() for noun_match in find_head_nouns(caption)}
+    noun_spans = {noun.span() for noun in find_head_nouns(caption)}
     new_words = [word_match[0] for word_match in word_matches]
     for word_index, word_match in enumerate(word_matches):
-        lowercase_word, is_proper_name = (
-            word_match[0].lower(),
-            word_match.start() > 0 and word_match[0][0].isupper(),
-        )
-        if (
-            word_match.span() not in noun_spans
-            or lowercase_word in UNCOUNTABLE_NOUNS
-            or is_proper_name
-        ):
+        noun = word_match[0].lower()
+        is_proper_name = word_match.start() > 0 and word_match[0][0].isupper()
+        if word_match.span() not in noun_spans or noun in UNCOUNTABLE_NOUNS or is_proper_name:
             continue
-        was_plural = is_plural(lowercase_word)
-        new_words[word_index] = (
-            singularize_noun(lowercase_word) if was_plural else pluralize_noun(lowercase_word)
-        )
+        was_plural = is_plural(noun)
+        new_words[word_index] = singularize_noun(noun) if was_plural else pluralize_noun(noun)
         phrase_start = _find_phrase_start(word_matches, word_index, caption)
         new_words[phrase_start] = _invert_determiner(new_words[phrase_start], was_plural)
         if word_index + 1 < len(word_matches) and is_adjacent(word_matches, word_index, caption):
@@ -157,20 +151,18 @@ def insert_typo(caption: str, seed: int) -> str:
     Args:
         caption: The caption.
         seed: Seed of the error.
+
+    Returns:
+        The caption; unchanged if no content word has more than three letters.
     """
-    long_words = [
-        content_match for content_match in find_content_words(caption) if len(content_match[0]) > 3
-    ]
+    long_words = [word for word in find_content_words(caption) if len(word[0]) > 3]
     if not long_words:
         return caption
     rng = random.Random(f"{seed} {caption}")  # noqa: S311 - not security relevant
-    word_match = rng.choice(long_words)
-    letter_index = rng.randrange(1, len(word_match[0]) - 1)  # errors in first letters are rare
-    return (
-        caption[: word_match.start()]
-        + _insert_slip(word_match[0], letter_index, rng)
-        + caption[word_match.end() :]
-    )
+    word = rng.choice(long_words)
+    letter_index = rng.randrange(1, len(word[0]) - 1)  # errors in first letters are rare
+    typo = _misspell_word(word[0], letter_index, rng)
+    return caption[: word.start()] + typo + caption[word.end() :]
 
 
 PERTURBATIONS: dict[str, RewriteFunction] = {
@@ -188,24 +180,15 @@ def _extract_phrase(caption: str) -> str:
     phrase_text = caption.strip().rstrip(".!?… ")
     if not re.match(r"[^\W\d_]+\s+[A-Z]|[A-Z]{2}", phrase_text):  # Iron Man, a name
         phrase_text = phrase_text[:1].lower() + phrase_text[1:]
-    subject_match = next(iter(find_head_nouns(phrase_text)), None)
-    for word_match in WORD_PATTERN.finditer(
-        phrase_text, subject_match.end() if subject_match else 0
-    ):
-        lowercase_word = word_match[0].lower()
-        if lowercase_word in (*BE_PLURALS, *BE_PLURALS.values()):
-            return phrase_text[: word_match.start()].rstrip() + phrase_text[word_match.end() :]
-        if (
-            lowercase_word in THIRD_PERSON_VERBS
-            and subject_match
-            and not phrase_text[subject_match.end() : word_match.start()].strip()
-        ):
-            return (
-                phrase_text[: word_match.start()]
-                + form_gerund(THIRD_PERSON_VERBS[lowercase_word])
-                + phrase_text[word_match.end() :]
-            )
-        if lowercase_word not in FUNCTION_WORDS:
+    subject = next(iter(find_head_nouns(phrase_text)), None)
+    for word_match in WORD_PATTERN.finditer(phrase_text, subject.end() if subject else 0):
+        word = word_match[0].lower()
+        before, after = phrase_text[: word_match.start()], phrase_text[word_match.end() :]
+        if word in (*BE_PLURALS, *BE_PLURALS.values()):
+            return before.rstrip() + after
+        if word in THIRD_PERSON_VERBS and subject and not before[subject.end() :].strip():
+            return before + form_gerund(THIRD_PERSON_VERBS[word]) + after
+        if word not in FUNCTION_WORDS:
             break
     return phrase_text
 
@@ -247,9 +230,7 @@ def _invert_verb(verb: str, was_plural: bool) -> str:
     lowercase_verb = verb.lower()
     plural_by_singular = {**BE_PLURALS, "has": "have", "does": "do"}
     if was_plural:
-        singular_by_plural = {
-            plural_form: singular_form for singular_form, plural_form in plural_by_singular.items()
-        }
+        singular_by_plural = {plural: singular for singular, plural in plural_by_singular.items()}
         return singular_by_plural.get(lowercase_verb) or (
             conjugate_third_person(lowercase_verb) if lowercase_verb in BASE_VERBS else verb
         )
@@ -270,32 +251,21 @@ def _join_words(
     return joined_text[:1].upper() + joined_text[1:] if caption_text[:1].isupper() else joined_text
 
 
-def _insert_slip(word: str, letter_index: int, rng: random.Random) -> str:
+def _misspell_word(word: str, letter_index: int, rng: random.Random) -> str:
     """Swap two letters, omit or double one, or hit the neighboring key."""
-    prefix_text, letter, suffix_text = (
-        word[:letter_index],
-        word[letter_index],
-        word[letter_index + 1 :],
-    )
+    before, letter, after = word[:letter_index], word[letter_index], word[letter_index + 1 :]
     return rng.choice(
         (
-            f"{prefix_text}{suffix_text[:1]}{letter}{suffix_text[1:]}",
-            f"{prefix_text}{suffix_text}",
-            f"{prefix_text}{letter}{letter}{suffix_text}",
-            f"{prefix_text}{_pick_neighbor_key(letter, rng)}{suffix_text}",
+            f"{before}{after[:1]}{letter}{after[1:]}",
+            f"{before}{after}",
+            f"{before}{letter}{letter}{after}",
+            f"{before}{_pick_neighbor_key(letter, rng)}{after}",
         )
     )
 
 
 def _pick_neighbor_key(letter: str, rng: random.Random) -> str:
-    for key_row in _KEYBOARD_ROWS:
-        if letter.lower() in key_row:
-            key_index = key_row.index(letter.lower())
-            return rng.choice(
-                [
-                    key_row[neighbor_index]
-                    for neighbor_index in (key_index - 1, key_index + 1)
-                    if 0 <= neighbor_index < len(key_row)
-                ]
-            )
+    for row in _KEYBOARD_ROWS:
+        if (index := row.find(letter.lower())) >= 0:
+            return rng.choice(row[max(index - 1, 0) : index] + row[index + 1 : index + 2])
     return letter

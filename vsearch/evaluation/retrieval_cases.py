@@ -46,14 +46,11 @@ def build_retrieval_case(
         videos: Candidates.
 
     Returns:
-        The case, with each caption once.
+        The case; a caption with several moments in one video is one query.
     """
-    query_items = _deduplicate_items(caption_items)
-    return RetrievalCase(
-        tuple(query_items),
-        tuple(videos),
-        _build_relevance(query_items, [video.path for video in videos]),
-    )
+    query_items = _merge_moments(caption_items)
+    relevance_matrix = _build_relevance(query_items, [video.path for video in videos])
+    return RetrievalCase(tuple(query_items), tuple(videos), relevance_matrix)
 
 
 def score_videos(
@@ -94,11 +91,10 @@ def score_best_segments(
     for video_vectors in segment_vectors:
         similarities = query_vectors @ video_vectors.T  # (Q, S)
         best_scores = similarities.max(axis=1)
-        score_columns.append(
-            best_scores
-            if querybank is None
-            else best_scores - querybank.hubness_penalty(video_vectors)[similarities.argmax(axis=1)]
-        )
+        if querybank is not None:
+            penalties = querybank.hubness_penalty(video_vectors)
+            best_scores = best_scores - penalties[similarities.argmax(axis=1)]
+        score_columns.append(best_scores)
     return np.stack(score_columns, axis=1)
 
 
@@ -109,12 +105,12 @@ def rank_first_hits(similarity_scores: ScoreMatrix, relevance_matrix: RelevanceM
         similarity_scores: Scores, float32 (Q, V).
         relevance_matrix: Relevance, bool (Q, V).
     """
-    score_pairs = zip(similarity_scores, relevance_matrix, strict=True)
-    return np.array([metrics.rank_relevant(*score_pair)[0] for score_pair in score_pairs], np.int64)
+    relevant_ranks = map(metrics.rank_relevant, similarity_scores, relevance_matrix)
+    return np.array([ranks[0] for ranks in relevant_ranks], np.int64)
 
 
-def _deduplicate_items(caption_items: Sequence[CaptionItem]) -> list[CaptionItem]:
-    """Keep each caption of a video once, however many moments it has."""
+def _merge_moments(caption_items: Sequence[CaptionItem]) -> list[CaptionItem]:
+    """Keep one item of a caption that has several moments in one video."""
     timed_items = {
         (item.video_path, item.caption, item.group_name): item
         for item in caption_items
@@ -126,24 +122,20 @@ def _deduplicate_items(caption_items: Sequence[CaptionItem]) -> list[CaptionItem
 def _build_relevance(
     caption_items: Sequence[CaptionItem], video_paths: Sequence[Path]
 ) -> RelevanceMatrix:
-    """Return which videos are relevant to which captions, bool (captions, videos)."""
-    item_labels = [_list_item_labels(item) for item in caption_items]
-    column_by_path = {
-        video_path: column_index for column_index, video_path in enumerate(video_paths)
-    }
-    columns_by_label: dict[str, set[int]] = {}  # relevant videos of each label
-    for item, label_set in zip(caption_items, item_labels, strict=True):
-        for label_name in label_set:
-            columns_by_label.setdefault(label_name, set()).add(column_by_path[item.video_path])
+    """Return the relevance of videos to captions, bool (captions, videos)."""
+    columns = {video_path: column for column, video_path in enumerate(video_paths)}
+    columns_by_key: dict[str, set[int]] = {}  # videos that share a key
+    for item in caption_items:
+        for key in _list_relevance_keys(item):
+            columns_by_key.setdefault(key, set()).add(columns[item.video_path])
     relevance_matrix = np.zeros((len(caption_items), len(video_paths)), np.bool_)
-    for relevance_row, label_set in zip(relevance_matrix, item_labels, strict=True):
-        relevance_row[
-            list(set().union(*(columns_by_label[label_name] for label_name in label_set)))
-        ] = True
+    for row, item in zip(relevance_matrix, caption_items, strict=True):
+        for key in _list_relevance_keys(item):
+            row[list(columns_by_key[key])] = True
     return relevance_matrix
 
 
-def _list_item_labels(item: CaptionItem) -> set[str]:
-    """Return the labels that make items relevant to each other."""
-    item_labels = {f"words {' '.join(item.caption.casefold().split())}", f"path {item.video_path}"}
-    return item_labels if item.group_name is None else item_labels | {f"group {item.group_name}"}
+def _list_relevance_keys(item: CaptionItem) -> list[str]:
+    """Return the keys of an item; items that share one are relevant to each other."""
+    keys = [f"words {' '.join(item.caption.casefold().split())}", f"path {item.video_path}"]
+    return keys if item.group_name is None else [*keys, f"group {item.group_name}"]

@@ -25,9 +25,10 @@ REMEDY_HINT = (
 
 
 class TransformerPooler:
-    """A `Pooler`: normalize(mean(x) + g · head(transformer(x))), see `TransformerPooling`.
+    """An `AttentionPooler`: normalize(mean(x) + g · head(transformer(x))).
 
-    Without an argument it is the bundled pooler of the built-in model's space.
+    It computes the same as `TransformerPooling`. Without an argument it is the bundled pooler of
+    the built-in model's space.
     """
 
     def __init__(self, argument: str = "") -> None:
@@ -100,12 +101,12 @@ class TransformerPooler:
             else self._mean_pooler.pool(frame_vectors, frame_times)
         )
 
-    def weigh(self, frames: Matrix, times: Times) -> Vector:
+    def frame_weights(self, frame_vectors: Matrix, frame_times: Times) -> Vector:
         """Compute the weight of each frame.
 
         Args:
-            frames: Float32 (T, D).
-            times: Float64 (T,) seconds.
+            frame_vectors: Float32 (T, D).
+            frame_times: Float64 (T,) seconds.
 
         Returns:
             Weights, float32 (T,), with sum 1.
@@ -113,16 +114,17 @@ class TransformerPooler:
         Raises:
             SpaceMismatchError: If D is not the dimension of the pooler.
         """
-        self._check_dimension(frames)
-        if len(frames) < 2:
-            return np.ones(len(frames), np.float32)
-        frame_chunks = _split_frames(len(frames))
+        self._check_dimension(frame_vectors)
+        frame_count = len(frame_vectors)
+        if frame_count < 2:
+            return np.ones(frame_count, np.float32)
         chunk_weights = [
-            self._pool_chunk(frames[chunk], times[chunk])[1] * (chunk.stop - chunk.start)
-            for chunk in frame_chunks
+            self._pool_chunk(frame_vectors[chunk], frame_times[chunk])[1]
+            * (chunk.stop - chunk.start)
+            for chunk in _split_frames(frame_count)
         ]
-        frame_weights: Vector = (np.concatenate(chunk_weights) / len(frames)).astype(np.float32)
-        return frame_weights
+        weights: Vector = (np.concatenate(chunk_weights) / frame_count).astype(np.float32)
+        return weights
 
     def _pool_chunk(self, frame_vectors: Matrix, frame_times: Times) -> tuple[Vector, Vector]:
         return self._transformer.pool_clip(frame_vectors, frame_times)

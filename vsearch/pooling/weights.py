@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PositionEncoding: TypeAlias = Literal["seconds", "index"]
 WeightArrays: TypeAlias = dict[str, npt.NDArray[np.float32]]  # by torch parameter name
-MAX_FILE_BYTES = 1 << 30
+MAX_WEIGHTS_BYTES = 1 << 30
 POSITIONS_PER_SECOND = 4.0
 LAYER_NORM_EPSILON = 1e-5
 ATTENTION_ROUNDS = 2  # mean shift iterations of a pooler
@@ -119,8 +119,8 @@ class NetworkWeights:
             DamagedLibraryError: If the file cannot be read or has another kind.
         """
         with damage_as_error(weights_path, remedy_hint):
-            if weights_path.stat().st_size > MAX_FILE_BYTES:
-                raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
+            if weights_path.stat().st_size > MAX_WEIGHTS_BYTES:
+                raise ValueError(f"larger than {MAX_WEIGHTS_BYTES} bytes")
             stored_arrays = load_arrays(weights_path)
             header = json.loads(str(stored_arrays.pop("json")))
             if header["kind"] != network_kind:

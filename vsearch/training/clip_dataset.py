@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vsearch.library import Library
-    from vsearch.types import Matrix, Space, Video
+    from vsearch.pooling.augmentation import AugmentedClip
+    from vsearch.types import Matrix, Space, Vector, Video
 
 MIN_VIDEOS = 10
 MAX_CLIP_FRAMES = 64
@@ -40,6 +41,15 @@ class FeatureClip:
 
     video: Video
     frame_features: Features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolerExample:
+    """A clean clip and its caption, if it has one."""
+
+    clean_clip: AugmentedClip
+    caption_vector: Vector | None  # float32 (D,)
+    content_id: int  # clips with equal ids are not negatives of each other
 
 
 class ClipDataset:
@@ -205,7 +215,7 @@ class ClipDataset:
                 raise DatasetError(f"no frame features could be read: {self.skipped_reasons[0]}")
 
     def load_features(self, video: Video) -> Features | None:
-        """Return the features of a video, or None if they are unusable, which is noted."""
+        """Return the features of a video; None, and record the reason, if they are unusable."""
         if video.id in self._unusable_reasons:
             return None
         if video.id in self._features_cache:

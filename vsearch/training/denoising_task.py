@@ -6,14 +6,13 @@ clips against captions, or against the clean means of the other clips if there a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from vsearch.pooling.augmentation import AugmentedClip, mix_with_distractors
+from vsearch.pooling.augmentation import mix_with_distractors
 from vsearch.pooling.weights import NetworkWeights
 from vsearch.training.masked_frames import load_pretrained
 from vsearch.training.transformer import TransformerPooling
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
-    from vsearch.pooling.augmentation import RandomGenerator
+    from vsearch.pooling.augmentation import AugmentedClip, RandomGenerator
     from vsearch.pooling.weights import TransformerConfig
-    from vsearch.types import Matrix, Vector
+    from vsearch.training.clip_dataset import PoolerExample
+    from vsearch.types import Matrix
 
 BATCH_CLIPS, PAD_GROUP = 64, 16  # clips per batch; clips padded to a common length
 INITIAL_GATE = 1.0  # at 0 the head would not get a gradient
@@ -34,15 +34,6 @@ CLEAN_SHARE = 0.3  # of the clips
 DISTRACTOR_SHARES = (0.1, 0.5)  # of the frames of the other clips
 INVERSE_TEMPERATURE = 20.0  # of InfoNCE
 INFONCE_WEIGHT = 0.1  # relative to the cosine loss
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PoolerExample:
-    """A clean clip and its caption, if it has one."""
-
-    clean_clip: AugmentedClip
-    caption_vector: Vector | None  # float32 (D,)
-    content_id: int  # clips with equal ids are not negatives of each other
 
 
 class ClipSource(Protocol):

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
 from vsearch.errors import SpaceMismatchError
 from vsearch.pooling.weights import NetworkWeights
+from vsearch.training.masking_plan import MaskingPlan
 from vsearch.training.transformer import FRAME_TOKEN, TEXT_TOKEN, VideoTransformer
 
 if TYPE_CHECKING:
@@ -347,17 +347,17 @@ class MaskedFrameTask:
         batch_figures["guessed"] = frame_logits.isfinite().sum(dim=1).float().log()
         if not model.training:
             batch_figures |= self._compute_baselines(device_batch, masked_targets)
-        if not masking_plan.asked_mask.any():
+        if not masking_plan.match_mask.any():
             return frame_losses.mean(), None, batch_figures
-        asked_mask = torch.from_numpy(masking_plan.asked_mask).to(device_batch.frame_vectors.device)
+        match_mask = torch.from_numpy(masking_plan.match_mask).to(device_batch.frame_vectors.device)
         is_own_text = torch.from_numpy(masking_plan.caption_rows == np.arange(len(clip_batch))).to(
-            asked_mask.device
-        )[asked_mask]
+            match_mask.device
+        )[match_mask]
         match_losses = functional.binary_cross_entropy_with_logits(
-            model_output.match_logits[asked_mask], is_own_text.float(), reduction="none"
+            model_output.match_logits[match_mask], is_own_text.float(), reduction="none"
         )
         batch_figures |= {
-            "belongs": (model_output.match_logits[asked_mask] > 0) == is_own_text,
+            "belongs": (model_output.match_logits[match_mask] > 0) == is_own_text,
             "belongs_loss": match_losses,
         }
         return frame_losses.mean(), match_losses.mean(), batch_figures
@@ -418,99 +418,4 @@ def find_nearest_visible(device_batch: DeviceBatch, hidden_mask: Tensor) -> Tens
     row_indices = torch.arange(len(hidden_mask), device=hidden_mask.device)[:, None]
     return functional.normalize(
         device_batch.frame_vectors[row_indices, nearest_columns][hidden_mask], dim=-1
-    )
-
-
-# Masking plans: masked frames and exchanged captions of a batch.
-
-BooleanMask: TypeAlias = npt.NDArray[np.bool_]
-MASK_SHARE = 0.15  # of the frames of a clip
-MAX_MASK_RUN = 5  # consecutive frames
-CONTINUE_PROBABILITY = 0.6  # that a span gets another frame
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MaskingPlan:
-    """The masked frames and exchanged captions of a batch."""
-
-    hidden_mask: BooleanMask  # (B, T): frames to predict
-    caption_rows: Ids  # (B,): clip whose captions each clip gets
-    asked_mask: BooleanMask  # (B,): clips whose match is predicted
-
-    @classmethod
-    def sample_plan(cls, clip_batch: ClipBatch, rng: np.random.Generator) -> Self:
-        """Sample a plan at random."""
-        return cls(sample_masked_spans(clip_batch.frame_mask, rng), *swap_captions(clip_batch, rng))
-
-
-def sample_masked_spans(
-    frame_mask: BooleanMask, rng: np.random.Generator, mask_share: float = MASK_SHARE
-) -> BooleanMask:
-    """Sample the frames to mask.
-
-    Spans are masked rather than single frames because a frame between two similar ones can be
-    predicted by copying.
-
-    Args:
-        frame_mask: Real frames, bool (B, T).
-        rng: Random generator.
-        mask_share: Share of each clip to mask; at least one frame, never all.
-
-    Returns:
-        Masked frames, bool (B, T).
-    """
-    hidden_mask = np.zeros_like(frame_mask)
-    for hidden_row, valid_row in zip(hidden_mask, frame_mask, strict=True):
-        frame_count = int(valid_row.sum())
-        frames_left = min(max(1, round(mask_share * frame_count)), frame_count - 1)
-        while frames_left > 0:
-            run_length = min(
-                frames_left, int(rng.geometric(1 - CONTINUE_PROBABILITY)), MAX_MASK_RUN
-            )
-            run_start = int(rng.integers(0, frame_count - run_length + 1))
-            hidden_row[run_start : run_start + run_length] = True
-            frames_left = min(max(1, round(mask_share * frame_count)), frame_count - 1) - int(
-                hidden_row.sum()
-            )
-    return hidden_mask
-
-
-def swap_captions(clip_batch: ClipBatch, rng: np.random.Generator) -> tuple[Ids, BooleanMask]:
-    """Give half of the captioned clips the captions of another video.
-
-    If all clips are of one video, or none has captions, no captions are exchanged.
-
-    Args:
-        clip_batch: The batch.
-        rng: Random generator.
-
-    Returns:
-        Index of the clip whose captions each clip gets, int64 (B,), and the clips whose match is
-        predicted, bool (B,).
-    """
-    caption_rows, asked_mask = np.arange(len(clip_batch)), np.zeros(len(clip_batch), np.bool_)
-    captioned_clips = rng.permutation(np.flatnonzero(clip_batch.text_mask.any(axis=1)))
-    swap_candidates = {
-        int(clip_index): [
-            int(other_index)
-            for other_index in captioned_clips
-            if not _share_captions(clip_batch, int(clip_index), int(other_index))
-        ]
-        for clip_index in captioned_clips
-    }
-    swappable_clips = [clip_index for clip_index in swap_candidates if swap_candidates[clip_index]]
-    swappable_clips = swappable_clips[: len(swappable_clips) // 2 * 2]  # matches and mismatches
-    asked_mask[swappable_clips] = True
-    for clip_index in swappable_clips[::2]:
-        caption_rows[clip_index] = rng.choice(swap_candidates[clip_index])
-    return caption_rows, asked_mask
-
-
-def _share_captions(clip_batch: ClipBatch, first_index: int, second_index: int) -> bool:
-    """Return whether two clips are of one video or have equal captions."""
-    return bool(
-        clip_batch.video_ids[first_index] == clip_batch.video_ids[second_index]
-        or np.array_equal(
-            clip_batch.text_vectors[first_index], clip_batch.text_vectors[second_index]
-        )
     )

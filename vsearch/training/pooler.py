@@ -31,8 +31,7 @@ from vsearch.pooling.selection import AUTO_POOLER, select_pooler
 from vsearch.pooling.transformer import TransformerPooler
 from vsearch.pooling.weights import CONFIG_PRESETS, NetworkWeights
 from vsearch.search.hubness import Querybank
-from vsearch.training.clip_dataset import ClipDataset
-from vsearch.training.denoising_task import PoolerExample
+from vsearch.training.clip_dataset import ClipDataset, PoolerExample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -335,13 +334,13 @@ def install_pooler(
         force: Install even if the gate failed.
 
     Returns:
-        Whether the pooler was installed.
+        True if the pooler was installed.
 
     Raises:
         LockedError: If another process writes to the library.
     """
     if training_result.gate_result.has_passed or force:
-        library.install_pooler(training_result.weights)
+        library.models.install_pooler(training_result.weights)
     return training_result.gate_result.has_passed or force
 
 

@@ -123,8 +123,8 @@ def train_query_adapter(
     evaluation = evaluate_adapter(
         adapter_dataset,
         fit_result.fitted_map,
-        library.query_adapter,
-        getattr(unadapted_encoder, "querybank", None),
+        library.models.query_adapter,
+        Querybank.from_encoder(unadapted_encoder).query_vectors,
     )
     adapter_info = AdapterInfo(
         space=unadapted_encoder.space.name,
@@ -160,7 +160,7 @@ def install_adapter(
         force: Install even if it is not better.
 
     Returns:
-        Whether the adapter was installed.
+        True if the adapter was installed.
 
     Raises:
         LockedError: If another process writes to the library.
@@ -168,7 +168,7 @@ def install_adapter(
     """
     adapter, is_better = training_result.adapter, training_result.evaluation.is_better
     if is_better or force:
-        library.set_query_adapter(
+        library.models.set_query_adapter(
             replace(adapter, training_info=replace(adapter.training_info, forced=not is_better))
         )
     return is_better or force
@@ -267,7 +267,7 @@ def _rank_moments(
     """Return the rank of the first correct moment of each query, int64 (Q,), from 1."""
     querybank = (
         Querybank.create_empty(len(linear_map.bias_vector))
-        if null_vectors is None
+        if null_vectors is None or not len(null_vectors)
         else Querybank(linear_map(null_vectors))
     )
     hubness_penalties, block_ranks = querybank.hubness_penalty(candidate_moments.image_vectors), []

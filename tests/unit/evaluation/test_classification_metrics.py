@@ -11,30 +11,30 @@ NAMES = ("a", "b", "c")
 
 
 def test_metrics_match_manual_computation() -> None:
-    chances = np.array(
+    probabilities = np.array(
         [[0.8, 0.1, 0.1], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]], np.float32
     )
-    found = build_classification_report(chances, np.array([0, 0, 1, 1]), NAMES)
-    assert found.confusion_matrix == ((1, 1, 0), (1, 1, 0), (0, 0, 0))
-    assert found.top1_accuracy.value == 0.5
-    assert found.top5_accuracy.value == 1
-    a, b, c = found.class_metrics
+    report = build_classification_report(probabilities, np.array([0, 0, 1, 1]), NAMES)
+    assert report.confusion_matrix == ((1, 1, 0), (1, 1, 0), (0, 0, 0))
+    assert report.top1_accuracy.value == 0.5
+    assert report.top5_accuracy.value == 1
+    a, b, c = report.class_metrics
     assert (a.row_count, a.precision, a.recall, a.f1_score) == (2, 0.5, 0.5, 0.5)
     assert a.average_precision == pytest.approx((1 + 2 / 3) / 2)
     assert b.average_precision == pytest.approx((1 + 2 / 3) / 2)
     assert (c.row_count, c.f1_score, c.average_precision) == (0, 0, 0)
-    assert found.mean_ap == pytest.approx(5 / 6), "a class without rows says nothing"
+    assert report.mean_ap == pytest.approx(5 / 6), "a class without rows does not count"
 
 
 def test_constant_probabilities_get_no_credit() -> None:
-    same = np.full((4, 2), 0.5, np.float32)
-    found = build_classification_report(same, np.array([0, 1, 1, 1]), ("a", "b"))
-    assert found.class_metrics[0].average_precision == pytest.approx(1 / 4)
+    constant = np.full((4, 2), 0.5, np.float32)
+    report = build_classification_report(constant, np.array([0, 1, 1, 1]), ("a", "b"))
+    assert report.class_metrics[0].average_precision == pytest.approx(1 / 4)
 
 
 def test_calibration_error_is_confidence_minus_accuracy() -> None:
-    sure = np.full(10, 0.95, np.float32)
-    assert compute_calibration_error(sure, np.arange(10) < 5) == pytest.approx(0.45)
+    confidences = np.full(10, 0.95, np.float32)
+    assert compute_calibration_error(confidences, np.arange(10) < 5) == pytest.approx(0.45)
     assert compute_calibration_error(np.ones(4, np.float32), np.ones(4, bool)) == 0
-    half = np.full(100, 0.5, np.float32)
-    assert compute_calibration_error(half, np.arange(100) % 2 == 0) == pytest.approx(0)
+    halves = np.full(100, 0.5, np.float32)
+    assert compute_calibration_error(halves, np.arange(100) % 2 == 0) == pytest.approx(0)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vsearch.types import Matrix, Times, Vector
 
 
-class LastFrame:
+class LastFramePooler:
     """A `Pooler` that returns the last frame."""
 
     name = "last"
@@ -40,7 +40,7 @@ class LastFrame:
         return last
 
 
-class OtherSpace:
+class IncompatiblePooler:
     """A `Pooler` for vectors of another space."""
 
     name = "trained"
@@ -51,75 +51,75 @@ class OtherSpace:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    for name, colour in (("red", RED), ("green", GREEN), ("blue", BLUE)):
-        make_video(tmp_path / "videos" / f"{name}.mp4", [ColorScene(colour, 5)])
-    return indexed(tmp_path / "library", tmp_path / "videos")
+    for name, color in (("red", RED), ("green", GREEN), ("blue", BLUE)):
+        make_video(tmp_path / "videos" / f"{name}.mp4", [ColorScene(color, 5)])
+    return index_videos(tmp_path / "library", tmp_path / "videos")
 
 
 @pytest.fixture(autouse=True)
-def _prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "videos").mkdir()
     monkeypatch.setattr(model_zoo, "MEASURE_SECONDS", 0.01)
 
 
-def indexed(folder: Path, videos: Path, encoder: FakeEncoder | None = None) -> Library:
+def index_videos(folder: Path, videos: Path, encoder: FakeEncoder | None = None) -> Library:
     library = Library.open(folder, encoder=encoder or FakeEncoder())
-    assert all(one.error is None for one in library.index([videos]))
+    assert all(each.error is None for each in library.index([videos]))
     return library
 
 
-def asked(library: Library) -> CaptionDataset:
+def make_dataset(library: Library) -> CaptionDataset:
     items = (CaptionItem(video.path, video.path.stem) for video in library.videos())
     return CaptionDataset("own", tuple(items), ())
 
 
-def row(mrr: float, seconds: float, size: float) -> IndexConfiguration:
-    measures = tuple(Metric(name, mrr, mrr, mrr) for name in ("R@1", "R@5", "MRR"))
-    return IndexConfiguration("m", "s", 1.0, "mean", measures, False, 1, seconds, size)
+def make_configuration(mrr: float, seconds: float, size: float) -> IndexConfiguration:
+    metrics = tuple(Metric(name, mrr, mrr, mrr) for name in ("R@1", "R@5", "MRR"))
+    return IndexConfiguration("m", "s", 1.0, "mean", metrics, False, 1, seconds, size)
 
 
 def test_lower_rates_are_evaluated_from_stored_features(library: Library) -> None:
-    found = compare_libraries([library], asked(library))
-    assert (found.query_count, found.video_count, found.excluded_videos) == (3, 3, 0)
-    assert [(one.fps, one.frame_count) for one in found.configurations] == [
+    result = compare_libraries([library], make_dataset(library))
+    assert (result.query_count, result.video_count, result.excluded_videos) == (3, 3, 0)
+    assert [(each.fps, each.frame_count) for each in result.configurations] == [
         (1, 15),
         (0.5, 9),
         (0.25, 6),
     ]
-    assert all(one.metrics[0].value == 1 for one in found.configurations)
-    sizes = [one.storage_bytes_per_hour for one in found.configurations]
+    assert all(each.metrics[0].value == 1 for each in result.configurations)
+    sizes = [each.storage_bytes_per_hour for each in result.configurations]
     assert sizes == sorted(sizes, reverse=True)
-    hour = 15 * (2 * 16 + 8) + 3 * 2 * 16  # bytes of the 15 seconds that there are
-    assert sizes[0] == pytest.approx(hour * 3600 / 15, rel=0.01)
+    stored_bytes = 15 * (2 * 16 + 8) + 3 * 2 * 16  # of 15 seconds of video
+    assert sizes[0] == pytest.approx(stored_bytes * 3600 / 15, rel=0.01)
 
 
 def test_every_pooler_is_tried_and_unavailable_ones_are_reported(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classes = {"last": LastFrame, "mean": MeanPooler, "trained": OtherSpace}
+    classes = {"last": LastFramePooler, "mean": MeanPooler, "trained": IncompatiblePooler}
     monkeypatch.setattr(comparison, "plugin_names", lambda group: list(classes))
     monkeypatch.setattr(comparison, "resolve_plugin", lambda group, name: classes[name])
-    found = compare_libraries([library], asked(library))
-    assert [one.pooler for one in found.configurations] == ["last", "mean"] * 3
-    assert found.skipped_reasons == ("pooler trained on fake: trained for another model",)
+    result = compare_libraries([library], make_dataset(library))
+    assert [each.pooler for each in result.configurations] == ["last", "mean"] * 3
+    assert result.skipped_reasons == ("pooler trained on fake: trained for another model",)
 
 
 def test_libraries_are_compared_on_common_videos(library: Library, tmp_path: Path) -> None:
     (tmp_path / "videos" / "green.mp4").unlink()
-    other = indexed(tmp_path / "other", tmp_path / "videos", FakeEncoder("other"))
-    found = compare_libraries([library, other], asked(library))
-    assert (found.query_count, found.video_count, found.excluded_videos) == (2, 2, 1)
-    assert [one.space for one in found.configurations] == ["fake"] * 3 + ["fake-other"] * 3
+    other = index_videos(tmp_path / "other", tmp_path / "videos", FakeEncoder("other"))
+    result = compare_libraries([library, other], make_dataset(library))
+    assert (result.query_count, result.video_count, result.excluded_videos) == (2, 2, 1)
+    assert [each.space for each in result.configurations] == ["fake"] * 3 + ["fake-other"] * 3
     other.remove([tmp_path / "videos"])
     with pytest.raises(DatasetError, match="none of the videos is in every compared library"):
-        compare_libraries([library, other], asked(library))
+        compare_libraries([library, other], make_dataset(library))
 
 
 def test_a_decoded_rate_replaces_a_subsampled_one(library: Library, tmp_path: Path) -> None:
     slow = Library.open(tmp_path / "slow", encoder=FakeEncoder(), fps=0.5)
-    assert all(one.error is None for one in slow.index([tmp_path / "videos"]))
-    found = compare_libraries([library, slow], asked(library)).configurations
-    assert [(one.fps, one.is_subsampled) for one in found] == [
+    assert all(each.error is None for each in slow.index([tmp_path / "videos"]))
+    result = compare_libraries([library, slow], make_dataset(library)).configurations
+    assert [(each.fps, each.is_subsampled) for each in result] == [
         (1, False),
         (0.25, True),
         (0.5, False),
@@ -128,21 +128,27 @@ def test_a_decoded_rate_replaces_a_subsampled_one(library: Library, tmp_path: Pa
 
 
 def test_a_library_without_text_support_is_rejected_early(library: Library) -> None:
-    class Deaf(FakeEncoder):
+    class ImageOnlyEncoder(FakeEncoder):
         @property
         def space(self) -> Space:
             return replace(super().space, supports_text=False)
 
     check_text_support(library)
     with pytest.raises(NoTextError, match="encodes images only, not text"):
-        check_text_support(Library.open(library.path / "deaf", encoder=Deaf()))
+        check_text_support(Library.open(library.path / "image-only", encoder=ImageOnlyEncoder()))
     with pytest.raises(SpaceMismatchError, match="was not indexed with fake-other"):
         check_text_support(Library.open(library.path, encoder=FakeEncoder("other")))
 
 
 def test_dominated_configurations_are_not_marked() -> None:
-    rows = [row(0.9, 10, 10), row(0.8, 10, 10), row(0.7, 5, 20), row(0.9, 11, 9), row(0.7, 5, 20)]
-    assert [one.is_pareto_optimal for one in mark_pareto_front(rows)] == [
+    configurations = [
+        make_configuration(0.9, 10, 10),
+        make_configuration(0.8, 10, 10),
+        make_configuration(0.7, 5, 20),
+        make_configuration(0.9, 11, 9),
+        make_configuration(0.7, 5, 20),
+    ]
+    assert [each.is_pareto_optimal for each in mark_pareto_front(configurations)] == [
         True,
         False,
         True,

@@ -34,13 +34,13 @@ def test_json_lines_and_csv_are_equivalent(tmp_path: Path) -> None:
         'clips/a.mp4,"a dog, a cat",1,2.5,pets\n'
         "clips/b.mp4,rain,,,\nclips/gone.mp4,snow,,,\n"
     )
-    found = read_dataset(tmp_path / "set.jsonl")
-    assert found == read_dataset(tmp_path / "set.csv")
-    assert found.items == (
+    dataset = read_dataset(tmp_path / "set.jsonl")
+    assert dataset == read_dataset(tmp_path / "set.csv")
+    assert dataset.items == (
         CaptionItem(tmp_path / "clips" / "a.mp4", "a dog, a cat", Span(1, 2.5), "pets"),
         CaptionItem(tmp_path / "clips" / "b.mp4", "rain"),
     )
-    assert found.missing_paths == (tmp_path / "clips" / "gone.mp4",)
+    assert dataset.missing_paths == (tmp_path / "clips" / "gone.mp4",)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_dataset_without_videos_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text('{"path": "gone.mp4", "caption": "x"}')
     with pytest.raises(DatasetError, match="none of the videos"):
         read_dataset(tmp_path / "set.jsonl")
-    with pytest.raises(DatasetError, match="cannot be read"):
+    with pytest.raises(DatasetError, match="there is no such file"):
         read_dataset(tmp_path / "nowhere.jsonl")
 
 

@@ -8,7 +8,7 @@ from vsearch.evaluation.auto_dataset import derive_captions, split_filename
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("IMG_1234.MOV", ""),
         ("VID_20240512_101112.mp4", ""),
@@ -25,8 +25,8 @@ from vsearch.evaluation.auto_dataset import derive_captions, split_filename
         ("犬 走る.mp4", ""),
     ],
 )
-def test_only_meaningful_words_of_a_file_name_are_kept(name: str, said: str) -> None:
-    assert " ".join(split_filename(Path(name))) == said
+def test_only_meaningful_words_of_a_file_name_are_kept(name: str, expected: str) -> None:
+    assert " ".join(split_filename(Path(name))) == expected
 
 
 def test_only_unique_file_names_become_queries() -> None:

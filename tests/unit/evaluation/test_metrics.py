@@ -20,26 +20,26 @@ def scores(*rows: list[float]) -> npt.NDArray[np.float32]:
     return np.array(rows, np.float32)
 
 
-def right(*rows: list[int]) -> npt.NDArray[np.bool_]:
+def relevance(*rows: list[int]) -> npt.NDArray[np.bool_]:
     return np.array(rows, np.bool_)
 
 
 def test_ranks_of_relevant_items_are_returned() -> None:
-    found = rank_relevant(scores([0.1, 0.9, 0.5, 0.7])[0], right([1, 0, 0, 1])[0])
-    assert found.tolist() == [2, 4]
+    ranks = rank_relevant(scores([0.1, 0.9, 0.5, 0.7])[0], relevance([1, 0, 0, 1])[0])
+    assert ranks.tolist() == [2, 4]
 
 
 def test_ties_rank_wrong_answers_first() -> None:
-    assert rank_relevant(scores([0.5, 0.5, 0.5])[0], right([1, 0, 0])[0]).tolist() == [3]
+    assert rank_relevant(scores([0.5, 0.5, 0.5])[0], relevance([1, 0, 0])[0]).tolist() == [3]
 
 
 def test_retrieval_metrics_match_manual_computation() -> None:
     """Ranks 1; 3; 2 and 4, computed on paper."""
-    found = compute_retrieval_metrics(
+    metrics = compute_retrieval_metrics(
         scores([0.9, 0.1, 0.2, 0.3], [0.9, 0.8, 0.7, 0.1], [0.9, 0.8, 0.7, 0.6]),
-        right([1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1]),
+        relevance([1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1]),
     )
-    values = {each.name: each.value for each in found}
+    values = {metric.name: metric.value for metric in metrics}
     assert values["R@1"] == pytest.approx(1 / 3)
     assert values["R@5"] == 1
     assert values["MdR"] == 2
@@ -54,20 +54,25 @@ def test_metrics_lie_between_0_and_1(q: int, n: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     relevant = random.random((q, n)) < 0.3
     relevant[np.arange(q), random.integers(0, n, q)] = True
-    for each in compute_retrieval_metrics(random.random((q, n)).astype(np.float32), relevant):
-        assert 0 <= each.ci_low <= each.ci_high
-        assert each.name == "MdR" or max(each.value, each.ci_high) <= 1
+    for metric in compute_retrieval_metrics(random.random((q, n)).astype(np.float32), relevant):
+        assert 0 <= metric.ci_low <= metric.ci_high
+        assert metric.name == "MdR" or max(metric.value, metric.ci_high) <= 1
 
 
 def test_a_query_without_a_relevant_answer_is_an_error() -> None:
     with pytest.raises(ValueError, match="differ"):
-        compute_retrieval_metrics(scores([0.5, 0.4]), right([0, 0]))
+        compute_retrieval_metrics(scores([0.5, 0.4]), relevance([0, 0]))
 
 
 def test_moments_are_scored_by_overlap() -> None:
-    found = [Span(0, 10), Span(0, 10), None, Span(5, 6)]
-    truth = [[Span(0, 10)], [Span(5, 15), Span(50, 60)], [Span(0, 1)], [Span(0, 4), Span(5, 7)]]
-    values = {each.name: each.value for each in compute_moment_metrics(found, truth)}
+    answers = [Span(0, 10), Span(0, 10), None, Span(5, 6)]
+    true_spans = [
+        [Span(0, 10)],
+        [Span(5, 15), Span(50, 60)],
+        [Span(0, 1)],
+        [Span(0, 4), Span(5, 7)],
+    ]
+    values = {metric.name: metric.value for metric in compute_moment_metrics(answers, true_spans)}
     assert values["R1@0.3"] == pytest.approx(3 / 4)
     assert values["R1@0.5"] == pytest.approx(2 / 4)
     assert values["R1@0.7"] == pytest.approx(1 / 4)
@@ -75,12 +80,12 @@ def test_moments_are_scored_by_overlap() -> None:
 
 
 def test_the_interval_contains_the_value_and_shrinks_with_more_queries() -> None:
-    few, many = (bootstrap_metric("x", np.tile([0.0, 1.0], n)) for n in (5, 500))
-    assert few.ci_low < few.value < few.ci_high
-    assert few.ci_high - few.ci_low > 3 * (many.ci_high - many.ci_low)
+    small, large = (bootstrap_metric("x", np.tile([0.0, 1.0], n)) for n in (5, 500))
+    assert small.ci_low < small.value < small.ci_high
+    assert small.ci_high - small.ci_low > 3 * (large.ci_high - large.ci_low)
 
 
 def test_auroc_is_the_probability_that_a_positive_scores_higher() -> None:
-    found = np.array([0.1, 0.4, 0.35, 0.8], np.float32)
-    assert compute_auroc(found, np.array([False, False, True, True])) == 0.75
-    assert compute_auroc(found, np.array([True, True, False, False])) == 0.25
+    values = np.array([0.1, 0.4, 0.35, 0.8], np.float32)
+    assert compute_auroc(values, np.array([False, False, True, True])) == 0.75
+    assert compute_auroc(values, np.array([True, True, False, False])) == 0.25

@@ -32,7 +32,7 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def said(dataset: CaptionDataset) -> list[tuple[str, str, Span | None]]:
+def list_items(dataset: CaptionDataset) -> list[tuple[str, str, Span | None]]:
     return [(item.video_path.name, item.caption, item.span) for item in dataset.items]
 
 
@@ -63,7 +63,7 @@ def test_msrvtt_has_every_sentence_of_the_test_split(tmp_path: Path, videos: Pat
         ],
     }
     dataset = read_published("msrvtt", write(tmp_path / "MSRVTT_data.json", content), videos)
-    assert said(dataset) == [("a.mp4", "one", None), ("a.mp4", "three", None)]
+    assert list_items(dataset) == [("a.mp4", "one", None), ("a.mp4", "three", None)]
 
 
 def test_msvd_text_and_csv_are_equivalent(tmp_path: Path, videos: Path) -> None:
@@ -75,7 +75,7 @@ def test_msvd_text_and_csv_are_equivalent(tmp_path: Path, videos: Path) -> None:
         "gone,0,5,1,clean,5,English,snow\n"
     )
     dataset = read_published("msvd", write(tmp_path / "AllVideoDescriptions.txt", text), videos)
-    assert said(dataset) == [("-x_y_3_10.avi", "a man runs", None)]
+    assert list_items(dataset) == [("-x_y_3_10.avi", "a man runs", None)]
     assert dataset.missing_paths == (videos / "gone_0_5",)
     assert dataset == read_published(
         "msvd", write(tmp_path / "video_corpus.csv", MSVD_CSV + table), videos
@@ -87,19 +87,19 @@ def test_msvd_needs_its_split(tmp_path: Path, videos: Path) -> None:
         read_published("msvd", write(tmp_path / "all.txt", "a_1_2 words"), videos)
 
 
-def didemo(video: str, text: str, *times: list[int], segments: int = 6) -> dict[str, Any]:
-    known = {"video": video, "description": text, "num_segments": segments}
-    return {**known, "times": list(times), "annotation_id": 1, "dl_link": ""}
+def make_didemo(video_id: str, text: str, *times: list[int], segments: int = 6) -> dict[str, Any]:
+    common = {"video": video_id, "description": text, "num_segments": segments}
+    return {**common, "times": list(times), "annotation_id": 1, "dl_link": ""}
 
 
 def test_didemo_keeps_the_moments_of_each_annotator(tmp_path: Path, videos: Path) -> None:
     rows = [
-        didemo("a.mov", "a dog", [0, 0], [0, 1], [0, 0]),
-        didemo("b", "rain", [4, 5], segments=5),
-        didemo("b", "snow", [5, 5], segments=5),
+        make_didemo("a.mov", "a dog", [0, 0], [0, 1], [0, 0]),
+        make_didemo("b", "rain", [4, 5], segments=5),
+        make_didemo("b", "snow", [5, 5], segments=5),
     ]
     dataset = read_published("didemo", write(tmp_path / "test_data.json", rows), videos)
-    assert said(dataset) == [
+    assert list_items(dataset) == [
         ("a.mp4", "a dog", Span(0, 5)),
         ("a.mp4", "a dog", Span(0, 10)),
         ("b.webm", "rain", Span(20, 25)),
@@ -108,26 +108,28 @@ def test_didemo_keeps_the_moments_of_each_annotator(tmp_path: Path, videos: Path
 
 
 def test_didemo_paragraphs_join_the_sentences_of_a_video(tmp_path: Path, videos: Path) -> None:
-    rows = [didemo("a", "a dog.", [0, 0]), didemo("b", "rain.", [1, 1])]
-    rows.append(didemo("a", " it runs.", [2, 3]))
+    rows = [make_didemo("a", "a dog.", [0, 0]), make_didemo("b", "rain.", [1, 1])]
+    rows.append(make_didemo("a", " it runs.", [2, 3]))
     dataset = read_published("didemo-paragraphs", write(tmp_path / "test_data.json", rows), videos)
-    assert said(dataset) == [("a.mp4", "a dog. it runs.", None), ("b.webm", "rain.", None)]
+    assert list_items(dataset) == [("a.mp4", "a dog. it runs.", None), ("b.webm", "rain.", None)]
 
 
 def test_didemo_paragraphs_are_limited_to_the_split_next_to_the_file(
     tmp_path: Path, videos: Path
 ) -> None:
-    rows = [didemo("a.mov", "a dog.", [0, 0]), didemo("b", "rain.", [1, 1])]
+    rows = [make_didemo("a.mov", "a dog.", [0, 0]), make_didemo("b", "rain.", [1, 1])]
     file = write(tmp_path / "test_data.json", rows)
     write(tmp_path / "test_list.txt", "a.mov\n")
-    assert said(read_published("didemo-paragraphs", file, videos)) == [("a.mp4", "a dog.", None)]
-    assert len(said(read_published("didemo", file, videos))) == 2
+    assert list_items(read_published("didemo-paragraphs", file, videos)) == [
+        ("a.mp4", "a dog.", None)
+    ]
+    assert len(list_items(read_published("didemo", file, videos))) == 2
 
 
 def test_activitynet_files_may_lack_the_id_prefix(tmp_path: Path, videos: Path) -> None:
     content = {"v_a": {"duration": 9, "timestamps": [[0, 3]], "sentences": ["Snow."]}}
     dataset = read_published("activitynet", write(tmp_path / "val_2.json", content), videos)
-    assert said(dataset) == [("a.mp4", "Snow.", Span(0, 3))]
+    assert list_items(dataset) == [("a.mp4", "Snow.", Span(0, 3))]
     assert dataset.split_name == "val_2.json"
 
 
@@ -143,7 +145,7 @@ ACTIVITYNET = {
 
 def test_activitynet_times_are_clipped_to_the_duration(tmp_path: Path, videos: Path) -> None:
     dataset = read_published("activitynet", write(tmp_path / "val_1.json", ACTIVITYNET), videos)
-    assert said(dataset) == [
+    assert list_items(dataset) == [
         ("a.mp4", "A man runs.", Span(0, 4.5)),
         ("a.mp4", "He rests.", Span(4, 20.5)),
         ("a.mp4", "He waves.", None),
@@ -154,7 +156,7 @@ def test_activitynet_times_are_clipped_to_the_duration(tmp_path: Path, videos: P
 def test_activitynet_paragraphs_are_one_query_per_video(tmp_path: Path, videos: Path) -> None:
     file = write(tmp_path / "val_1.json", ACTIVITYNET)
     dataset = read_published("activitynet-paragraphs", file, videos)
-    assert said(dataset) == [("a.mp4", "A man runs. He rests. He waves.", None)]
+    assert list_items(dataset) == [("a.mp4", "A man runs. He rests. He waves.", None)]
 
 
 def test_charades_has_one_moment_per_line(tmp_path: Path, videos: Path) -> None:
@@ -162,7 +164,7 @@ def test_charades_has_one_moment_per_line(tmp_path: Path, videos: Path) -> None:
     dataset = read_published(
         "charades-sta", write(tmp_path / "charades_sta_test.txt", text), videos
     )
-    assert said(dataset) == [
+    assert list_items(dataset) == [
         ("a.mp4", "person turn a light on.", Span(24.3, 30.4)),
         ("b.webm", "he says ## twice", Span(0, 5)),
     ]
@@ -174,9 +176,9 @@ def test_qvhighlights_has_several_windows_or_none_in_the_test_file(
     (videos / "bP5KfdFJzC4_660.0_810.0.mp4").touch()
     row = {"qid": 1, "query": "a dog\u2028runs", "duration": 150, "vid": "bP5KfdFJzC4_660.0_810.0"}
     rows = [{**row, "relevant_windows": [[0, 16], [20, 30]]}, {**row, "query": "rain"}]
-    text = "\n".join(json.dumps(each, ensure_ascii=False) for each in rows)
+    text = "\n".join(json.dumps(record, ensure_ascii=False) for record in rows)
     file = write(tmp_path / "highlight_val_release.jsonl", text)
-    assert said(read_published("qvhighlights", file, videos)) == [
+    assert list_items(read_published("qvhighlights", file, videos)) == [
         ("bP5KfdFJzC4_660.0_810.0.mp4", "a dog runs", Span(0, 16)),
         ("bP5KfdFJzC4_660.0_810.0.mp4", "a dog runs", Span(20, 30)),
         ("bP5KfdFJzC4_660.0_810.0.mp4", "rain", None),
@@ -185,27 +187,27 @@ def test_qvhighlights_has_several_windows_or_none_in_the_test_file(
 
 def test_youcook2_has_the_validation_subset(tmp_path: Path, videos: Path) -> None:
     steps = [{"id": 0, "segment": [9, 30], "sentence": "cut the onion"}]
-    known = {"duration": 28.5, "annotations": steps, "recipe_type": "113"}
-    base = {"a": {**known, "subset": "validation"}, "b": {**known, "subset": "training"}}
+    common = {"duration": 28.5, "annotations": steps, "recipe_type": "113"}
+    base = {"a": {**common, "subset": "validation"}, "b": {**common, "subset": "training"}}
     dataset = read_published("youcook2", write(tmp_path / "y.json", {"database": base}), videos)
-    assert said(dataset) == [("a.mp4", "cut the onion", Span(9, 28.5))]
+    assert list_items(dataset) == [("a.mp4", "cut the onion", Span(9, 28.5))]
 
 
 @pytest.mark.parametrize(
-    "video",
+    "video_id",
     ["../../etc/passwd", "..", ".", "", "/etc/passwd", "..\\x", "C:x", "a\0", "a\n", "\ud800", 3],
 )
-def test_an_invalid_id_is_rejected(tmp_path: Path, videos: Path, video: Any) -> None:
+def test_an_invalid_id_is_rejected(tmp_path: Path, videos: Path, video_id: Any) -> None:
     (tmp_path / "secret.mp4").touch()
-    file = write(tmp_path / "test_data.json", [didemo(video, "x", [0, 0])])
+    file = write(tmp_path / "test_data.json", [make_didemo(video_id, "x", [0, 0])])
     with pytest.raises(DatasetError, match=r"test_data\.json\[0\]: .* is not a valid video id"):
         read_published("didemo", file, videos)
 
 
 def test_an_id_cannot_leave_the_folder(tmp_path: Path, videos: Path) -> None:
     (tmp_path / "secret.mp4").touch()
-    for video in ("../secret", "secret"):
-        file = write(tmp_path / "test.csv", f"{MSRVTT_1KA}r,m,{video},x\n")
+    for video_id in ("../secret", "secret"):
+        file = write(tmp_path / "test.csv", f"{MSRVTT_1KA}r,m,{video_id},x\n")
         with pytest.raises(DatasetError):
             read_published("msrvtt-1ka", file, videos)
 
@@ -229,9 +231,13 @@ def test_an_id_cannot_leave_the_folder(tmp_path: Path, videos: Path) -> None:
         ("didemo", "[" * 100_000, "invalid JSON"),
         ("didemo", "9" * 5_000, "invalid JSON"),
         ("didemo", {}, "expected a list"),
-        ("didemo", [didemo("a", "x", [0])], "a start and an end"),
-        ("didemo", [{**didemo("a", "x"), "times": 3}], "expected a list"),
-        ("didemo", [{**didemo("a", "x"), "num_segments": 10**400}], "expected a number"),
+        ("didemo", [make_didemo("a", "x", [0])], "a start and an end"),
+        ("didemo", [{**make_didemo("a", "x"), "times": 3}], "expected a list"),
+        (
+            "didemo",
+            [{**make_didemo("a", "x"), "num_segments": 10**400}],
+            "expected a number",
+        ),
         ("activitynet", [], "expected an object"),
         ("activitynet", {"a": {"duration": 3}}, ": 'a': missing duration, timestamps"),
         (
@@ -304,7 +310,7 @@ def test_missing_and_oversized_files_are_rejected(
     for name in ("nowhere", "pipe", "videos"):
         with pytest.raises(DatasetError, match="no such file"):
             read_published("didemo", tmp_path / name, videos)
-    monkeypatch.setattr(public_datasets, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(public_datasets, "MAX_ANNOTATION_FILE_BYTES", 10)
     with pytest.raises(DatasetError, match="larger than 10 bytes"):
         read_published("didemo", write(tmp_path / "file", " " * 11), videos)
 

@@ -24,12 +24,12 @@ CAPTIONS = (
 )
 
 
-@pytest.mark.parametrize("kind", PERTURBATIONS)
+@pytest.mark.parametrize("perturbation", PERTURBATIONS)
 @pytest.mark.parametrize("caption", CAPTIONS)
-def test_perturbations_are_deterministic_and_never_empty(kind: str, caption: str) -> None:
-    written = PERTURBATIONS[kind](caption, 3)
-    assert written.strip()
-    assert written == PERTURBATIONS[kind](caption, 3)
+def test_perturbations_are_deterministic_and_never_empty(perturbation: str, caption: str) -> None:
+    perturbed = PERTURBATIONS[perturbation](caption, 3)
+    assert perturbed.strip()
+    assert perturbed == PERTURBATIONS[perturbation](caption, 3)
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,16 @@ def test_keywords_are_at_most_three_content_words(caption: str, expected: str) -
 
 
 def test_question_templates_alternate() -> None:
-    asked = [
+    questions = [
         PERTURBATIONS["question"]("A dog is running on the beach.", n)
         for n in range(len(QUESTION_TEMPLATES))
     ]
-    assert asked[:3] == [
+    assert questions[:3] == [
         "where is a dog running on the beach?",
         "is there a dog running on the beach?",
         "which video shows a dog running on the beach?",
     ]
-    assert len(set(asked)) == len(asked)
+    assert len(set(questions)) == len(questions)
     assert PERTURBATIONS["question"]("Cats sleep.", 0) == "where are cats sleep?"
     assert PERTURBATIONS["question"]("A man rides a horse", 0) == "where is a man riding a horse?"
     assert PERTURBATIONS["question"]("Iron Man at night", 1) == "is there Iron Man at night?"
@@ -82,7 +82,7 @@ def test_singular_and_plural_are_inverted(caption: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("caption", "expected"),
     [
-        ("A gray tire", "A grey tire"),  # to tire is the same everywhere
+        ("A gray tire", "A grey tire"),  # but not the other way: `tire` is also a British verb
         ("A GREY car, a Theatre", "A GRAY car, a Theater"),
         ("a grey-haired traveller", "a gray-haired traveler"),
         ("colorful pajamas", "colourful pyjamas"),
@@ -102,10 +102,10 @@ def test_no_word_is_both_british_and_american() -> None:
 
 def test_a_typo_changes_one_letter_of_one_content_word() -> None:
     caption = "A dog is running on the beach."
-    slips = [insert_typo(caption, seed) for seed in range(40)]
-    assert len(set(slips)) > 10
-    for slip in slips:
-        changed = [(a, b) for a, b in zip(caption.split(), slip.split(), strict=True) if a != b]
+    typos = [insert_typo(caption, seed) for seed in range(40)]
+    assert len(set(typos)) > 10
+    for typo in typos:
+        changed = [(a, b) for a, b in zip(caption.split(), typo.split(), strict=True) if a != b]
         assert len(changed) <= 1  # two equal letters swapped change nothing
         for before, after in changed:
             assert before in ("running", "beach.")
@@ -116,6 +116,6 @@ def test_a_typo_changes_one_letter_of_one_content_word() -> None:
 
 def test_verbose_queries_have_about_thirty_words() -> None:
     caption = "A dog is running on the beach."
-    written = [PERTURBATIONS["long"](caption, number) for number in range(len(VERBOSE_TEMPLATES))]
-    assert all("a dog running on the beach" in text for text in written)
-    assert all(25 <= len(text.split()) <= 35 for text in written)
+    perturbed = [PERTURBATIONS["long"](caption, number) for number in range(len(VERBOSE_TEMPLATES))]
+    assert all("a dog running on the beach" in text for text in perturbed)
+    assert all(25 <= len(text.split()) <= 35 for text in perturbed)

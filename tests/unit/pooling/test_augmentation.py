@@ -15,73 +15,73 @@ if TYPE_CHECKING:
     from vsearch.types import Matrix
 
 
-def rows(count: int, seed: int = 0) -> Matrix:
-    """Float32 (N, 8) of unit length."""
-    found = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
-    unit: Matrix = found / np.linalg.norm(found, axis=1, keepdims=True)
-    return unit
+def unit_rows(count: int, seed: int = 0) -> Matrix:
+    """Return float32 (N, 8) of unit length."""
+    vectors: Matrix = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
-def clip(length: int = 6) -> AugmentedClip:
-    return AugmentedClip.from_frames(rows(length, 1), np.linspace(3, 2.5 + length / 2, length))
+def make_clip(length: int = 6) -> AugmentedClip:
+    return AugmentedClip.from_frames(unit_rows(length, 1), np.linspace(3, 2.5 + length / 2, length))
 
 
 def mix(share: float, seed: int = 0, length: int = 6) -> AugmentedClip:
-    random = np.random.default_rng(seed)
-    return mix_with_distractors(clip(length), rows(9, 2), rows(5, 3), share, random)
+    rng = np.random.default_rng(seed)
+    return mix_with_distractors(make_clip(length), unit_rows(9, 2), unit_rows(5, 3), share, rng)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.floats(0, 0.7), st.integers(0, 1 << 30))
-def test_the_clip_stays_complete_and_the_rest_is_distractors(
+def test_all_frames_of_the_clip_are_kept_and_the_others_are_distractors(
     length: int, share: float, seed: int
 ) -> None:
-    found = mix(share, seed, length)
-    assert np.array_equal(found.frame_vectors[found.clean_mask], clip(length).frame_vectors)
-    junk = int((~found.clean_mask).sum())
-    assert junk == max(1, round(share / (1 - share) * length))
-    assert len(found.frame_times) == len(found.frame_vectors) == len(found.clean_mask)
-    assert found.frame_vectors.dtype == np.float32
-    assert np.linalg.norm(found.frame_vectors, axis=1) == pytest.approx(1, abs=1e-4)
+    mixed = mix(share, seed, length)
+    assert np.array_equal(mixed.frame_vectors[mixed.clean_mask], make_clip(length).frame_vectors)
+    distractor_count = int((~mixed.clean_mask).sum())
+    assert distractor_count == max(1, round(share / (1 - share) * length))
+    assert len(mixed.frame_times) == len(mixed.frame_vectors) == len(mixed.clean_mask)
+    assert mixed.frame_vectors.dtype == np.float32
+    assert np.linalg.norm(mixed.frame_vectors, axis=1) == pytest.approx(1, abs=1e-4)
 
 
 def test_times_continue_at_the_frame_rate_of_the_clip() -> None:
-    found = mix(0.5)
-    assert np.diff(found.frame_times) == pytest.approx(0.5)
-    assert found.frame_times[0] == 3
+    mixed = mix(0.5)
+    assert np.diff(mixed.frame_times) == pytest.approx(0.5)
+    assert mixed.frame_times[0] == 3
 
 
 def test_the_target_is_the_mean_of_the_clean_frames() -> None:
-    mean = clip().frame_vectors.mean(axis=0)
+    mean = make_clip().frame_vectors.mean(axis=0)
     assert mix(0.5).target_vector == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
 
 
 def test_neighboring_shots_are_at_an_end() -> None:
     """No frame of the other clip is inserted between frames of the clip."""
-    other = rows(9, 2)
+    other_frames = unit_rows(9, 2)
     for seed in range(200):
-        found = mix(0.3, seed)
-        own = np.flatnonzero(found.clean_mask)
-        inner = found.frame_vectors[own[0] : own[-1] + 1]
-        foreign = (inner @ other.T > 0.9999).any(axis=1)
-        assert not foreign.any()
+        mixed = mix(0.3, seed)
+        clean_indices = np.flatnonzero(mixed.clean_mask)
+        inner_frames = mixed.frame_vectors[clean_indices[0] : clean_indices[-1] + 1]
+        assert not (inner_frames @ other_frames.T > 0.9999).any()
 
 
 def test_every_kind_of_distractor_occurs() -> None:
-    junk, other, own = rows(5, 3), rows(9, 2), clip().frame_vectors
-    seen = {"image": 0, "neighbor": 0, "repeat": 0, "degraded": 0}
+    distractors, other_frames = unit_rows(5, 3), unit_rows(9, 2)
+    clean_frames = make_clip().frame_vectors
+    kind_counts = {"image": 0, "neighbor": 0, "repeat": 0, "degraded": 0}
     for seed in range(100):
-        found = mix(0.5, seed)
-        for frame in found.frame_vectors[~found.clean_mask]:
-            if (own @ frame).max() > 0.9999:
-                seen["repeat"] += 1
-            elif (other @ frame).max() > 0.9999:
-                seen["neighbor"] += 1
-            elif (junk @ frame).max() > 0.97:
-                seen["image"] += 1
+        mixed = mix(0.5, seed)
+        for frame in mixed.frame_vectors[~mixed.clean_mask]:
+            if (clean_frames @ frame).max() > 0.9999:
+                kind_counts["repeat"] += 1
+            elif (other_frames @ frame).max() > 0.9999:
+                kind_counts["neighbor"] += 1
+            elif (distractors @ frame).max() > 0.97:
+                kind_counts["image"] += 1
             else:
-                seen["degraded"] += 1
-    assert min(seen.values()) > 20, seen
+                kind_counts["degraded"] += 1
+    assert min(kind_counts.values()) > 20, kind_counts
 
 
 def test_the_same_seed_gives_the_same_clip() -> None:

@@ -20,10 +20,10 @@ TINY = TransformerConfig(features=8, hidden=16, layers=1, heads=2, mlp=32)
 
 @pytest.fixture
 def weights() -> NetworkWeights:
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     arrays = {
-        n: random.normal(size=s).astype(np.float32)
-        for n, s in compute_array_shapes(TINY, "pooler").items()
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in compute_array_shapes(TINY, "pooler").items()
     }
     return NetworkWeights("pooler", TINY, arrays, {"space": "fake", "steps": 3})
 
@@ -35,16 +35,16 @@ def path(tmp_path: Path, weights: NetworkWeights) -> Path:
 
 
 def load(path: Path) -> NetworkWeights:
-    return NetworkWeights.load(path, "pooler", "train it anew")
+    return NetworkWeights.load(path, "pooler", "train it again")
 
 
 def test_saved_weights_are_loaded(path: Path, weights: NetworkWeights) -> None:
-    found = load(path)
-    assert found.metadata == {"space": "fake", "steps": 3}
-    assert found.network_config == TINY
-    assert found.digest == weights.digest == weights.rounded_weights.digest
+    loaded = load(path)
+    assert loaded.metadata == {"space": "fake", "steps": 3}
+    assert loaded.network_config == TINY
+    assert loaded.digest == weights.digest == weights.rounded_weights.digest
     for name, array in weights.rounded_weights.weight_arrays.items():
-        assert np.array_equal(found.weight_arrays[name], array)
+        assert np.array_equal(loaded.weight_arrays[name], array)
 
 
 def test_a_changed_value_changes_the_digest(weights: NetworkWeights) -> None:
@@ -54,8 +54,8 @@ def test_a_changed_value_changes_the_digest(weights: NetworkWeights) -> None:
 
 
 def test_a_file_of_another_kind_is_rejected(path: Path) -> None:
-    with pytest.raises(DamagedLibraryError, match="train it anew"):
-        NetworkWeights.load(path, "classifier", "train it anew")
+    with pytest.raises(DamagedLibraryError, match="train it again"):
+        NetworkWeights.load(path, "classifier", "train it again")
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
@@ -63,27 +63,27 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
         load(tmp_path / "none.npz")
 
 
-@pytest.mark.parametrize("harm", ["cut", "nan", "shape", "lacking", "huge", "pickle"])
-def test_a_damaged_or_forged_file_is_rejected(path: Path, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "nan", "shape", "missing array", "huge", "pickle"])
+def test_a_damaged_or_forged_file_is_rejected(path: Path, damage: str) -> None:
     arrays = load_arrays(path)
-    if harm == "cut":
+    if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
-    elif harm == "nan":
+    elif damage == "nan":
         arrays["w.gate"] = np.array(np.nan, np.float16)
-    elif harm == "shape":
+    elif damage == "shape":
         arrays["w.query.weight"] = arrays["w.query.weight"][:-1]
-    elif harm == "lacking":
+    elif damage == "missing array":
         del arrays["w.gate"]
-    elif harm == "huge":
-        message = json.loads(str(arrays["json"]))
-        message["config"]["layers"] = 60_000
-        arrays["json"] = np.array(json.dumps(message))
-    elif harm == "pickle":
+    elif damage == "huge":
+        header = json.loads(str(arrays["json"]))
+        header["config"]["layers"] = 60_000
+        arrays["json"] = np.array(json.dumps(header))
+    elif damage == "pickle":
         arrays["w.gate"] = np.array([{"a": 1}], object)
-    if harm == "pickle":
+    if damage == "pickle":
         with path.open("wb") as file:
             np.savez(file, **arrays, allow_pickle=True)
-    elif harm != "cut":
+    elif damage != "truncated":
         save_arrays(path, arrays)
     with pytest.raises(DamagedLibraryError, match="damaged"):
         load(path)

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from tests.support.random_tower import some_weights
+from tests.support.random_tower import make_tower_weights
 from tools.build_encoder import build, onnx_graphs
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
@@ -50,7 +50,7 @@ def pairs(tmp_path: Path) -> Path:
 def test_both_tiers_are_built_from_pairs(
     tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights, into, cache = some_weights(), tmp_path / "weights", tmp_path / "vectors.npy"
+    weights, into, cache = make_tower_weights(), tmp_path / "weights", tmp_path / "vectors.npy"
     into.mkdir()
     for name in ("text.onnx", "tokenizer.json"):
         shutil.copy(WEIGHTS_FOLDER / name, into)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.random_tower import some_weights
+from tests.support.random_tower import make_tower_weights
 from tools.build_encoder.distill import StudentTower, resize_positions
 from tools.build_encoder.onnx_graphs import build_image_tower, externalize_arrays
 
 
 @pytest.mark.slow
 def test_the_student_matches_the_onnx_graph() -> None:
-    weights = some_weights()
+    weights = make_tower_weights()
     student = StudentTower(weights, 32)
     with torch.no_grad():
         for value in student.trained_tensors.values():

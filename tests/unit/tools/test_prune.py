@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.support.random_tower import some_weights
+from tests.support.random_tower import make_tower_weights
 from tools.build_encoder.distill import POSITION_WEIGHT_NAME
 from tools.build_encoder.onnx_graphs import build_image_tower
 from tools.build_encoder.prune import prune_last_block
@@ -16,7 +16,7 @@ from vsearch.encoders.runtime import OnnxModel, load_onnx_runtime
 
 @pytest.mark.parametrize("rounded", [False, True])
 def test_the_pruned_tower_gives_the_same_result(rounded: bool) -> None:
-    weights = dict(some_weights())
+    weights = dict(make_tower_weights())
     weights[POSITION_WEIGHT_NAME] = weights[POSITION_WEIGHT_NAME][:5]  # two rows of two patches
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), np.uint8)
     tower = QuantizableTower(build_image_tower(weights))

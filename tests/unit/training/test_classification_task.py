@@ -32,26 +32,26 @@ CONFIG = TransformerConfig(
 RANDOM = np.random.default_rng(3)
 
 
-def features(frames: int) -> Features:
+def make_features(frames: int) -> Features:
     rows = RANDOM.normal(size=(frames, 8))
-    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return Features(SPACE, unit, np.arange(3.0, frames + 3.0))
+    unit_rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return Features(SPACE, unit_rows, np.arange(3.0, frames + 3.0))
 
 
-SHOWN = [features(3 + number % 5) for number in range(24)]
-CLIPS = ClipBatch.from_features(SHOWN, range(24))
-LABELS = RANDOM.integers(0, 4, 24)  # by chance: there is nothing to understand, only to remember
+CLIP_FEATURES = [make_features(3 + number % 5) for number in range(24)]
+CLIP_BATCH = ClipBatch.from_features(CLIP_FEATURES, range(24))
+LABELS = RANDOM.integers(0, 4, 24)  # random, so that they can only be memorized
 
 
-def batch(_: int = 0) -> tuple[ClipBatch, Ids]:
-    return CLIPS, LABELS
+def get_batch(_: int = 0) -> tuple[ClipBatch, Ids]:
+    return CLIP_BATCH, LABELS
 
 
-def task(weights: list[float] | None = None, smoothing: float = 0.0) -> ClassificationTask:
+def make_task(weights: list[float] | None = None, smoothing: float = 0.0) -> ClassificationTask:
     return ClassificationTask(
         build_classifier(CONFIG, 0, None),
-        batch,
-        lambda: [batch()],
+        get_batch,
+        lambda: [get_batch()],
         class_weights=np.array(weights or [1.0] * 4, np.float32),
         label_smoothing=smoothing,
         data_digest="",
@@ -59,37 +59,39 @@ def task(weights: list[float] | None = None, smoothing: float = 0.0) -> Classifi
 
 
 def test_a_few_clips_are_memorized() -> None:
-    taught = task()
-    done = train_network(taught, TrainerConfig(steps=150, learning_rate=3e-3, eval_interval=50))
-    assert done.figures["accuracy"] == 1
-    assert done.figures["loss"] < 0.05
+    task = make_task()
+    state = train_network(task, TrainerConfig(steps=150, learning_rate=3e-3, eval_interval=50))
+    assert state.figures["accuracy"] == 1
+    assert state.figures["loss"] < 0.05
 
 
 def test_saved_weights_predict_the_same_without_torch() -> None:
-    taught = task()
-    train_network(taught, TrainerConfig(steps=20, learning_rate=3e-3))
-    weights = to_weights(taught.classifier, {"labels": []})
-    logits, right = predict_logits(taught.classifier, [batch()])
-    forward = NumpyTransformer(weights)
-    same = [forward.compute_logits(each.frame_vectors, each.frame_times) for each in SHOWN]
-    np.testing.assert_allclose(logits, same, atol=1e-4)
-    assert right.tolist() == LABELS.tolist()
+    task = make_task()
+    train_network(task, TrainerConfig(steps=20, learning_rate=3e-3))
+    weights = to_weights(task.classifier, {"labels": []})
+    logits, labels = predict_logits(task.classifier, [get_batch()])
+    numpy_network = NumpyTransformer(weights)
+    numpy_logits = [
+        numpy_network.compute_logits(item.frame_vectors, item.frame_times) for item in CLIP_FEATURES
+    ]
+    np.testing.assert_allclose(logits, numpy_logits, atol=1e-4)
+    assert labels.tolist() == LABELS.tolist()
 
 
 def test_class_weights_scale_the_loss() -> None:
-    light = task([1.0, 1.0, 1.0, 1.0]).compute_loss(0)
-    heavy = task([9.0, 1.0, 1.0, 1.0]).compute_loss(0)
-    assert not torch.isclose(light, heavy)
-    assert task(smoothing=0.3).compute_loss(0) != light
+    even_loss = make_task([1.0, 1.0, 1.0, 1.0]).compute_loss(0)
+    weighted_loss = make_task([9.0, 1.0, 1.0, 1.0]).compute_loss(0)
+    assert not torch.isclose(even_loss, weighted_loss)
+    assert make_task(smoothing=0.3).compute_loss(0) != even_loss
 
 
 def test_pretrained_weights_are_loaded_and_other_shapes_rejected() -> None:
     torch.manual_seed(1)
-    shape = TransformerConfig(features=8, hidden=32, layers=2, heads=2, mlp=64, dropout=0.0)
-    pretrained = MaskedFrameModel(shape).to_weights({})
+    config = TransformerConfig(features=8, hidden=32, layers=2, heads=2, mlp=64, dropout=0.0)
+    pretrained = MaskedFrameModel(config).to_weights({})
     network = build_classifier(CONFIG, 0, pretrained)
-    for name, each in network.transformer.state_dict().items():
-        np.testing.assert_array_equal(each.numpy(), pretrained.weight_arrays[f"transformer.{name}"])
+    for name, item in network.transformer.state_dict().items():
+        np.testing.assert_array_equal(item.numpy(), pretrained.weight_arrays[f"transformer.{name}"])
     other = MaskedFrameModel(TransformerConfig(features=8, hidden=16, layers=2, heads=2, mlp=64))
     with pytest.raises(SpaceMismatchError, match="hidden"):
         build_classifier(CONFIG, 0, other.to_weights({}))

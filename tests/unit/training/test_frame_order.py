@@ -28,34 +28,38 @@ CONFIG = TransformerConfig(features=16, hidden=32, layers=2, heads=2, mlp=64)
 
 @pytest.fixture
 def network() -> VideoTransformer:
-    """An untrained network, which would also lose the order if the architecture did."""
+    """Build an untrained network; it encodes order only if the architecture does."""
     return MaskedFrameModel.build_seeded(CONFIG, None, 0).transformer.eval()
 
 
-def scene(centre: Matrix, random: np.random.Generator) -> Matrix:
-    rows = centre + 0.03 * random.normal(size=(3, 16))
-    found: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return found
+def make_scene(center: Matrix, rng: np.random.Generator) -> Matrix:
+    rows = center + 0.03 * rng.normal(size=(3, 16))
+    frames: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return frames
 
 
 @pytest.fixture
 def windows() -> list[OrderedFrames]:
-    """Two scenes in either order, twenty times."""
-    random = np.random.default_rng(0)
-    one, other = random.normal(size=(2, 1, 16)) / 4
-    found: list[OrderedFrames] = []
+    """Join two scenes in both orders, twenty times."""
+    rng = np.random.default_rng(0)
+    first_center, second_center = rng.normal(size=(2, 1, 16)) / 4
+    windows: list[OrderedFrames] = []
     for _ in range(20):
-        found += join_scenes(scene(one, random), scene(other, random), 0.5)
-    return found
+        windows += join_scenes(make_scene(first_center, rng), make_scene(second_center, rng), 0.5)
+    return windows
 
 
 def test_the_states_encode_the_order_of_two_scenes(
     network: VideoTransformer, windows: list[OrderedFrames]
 ) -> None:
-    trained, judged = windows[:24], windows[24:]
-    for cls in (True, False):
+    train_windows, test_windows = windows[:24], windows[24:]
+    for use_cls_token in (True, False):
         assert (
-            probe_accuracy(trained, judged, transformer_states(network, use_cls_token=cls)).mean()
+            probe_accuracy(
+                train_windows,
+                test_windows,
+                transformer_states(network, use_cls_token=use_cls_token),
+            ).mean()
             >= 0.9
         )
 
@@ -68,16 +72,16 @@ def test_states_without_positions_do_not_encode_order(
     network: VideoTransformer, windows: list[OrderedFrames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "_encode_positions", lambda times: torch.zeros(*times.shape, 32))
-    found = probe_accuracy(
+    accuracy = probe_accuracy(
         windows[:24], windows[24:], transformer_states(network, use_cls_token=True)
     ).mean()
-    assert found < 0.8
+    assert accuracy < 0.8
 
 
 def test_both_orders_have_the_same_frames() -> None:
     frames = np.eye(4, 16, dtype=np.float32)
-    kept, other = in_both_orders(frames, np.arange(4.0), np.array([2, 0, 3, 1]))
-    assert kept.is_original_order
-    assert not other.is_original_order
-    assert np.array_equal(np.sort(kept.frames, axis=0), np.sort(other.frames, axis=0))
-    assert np.array_equal(kept.times, other.times)
+    original, reordered = in_both_orders(frames, np.arange(4.0), np.array([2, 0, 3, 1]))
+    assert original.is_original_order
+    assert not reordered.is_original_order
+    assert np.array_equal(np.sort(original.frames, axis=0), np.sort(reordered.frames, axis=0))
+    assert np.array_equal(original.times, reordered.times)

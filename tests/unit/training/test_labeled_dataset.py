@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Library]:
-    with make_library(tmp_path) as opened:
-        yield opened
+def library(tmp_path: Path) -> Iterator[Library]:
+    with make_library(tmp_path) as library:
+        yield library
 
 
 def test_csv_times_are_optional(tmp_path: Path) -> None:
@@ -73,95 +73,109 @@ def test_an_invalid_line_is_rejected(tmp_path: Path, row: str, message: str) -> 
         read_label_lines(file)
 
 
-def given(folder: Path, label: str, *numbers: int, group: str | None = None) -> list[LabelLine]:
+def make_label_lines(
+    folder: Path, label: str, *numbers: int, group: str | None = None
+) -> list[LabelLine]:
     return [LabelLine(folder / f"{n}.mp4", label, 0.0, None, group, None) for n in numbers]
 
 
-def test_every_label_is_in_every_split_and_no_video_in_two(made: Library, tmp_path: Path) -> None:
+def test_every_label_is_in_every_split_and_no_video_in_two(
+    library: Library, tmp_path: Path
+) -> None:
     rows = [
-        *given(tmp_path, "dog", *range(10)),
-        *given(tmp_path, "cat", *range(10, 13)),
-        *given(tmp_path, "fox", *range(13, VIDEO_COUNT)),
-        *given(tmp_path, "cat", *range(4)),  # two labels of one video
+        *make_label_lines(tmp_path, "dog", *range(10)),
+        *make_label_lines(tmp_path, "cat", *range(10, 13)),
+        *make_label_lines(tmp_path, "fox", *range(13, VIDEO_COUNT)),
+        *make_label_lines(tmp_path, "cat", *range(4)),  # two labels of one video
     ]
     for seed in range(10):
-        found = join_with_library("rows", rows, made, seed)
-        parts: dict[int, set[str]] = {}
-        for row in found.labeled_spans:
-            parts.setdefault(row.video.id, set()).add(row.split_name)
-        assert all(len(each) == 1 for each in parts.values())
-        seen = Counter((row.label_index, row.split_name) for row in found.labeled_spans)
+        dataset = join_with_library("rows", rows, library, seed)
+        splits_by_video: dict[int, set[str]] = {}
+        for row in dataset.labeled_spans:
+            splits_by_video.setdefault(row.video.id, set()).add(row.split_name)
+        assert all(len(splits) == 1 for splits in splits_by_video.values())
+        counts = Counter((row.label_index, row.split_name) for row in dataset.labeled_spans)
         for label in range(3):
-            assert all(seen[label, part] for part in ("train", "val", "test")), seen
-        assert len(found.select_split("train")) > len(found.select_split("val"))
-    assert join_with_library("rows", rows, made, 3) == join_with_library("rows", rows, made, 3)
-    assert join_with_library("rows", rows, made, 3) != join_with_library("rows", rows, made, 4)
+            assert all(counts[label, split_name] for split_name in ("train", "val", "test")), counts
+        assert len(dataset.select_split("train")) > len(dataset.select_split("val"))
+    assert join_with_library("rows", rows, library, 3) == join_with_library(
+        "rows", rows, library, 3
+    )
+    assert join_with_library("rows", rows, library, 3) != join_with_library(
+        "rows", rows, library, 4
+    )
 
 
-def test_a_group_is_never_split(made: Library, tmp_path: Path) -> None:
+def test_a_group_is_never_split(library: Library, tmp_path: Path) -> None:
     rows = [
-        *given(tmp_path, "dog", *range(4), group="park"),
-        *given(tmp_path, "dog", *range(4, 8)),
-        *given(tmp_path, "cat", *range(8, 12)),
-        *given(tmp_path, "cat", 0, group="home"),  # so park and home hang together
-        *given(tmp_path, "cat", *range(12, 15), group="home"),
+        *make_label_lines(tmp_path, "dog", *range(4), group="park"),
+        *make_label_lines(tmp_path, "dog", *range(4, 8)),
+        *make_label_lines(tmp_path, "cat", *range(8, 12)),
+        *make_label_lines(tmp_path, "cat", 0, group="home"),  # which connects park and home
+        *make_label_lines(tmp_path, "cat", *range(12, 15), group="home"),
     ]
     for seed in range(5):
-        found = join_with_library("rows", rows, made, seed)
-        together = {
+        dataset = join_with_library("rows", rows, library, seed)
+        split_names = {
             row.split_name
-            for row in found.labeled_spans
+            for row in dataset.labeled_spans
             if int(row.video.path.stem) in {0, 1, 2, 3, 12}
         }
-        assert len(together) == 1
+        assert len(split_names) == 1
 
 
-def test_missing_videos_and_rare_labels_are_reported(made: Library, tmp_path: Path) -> None:
+def test_missing_videos_and_rare_labels_are_reported(library: Library, tmp_path: Path) -> None:
     rows = [
-        *given(tmp_path, "dog", *range(5)),
-        *given(tmp_path, "cat", *range(5, 10)),
-        *given(tmp_path, "fox", 10, 11),
-        *given(tmp_path, "dog", 900),
+        *make_label_lines(tmp_path, "dog", *range(5)),
+        *make_label_lines(tmp_path, "cat", *range(5, 10)),
+        *make_label_lines(tmp_path, "fox", 10, 11),
+        *make_label_lines(tmp_path, "dog", 900),
     ]
-    found = join_with_library("rows", rows, made)
-    assert found.label_names == ("cat", "dog")
-    missing, rare = found.skipped_reasons
+    dataset = join_with_library("rows", rows, library)
+    assert dataset.label_names == ("cat", "dog")
+    missing, rare = dataset.skipped_reasons
     assert "900.mp4" in missing
     assert "'fox': in 2 videos" in rare
 
 
-def test_given_splits_are_kept(made: Library, tmp_path: Path) -> None:
-    def row(number: int, part: str, label: str) -> LabelLine:
-        return LabelLine(tmp_path / f"{number}.mp4", label, 0.0, None, None, part)  # type: ignore[arg-type]
+def test_given_splits_are_kept(library: Library, tmp_path: Path) -> None:
+    def row(number: int, split_name: str, label: str) -> LabelLine:
+        return LabelLine(tmp_path / f"{number}.mp4", label, 0.0, None, None, split_name)  # type: ignore[arg-type]
 
     rows = [row(n, "train" if n < 8 else "val", "dog" if n % 2 else "cat") for n in range(12)]
-    found = join_with_library("rows", rows, made)
-    assert Counter(one.split_name for one in found.labeled_spans) == {"train": 8, "val": 4}
+    dataset = join_with_library("rows", rows, library)
+    assert Counter(labeled_span.split_name for labeled_span in dataset.labeled_spans) == {
+        "train": 8,
+        "val": 4,
+    }
     with pytest.raises(DatasetError, match="must have the same split"):
-        join_with_library("rows", [*rows, row(0, "val", "dog")], made)
+        join_with_library("rows", [*rows, row(0, "val", "dog")], library)
     with pytest.raises(DatasetError, match="and others val"):
         join_with_library(
-            "rows", [row(n, "train", "dog" if n % 2 else "cat") for n in range(12)], made
+            "rows", [row(n, "train", "dog" if n % 2 else "cat") for n in range(12)], library
         )
 
 
-def test_a_span_is_clipped_to_the_video(made: Library, tmp_path: Path) -> None:
-    rows = [*given(tmp_path, "dog", *range(4)), *given(tmp_path, "cat", *range(4, 8))]
+def test_a_span_is_clipped_to_the_video(library: Library, tmp_path: Path) -> None:
+    rows = [
+        *make_label_lines(tmp_path, "dog", *range(4)),
+        *make_label_lines(tmp_path, "cat", *range(4, 8)),
+    ]
     late = LabelLine(tmp_path / "0.mp4", "dog", 4.0, 99.0, None, None)
-    found = join_with_library("rows", [*rows, late], made)
-    assert found.labeled_spans[0].span == Span(0, 10)
-    assert found.labeled_spans[-1].span.start == 4
+    dataset = join_with_library("rows", [*rows, late], library)
+    assert dataset.labeled_spans[0].span == Span(0, 10)
+    assert dataset.labeled_spans[-1].span.start == 4
     after = LabelLine(tmp_path / "0.mp4", "dog", 50.0, None, None, None)
-    less = join_with_library("rows", [*rows, late, after], made)
-    assert less.labeled_spans == found.labeled_spans, (
-        "what begins after the end is left out, and the rest is not"
-    )
-    [message] = less.skipped_reasons
+    smaller_dataset = join_with_library("rows", [*rows, late, after], library)
+    assert smaller_dataset.labeled_spans == dataset.labeled_spans, "only the late row is dropped"
+    [message] = smaller_dataset.skipped_reasons
     assert "0.mp4: ends at 10.0 s, before 50 s" in message
 
 
-def test_labels_that_differ_in_case_are_unified(made: Library, tmp_path: Path) -> None:
-    rows = [*given(tmp_path, "Dog", 0), *given(tmp_path, "dog", *range(1, 4))]
-    found = join_with_library("rows", [*rows, *given(tmp_path, "cat", *range(4, 8))], made)
-    assert found.label_names == ("Dog", "cat")
-    assert Counter(row.label_index for row in found.labeled_spans) == {0: 4, 1: 4}
+def test_labels_that_differ_in_case_are_unified(library: Library, tmp_path: Path) -> None:
+    rows = [*make_label_lines(tmp_path, "Dog", 0), *make_label_lines(tmp_path, "dog", *range(1, 4))]
+    dataset = join_with_library(
+        "rows", [*rows, *make_label_lines(tmp_path, "cat", *range(4, 8))], library
+    )
+    assert dataset.label_names == ("Dog", "cat")
+    assert Counter(row.label_index for row in dataset.labeled_spans) == {0: 4, 1: 4}

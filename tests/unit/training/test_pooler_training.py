@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use a smaller network, fewer clips and images."""
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a tiny network, and fewer clips and images."""
     tiny = TransformerConfig(hidden=16, layers=1, heads=2, mlp=32, dropout=0.1)
     monkeypatch.setitem(CONFIG_PRESETS, "small", tiny)
     monkeypatch.setattr("vsearch.training.denoising_task.BATCH_CLIPS", 4)
@@ -44,20 +44,20 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:
-    with moving_library(tmp_path, video_count=48) as made:
-        yield made
+    with moving_library(tmp_path, video_count=48) as library:
+        yield library
 
 
-def trained(library: Library, folder: Path, steps: int = 2) -> PoolerTrainingResult:
+def train(library: Library, folder: Path, steps: int = 2) -> PoolerTrainingResult:
     return train_pooler(library, checkpoint_folder=folder, step_count=steps, force=True)
 
 
 @pytest.fixture
 def training(library: Library, tmp_path: Path) -> PoolerTrainingResult:
-    return trained(library, tmp_path / "run")
+    return train(library, tmp_path / "run")
 
 
-def vectors(library: Library) -> dict[str, object]:
+def stored_vectors(library: Library) -> dict[str, object]:
     return {
         video.path.name: library.segments_with_vectors(video)[1].round(3).tolist()
         for video in library.videos()
@@ -75,37 +75,41 @@ def test_the_result_has_the_training_data_and_the_gate(
 
 
 def test_the_same_seed_gives_the_same_pooler(library: Library, tmp_path: Path) -> None:
-    one, other = trained(library, tmp_path / "a"), trained(library, tmp_path / "b")
-    assert one.weights.digest == other.weights.digest
-    assert one.gate_result == other.gate_result
+    first, second = train(library, tmp_path / "a"), train(library, tmp_path / "b")
+    assert first.weights.digest == second.weights.digest
+    assert first.gate_result == second.gate_result
 
 
 def test_a_killed_run_resumes(library: Library, tmp_path: Path) -> None:
-    whole = trained(library, tmp_path / "whole", 3)
+    whole = train(library, tmp_path / "whole", 3)
 
-    def kill(done: int, steps: int) -> None:
-        if done == 2:
+    def interrupt(step: int, steps: int) -> None:
+        if step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_pooler(
-            library, checkpoint_folder=tmp_path / "cut", step_count=3, force=True, on_progress=kill
+            library,
+            checkpoint_folder=tmp_path / "killed",
+            step_count=3,
+            force=True,
+            on_progress=interrupt,
         )
-    assert (tmp_path / "cut" / CHECKPOINT_FILENAME).exists()
-    assert trained(library, tmp_path / "cut", 3).weights.digest == whole.weights.digest
+    assert (tmp_path / "killed" / CHECKPOINT_FILENAME).exists()
+    assert train(library, tmp_path / "killed", 3).weights.digest == whole.weights.digest
 
 
 def test_a_pooler_that_fails_the_gate_is_not_installed(
     library: Library, training: PoolerTrainingResult
 ) -> None:
-    bad = replace(training, gate_result=worse(training))
-    before = vectors(library)
-    assert not install_pooler(library, bad)
-    assert library.trained_pooler is None
-    assert vectors(library) == before
+    failed = replace(training, gate_result=without_gain(training))
+    before = stored_vectors(library)
+    assert not install_pooler(library, failed)
+    assert library.models.trained_pooler is None
+    assert stored_vectors(library) == before
 
 
-def worse(training: PoolerTrainingResult) -> GateResult:
+def without_gain(training: PoolerTrainingResult) -> GateResult:
     """Return a gate result without gain."""
     return replace(training.gate_result, mixed_metrics=training.gate_result.mean_mixed_metrics)
 
@@ -114,38 +118,38 @@ def test_a_forced_pooler_pools_all_segments_until_it_is_removed(
     library: Library, training: PoolerTrainingResult
 ) -> None:
     library.rebuild()
-    before = vectors(library)
-    opened = dict(training.weights.weight_arrays, gate=np.array(2.0, np.float32))
-    opened["project.bias"] = opened["project.bias"] + 0.5  # so that something changes
+    before = stored_vectors(library)
+    arrays = dict(training.weights.weight_arrays, gate=np.array(2.0, np.float32))
+    arrays["project.bias"] = arrays["project.bias"] + 0.5  # so that something changes
     forced = replace(
         training,
-        weights=replace(training.weights, weight_arrays=opened),
-        gate_result=worse(training),
+        weights=replace(training.weights, weight_arrays=arrays),
+        gate_result=without_gain(training),
     )
     assert install_pooler(library, forced, force=True)
     name = TransformerPooler.from_weights(forced.weights).name
     assert library.info().pooler == name
-    after = vectors(library)
+    after = stored_vectors(library)
     assert after != before
-    with Library.open(library.path, encoder=FakeEncoder()) as again:  # it is remembered
+    with Library.open(library.path, encoder=FakeEncoder()) as again:  # the library stores it
         assert again.search("red", k=1)[0].explanation.frame_weights
         assert again.doctor() == []
         again.rebuild()
         assert again.info().pooler == name
-    assert vectors(library) == after
-    assert library.install_pooler(None) == "mean"
-    assert library.trained_pooler is None
-    assert vectors(library) == before
+    assert stored_vectors(library) == after
+    assert library.models.install_pooler(None) == "mean"
+    assert library.models.trained_pooler is None
+    assert stored_vectors(library) == before
     assert library.search("red", k=1)[0].explanation.frame_weights == ()
 
 
 def test_a_pooler_of_another_space_is_rejected(
     library: Library, training: PoolerTrainingResult
 ) -> None:
-    other = replace(training.weights, metadata={"space": "another"})
+    weights = replace(training.weights, metadata={"space": "another"})
     with pytest.raises(SpaceMismatchError, match="train pooler"):
-        library.install_pooler(other)
-    assert library.trained_pooler is None
+        library.models.install_pooler(weights)
+    assert library.models.trained_pooler is None
 
 
 def test_a_missing_pooler_is_named_and_rebuild_falls_back_to_the_mean(
@@ -167,65 +171,69 @@ def test_captions_of_held_out_videos_are_the_gate_queries(library: Library, tmp_
         for video in library.videos()
         for n in range(3)
     )
-    found = train_pooler(
+    result = train_pooler(
         library,
-        CaptionDataset("said", items, ()),
+        CaptionDataset("captions", items, ()),
         checkpoint_folder=tmp_path / "run",
         step_count=1,
         force=True,
     )
-    assert found.gate_result.query_count == 33  # three of each held-out video
+    assert result.gate_result.query_count == 33  # three of each held-out video
 
 
 def test_too_few_videos_are_rejected(tmp_path: Path) -> None:
     with (
-        moving_library(tmp_path, video_count=4) as few,
+        moving_library(tmp_path, video_count=4) as small_library,
         pytest.raises(DatasetError, match="at least 10"),
     ):
-        trained(few, tmp_path / "run")
+        train(small_library, tmp_path / "run")
 
 
 def test_clips_too_short_to_evaluate_are_rejected(tmp_path: Path) -> None:
     with (
-        moving_library(tmp_path, video_count=48, frame_count=3) as short,
+        moving_library(tmp_path, video_count=48, frame_count=3) as library_of_short_videos,
         pytest.raises(DatasetError, match="too few to evaluate"),
     ):
-        trained(short, tmp_path / "run")
+        train(library_of_short_videos, tmp_path / "run")
 
 
 def test_pretrained_weights_start_another_run(library: Library, tmp_path: Path) -> None:
     config = replace(CONFIG_PRESETS["small"], features=16)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     arrays = {
-        name: random.normal(size=shape).astype(np.float32)
+        name: rng.normal(size=shape).astype(np.float32)
         for name, shape in compute_array_shapes(config, "pretrained").items()
     }
-    start = NetworkWeights("pretrained", config, arrays, {"space": "fake"})
-    plain = trained(library, tmp_path / "run", 1)
-    begun = train_pooler(
-        library, checkpoint_folder=tmp_path / "run", step_count=1, force=True, initial_weights=start
+    initial_weights = NetworkWeights("pretrained", config, arrays, {"space": "fake"})
+    untrained_start = train(library, tmp_path / "run", 1)
+    pretrained_start = train_pooler(
+        library,
+        checkpoint_folder=tmp_path / "run",
+        step_count=1,
+        force=True,
+        initial_weights=initial_weights,
     )
-    assert begun.weights.digest != plain.weights.digest
+    assert pretrained_start.weights.digest != untrained_start.weights.digest
 
 
 def test_a_failed_installation_leaves_the_library_unchanged(
     library: Library, training: PoolerTrainingResult
 ) -> None:
     install_pooler(library, training, force=True)
-    before, name = vectors(library), library.info().pooler
+    before, name = stored_vectors(library), library.info().pooler
     video = library.videos()[0]
     path = library._feature_store.feature_path(video.id, library.encoder.space)
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
-    other = dict(training.weights.weight_arrays, gate=np.array(0.5, np.float32))
-    changed = replace(training, weights=replace(training.weights, weight_arrays=other))
+    changed_arrays = dict(training.weights.weight_arrays, gate=np.array(0.5, np.float32))
+    changed = replace(training, weights=replace(training.weights, weight_arrays=changed_arrays))
     for weights in (changed.weights, None):
         with pytest.raises(DamagedLibraryError, match="--force"):
-            library.install_pooler(weights)
-        assert (library.info().pooler, vectors(library)) == (name, before)
+            library.models.install_pooler(weights)
+        assert (library.info().pooler, stored_vectors(library)) == (name, before)
         assert [path.stem for path in trained_pooler_files(library.path)] == [
             f"pooler-{(name or '')[-8:]}"
         ]
     path.write_bytes(whole)
-    assert library.install_pooler(None) == "mean"
+    assert library.models.install_pooler(None) == "mean"
     assert trained_pooler_files(library.path) == []

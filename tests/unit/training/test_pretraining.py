@@ -30,7 +30,7 @@ from vsearch.training.pretraining import (
 from vsearch.types import Space, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from vsearch import Library
@@ -40,138 +40,147 @@ SMALL = PretrainConfig(steps=12, batch_size=8, max_frames=16, learning_rate=3e-3
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+def _tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a tiny preset `small`."""
     tiny = TransformerConfig(features=1, hidden=32, layers=2, heads=2, mlp=64)
     monkeypatch.setitem(weights.CONFIG_PRESETS, "small", tiny)
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Library]:
-    with make_library(tmp_path) as one:
-        yield one
+def library(tmp_path: Path) -> Iterator[Library]:
+    with make_library(tmp_path) as library:
+        yield library
 
 
 class Killed(BaseException):
     """Simulates the end of the process."""
 
 
-def kill_at(step: int) -> object:
-    def report(now: TrainerState) -> None:
-        if now.step == step:
+def kill_at(step: int) -> Callable[[TrainerState], None]:
+    def raise_killed(state: TrainerState) -> None:
+        if state.step == step:
             raise Killed
 
-    return report
+    return raise_killed
 
 
-@pytest.mark.parametrize("form", ["contrastive", "visual-words"])
-def test_pretraining_improves_on_held_out_videos(made: Library, form: str) -> None:
-    plan = replace(SMALL, objective=form, steps=120, learning_rate=1e-2)  # type: ignore[arg-type]
-    done = pretrain_transformer(made, plan)
-    assert done.best_figures["loss"] < 0.9 * done.best_figures["guessed"]
-    assert done.best_figures["loss"] < done.initial_figures["loss"]
-    assert done.best_figures["accuracy"] > done.initial_figures["accuracy"]
-    if form == "visual-words":
-        assert done.visual_word_count > 4
-        assert done.best_figures["accuracy"] > done.best_figures["commonest"]
-    assert (done.video_count, done.held_out_videos, done.captioned_videos) == (19, 5, 0)
+@pytest.mark.parametrize("objective", ["contrastive", "visual-words"])
+def test_pretraining_improves_on_held_out_videos(library: Library, objective: str) -> None:
+    config = replace(SMALL, objective=objective, steps=120, learning_rate=1e-2)  # type: ignore[arg-type]
+    result = pretrain_transformer(library, config)
+    assert result.best_figures["loss"] < 0.9 * result.best_figures["guessed"]
+    assert result.best_figures["loss"] < result.initial_figures["loss"]
+    assert result.best_figures["accuracy"] > result.initial_figures["accuracy"]
+    if objective == "visual-words":
+        assert result.visual_word_count > 4
+        assert result.best_figures["accuracy"] > result.best_figures["commonest"]
+    assert (result.video_count, result.held_out_videos, result.captioned_videos) == (19, 5, 0)
 
 
-@pytest.mark.parametrize("form", ["contrastive", "visual-words"])
+@pytest.mark.parametrize("objective", ["contrastive", "visual-words"])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    made: Library, tmp_path: Path, form: str
+    library: Library, tmp_path: Path, objective: str
 ) -> None:
-    plan = replace(SMALL, objective=form)  # type: ignore[arg-type]
-    whole = pretrain_transformer(made, plan, output_folder=tmp_path / "whole")
+    config = replace(SMALL, objective=objective)  # type: ignore[arg-type]
+    whole = pretrain_transformer(library, config, output_folder=tmp_path / "whole")
     with pytest.raises(Killed):
-        pretrain_transformer(made, plan, output_folder=tmp_path / "halves", on_progress=kill_at(7))  # type: ignore[arg-type]
+        pretrain_transformer(
+            library, config, output_folder=tmp_path / "halves", on_progress=kill_at(7)
+        )
     assert not (tmp_path / "halves" / PRETRAINED_FILE).exists()
     steps: list[int] = []
-    again = pretrain_transformer(
-        made,
-        plan,
+    resumed = pretrain_transformer(
+        library,
+        config,
         output_folder=tmp_path / "halves",
-        on_progress=lambda now: steps.append(now.step),
+        on_progress=lambda state: steps.append(state.step),
     )
     assert steps == [8, 9, 10, 11, 12]
-    assert again.weights.digest == whole.weights.digest
-    assert again.best_figures == whole.best_figures
-    assert pretrain_transformer(made, plan).weights.digest == whole.weights.digest
-    assert pretrain_transformer(made, replace(plan, seed=1)).weights.digest != whole.weights.digest
+    assert resumed.weights.digest == whole.weights.digest
+    assert resumed.best_figures == whole.best_figures
+    assert pretrain_transformer(library, config).weights.digest == whole.weights.digest
+    assert (
+        pretrain_transformer(library, replace(config, seed=1)).weights.digest
+        != whole.weights.digest
+    )
 
 
-def test_a_finished_run_is_not_repeated(made: Library, tmp_path: Path) -> None:
-    pretrain_transformer(made, SMALL, output_folder=tmp_path)
+def test_a_finished_run_is_not_repeated(library: Library, tmp_path: Path) -> None:
+    pretrain_transformer(library, SMALL, output_folder=tmp_path)
     steps: list[int] = []
     pretrain_transformer(
-        made, SMALL, output_folder=tmp_path, on_progress=lambda now: steps.append(now.step)
+        library, SMALL, output_folder=tmp_path, on_progress=lambda state: steps.append(state.step)
     )
     assert steps == []
     with (tmp_path / "log.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 12
 
 
-@pytest.mark.parametrize("other", [{"objective": "visual-words"}, {"seed": 1}, {"steps": 13}])
+@pytest.mark.parametrize(
+    "changed_settings", [{"objective": "visual-words"}, {"seed": 1}, {"steps": 13}]
+)
 def test_a_run_with_other_settings_starts_over(
-    made: Library, tmp_path: Path, other: dict[str, int]
+    library: Library, tmp_path: Path, changed_settings: dict[str, int]
 ) -> None:
-    pretrain_transformer(made, SMALL, output_folder=tmp_path)
-    plan = replace(SMALL, **other)  # type: ignore[arg-type]
-    again = pretrain_transformer(made, plan, output_folder=tmp_path)
-    assert again.weights.digest == pretrain_transformer(made, plan).weights.digest
+    pretrain_transformer(library, SMALL, output_folder=tmp_path)
+    config = replace(SMALL, **changed_settings)  # type: ignore[arg-type]
+    resumed = pretrain_transformer(library, config, output_folder=tmp_path)
+    assert resumed.weights.digest == pretrain_transformer(library, config).weights.digest
     assert (tmp_path / "checkpoint.old").exists()
 
 
-def test_saved_weights_have_metadata(made: Library, tmp_path: Path) -> None:
-    pretrain_transformer(made, SMALL, output_folder=tmp_path)
-    space = made.space
+def test_saved_weights_have_metadata(library: Library, tmp_path: Path) -> None:
+    pretrain_transformer(library, SMALL, output_folder=tmp_path)
+    space = library.space
     assert space is not None
-    found = load_pretrained(tmp_path / PRETRAINED_FILE, space)
-    assert found.network_config.features == space.dim
-    assert found.metadata["space"] == space.name
-    assert (found.metadata["videos"], found.metadata["held"]) == (19, 5)
-    assert found.metadata["figures"]["loss"] > 0
+    loaded = load_pretrained(tmp_path / PRETRAINED_FILE, space)
+    assert loaded.network_config.features == space.dim
+    assert loaded.metadata["space"] == space.name
+    assert (loaded.metadata["videos"], loaded.metadata["held"]) == (19, 5)
+    assert loaded.metadata["figures"]["loss"] > 0
     with pytest.raises(SpaceMismatchError, match="was pretrained in fake"):
         load_pretrained(tmp_path / PRETRAINED_FILE, Space("other", space.dim, supports_text=True))
     with pytest.raises(DamagedLibraryError, match="delete it"):
         NetworkWeights.load(tmp_path / PRETRAINED_FILE, "pooler", "delete it")
 
 
-def test_subtitles_are_trained_on(made: Library, tmp_path: Path) -> None:
+def test_subtitles_are_trained_on(library: Library, tmp_path: Path) -> None:
     write_subtitles(tmp_path)
-    done = pretrain_transformer(made, SMALL)
-    assert done.captioned_videos == VIDEO_COUNT
-    assert 0 <= done.best_figures["belongs"] <= 1
-    assert done.best_figures["score"] == pytest.approx(
-        -done.best_figures["loss"] - done.best_figures["belongs_loss"]
+    result = pretrain_transformer(library, SMALL)
+    assert result.captioned_videos == VIDEO_COUNT
+    assert 0 <= result.best_figures["belongs"] <= 1
+    assert result.best_figures["score"] == pytest.approx(
+        -result.best_figures["loss"] - result.best_figures["belongs_loss"]
     )
 
 
-def test_captions_replace_subtitles(made: Library, tmp_path: Path) -> None:
+def test_captions_replace_subtitles(library: Library, tmp_path: Path) -> None:
     write_subtitles(tmp_path)
     items = tuple(CaptionItem(tmp_path / f"{number}.mp4", f"all {number}") for number in range(10))
     absent = CaptionItem(tmp_path / "elsewhere.mp4", "nothing")
-    done = pretrain_transformer(made, SMALL, CaptionDataset("rows", (*items, absent), ()))
-    assert done.captioned_videos == 10
-    assert done.skipped_reasons == ("videos that are not in the library: 1",)
+    result = pretrain_transformer(library, SMALL, CaptionDataset("rows", (*items, absent), ()))
+    assert result.captioned_videos == 10
+    assert result.skipped_reasons == ("videos not in the library: 1",)
 
 
-def test_captions_of_a_clip_overlap_its_time(made: Library, tmp_path: Path) -> None:
+def test_captions_of_a_clip_overlap_its_time(library: Library, tmp_path: Path) -> None:
     write_subtitles(tmp_path)
-    cues, left_out = CaptionFeatures.from_library(made)
-    assert left_out == []
-    found = cues.encode_within(tmp_path / "0.mp4", Span(2.5, 4.5), 16)
-    assert found.text_positions.tolist() == pytest.approx([0.125, 0.875])
-    assert found.text_vectors.shape == (2, 16)
-    assert len(cues.encode_within(tmp_path / "0.mp4", Span(5.5, 9), 16).text_positions) == 0
-    assert len(cues.encode_within(tmp_path / "none.mp4", Span(0, 9), 16).text_positions) == 0
+    features, skipped_reasons = CaptionFeatures.from_library(library)
+    assert skipped_reasons == []
+    captions = features.encode_within(tmp_path / "0.mp4", Span(2.5, 4.5), 16)
+    assert captions.text_positions.tolist() == pytest.approx([0.125, 0.875])
+    assert captions.text_vectors.shape == (2, 16)
+    assert len(features.encode_within(tmp_path / "0.mp4", Span(5.5, 9), 16).text_positions) == 0
+    assert len(features.encode_within(tmp_path / "none.mp4", Span(0, 9), 16).text_positions) == 0
 
 
-def test_a_caption_without_times_is_in_the_middle(made: Library, tmp_path: Path) -> None:
-    cues, _ = CaptionFeatures.from_library(
-        made, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
+def test_a_caption_without_times_is_in_the_middle(library: Library, tmp_path: Path) -> None:
+    features, _ = CaptionFeatures.from_library(
+        library, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
     )
-    assert cues.encode_within(tmp_path / "0.mp4", Span(2, 6), 16).text_positions.tolist() == [0.5]
+    assert features.encode_within(tmp_path / "0.mp4", Span(2, 6), 16).text_positions.tolist() == [
+        0.5
+    ]
 
 
 def test_an_image_only_model_trains_without_subtitles(
@@ -180,39 +189,43 @@ def test_an_image_only_model_trains_without_subtitles(
     space = Space("fake", 16, supports_text=False)
     monkeypatch.setattr("tests.support.fakes.FakeEncoder.space", space)
     write_subtitles(tmp_path)
-    with make_library(tmp_path, space=space) as mute:
-        done = pretrain_transformer(mute, SMALL)
-        assert done.captioned_videos == 0
-        assert "reads no words" in done.skipped_reasons[0]
+    with make_library(tmp_path, space=space) as image_only_library:
+        result = pretrain_transformer(image_only_library, SMALL)
+        assert result.captioned_videos == 0
+        assert "does not encode text" in result.skipped_reasons[0]
         with pytest.raises(NoTextError):
             pretrain_transformer(
-                mute, SMALL, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
+                image_only_library,
+                SMALL,
+                CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ()),
             )
 
 
 def test_captions_with_another_model_are_rejected(tmp_path: Path) -> None:
     with (
-        make_library(tmp_path, space=Space("other", 16, supports_text=True)) as other,
+        make_library(tmp_path, space=Space("other", 16, supports_text=True)) as other_library,
         pytest.raises(SpaceMismatchError, match="not indexed with fake"),
     ):
         pretrain_transformer(
-            other, SMALL, CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ())
+            other_library,
+            SMALL,
+            CaptionDataset("rows", (CaptionItem(tmp_path / "0.mp4", "red"),), ()),
         )
 
 
-def test_invalid_settings_are_rejected(made: Library) -> None:
+def test_invalid_settings_are_rejected(library: Library) -> None:
     with pytest.raises(SettingsError, match="contrastive, visual-words"):
         replace(SMALL, objective="both")  # type: ignore[arg-type]
     with pytest.raises(SettingsError):
         replace(SMALL, preset="huge")
     with pytest.raises(SettingsError, match="no device"):
-        pretrain_transformer(made, replace(SMALL, device="abacus"))
+        pretrain_transformer(library, replace(SMALL, device="abacus"))
 
 
 def test_without_torch_the_error_names_the_extra(
-    made: Library, monkeypatch: pytest.MonkeyPatch
+    library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "vsearch.encoders.torch_device", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'vsearch\[models\]'"):
-        pretrain_transformer(made, SMALL)
+        pretrain_transformer(library, SMALL)

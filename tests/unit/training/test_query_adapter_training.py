@@ -1,3 +1,5 @@
+"""Training of a query adapter: evaluation, installation, split and rows."""
+
 from __future__ import annotations
 
 import subprocess
@@ -43,53 +45,56 @@ FILE = "adapter.npz"
 
 @pytest.fixture
 def misread_library(tmp_path: Path) -> Iterator[Library]:
-    with make_library(tmp_path) as made:
-        yield made
+    with make_library(tmp_path) as library:
+        yield library
 
 
-def drawn(made: Library, dataset: CaptionDataset, seed: int = 0) -> AdapterDataset:
-    return build_adapter_dataset(made, MisreadingEncoder(), dataset, seed)
+def build_dataset(library: Library, dataset: CaptionDataset, seed: int = 0) -> AdapterDataset:
+    return build_adapter_dataset(library, MisreadingEncoder(), dataset, seed)
 
 
-def right(made: Library) -> int:
-    """Count the scenes that are ranked first."""
-    found = (
-        made.search(f"scene {n}", k=1)[0].video.path.stem == str(n) for n in range(VIDEO_COUNT)
+def count_first_hits(library: Library) -> int:
+    """Return the number of scenes whose own video is ranked first."""
+    return sum(
+        library.search(f"scene {n}", k=1)[0].video.path.stem == str(n) for n in range(VIDEO_COUNT)
     )
-    return sum(found)
 
 
 def test_a_useful_adapter_is_installed_and_improves_search(
     tmp_path: Path, misread_library: Library
 ) -> None:
-    before, space, image = right(misread_library), misread_library.space, PICTURE_VECTORS[3]
+    before, space, image = (
+        count_first_hits(misread_library),
+        misread_library.space,
+        PICTURE_VECTORS[3],
+    )
     alignment = train_query_adapter(misread_library, make_captions(tmp_path))
     assert alignment.evaluation.is_better
     assert alignment.evaluation.mrr_gain.value > 0.1
     assert alignment.evaluation.candidate_count == VIDEO_COUNT
     assert not (misread_library.path / FILE).exists()
     assert install_adapter(misread_library, alignment)
-    after = right(misread_library)
+    after = count_first_hits(misread_library)
     assert after > before + 20
     assert misread_library.space == space
     np.testing.assert_allclose(
         misread_library.segments_with_vectors(misread_library.videos()[0])[1].shape, (1, len(image))
     )
     with Library.open(misread_library.path, encoder=MisreadingEncoder()) as again:
-        assert right(again) == after
-        assert again.query_adapter is not None
-        assert again.query_adapter.digest == alignment.adapter.digest
+        assert count_first_hits(again) == after
+        assert again.models.query_adapter is not None
+        assert again.models.query_adapter.digest == alignment.adapter.digest
 
 
 def test_the_evaluation_uses_hubness_correction(tmp_path: Path, misread_library: Library) -> None:
-    rows, nothing = (
-        drawn(misread_library, make_captions(tmp_path)),
+    rows, identity = (
+        build_dataset(misread_library, make_captions(tmp_path)),
         ResidualLinearMap.identity(PICTURE_VECTORS.shape[1]),
     )
-    bank = MisreadingEncoder().encode_texts([f"scene {n}" for n in range(0, VIDEO_COUNT, 10)])
-    pushed = evaluate_adapter(rows, nothing, null_vectors=bank)
-    assert pushed.baseline_metrics == pushed.adapted_metrics
-    assert pushed.baseline_metrics != evaluate_adapter(rows, nothing).baseline_metrics
+    querybank = MisreadingEncoder().encode_texts([f"scene {n}" for n in range(0, VIDEO_COUNT, 10)])
+    corrected = evaluate_adapter(rows, identity, null_vectors=querybank)
+    assert corrected.baseline_metrics == corrected.adapted_metrics
+    assert corrected.baseline_metrics != evaluate_adapter(rows, identity).baseline_metrics
 
 
 def test_noise_is_rejected_and_nothing_is_written(tmp_path: Path, misread_library: Library) -> None:
@@ -97,7 +102,7 @@ def test_noise_is_rejected_and_nothing_is_written(tmp_path: Path, misread_librar
     assert not alignment.evaluation.is_better
     assert not install_adapter(misread_library, alignment)
     assert not (misread_library.path / FILE).exists()
-    assert misread_library.query_adapter is None
+    assert misread_library.models.query_adapter is None
 
 
 def test_force_installs_an_adapter_that_is_not_better(
@@ -108,31 +113,33 @@ def test_force_installs_an_adapter_that_is_not_better(
         train_query_adapter(misread_library, make_captions(tmp_path, "noise")),
         force=True,
     )
-    assert misread_library.query_adapter is not None
-    assert misread_library.query_adapter.training_info.forced
+    assert misread_library.models.query_adapter is not None
+    assert misread_library.models.query_adapter.training_info.forced
 
 
 def test_the_same_rows_and_seed_give_the_same_adapter(
     tmp_path: Path, misread_library: Library
 ) -> None:
-    one, other = (
+    first, second = (
         train_query_adapter(misread_library, make_captions(tmp_path), seed=3) for _ in range(2)
     )
-    assert one.adapter.digest == other.adapter.digest
-    assert one.evaluation == other.evaluation
+    assert first.adapter.digest == second.adapter.digest
+    assert first.evaluation == second.evaluation
     assert (
         train_query_adapter(misread_library, make_captions(tmp_path), seed=4).adapter.digest
-        != one.adapter.digest
+        != first.adapter.digest
     )
 
 
 def test_progress_reaches_the_end(tmp_path: Path, misread_library: Library) -> None:
-    message: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     train_query_adapter(
-        misread_library, make_captions(tmp_path), on_progress=lambda *each: message.append(each)
+        misread_library,
+        make_captions(tmp_path),
+        on_progress=lambda *counts: progress.append(counts),
     )
-    assert [done for done, _ in message] == sorted(done for done, _ in message)
-    assert message[-1][0] == message[-1][1] > 0
+    assert [finished for finished, _ in progress] == sorted(finished for finished, _ in progress)
+    assert progress[-1][0] == progress[-1][1] > 0
 
 
 def test_an_adapter_is_compared_with_the_unadapted_model(
@@ -149,27 +156,29 @@ def test_an_adapter_is_compared_with_the_unadapted_model(
 
 def test_an_adapter_worse_than_the_current_one_is_rejected() -> None:
     high, low = Metric("MRR", 0.9, 0.8, 1.0), Metric("MRR", 0.7, 0.6, 0.8)
-    verdict = AdapterEvaluation(9, (low,), (low,), None, Metric("MRR gained", 0.1, 0.05, 0.2))
-    assert verdict.is_better
-    assert not replace(verdict, current_metrics=(high,)).is_better
-    assert replace(verdict, current_metrics=(low,)).is_better
+    evaluation = AdapterEvaluation(9, (low,), (low,), None, Metric("MRR gained", 0.1, 0.05, 0.2))
+    assert evaluation.is_better
+    assert not replace(evaluation, current_metrics=(high,)).is_better
+    assert replace(evaluation, current_metrics=(low,)).is_better
 
 
 @pytest.mark.parametrize(("value", "low"), [(0.0, 0.0), (0.1, 0.0), (0.1, -0.01), (-0.1, -0.2)])
 def test_ties_and_chance_gains_are_rejected(value: float, low: float) -> None:
-    some = Metric("MRR", 0.7, 0.6, 0.8)
-    verdict = AdapterEvaluation(9, (some,), (some,), None, Metric("MRR gained", value, low, 0.3))
-    assert not verdict.is_better
+    metric = Metric("MRR", 0.7, 0.6, 0.8)
+    evaluation = AdapterEvaluation(
+        9, (metric,), (metric,), None, Metric("MRR gained", value, low, 0.3)
+    )
+    assert not evaluation.is_better
 
 
 def test_the_interval_resamples_rows_of_one_video_together() -> None:
-    values = np.repeat([0.5, -0.1, -0.1, 0.1], 50)
-    alone, together = (
-        bootstrap_gain(values, np.arange(200)),
-        bootstrap_gain(values, np.repeat(np.arange(4), 50)),
+    gains = np.repeat([0.5, -0.1, -0.1, 0.1], 50)
+    by_query, by_fold = (
+        bootstrap_gain(gains, np.arange(200)),
+        bootstrap_gain(gains, np.repeat(np.arange(4), 50)),
     )
-    assert alone.value == together.value == pytest.approx(0.1)
-    assert alone.ci_low > 0 > together.ci_low
+    assert by_query.value == by_fold.value == pytest.approx(0.1)
+    assert by_query.ci_low > 0 > by_fold.ci_low
 
 
 def test_whole_videos_and_groups_are_held_out(tmp_path: Path, misread_library: Library) -> None:
@@ -178,40 +187,42 @@ def test_whole_videos_and_groups_are_held_out(tmp_path: Path, misread_library: L
         for n in range(VIDEO_COUNT)
         for k in range(2)
     ]
-    found = drawn(misread_library, CaptionDataset("rows", tuple(rows), ()))
-    held = found.text_image_pairs[found.held_out_mask]
-    kept = found.text_image_pairs[~found.held_out_mask]
-    assert not set(held.video_ids.tolist()) & set(kept.video_ids.tolist())
-    assert not set(held.group_ids.tolist()) & set(kept.group_ids.tolist())
-    assert 0.2 <= found.held_out_mask.mean() <= 0.25
+    dataset = build_dataset(misread_library, CaptionDataset("rows", tuple(rows), ()))
+    held_out = dataset.text_image_pairs[dataset.held_out_mask]
+    training = dataset.text_image_pairs[~dataset.held_out_mask]
+    assert not set(held_out.video_ids.tolist()) & set(training.video_ids.tolist())
+    assert not set(held_out.group_ids.tolist()) & set(training.group_ids.tolist())
+    assert 0.2 <= dataset.held_out_mask.mean() <= 0.25
     assert (
-        drawn(misread_library, CaptionDataset("rows", tuple(rows), ()), 1).held_out_mask
-        != found.held_out_mask
+        build_dataset(misread_library, CaptionDataset("rows", tuple(rows), ()), 1).held_out_mask
+        != dataset.held_out_mask
     ).any()
 
 
 def test_transitively_grouped_videos_stay_together(
     tmp_path: Path, misread_library: Library
 ) -> None:
-    chained = [
+    chained_items = [
         CaptionItem(video_path(tmp_path, n), "a", None, f"{n + k}")
         for n in range(9)
         for k in (0, 1)
     ]
-    others = make_captions(tmp_path).items[9:]
-    found = drawn(misread_library, CaptionDataset("rows", (*chained, *others), ())).text_image_pairs
-    assert len(set(found.fold_ids[:18].tolist())) == 1
-    assert len(set(found.fold_ids.tolist())) == 1 + len(others)
+    other_items = make_captions(tmp_path).items[9:]
+    dataset = build_dataset(
+        misread_library, CaptionDataset("rows", (*chained_items, *other_items), ())
+    ).text_image_pairs
+    assert len(set(dataset.fold_ids[:18].tolist())) == 1
+    assert len(set(dataset.fold_ids.tolist())) == 1 + len(other_items)
 
 
 def test_the_split_is_mostly_stable_when_rows_are_added(
     tmp_path: Path, misread_library: Library
 ) -> None:
-    few, many = (
-        drawn(misread_library, make_captions(tmp_path, video_count=count))
+    small, large = (
+        build_dataset(misread_library, make_captions(tmp_path, video_count=count))
         for count in (100, VIDEO_COUNT)
     )
-    assert (few.held_out_mask != many.held_out_mask[:100]).mean() < 0.1
+    assert (small.held_out_mask != large.held_out_mask[:100]).mean() < 0.1
 
 
 def test_the_image_of_a_row_is_the_mean_of_the_frames_in_its_span(
@@ -224,12 +235,12 @@ def test_the_image_of_a_row_is_the_mean_of_the_frames_in_its_span(
     )
     spans = (Span(0, 5), Span(6, 9), None)
     rows = [CaptionItem(video_path(tmp_path, 0), "a", span) for span in spans]
-    found = drawn(
+    dataset = build_dataset(
         misread_library, CaptionDataset("rows", (*rows, *make_captions(tmp_path).items[1:]), ())
     ).text_image_pairs
     mean = PICTURE_VECTORS[1] + PICTURE_VECTORS[2]
     expected = np.stack([PICTURE_VECTORS[1], PICTURE_VECTORS[2], mean / np.linalg.norm(mean)])
-    np.testing.assert_allclose(found.image_vectors[:3], expected, atol=1e-3)
+    np.testing.assert_allclose(dataset.image_vectors[:3], expected, atol=1e-3)
 
 
 def test_equally_correct_images_are_not_negatives(tmp_path: Path, misread_library: Library) -> None:
@@ -240,54 +251,56 @@ def test_equally_correct_images_are_not_negatives(tmp_path: Path, misread_librar
         CaptionItem(video_path(tmp_path, 1), "A  Dog"),
         CaptionItem(video_path(tmp_path, 2), "a fox", None, "g"),
     ]
-    found = drawn(
+    dataset = build_dataset(
         misread_library, CaptionDataset("rows", (*rows, *make_captions(tmp_path).items[3:]), ())
     ).text_image_pairs
-    alike = found.find_false_negatives(found)[:5, :5]
-    assert alike[0].tolist() == [True, True, False, True, True]
-    assert alike[1].tolist() == [True, True, False, False, False]
-    assert (alike == alike.T).all()
+    false_negatives = dataset.find_false_negatives(dataset)[:5, :5]
+    assert false_negatives[0].tolist() == [True, True, False, True, True]
+    assert false_negatives[1].tolist() == [True, True, False, False, False]
+    assert (false_negatives == false_negatives.T).all()
 
 
 def test_too_few_rows_or_videos_are_rejected(tmp_path: Path, misread_library: Library) -> None:
     with pytest.raises(DatasetError, match="49 rows of 49 videos"):
         train_query_adapter(misread_library, make_captions(tmp_path, video_count=49))
-    many = [CaptionItem(video_path(tmp_path, n % 9), f"scene {n}") for n in range(90)]
+    items = [CaptionItem(video_path(tmp_path, n % 9), f"scene {n}") for n in range(90)]
     with pytest.raises(DatasetError, match="90 rows of 9 videos"):
-        train_query_adapter(misread_library, CaptionDataset("rows", tuple(many), ()))
+        train_query_adapter(misread_library, CaptionDataset("rows", tuple(items), ()))
 
 
 def test_unusable_rows_are_counted(tmp_path: Path, misread_library: Library) -> None:
     absent = (CaptionItem(tmp_path / "x.mp4", "a"), CaptionItem(tmp_path / "x.mp4", "b"))
     late = (CaptionItem(video_path(tmp_path, 3), "later", Span(11, 12)),)
-    dataset = CaptionDataset(
+    captions = CaptionDataset(
         "rows", (*make_captions(tmp_path).items, *absent, *late), (tmp_path / "y.mp4",)
     )
-    gone = misread_library.videos([str(video_path(tmp_path, 5))])[0]
-    misread_library._feature_store.remove_video(gone.id)
-    found = drawn(misread_library, dataset)
-    assert len(found.text_image_pairs) == VIDEO_COUNT - 1
-    assert found.skipped_reasons[0] == "videos that are not in the library: 2"
-    assert f"{gone.id}.npz" in found.skipped_reasons[1]
-    assert found.skipped_reasons[2] == "rows that begin after the end of their video: 1"
+    video_without_features = misread_library.videos([str(video_path(tmp_path, 5))])[0]
+    misread_library._feature_store.remove_video(video_without_features.id)
+    dataset = build_dataset(misread_library, captions)
+    assert len(dataset.text_image_pairs) == VIDEO_COUNT - 1
+    assert dataset.skipped_reasons[0] == "videos not in the library: 2"
+    assert f"/{video_without_features.id}.safetensors cannot be read" in dataset.skipped_reasons[1]
+    assert dataset.skipped_reasons[2] == "rows that start after the end of their video: 1"
 
 
 def test_subtitles_of_the_videos_are_trained_on(tmp_path: Path, misread_library: Library) -> None:
     for number in range(VIDEO_COUNT):
         cue = f"1\n00:00:01,000 --> 00:00:03,000\nthis is what happens {number}\n"
         video_path(tmp_path, number).with_suffix(".srt").write_text(cue)
-    found = build_adapter_dataset(misread_library, MisreadingEncoder(), None, 0)
-    assert len(found.text_image_pairs) == VIDEO_COUNT
-    assert found.text_image_pairs.video_spans[0].tolist() == [1, 3]
+    dataset = build_adapter_dataset(misread_library, MisreadingEncoder(), None, 0)
+    assert len(dataset.text_image_pairs) == VIDEO_COUNT
+    assert dataset.text_image_pairs.video_spans[0].tolist() == [1, 3]
 
 
 def test_an_adapter_of_another_space_is_not_installed(
     tmp_path: Path, misread_library: Library
 ) -> None:
-    found = train_query_adapter(misread_library, make_captions(tmp_path)).adapter
-    strange = replace(found, training_info=replace(found.training_info, space="elsewhere"))
-    with pytest.raises(SpaceMismatchError, match="train it anew"):
-        misread_library.set_query_adapter(strange)
+    adapter = train_query_adapter(misread_library, make_captions(tmp_path)).adapter
+    foreign_adapter = replace(
+        adapter, training_info=replace(adapter.training_info, space="elsewhere")
+    )
+    with pytest.raises(SpaceMismatchError, match="train one with"):
+        misread_library.models.set_query_adapter(foreign_adapter)
     assert not (misread_library.path / FILE).exists()
 
 
@@ -300,23 +313,27 @@ def test_the_old_adapter_survives_a_crash_during_installation(
         "import os, sys; os.fsync = lambda _: os._exit(9)\n"
         "from dataclasses import replace; from pathlib import Path; from "
         "tests.support.misreading_encoder import *\n"
-        f"made = Library.open({str(misread_library.path)!r}, encoder=MisreadingEncoder())\n"
-        "old = made.query_adapter; info = replace(old.training_info, rows=1)\n"
-        "made.set_query_adapter(replace(old, training_info=info))\n"
+        f"library = Library.open({str(misread_library.path)!r}, encoder=MisreadingEncoder())\n"
+        "old = library.models.query_adapter; info = replace(old.training_info, rows=1)\n"
+        "library.models.set_query_adapter(replace(old, training_info=info))\n"
     )
     root = str(Path(__file__).resolve().parents[3])
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
-    assert done.returncode == 9
+    process = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    assert process.returncode == 9
     assert list(misread_library.path.glob("*.part"))
     with Library.open(misread_library.path, encoder=MisreadingEncoder()) as again:
-        assert again.query_adapter is not None
-        assert again.query_adapter.digest == old.adapter.digest
+        assert again.models.query_adapter is not None
+        assert again.models.query_adapter.digest == old.adapter.digest
         install_adapter(again, old)
     assert not list(misread_library.path.glob("*.part"))
 
 
-def test_the_misreading_of_these_tests_is_learnable() -> None:
+def test_the_error_of_the_misreading_encoder_is_learnable() -> None:
     texts = MisreadingEncoder().encode_texts([f"scene {n}" for n in range(VIDEO_COUNT)])
-    back = np.linalg.inv(MISREADING_MAP) - np.eye(len(MISREADING_MAP))
-    found = ResidualLinearMap(back.astype(np.float32), np.zeros(len(back), np.float32))(texts)
-    assert ((found @ PICTURE_VECTORS.T).argmax(axis=1) == np.arange(VIDEO_COUNT)).mean() > 0.9
+    inverse_map = np.linalg.inv(MISREADING_MAP) - np.eye(len(MISREADING_MAP))
+    corrected_texts = ResidualLinearMap(
+        inverse_map.astype(np.float32), np.zeros(len(inverse_map), np.float32)
+    )(texts)
+    assert (
+        (corrected_texts @ PICTURE_VECTORS.T).argmax(axis=1) == np.arange(VIDEO_COUNT)
+    ).mean() > 0.9

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIG = TrainerConfig(steps=60, learning_rate=0.02, eval_interval=10, weight_decay=0.0)
 
 
-class Line:
+class LinearTask:
     """Learns y = x · w with dropout on x, so that the seed matters."""
 
     def __init__(self, *, stops_at: int | None = None, breaks_at: int | None = None) -> None:
@@ -35,7 +35,7 @@ class Line:
         self.module: nn.Module = nn.Sequential(nn.Dropout(0.1), nn.Linear(4, 1))
         self.stops_at, self.breaks_at = stops_at, breaks_at
         self.digest = "line"
-        self.wanted = torch.tensor([1.0, -2.0, 3.0, 0.5])
+        self.true_weights = torch.tensor([1.0, -2.0, 3.0, 0.5])
 
     def batch(self, seed: int) -> Tensor:
         return torch.randn(16, 4, generator=torch.Generator().manual_seed(seed))
@@ -44,66 +44,68 @@ class Line:
         if step_index == self.stops_at:
             raise KeyboardInterrupt
         x = self.batch(step_index)
-        loss: Tensor = ((self.module(x)[:, 0] - x @ self.wanted) ** 2).mean()
+        loss: Tensor = ((self.module(x)[:, 0] - x @ self.true_weights) ** 2).mean()
         return loss * torch.nan if step_index == self.breaks_at else loss
 
     def validate(self) -> dict[str, float]:
         x = self.batch(10_000)
         with torch.no_grad():
-            error = float(((self.module(x)[:, 0] - x @ self.wanted) ** 2).mean())
+            error = float(((self.module(x)[:, 0] - x @ self.true_weights) ** 2).mean())
         return {"score": -error, "error": error}
 
 
-def weights(task: Line) -> dict[str, Tensor]:
+def weights(task: LinearTask) -> dict[str, Tensor]:
     return dict(task.module.state_dict())
 
 
-def same(one: Line, other: Line) -> bool:
-    pairs = zip(weights(one).values(), weights(other).values(), strict=True)
+def have_same_weights(first: LinearTask, second: LinearTask) -> bool:
+    pairs = zip(weights(first).values(), weights(second).values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_it_learns() -> None:
-    task = Line()
+    task = LinearTask()
     before = task.validate()["error"]
     after = train_network(task, replace(CONFIG, steps=400, learning_rate=0.05)).figures["error"]
     assert after < before / 10
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_one_others() -> None:
-    one, other, third = Line(), Line(), Line()
-    train_network(one, CONFIG)
-    train_network(other, CONFIG)
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not() -> None:
+    first, second, third = LinearTask(), LinearTask(), LinearTask()
+    train_network(first, CONFIG)
+    train_network(second, CONFIG)
     train_network(third, replace(CONFIG, seed=1))
-    assert same(one, other)
-    assert not same(one, third)
+    assert have_same_weights(first, second)
+    assert not have_same_weights(first, third)
 
 
 @pytest.mark.parametrize("stops_at", [1, 10, 25, 59])
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, stops_at: int) -> None:
-    whole, killed, resumed = Line(), Line(stops_at=stops_at), Line()
+    whole, killed, resumed = LinearTask(), LinearTask(stops_at=stops_at), LinearTask()
     train_network(whole, CONFIG, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train_network(killed, CONFIG, tmp_path / "killed")
     steps: list[int] = []
-    now = train_network(resumed, CONFIG, tmp_path / "killed", lambda now: steps.append(now.step))
-    assert steps[0] == stops_at // 10 * 10 + 1  # what was done is not done again
-    assert now.step == 60
-    assert same(whole, resumed)
+    state = train_network(
+        resumed, CONFIG, tmp_path / "killed", lambda state: steps.append(state.step)
+    )
+    assert steps[0] == stops_at // 10 * 10 + 1  # from the last checkpoint
+    assert state.step == 60
+    assert have_same_weights(whole, resumed)
     logs = [(tmp_path / name / LOG_FILENAME).read_text("utf-8") for name in ("whole", "killed")]
     assert logs[0] == logs[1]
 
 
 def test_a_finished_run_takes_no_steps(tmp_path: Path) -> None:
-    first, again = Line(), Line()
+    first, again = LinearTask(), LinearTask()
     train_network(first, CONFIG, tmp_path)
     steps: list[int] = []
-    train_network(again, CONFIG, tmp_path, lambda now: steps.append(now.step))
+    train_network(again, CONFIG, tmp_path, lambda state: steps.append(state.step))
     assert not steps
-    assert same(first, again)
+    assert have_same_weights(first, again)
 
 
-class Scripted(Line):
+class Scripted(LinearTask):
     """Returns predefined validation scores."""
 
     def __init__(self, scores: list[float]) -> None:
@@ -115,33 +117,33 @@ class Scripted(Line):
 
 
 def test_it_ends_with_the_weights_of_the_best_validation() -> None:
-    task, kept = Scripted([1, 3, 2, 2, 2, 2]), []
+    task, best_weights = Scripted([1, 3, 2, 2, 2, 2]), []
 
-    def keep(now: TrainerState) -> None:
-        if now.step == 20:
-            kept.append([each.clone() for each in weights(task).values()])
+    def keep(state: TrainerState) -> None:
+        if state.step == 20:
+            best_weights.append([tensor.clone() for tensor in weights(task).values()])
 
-    now = train_network(task, CONFIG, on_step=keep)
-    assert (now.best, now.best_step, now.step) == (3, 20, 60)
-    pairs = zip(kept[0], weights(task).values(), strict=True)
+    state = train_network(task, CONFIG, on_step=keep)
+    assert (state.best, state.best_step, state.step) == (3, 20, 60)
+    pairs = zip(best_weights[0], weights(task).values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_it_stops_early_without_improvement() -> None:
-    now = train_network(Scripted([1, 3, 2, 2, 2, 2]), replace(CONFIG, patience=2))
-    assert now.step == 40
+    state = train_network(Scripted([1, 3, 2, 2, 2, 2]), replace(CONFIG, patience=2))
+    assert state.step == 40
 
 
 def test_a_nan_loss_ends_the_run_with_the_best_weights() -> None:
-    task = Line(breaks_at=25)
-    now = train_network(task, CONFIG)
-    assert now.has_diverged
-    assert now.step == 26
-    assert all(bool(each.isfinite().all()) for each in weights(task).values())
+    task = LinearTask(breaks_at=25)
+    state = train_network(task, CONFIG)
+    assert state.has_diverged
+    assert state.step == 26
+    assert all(bool(tensor.isfinite().all()) for tensor in weights(task).values())
 
 
 def test_the_log_has_one_row_per_step(tmp_path: Path) -> None:
-    train_network(Line(), CONFIG, tmp_path)
+    train_network(LinearTask(), CONFIG, tmp_path)
     with (tmp_path / LOG_FILENAME).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 61))
@@ -158,41 +160,41 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
     assert rates[-1] < 0.05
 
 
-@pytest.mark.parametrize("other", [{"steps": 61}, {"seed": 1}, {"learning_rate": 0.1}])
+@pytest.mark.parametrize("changed_settings", [{"steps": 61}, {"seed": 1}, {"learning_rate": 0.1}])
 def test_other_settings_start_over_and_keep_the_old_checkpoint(
-    tmp_path: Path, other: dict[str, int], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, changed_settings: dict[str, int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    train_network(Line(), CONFIG, tmp_path)
-    fresh, again = Line(), Line()
-    config = replace(CONFIG, **other)  # type: ignore[arg-type]
+    train_network(LinearTask(), CONFIG, tmp_path)
+    fresh, again = LinearTask(), LinearTask()
+    config = replace(CONFIG, **changed_settings)  # type: ignore[arg-type]
     train_network(fresh, config)
     train_network(again, config, tmp_path)
-    assert same(fresh, again)
+    assert have_same_weights(fresh, again)
     assert (tmp_path / "checkpoint.old").exists()
     assert "starting over" in caplog.text
 
 
 def test_an_invalid_checkpoint_is_named(tmp_path: Path) -> None:
-    (tmp_path / CHECKPOINT_FILENAME).write_bytes(b"nonsense")
+    (tmp_path / CHECKPOINT_FILENAME).write_bytes(b"invalid")
     with pytest.raises(DamagedLibraryError, match=CHECKPOINT_FILENAME):
-        train_network(Line(), CONFIG, tmp_path)
+        train_network(LinearTask(), CONFIG, tmp_path)
 
 
 def test_checkpoints_cannot_execute_code(tmp_path: Path) -> None:
-    class Harm:
+    class Malicious:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return (open, (str(tmp_path / "harmed"), "w"))  # type: ignore[return-value]
+            return (open, (str(tmp_path / "executed"), "w"))  # type: ignore[return-value]
 
-    torch.save({"digest": Harm()}, tmp_path / CHECKPOINT_FILENAME)
+    torch.save({"digest": Malicious()}, tmp_path / CHECKPOINT_FILENAME)
     with pytest.raises(DamagedLibraryError):
-        train_network(Line(), CONFIG, tmp_path)
-    assert not (tmp_path / "harmed").exists()
+        train_network(LinearTask(), CONFIG, tmp_path)
+    assert not (tmp_path / "executed").exists()
 
 
 def test_progress_is_reported_after_every_step() -> None:
-    message: list[TrainerState] = []
-    train_network(Line(), CONFIG, on_step=message.append)
-    assert len(message) == 60
+    states: list[TrainerState] = []
+    train_network(LinearTask(), CONFIG, on_step=states.append)
+    assert len(states) == 60
 
 
 def test_a_config_without_steps_is_rejected() -> None:
