@@ -6,9 +6,7 @@ default.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -19,6 +17,8 @@ from vsearch.storage.atomic_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tomlkit import TOMLDocument
 
 SETTINGS_FILE = "vsearch.toml"
 BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only")
@@ -164,11 +164,12 @@ def read_file(library_path: Path) -> dict[str, Any]:
 
 
 def _parse_toml(toml_text: str) -> dict[str, Any]:
-    """Parse TOML text, with setting names of older versions replaced by their current names."""
-    return {
-        RENAMED_SETTINGS.get(setting_name, setting_name): setting_value
-        for setting_name, setting_value in tomllib.loads(toml_text).items()
-    }
+    """Parse TOML text; a setting's current name takes precedence over its old name."""
+    file_settings = tomllib.loads(toml_text)
+    for old_name, new_name in RENAMED_SETTINGS.items():
+        if old_name in file_settings:
+            file_settings.setdefault(new_name, file_settings.pop(old_name))
+    return file_settings
 
 
 def is_overridden(setting_name: str, flag_value: object) -> bool:
@@ -187,9 +188,8 @@ def is_overridden(setting_name: str, flag_value: object) -> bool:
 def save(library_path: Path, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
-    The device is left out, since it depends on the machine; model files are written with their
-    absolute path. `keyframes_only`, `workers` and `hwaccel` apply to a single run and are not
-    changed.
+    Model files are written with their absolute path. `device`, which depends on the machine, and
+    `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not changed.
 
     Args:
         library_path: Folder of the library.
@@ -204,20 +204,14 @@ def save(library_path: Path, settings: Settings) -> None:
         model=absolute_model_name(settings.model),
         text_model=absolute_model_name(settings.text_model),
         pooler=absolute_model_name(settings.pooler),
-        device=Settings().device,
+        device=file_settings.device,
         keyframes_only=file_settings.keyframes_only,
         workers=file_settings.workers,
         hwaccel=file_settings.hwaccel,
     )
-    if (library_path / SETTINGS_FILE).exists() and replace(
-        file_settings, device="auto"
-    ) == settings:
-        return  # keep the comments in the file
-    toml_lines = ["# Settings of this library; flags and VSEARCH_* variables take precedence.\n"]
-    for setting_name, setting_value in asdict(settings).items():
-        if setting_value != getattr(Settings(), setting_name) or setting_name in ("model", "fps"):
-            toml_lines.append(f"{setting_name} = {_format_toml(setting_value)}\n")
-    _write_file(library_path, "".join(toml_lines), settings.model)
+    if not (library_path / SETTINGS_FILE).exists() or file_settings != settings:
+        changes = _find_changes(file_settings, asdict(settings))
+        _write_file(library_path, {"model": settings.model, "fps": settings.fps} | changes)
 
 
 def update_file(library_path: Path, changes: Mapping[str, str]) -> None:
@@ -235,49 +229,69 @@ def update_file(library_path: Path, changes: Mapping[str, str]) -> None:
     if not (library_path / SETTINGS_FILE).exists():
         save(library_path, new_settings)
     elif old_settings != new_settings:
-        toml_text = (library_path / SETTINGS_FILE).read_text(encoding="utf-8")
+        _write_file(library_path, _find_changes(old_settings, changes))
+
+
+def _find_changes(old_settings: Settings, new_values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        setting_name: new_value
+        for setting_name, new_value in new_values.items()
+        if getattr(old_settings, setting_name) != new_value
+    }
+
+
+def _write_file(library_path: Path, changes: Mapping[str, Any]) -> None:
+    """Set values in vsearch.toml, atomically; create the file if it is missing."""
+    settings_path = library_path / SETTINGS_FILE
+    try:
+        document = _load_document(settings_path)
         for setting_name, new_value in changes.items():
-            if getattr(old_settings, setting_name) != new_value:
-                toml_text = _replace_value(toml_text, setting_name, new_value)
-        if _is_equivalent(toml_text, new_settings):
-            _write_file(library_path, toml_text, new_settings.model)
-        else:  # the setting is spelled in a way that the regex misses
-            save(library_path, new_settings)
-
-
-def _replace_value(toml_text: str, setting_name: str, new_value: str) -> str:
-    """Replace the value of a setting in TOML text, or add a line."""
-    setting_line = re.compile(rf"""^({setting_name}\s*=\s*)("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
-    if setting_line.search(toml_text):
-        return setting_line.sub(
-            lambda line_match: line_match[1] + _format_toml(new_value), toml_text, count=1
-        )
-    return f"{setting_name} = {_format_toml(new_value)}\n{toml_text}"
-
-
-def _is_equivalent(toml_text: str, settings: Settings) -> bool:
-    try:
-        return replace(Settings(), **_parse_toml(toml_text)) == settings
-    except tomllib.TOMLDecodeError:
-        return False
-
-
-def _write_file(library_path: Path, toml_text: str, model_name: str) -> None:
-    """Replace vsearch.toml atomically."""
-    try:
-        replace_file(library_path / SETTINGS_FILE, toml_text.encode())
+            if document.get(setting_name) != new_value:
+                document[setting_name] = new_value
+        replace_file(settings_path, document.as_string().encode())
     except UnicodeEncodeError as exc:
         raise SettingsError(
-            f"{model_name!r} cannot be written to {SETTINGS_FILE} as UTF-8; rename the file"
+            f"{exc.object!r} cannot be written to {SETTINGS_FILE} as UTF-8; rename the file"
         ) from exc
+    except ValueError as exc:  # tomlkit is stricter than tomllib about line ends
+        raise SettingsError(f"{settings_path}: cannot be edited: {exc}") from exc
     except OSError as exc:
         raise SettingsError(
-            f"{library_path / SETTINGS_FILE}: cannot be written ({exc.strerror}); "
+            f"{settings_path}: cannot be written ({exc.strerror}); "
             "check free disk space and permissions"
         ) from exc
 
 
+def _load_document(settings_path: Path) -> TOMLDocument:
+    """Return vsearch.toml for editing, with old setting names replaced by current ones."""
+    import tomlkit  # deferred: reading does not need it
+
+    try:
+        file_document = tomlkit.parse(settings_path.read_bytes())
+    except FileNotFoundError:
+        document = tomlkit.document()
+        document.add(
+            tomlkit.comment(
+                "Settings of this library; flags and VSEARCH_* variables take precedence."
+            )
+        )
+        return document
+    document = tomlkit.TOMLDocument(parsed=True)  # otherwise, append() moves blank lines
+    for key, item in file_document.body:
+        new_name = RENAMED_SETTINGS.get(key.key) if key else None
+        if new_name is None:
+            document.append(key, item)
+        elif new_name not in file_document:
+            document.append(new_name, item)
+    document.parsing(False)
+    return document
+
+
 def _read_environment() -> dict[str, Any]:
+    for old_name, new_name in RENAMED_SETTINGS.items():
+        old_variable, new_variable = f"VSEARCH_{old_name.upper()}", f"VSEARCH_{new_name.upper()}"
+        if os.environ.get(old_variable) and not os.environ.get(new_variable):
+            raise SettingsError(f"{old_variable} is now named {new_variable}; rename the variable")
     env_settings: dict[str, Any] = {}
     for setting_name in (field.name for field in fields(Settings)):
         env_value = os.environ.get(f"VSEARCH_{setting_name.upper()}")
@@ -327,8 +341,3 @@ def absolute_model_name(model_name: str) -> str:
         if file_text and is_file
         else model_name
     )
-
-
-def _format_toml(setting_value: str | float) -> str:
-    """Format a value as TOML: JSON syntax, except for DEL, which TOML requires to be escaped."""
-    return json.dumps(setting_value, ensure_ascii=False).replace("\x7f", "\\u007f")

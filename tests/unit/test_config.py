@@ -38,14 +38,13 @@ def changed(folder: Path, text: str | None, **named: str) -> str:
             "# mine\nmodel='a' # was it\nfps = 2.0\n",
             '# mine\nmodel="b:\\"x\\"" # was it\nfps = 2.0\n',
         ),
-        ("fps = 2.0\n", 'model = "b:\\"x\\""\nfps = 2.0\n'),
-        ('text_model = "a"\n', 'model = "b:\\"x\\""\ntext_model = "a"\n'),
+        ("fps = 2.0\n", 'fps = 2.0\nmodel = "b:\\"x\\""\n'),
+        ("fps = 2.0", 'fps = 2.0\nmodel = "b:\\"x\\""\n'),
+        ('text_model = "a"\n', 'text_model = "a"\nmodel = "b:\\"x\\""\n'),
         ("", 'model = "b:\\"x\\""\n'),
     ],
 )
-def test_one_setting_changes_and_the_rest_stays(
-    tmp_path: Path, text: str, expected: str
-) -> None:
+def test_one_setting_changes_and_the_rest_stays(tmp_path: Path, text: str, expected: str) -> None:
     assert changed(tmp_path, text, model='b:"x"') == expected
 
 
@@ -63,9 +62,46 @@ def test_several_settings_change_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['"model" = "a"\n', 'model = """a"""\n', "model = '''a'''\n"])
-def test_unusual_toml_spellings_are_rewritten(tmp_path: Path, text: str) -> None:
-    written = changed(tmp_path, f"fps = 2.0\n{text}", model="b")
-    assert written.count("model = ") == written.count('\nmodel = "b"\n') == 1
+def test_unusual_toml_spellings_are_edited_in_place(tmp_path: Path, text: str) -> None:
+    key = text.partition(" =")[0]
+    written = changed(tmp_path, f"fps = 2.0 # mine\n{text}ocr = true\n", model="b")
+    assert written == f'fps = 2.0 # mine\n{key} = "b"\nocr = true\n'
+
+
+def test_special_characters_are_escaped(tmp_path: Path) -> None:
+    for name in ('C:\\new\\"x"', "del\x7f", "line\nbreak\ttab", "é 🐈", "# no comment"):
+        changed(tmp_path, 'model = "a"\n', model=name)
+
+
+def test_a_file_that_can_be_read_but_not_edited_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / config.SETTINGS_FILE
+    file.write_bytes(b'model = "a"\rfps = 2.0\r')  # line ends of the classic Mac OS
+    assert config.load_file(tmp_path).fps == 2.0
+    with pytest.raises(SettingsError, match="cannot be edited"):
+        config.update_file(tmp_path, {"model": "b"})
+    assert file.read_bytes() == b'model = "a"\rfps = 2.0\r'
+
+
+def test_line_endings_stay(tmp_path: Path) -> None:
+    file = tmp_path / config.SETTINGS_FILE
+    file.write_bytes(b'# mine\r\nmodel = "a"\r\nfps = 2.0\r\n')
+    config.update_file(tmp_path, {"model": "b"})
+    assert file.read_bytes() == b'# mine\r\nmodel = "b"\r\nfps = 2.0\r\n'
+
+
+def test_saving_keeps_comments_order_and_settings_of_a_single_run(tmp_path: Path) -> None:
+    text = '# mine\nocr = true\ndevice = "cpu" # no GPU\n\nfps = 2.0\nworkers = 2\nmodel = "a"\n'
+    (tmp_path / config.SETTINGS_FILE).write_text(text)
+    settings = replace(config.load_file(tmp_path), device="cuda", workers=7, ocr=False, index="ivf")
+    config.save(tmp_path, settings)
+    written = (tmp_path / config.SETTINGS_FILE).read_text()
+    assert written == text.replace("ocr = true", "ocr = false") + 'index = "ivf"\n'
+
+
+def test_a_name_that_is_not_utf_8_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="as UTF-8; rename the file"):
+        config.save(tmp_path, Settings(model="x:\udcff.pt"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_write_error_is_reported_and_the_file_stays(
@@ -103,6 +139,45 @@ def test_setting_names_of_older_versions_are_read_and_replaced_when_written(tmp_
     written = set(tomllib.loads(file.read_text()))
     assert written == {"model", "fps", "keyframes_only", "ocr", "shot_detector"}
     assert config.load_file(tmp_path) == replace(settings, fps=2.0)
+
+
+def test_old_setting_names_are_replaced_where_they_are(tmp_path: Path) -> None:
+    file = tmp_path / config.SETTINGS_FILE
+    file.write_text('# first\nfast = true # quick\n\n# second\nshots = "mine"\n\nmodel = "a"\n')
+    config.update_file(tmp_path, {"model": "b"})
+    assert file.read_text() == (
+        '# first\nkeyframes_only = true # quick\n\n# second\nshot_detector = "mine"\n\n'
+        'model = "b"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["fast = true\nkeyframes_only = false\n", "keyframes_only = false\nfast = true\n"]
+)
+def test_the_current_name_of_a_setting_takes_precedence(tmp_path: Path, text: str) -> None:
+    assert changed(tmp_path, text, model="b") == 'keyframes_only = false\nmodel = "b"\n'
+    assert not config.load_file(tmp_path).keyframes_only
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("VSEARCH_FAST", "VSEARCH_KEYFRAMES_ONLY", "yes"),
+        ("VSEARCH_READ_TEXT", "VSEARCH_OCR", "yes"),
+        ("VSEARCH_SHOTS", "VSEARCH_SHOT_DETECTOR", "content"),
+    ],
+)
+def test_old_environment_variables_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, value: str
+) -> None:
+    monkeypatch.setenv(old, value)
+    with pytest.raises(SettingsError, match=f"{old} is now named {new}; rename"):
+        config.load(tmp_path, {})
+    monkeypatch.setenv(new, value)  # set for both versions
+    config.load(tmp_path, {})
+    monkeypatch.delenv(new)
+    monkeypatch.setenv(old, "")
+    assert config.load(tmp_path, {}) == Settings()
 
 
 def test_a_tier_is_not_taken_for_a_file_of_the_same_name(

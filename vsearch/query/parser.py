@@ -119,7 +119,7 @@ def text_query(caption_text: str, video_globs: Iterable[str] = ()) -> Query:
     """
     query_words = " ".join(caption_text.split())
     if not query_words:
-        raise QueryError("nothing to search for: give some words")
+        raise QueryError("nothing to search for: add some words")
     if len(query_words) > MAX_QUERY_CHARS:
         raise QueryError(
             f"the query has {len(query_words)} characters; the maximum is {MAX_QUERY_CHARS}"
@@ -274,9 +274,7 @@ class _QueryBuilder:
             raise QueryError(f"{token.source_text}: a term must come before it and after it")
         max_gap = parse_duration(token.value_text) if token.value_text else None
         if max_gap == 0:
-            raise QueryError(
-                f"{token.source_text}: the gap must be longer than 0 seconds"
-            )
+            raise QueryError(f"{token.source_text}: the gap must be longer than 0 seconds")
         self.step_terms.append([])
         self.max_gaps.append(max_gap)
         if len(self.max_gaps) > MAX_SEQUENCE_STEPS:
@@ -287,9 +285,7 @@ class _QueryBuilder:
     def add_filter(self, token: QueryToken) -> None:
         """Add a filter."""
         if token.weight is not None:
-            raise QueryError(
-                f"{token.source_text}: a filter cannot be weighted"
-            )
+            raise QueryError(f"{token.source_text}: a filter cannot be weighted")
         if token.field_name != "path":
             _require_utf8(token.value_text)
         self.filter_tokens.append(token)
@@ -313,10 +309,9 @@ class _QueryBuilder:
             return "then: a term must come after it"
         if self.filter_tokens or given_filters != Filters():
             return (
-                "a filter alone is not a query: add what to search for; "
-                "`vsearch list` lists videos"
+                "a filter alone is not a query: add what to search for; `vsearch list` lists videos"
             )
-        return "nothing to search for: give some words, --image FILE or --clip FILE"
+        return "nothing to search for: add words, a picture or a clip"
 
     def to_query(self, given_filters: Filters) -> Query:
         """Return the query with further filters; raise QueryError if the last step has no term."""

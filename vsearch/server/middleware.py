@@ -36,7 +36,8 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 MAX_BODY_BYTES = 1024 * 1024  # of requests other than uploads
-UPLOADS_PATH = "/api/v1/uploads"  # enforces its own size limit
+MAX_UPLOAD_BYTES = 2**28
+UPLOADS_PATH = "/api/v1/uploads"
 PUBLIC_PATHS = ("/", "/healthz", "/api/v1/session")  # need no token, like /static/
 BODY_TIMEOUT_SECONDS = 30.0  # for a whole body; for uploads, for each chunk
 MAX_CONCURRENT_REQUESTS = 400
@@ -96,8 +97,7 @@ class SecurityMiddleware:
         content_length = headers.get("content-length", "0")
         if not content_length.isdecimal() or len(content_length) > 18:
             raise Problem(400, "request", "Content-Length is not a valid number")
-        if int(content_length) > MAX_BODY_BYTES and scope["path"] != UPLOADS_PATH:
-            raise _build_too_large_problem()
+        _check_body_size(scope, int(content_length))
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """Raise Problem for requests made by pages of other sites."""
@@ -173,12 +173,17 @@ def _limit_body(scope: Scope, receive: Receive) -> Receive:
             ) from None
         is_complete = message["type"] != "http.request" or not message.get("more_body", False)
         received_bytes += len(message.get("body", b""))
-        if received_bytes > MAX_BODY_BYTES and not is_upload:
-            raise _build_too_large_problem()
+        _check_body_size(scope, received_bytes)
         return message
 
     return receive_bounded
 
 
-def _build_too_large_problem() -> Problem:
-    return Problem(413, "too-large", f"the request body exceeds {MAX_BODY_BYTES // 1024} kB")
+def _check_body_size(scope: Scope, body_bytes: int) -> None:
+    """Raise Problem for a body that is too large."""
+    if scope["path"] == UPLOADS_PATH:
+        max_bytes, detail = MAX_UPLOAD_BYTES, "the file exceeds {} MiB; cut or scale it first"
+    else:
+        max_bytes, detail = MAX_BODY_BYTES, "the request body exceeds {} MiB"
+    if body_bytes > max_bytes:
+        raise Problem(413, "too-large", detail.format(max_bytes // 2**20))

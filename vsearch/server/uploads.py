@@ -24,13 +24,14 @@ from vsearch.media.upload_sandbox import CLIP_FILE_NAME, IMAGE_FILE_NAME
 from vsearch.server.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+    from typing import BinaryIO
 
-MAX_UPLOAD_BYTES = 2**28  # per file
+    from starlette.datastructures import UploadFile
+
 MAX_TOTAL_BYTES = 2**29  # of all transcoded files
 MAX_UPLOADS = 64
 SANITIZE_SECONDS = 20.0  # per file
-_CHUNK_TIMEOUT_SECONDS = 30.0  # until the next bytes arrive
 _MAX_SANITIZERS, _MAX_INCOMING = 2, 8  # sandbox processes, and uploads in progress
 _MAX_REPLY_BYTES = 4096  # of a sandbox process
 _MAX_NAME_CHARS = 200
@@ -61,7 +62,6 @@ class UploadStore:
         self,
         parent_folder: Path | None = None,
         *,
-        max_upload_bytes: int = MAX_UPLOAD_BYTES,
         max_total_bytes: int = MAX_TOTAL_BYTES,
         max_uploads: int = MAX_UPLOADS,
         sanitize_seconds: float = SANITIZE_SECONDS,
@@ -70,7 +70,6 @@ class UploadStore:
         if parent_folder is not None:
             parent_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._upload_folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent_folder))
-        self.max_upload_bytes = max_upload_bytes
         self._max_total_bytes, self._max_uploads, self._sanitize_seconds = (
             max_total_bytes,
             max_uploads,
@@ -81,19 +80,18 @@ class UploadStore:
         self._sanitizer_slots = asyncio.Semaphore(_MAX_SANITIZERS)
         self._incoming_count = 0
 
-    async def receive_file(self, chunks: AsyncIterator[bytes], file_name: str) -> Upload:
+    async def receive_file(self, incoming_file: AbstractAsyncContextManager[UploadFile]) -> Upload:
         """Receive and transcode an uploaded file.
 
         Args:
-            chunks: The bytes of the file as they arrive.
-            file_name: The client's name for it; only for display.
+            incoming_file: Receives the file when it is entered and deletes it when it is left.
 
         Returns:
             The stored upload.
 
         Raises:
-            Problem: If the file is too large, too slow, empty or unreadable, if too many
-                uploads are in progress, or the disk is full.
+            Problem: If the file is empty or unreadable, if too many uploads are in progress, or
+                the disk is full.
         """
         if self._incoming_count >= _MAX_INCOMING:
             raise Problem(
@@ -104,16 +102,15 @@ class UploadStore:
         upload_folder = self._upload_folder / upload_id
         try:
             upload_folder.mkdir(mode=0o700)
-            original_path = upload_folder / "original"
-            await self._write_chunks(chunks, original_path)
-            async with self._sanitizer_slots:
+            async with incoming_file as form_file, self._sanitizer_slots:
+                original_path = upload_folder / "original"
+                await _move_file(form_file, original_path)
                 sanitizer_reply = await _run_sanitizer(
                     original_path, upload_folder, self._sanitize_seconds
                 )
             original_path.unlink()
-            return self._store_upload(
-                upload_id, upload_folder, sanitizer_reply, clean_file_name(file_name)
-            )
+            display_name = clean_file_name(form_file.filename or "")
+            return self._store_upload(upload_id, upload_folder, sanitizer_reply, display_name)
         except BaseException as error:
             shutil.rmtree(upload_folder, ignore_errors=True)
             if isinstance(error, OSError):
@@ -162,17 +159,6 @@ class UploadStore:
             self._stored_uploads.clear()
         shutil.rmtree(self._upload_folder, ignore_errors=True)
 
-    async def _write_chunks(self, chunks: AsyncIterator[bytes], target_path: Path) -> None:
-        written_bytes = 0
-        with target_path.open("xb") as target_file:
-            while (chunk := await _next_chunk(chunks)) is not None:
-                written_bytes += len(chunk)
-                if written_bytes > self.max_upload_bytes:
-                    raise build_too_large_problem(self.max_upload_bytes)
-                await asyncio.to_thread(target_file.write, chunk)
-        if not written_bytes:
-            raise Problem(422, "media", "the file is empty; choose another file")
-
     def _store_upload(
         self,
         upload_id: str,
@@ -208,13 +194,6 @@ class UploadStore:
             shutil.rmtree(self._upload_folder / upload_id, ignore_errors=True)
 
 
-def build_too_large_problem(max_bytes: int) -> Problem:
-    """Return the problem (413) for a file of more than `max_bytes`."""
-    return Problem(
-        413, "too-large", f"the file exceeds {max_bytes // 2**20} MiB; cut or scale it first"
-    )
-
-
 def clean_file_name(file_name: str) -> str:
     """Return the printable base name of an untrusted file name, bounded in length."""
     base_name = re.split(r"[/\\]", file_name)[-1]
@@ -222,12 +201,17 @@ def clean_file_name(file_name: str) -> str:
     return printable_name[:_MAX_NAME_CHARS] or "upload"
 
 
-async def _next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        async with asyncio.timeout(_CHUNK_TIMEOUT_SECONDS):
-            return await anext(chunks, None)
-    except TimeoutError as error:
-        raise Problem(408, "timeout", "the file arrived too slowly; try again") from error
+async def _move_file(form_file: UploadFile, target_path: Path) -> None:
+    """Move an upload from its anonymous temporary file to a path for the sandbox."""
+    if not form_file.size:
+        raise Problem(422, "media", "the file is empty; choose another file")
+    await asyncio.to_thread(_copy_file, form_file.file, target_path)
+    await form_file.close()
+
+
+def _copy_file(source_file: BinaryIO, target_path: Path) -> None:
+    with target_path.open("xb") as target_file:
+        shutil.copyfileobj(source_file, target_file, 2**20)
 
 
 async def _run_sanitizer(

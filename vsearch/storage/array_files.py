@@ -1,4 +1,4 @@
-"""Reading and writing of NumPy arrays in files that may come from elsewhere.
+"""Reading and writing of NumPy arrays in .npz and .npy files that may come from elsewhere.
 
 Nothing is unpickled, and reading a file never allocates more memory than the file is long. Readers
 raise almost any exception for a damaged file; call them within `atomic_files.damage_as_error`.
@@ -7,9 +7,7 @@ raise almost any exception for a damaged file; call them within `atomic_files.da
 from __future__ import annotations
 
 import math
-import struct
 import zipfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +16,6 @@ import numpy.typing as npt
 from vsearch.storage.atomic_files import atomic_write
 
 if TYPE_CHECKING:
-    from io import FileIO
     from pathlib import Path
     from typing import BinaryIO
 
@@ -54,59 +51,6 @@ def load_arrays(npz_path: Path, *array_names: str) -> dict[str, npt.NDArray[Any]
         return {
             array_name: npz_arrays[array_name] for array_name in array_names or npz_arrays.files
         }
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixLocation:
-    """Position and layout of a row-major matrix within a file."""
-
-    byte_offset: int
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-
-    def read_rows(self, npz_file: FileIO, row_range: slice) -> npt.NDArray[Any]:
-        """Read a range of rows.
-
-        Args:
-            npz_file: The file, opened unbuffered.
-            row_range: A slice with both ends set.
-
-        Returns:
-            The rows, (N, D), of the dtype in the file.
-
-        Raises:
-            ValueError: The file ends before the last row.
-        """
-        row_bytes, row_count = self.shape[1] * self.dtype.itemsize, row_range.stop - row_range.start
-        npz_file.seek(self.byte_offset + row_range.start * row_bytes)
-        return np.frombuffer(npz_file.read(row_count * row_bytes), self.dtype).reshape(
-            row_count, self.shape[1]
-        )
-
-
-def locate_matrix(npz_path: Path, array_name: str) -> MatrixLocation:
-    """Locate a matrix in a file that `save_arrays` wrote.
-
-    Args:
-        npz_path: The file.
-        array_name: The name of the matrix.
-
-    Raises:
-        ValueError: The array is not an uncompressed row-major matrix.
-    """
-    with zipfile.ZipFile(npz_path) as archive:
-        zip_member = archive.getinfo(f"{array_name}.npy")
-        with archive.open(zip_member) as member_file:
-            if np.lib.format.read_magic(member_file) != (1, 0):
-                raise ValueError(f"{npz_path}: unsupported .npy version")
-            shape, is_fortran_order, dtype = np.lib.format.read_array_header_1_0(member_file)
-            header_bytes = member_file.tell()
-    if zip_member.compress_type != zipfile.ZIP_STORED or is_fortran_order or len(shape) != 2:
-        raise ValueError(f"{npz_path}: {array_name} of shape {shape} is not a row-major matrix")
-    with npz_path.open("rb") as raw_file:
-        raw_file.seek(zip_member.header_offset + 26)  # lengths of the name and the extra field
-        data_offset = 30 + sum(struct.unpack("<HH", raw_file.read(4)))
-    return MatrixLocation(zip_member.header_offset + data_offset + header_bytes, shape, dtype)
 
 
 def save_id_vectors(file_path: Path, vector_ids: Ids, vectors: Matrix) -> None:

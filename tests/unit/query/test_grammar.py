@@ -161,7 +161,7 @@ def test_a_saved_search_replaces_its_name() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "give some words"),
+        ("", "nothing to search for"),
         ("path:x", "a filter alone is not a query"),
         ("-tag:x longer:10s", "vsearch list"),
         ("like:", "^like: a value must follow"),

@@ -24,7 +24,7 @@ def test_text_images_and_clips_combine() -> None:
 
 
 def test_an_empty_query_is_explained() -> None:
-    with pytest.raises(QueryError, match="give some words"):
+    with pytest.raises(QueryError, match="nothing to search for"):
         parse_query("   ")
 
 

@@ -88,7 +88,7 @@ def test_a_partial_file_deleted_by_another_process_is_written_again(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (FileNotFoundError(2, "No such file"), "cannot be read (No such file)"),
         (ValueError("If you trust the file you can load it unsafely"), "is damaged"),
@@ -97,14 +97,14 @@ def test_a_partial_file_deleted_by_another_process_is_written_again(
     ],
 )
 def test_any_exception_from_a_file_is_damage_with_a_remedy(
-    tmp_path: Path, error: Exception, told: str
+    tmp_path: Path, error: Exception, message: str
 ) -> None:
     with (
         pytest.raises(DamagedLibraryError) as caught,
         damage_as_error(tmp_path / "file", "mend it"),
     ):
         raise error
-    assert str(caught.value) == f"{tmp_path / 'file'} {told}; mend it"
+    assert str(caught.value) == f"{tmp_path / 'file'} {message}; mend it"
     assert caught.value.__cause__ is error
 
 

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
-from tests.support.crafted_index import CRAFTED, nothing_was_unpickled, write
+from tests.support.crafted_index import CRAFTED, nothing_was_unpickled
+from tests.support.old_features import write_old_features
 from vsearch.errors import DamagedLibraryError, LibraryError
+from vsearch.storage import feature_files
 from vsearch.storage.feature_store import FeatureStore
 from vsearch.types import Features, Space, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SPACE = Space("s", 8, supports_text=False)
@@ -22,6 +30,13 @@ def features(count: int = 5) -> Features:
     rows = np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return Features(SPACE, rows, np.arange(count, dtype=np.float64))
+
+
+def test_other_programs_can_read_the_files(tmp_path: Path) -> None:
+    FeatureStore(tmp_path).save(1, features(5))
+    tensors = load_file(tmp_path / "s" / "1.safetensors")
+    assert np.array_equal(tensors["matrix"], features(5).frame_vectors.astype(np.float16))
+    assert tensors["times"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_saved_features_are_loaded(tmp_path: Path) -> None:
@@ -55,32 +70,85 @@ def test_a_range_is_read_from_the_present_file(tmp_path: Path) -> None:
         store.save(7, features(count))
         assert len(store.load_range(7, SPACE, Span(0, 99)).frame_times) == count
     store.remove_video(7)
-    with pytest.raises(DamagedLibraryError, match=r"7\.npz cannot be read .*--force"):
+    with pytest.raises(DamagedLibraryError, match=r"7\.safetensors cannot be read .*--force"):
         store.load_range(7, SPACE, Span(0, 99))
 
 
-@pytest.mark.parametrize("name", CRAFTED)
-def test_reading_a_range_of_a_damaged_file_is_reported(tmp_path: Path, name: str) -> None:
-    write(tmp_path / "2.npz", name)
-    with pytest.raises(DamagedLibraryError, match=r"2\.npz is damaged; .*--force"):
-        FeatureStore(tmp_path).load_range(2, SPACE, Span(0, 9))
+def crafted_safetensors(
+    header: object, data: bytes = bytes(96), length: int | None = None
+) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+def tensor(dtype: str, shape: list[int], start: int, end: int) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+LABEL = json.dumps([SPACE.name, SPACE.dim, SPACE.supports_text])
+TENSORS = {"matrix": tensor("F16", [2, 8], 0, 32), "times": tensor("F64", [8], 32, 96)}
+CRAFTED_SAFETENSORS = {
+    "no header": bytes(8),
+    "a header of gigabytes": crafted_safetensors({}, length=2**40),
+    "a header that does not end": crafted_safetensors(b'{"matrix": {"a": ' + b"[" * 10_000),
+    "no metadata": crafted_safetensors(TENSORS),
+    "no tensors": crafted_safetensors({"__metadata__": {"space": LABEL, "crc32": "0"}}, b""),
+    "another length": crafted_safetensors({"__metadata__": {"space": LABEL}} | TENSORS),
+    "a gigantic shape": crafted_safetensors({"matrix": tensor("F16", [2**50, 8], 0, 2**54)}),
+    "an overflowing shape": crafted_safetensors({"matrix": tensor("F16", [2**62, 8], 0, 0)}, b""),
+    "negative offsets": crafted_safetensors({"matrix": tensor("F16", [2, 8], 32, 0)}),
+    "offsets beyond the end": crafted_safetensors({"matrix": tensor("F16", [2, 80], 0, 320)}),
+}
+
+
+@pytest.mark.parametrize(
+    ("file_name", "content"),
+    [
+        *(
+            (f"2{suffix}", content)
+            for suffix in (".npz", ".safetensors")
+            for content in CRAFTED.values()
+        ),
+        *(("2.safetensors", content) for content in CRAFTED_SAFETENSORS.values()),
+    ],
+    ids=[
+        *(f"{suffix} {name}" for suffix in (".npz", ".safetensors") for name in CRAFTED),
+        *CRAFTED_SAFETENSORS,
+    ],
+)
+def test_a_damaged_file_is_reported(tmp_path: Path, file_name: str, content: bytes) -> None:
+    path = tmp_path / "s" / file_name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    store = FeatureStore(tmp_path)
+    message = re.escape(file_name) + " is damaged; .*--force"
+    with pytest.raises(DamagedLibraryError, match=message) as caught:
+        store.load(2, SPACE)
+    assert "unsafe" not in str(caught.value)
+    with pytest.raises(DamagedLibraryError, match=message):
+        store.load_range(2, SPACE, Span(0, 9))
     assert nothing_was_unpickled()
+    assert store.find_damaged(SPACE) == [2]
 
 
 def test_the_error_for_missing_features_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DamagedLibraryError, match=r"1\.npz cannot be read .*--force"):
+    with pytest.raises(DamagedLibraryError, match=r"1\.safetensors cannot be read .*--force"):
         FeatureStore(tmp_path).load(1, SPACE)
 
 
-@pytest.mark.parametrize("name", CRAFTED)
-def test_reading_a_damaged_file_is_reported(tmp_path: Path, name: str) -> None:
-    write(tmp_path / "2.npz", name)
-    store = FeatureStore(tmp_path)
-    with pytest.raises(DamagedLibraryError, match=r"2\.npz is damaged; .*--force") as caught:
-        store.load(2, SPACE)
-    assert "unsafe" not in str(caught.value)
-    assert nothing_was_unpickled()
-    assert store.find_damaged(SPACE) == [2]
+def write_old_file(stem: Path, arrays: dict[str, Any]) -> None:
+    """Write a file as older versions did."""
+    np.savez(stem.with_suffix(".npz"), **arrays)
+
+
+def write_current_file(stem: Path, arrays: dict[str, Any]) -> None:
+    """Write a file with a valid checksum, whatever it contains."""
+    space_json = arrays["space"]
+    tensors = {name: np.asarray(arrays[name]) for name in ("matrix", "times")}
+    crc32 = 0
+    if isinstance(space_json, str):  # otherwise, nothing is written
+        crc32 = feature_files._checksum(space_json, tensors["times"], tensors["matrix"])
+    save_file(tensors, stem.with_suffix(".safetensors"), {"space": space_json, "crc32": str(crc32)})
 
 
 @pytest.mark.parametrize(
@@ -107,20 +175,44 @@ def test_reading_a_damaged_file_is_reported(tmp_path: Path, name: str) -> None:
         {"space": np.zeros(3)},
     ],
 )
-def test_invalid_arrays_are_reported_as_damage(tmp_path: Path, changed: dict[str, Any]) -> None:
-    label = json.dumps([SPACE.name, SPACE.dim, SPACE.supports_text])
+@pytest.mark.parametrize("write", [write_old_file, write_current_file])
+def test_invalid_arrays_are_reported_as_damage(
+    tmp_path: Path, write: Callable[[Path, dict[str, Any]], None], changed: dict[str, Any]
+) -> None:
     sound: dict[str, Any] = {
         "matrix": features().frame_vectors.astype(np.float16),
         "times": np.arange(5.0),
-        "space": label,
+        "space": LABEL,
     }
-    np.savez(tmp_path / "1.npz", **sound)
+    (tmp_path / "s").mkdir()
+    write(tmp_path / "s" / "1", sound)
     assert FeatureStore(tmp_path).find_damaged(SPACE) == []
-    np.savez(tmp_path / "1.npz", **(sound | changed))
+    try:
+        write(tmp_path / "s" / "1", sound | changed)
+    except (TypeError, SafetensorError):
+        return  # cannot be written
     with pytest.raises(DamagedLibraryError, match="is damaged"):
         FeatureStore(tmp_path).load(1, SPACE)
     with pytest.raises(DamagedLibraryError, match="is damaged"):
         FeatureStore(tmp_path).load_range(1, SPACE, Span(0, 9))
+
+
+def test_a_file_truncated_while_it_is_read_does_not_kill_the_process(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    store.save(1, features(20_000))
+    path = store.feature_path(1, SPACE)
+    with path.open("rb") as file:
+        layout = feature_files._TensorLayout(file)
+        os.truncate(path, 5_000)
+        with pytest.raises(ValueError, match="does not fit into 5000 bytes"):
+            layout.read_rows(file, "matrix")
+
+
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    for frame_count in (20, 10):
+        store.save(1, features(frame_count))
+        assert len(store.load_range(1, SPACE, Span(0, 99)).frame_times) == frame_count
 
 
 def test_features_of_another_space_are_rejected(tmp_path: Path) -> None:
@@ -129,11 +221,13 @@ def test_features_of_another_space_are_rejected(tmp_path: Path) -> None:
     assert store.load(1, Space("s", 8, supports_text=True)).space == SPACE  # supports_text changed
     other = Space("other", 8, supports_text=False)
     assert not store.has_features(1, other)
-    with pytest.raises(DamagedLibraryError, match=r"1\.npz cannot be read"):
+    with pytest.raises(DamagedLibraryError, match=r"1\.safetensors cannot be read"):
         store.load(1, other)
     store.feature_path(1, other).parent.mkdir()
     shutil.copy(store.feature_path(1, SPACE), store.feature_path(1, other))  # into the wrong folder
-    with pytest.raises(DamagedLibraryError, match=r"1\.npz contains features of s.*other.*--force"):
+    with pytest.raises(
+        DamagedLibraryError, match=r"1\.safetensors contains features of s.*other.*--force"
+    ):
         store.load(1, other)
     assert (
         store.find_damaged(other) == store.find_damaged(Space("s", 9, supports_text=False)) == [1]
@@ -145,13 +239,26 @@ def test_a_damaged_byte_raises_only_vsearch_errors(tmp_path: Path, flip: int) ->
     store = FeatureStore(tmp_path)
     store.save(1, features())
     path = store.feature_path(1, SPACE)
-    whole, found = path.read_bytes(), 0
+    whole, unnoticed = path.read_bytes(), 0
     for place in range(len(whole)):
         damaged = bytearray(whole)
         damaged[place] ^= flip
         path.write_bytes(damaged)
-        found += store.find_damaged(SPACE) == [1]
-    assert found > len(whole) / 2, "the rest is what nobody reads, such as dates"
+        unnoticed += store.find_damaged(SPACE) == []
+        with suppress(DamagedLibraryError):
+            store.load_range(1, SPACE, Span(1, 3))
+    assert unnoticed == 0
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 7, 8, 100, 300])
+def test_a_truncated_file_is_damaged(tmp_path: Path, kept_bytes: int) -> None:
+    store = FeatureStore(tmp_path)
+    store.save(1, features())
+    path = store.feature_path(1, SPACE)
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    assert store.find_damaged(SPACE) == [1]
+    with pytest.raises(DamagedLibraryError):
+        store.load_range(1, SPACE, Span(1, 3))
 
 
 def test_cleaning_up_keeps_only_features_of_known_videos(tmp_path: Path) -> None:
@@ -159,12 +266,12 @@ def test_cleaning_up_keeps_only_features_of_known_videos(tmp_path: Path) -> None
     store.save(1, features())
     store.save(2, features())
     for folder in (tmp_path, tmp_path / "s"):  # of older versions and of this one
-        shutil.copy(store.feature_path(1, SPACE), tmp_path / "2.npz")
-        (folder / "3.npz.99.part").write_bytes(b"half")
+        write_old_features(folder / "2.npz", features())
+        (folder / "3.safetensors.99.part").write_bytes(b"half")
         (folder / "²notes.npz").touch()
         (folder / "².npz").touch()  # str.isdigit() is true
-    assert store.remove_orphans({1}, [SPACE]) == 4
-    for folder, own in ((tmp_path, set()), (tmp_path / "s", {"1.npz"})):
+    assert store.remove_orphans({1}, [SPACE]) == 5
+    for folder, own in ((tmp_path, set()), (tmp_path / "s", {"1.safetensors"})):
         left = {path.name for path in folder.iterdir() if path.is_file()}
         assert left == own | {"².npz", "²notes.npz"}
 
@@ -199,30 +306,57 @@ def test_two_spaces_are_stored_side_by_side(tmp_path: Path) -> None:
     assert store.video_ids() == {2}
 
 
-def test_features_of_older_versions_are_read_in_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "s"])  # in the oldest versions, and in later ones
+def test_features_of_older_versions_are_read_in_place(tmp_path: Path, folder: str) -> None:
     store, other = FeatureStore(tmp_path), Space("other", 8, supports_text=True)
-    old = old_file(store, 1)
+    old = tmp_path / folder / "1.npz"
+    write_old_features(old, features())
     assert store.feature_path(1, SPACE) == old
     assert store.has_features(1, SPACE)
     assert not store.has_features(1, other)
-    assert store.load(1, SPACE).frame_times.tolist() == [0, 1, 2, 3, 4]
+    whole = store.load(1, SPACE)
+    assert whole.frame_times.tolist() == [0, 1, 2, 3, 4]
+    part = store.load_range(1, SPACE, Span(1.5, 2.5))
+    assert part.frame_times.tolist() == [1, 2, 3]
+    assert np.array_equal(part.frame_vectors, whole.frame_vectors[1:4])
     assert (store.video_ids(SPACE), store.video_ids(other)) == ({1}, set())
+    assert store.size_bytes(SPACE) == old.stat().st_size
     store.save(1, Features(other, features().frame_vectors, features().frame_times))
     store.delete_space(other)
     assert old.exists()
     old.write_bytes(b"junk")
     assert store.find_damaged(SPACE) == [1]
-    store.save(1, features())  # written again
-    assert store.find_damaged(SPACE) == []
     store.remove_video(1)
     assert not old.exists()
 
 
-def old_file(store: FeatureStore, video_id: int) -> Path:
-    """Move features to where older versions, which had one space only, stored them."""
-    store.save(video_id, features())
-    old = store.folder / f"{video_id}.npz"
-    return store.feature_path(video_id, SPACE).rename(old)
+@pytest.mark.parametrize("folder", ["", "s"])
+def test_a_file_of_an_older_version_is_replaced(tmp_path: Path, folder: str) -> None:
+    store = FeatureStore(tmp_path)
+    for content in (None, b"junk"):
+        write_old_features(tmp_path / folder / "1.npz", features())
+        if content:
+            (tmp_path / folder / "1.npz").write_bytes(content)
+        store.save(1, features(3))
+        assert len(store.load(1, SPACE).frame_times) == 3
+        assert [path.name for path in tmp_path.rglob("*.*")] == ["1.safetensors"]
+
+
+@pytest.mark.parametrize("folder", ["", "s"])
+def test_a_crash_before_the_old_file_is_deleted_leaves_the_new_one_valid(
+    tmp_path: Path, folder: str
+) -> None:
+    store = FeatureStore(tmp_path)
+    store.save(1, features(3))
+    write_old_features(tmp_path / folder / "1.npz", features())
+    new = tmp_path / "s" / "1.safetensors"
+    assert store.feature_path(1, SPACE) == new
+    assert store.video_ids() == store.video_ids(SPACE) == {1}
+    assert store.size_bytes(SPACE) == new.stat().st_size
+    assert store.remove_orphans({1}, [SPACE]) == 1
+    write_old_features(tmp_path / folder / "1.npz", features())
+    store.delete_space(SPACE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_stops_the_run_and_leaves_the_old_features(
@@ -231,15 +365,15 @@ def test_a_full_disk_stops_the_run_and_leaves_the_old_features(
     store = FeatureStore(tmp_path)
     store.save(1, features(3))
 
-    def full(*args: object, **arrays: object) -> None:
+    def full(*args: object) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(feature_files, "_write_tensors", full)
     with pytest.raises(LibraryError, match=r"\(No space left on device\)\. Free some") as caught:
         store.save(1, features(5))
     assert str(tmp_path) in str(caught.value)
     assert len(store.load(1, SPACE).frame_times) == 3
-    assert [path.name for path in (tmp_path / "s").iterdir()] == ["1.npz"]
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["1.safetensors"]
 
 
 def test_frames_within_a_span_or_the_nearest_one() -> None:

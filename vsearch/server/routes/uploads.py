@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from PIL import Image
 from pydantic import BaseModel
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from vsearch.errors import UnreadableError
 from vsearch.media.thumbnails import render_thumbnail
-from vsearch.server.forms import MAX_FORM_OVERHEAD_BYTES, FormFile
 from vsearch.server.problems import Problem
 from vsearch.server.state import State  # noqa: TC001 - FastAPI reads annotations
 from vsearch.server.thumbnail_cache import round_up_width
-from vsearch.server.uploads import Upload, build_too_large_problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from vsearch.server.uploads import Upload
 
 router = APIRouter(tags=["uploads"])
 _FORM_SCHEMA = {
@@ -61,18 +68,33 @@ class UploadResponse(BaseModel):
 @router.post("/uploads", status_code=201, openapi_extra=_FORM_SCHEMA)
 async def create_upload(request: Request, state: State) -> UploadResponse:
     """Upload an image or a clip to search with; only a small transcoded copy is stored."""
-    max_bytes = state.upload_store.max_upload_bytes
-    content_length = request.headers.get("content-length", "0")
-    if (
-        not content_length.isdecimal()
-        or int(content_length[:20]) > max_bytes + MAX_FORM_OVERHEAD_BYTES
-    ):
-        raise build_too_large_problem(max_bytes)
-    form_file = FormFile(request, "file")
-    file_name = await form_file.read_file_name()
     return UploadResponse.from_upload(
-        await state.upload_store.receive_file(form_file.iter_chunks(), file_name)
+        await state.upload_store.receive_file(_receive_form_file(request))
     )
+
+
+@asynccontextmanager
+async def _receive_form_file(request: Request) -> AsyncIterator[UploadFile]:
+    """Receive a form with one file, which is deleted when the block ends.
+
+    The middleware limits the size of the form and the time it takes.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise Problem(415, "form", "send multipart/form-data with one file, 'file'")
+    invalid_form = Problem(400, "form", "the form is incomplete or invalid; send one file, 'file'")
+    try:
+        form = await request.form(max_files=1, max_fields=0)
+    except Problem:  # of the middleware
+        raise
+    except (HTTPException, ClientDisconnect, UnicodeError) as error:
+        raise invalid_form from error
+    try:
+        form_file = form.get("file")
+        if not isinstance(form_file, UploadFile):
+            raise invalid_form
+        yield form_file
+    finally:
+        await form.close()
 
 
 @router.get(

@@ -1,0 +1,221 @@
+"""Files of frame features: .safetensors, and .npz of older versions.
+
+Readers raise almost any exception for a damaged file; call them within
+`atomic_files.damage_as_error`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vsearch.storage.array_files import load_arrays
+from vsearch.storage.atomic_files import atomic_write
+from vsearch.types import Features, Space
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import numpy.typing as npt
+
+    from vsearch.types import Span, Times
+
+SUFFIX, OLD_SUFFIX = ".safetensors", ".npz"
+CACHED_LAYOUTS = 256  # files; the times of an hour take 29 kB
+_NUMPY_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_DTYPE_NAMES = {numpy_dtype: name for name, numpy_dtype in _NUMPY_DTYPES.items()}
+_MAX_HEADER_BYTES = 100_000  # many times what `write_features` needs
+
+
+def write_features(feature_path: Path, features: Features) -> None:
+    """Write features to a .safetensors file, atomically.
+
+    The file contains `matrix` float16 (T, D) and `times` float64 (T,) in seconds; its metadata are
+    `space` as JSON and `crc32` of all of them.
+
+    Args:
+        feature_path: The file.
+        features: Frame vectors float32 (T, D), stored as float16, and times.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    space = features.space
+    space_json = json.dumps([space.name, space.dim, space.supports_text])
+    matrix = np.ascontiguousarray(features.frame_vectors, "<f2")
+    frame_times = np.ascontiguousarray(features.frame_times, "<f8")
+    metadata = {"space": space_json, "crc32": str(_checksum(space_json, frame_times, matrix))}
+    with atomic_write(feature_path) as feature_file:
+        _write_tensors(feature_file, {"times": frame_times, "matrix": matrix}, metadata)
+
+
+def read_features(feature_path: Path) -> Features:
+    """Read all features of a file, frame vectors as float32 (T, D).
+
+    Args:
+        feature_path: The file.
+
+    Returns:
+        The features.
+    """
+    if feature_path.suffix == OLD_SUFFIX:
+        arrays = load_arrays(feature_path)
+        space_json = str(arrays["space"])
+        return _to_features(_parse_space(space_json), arrays["times"], arrays["matrix"])
+    with feature_path.open("rb") as feature_file:
+        layout = _TensorLayout(feature_file)
+        frame_times = layout.read_rows(feature_file, "times")
+        matrix = layout.read_rows(feature_file, "matrix")
+    space_json = layout.metadata["space"]
+    if layout.metadata["crc32"] != str(_checksum(space_json, frame_times, matrix)):
+        raise ValueError("the checksum does not match")
+    return _to_features(_parse_space(space_json), frame_times, matrix)
+
+
+def read_features_around(feature_path: Path, span: Span) -> Features:
+    """Read the features of the frames in a span, and of one frame before and after it.
+
+    Only these rows are read from disk, except from files of older versions.
+
+    Args:
+        feature_path: The file.
+        span: The span, in seconds.
+
+    Returns:
+        The features.
+    """
+    if feature_path.suffix == OLD_SUFFIX:
+        features = read_features(feature_path)
+        _check_times(features.frame_times)
+        rows = _find_rows(features.frame_times, span)
+        return Features(features.space, features.frame_vectors[rows], features.frame_times[rows])
+    with feature_path.open("rb", buffering=0) as feature_file:
+        file_stat = os.fstat(feature_file.fileno())
+        file_state = (file_stat.st_mtime_ns, file_stat.st_size, file_stat.st_ino)
+        layout, space, frame_times = _read_layout(feature_path, file_state)
+        rows = _find_rows(frame_times, span)
+        matrix = layout.read_rows(feature_file, "matrix", rows)
+    return _to_features(space, frame_times[rows], matrix)
+
+
+@lru_cache(maxsize=CACHED_LAYOUTS)
+def _read_layout(
+    feature_path: Path,
+    file_state: tuple[int, ...],  # noqa: ARG001 - a key of the cache
+) -> tuple[_TensorLayout, Space, Times]:
+    """Return the layout, the space and the frame times of a file."""
+    with feature_path.open("rb") as feature_file:
+        layout = _TensorLayout(feature_file)
+        frame_times, vector_count = layout.read_rows(feature_file, "times"), layout.row_count()
+    if vector_count != len(frame_times):
+        raise ValueError(f"{vector_count} vectors for {len(frame_times)} times")
+    _check_times(frame_times)
+    return layout, _parse_space(layout.metadata["space"]), frame_times
+
+
+def _check_times(frame_times: Times) -> None:
+    if not (np.isfinite(frame_times).all() and (np.diff(frame_times) >= 0).all()):
+        raise ValueError("the frame times are not finite and ascending")
+
+
+def _find_rows(frame_times: Times, span: Span) -> slice:
+    first_row, last_row = np.searchsorted(frame_times, [span.start, span.end]).tolist()
+    return slice(max(first_row - 1, 0), min(last_row + 1, len(frame_times)))
+
+
+def read_space_name(feature_path: Path) -> str:
+    """Return the name of the space in a .npz file.
+
+    Args:
+        feature_path: The file.
+
+    Returns:
+        The name.
+    """
+    space_name, *_ = json.loads(str(load_arrays(feature_path, "space")["space"]))
+    return str(space_name)
+
+
+def _write_tensors(
+    feature_file: BinaryIO, tensors: dict[str, npt.NDArray[Any]], metadata: dict[str, str]
+) -> None:
+    """Write a .safetensors file. `safetensors.save` would copy long videos in memory twice."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end_offset = 0
+    for tensor_name, tensor in tensors.items():
+        start_offset, end_offset = end_offset, end_offset + tensor.nbytes
+        header[tensor_name] = {
+            "dtype": _DTYPE_NAMES[tensor.dtype.str],
+            "shape": tensor.shape,
+            "data_offsets": [start_offset, end_offset],
+        }
+    header_bytes = json.dumps(header).encode()
+    header_bytes += b" " * (-len(header_bytes) % 8)  # aligns the data
+    feature_file.write(len(header_bytes).to_bytes(8, "little") + header_bytes)
+    for tensor in tensors.values():
+        feature_file.write(tensor.data)
+
+
+class _TensorLayout:
+    """Positions of the tensors in a .safetensors file.
+
+    `safetensors.safe_open` maps the file into memory, so that a failing disk, or a file that is
+    truncated meanwhile, would kill the process (SIGBUS) instead of raising an exception.
+    """
+
+    def __init__(self, feature_file: BinaryIO) -> None:
+        header_bytes = int.from_bytes(feature_file.read(8), "little")
+        if header_bytes > _MAX_HEADER_BYTES:
+            raise ValueError(f"a header of {header_bytes} bytes")
+        self._header: dict[str, Any] = json.loads(feature_file.read(header_bytes))
+        self._data_offset = 8 + header_bytes
+        self.metadata: dict[str, str] = self._header["__metadata__"]
+
+    def row_count(self) -> int:
+        """Return the number of vectors."""
+        return int(self._header["matrix"]["shape"][0])
+
+    def read_rows(
+        self, feature_file: BinaryIO, tensor_name: str, rows: slice = slice(None)
+    ) -> npt.NDArray[Any]:
+        """Return all or some rows of a tensor, read-only."""
+        tensor = self._header[tensor_name]
+        dtype, (row_count, *row_shape) = np.dtype(_NUMPY_DTYPES[tensor["dtype"]]), tensor["shape"]
+        row_bytes = math.prod(row_shape) * dtype.itemsize
+        start_offset, end_offset = tensor["data_offsets"]
+        file_bytes = os.fstat(feature_file.fileno()).st_size
+        if end_offset - start_offset != row_count * row_bytes or not (
+            0 <= start_offset <= end_offset <= file_bytes - self._data_offset
+        ):
+            raise ValueError(f"{tensor_name} does not fit into {file_bytes} bytes: {tensor}")
+        first_row, end_row, _ = rows.indices(row_count)
+        feature_file.seek(self._data_offset + start_offset + first_row * row_bytes)
+        tensor_bytes = feature_file.read((end_row - first_row) * row_bytes)
+        return np.frombuffer(tensor_bytes, dtype).reshape(end_row - first_row, *row_shape)
+
+
+def _checksum(space_json: str, frame_times: npt.NDArray[Any], matrix: npt.NDArray[Any]) -> int:
+    return zlib.crc32(matrix.data, zlib.crc32(frame_times.data, zlib.crc32(space_json.encode())))
+
+
+def _parse_space(space_json: str) -> Space:
+    return Space(*json.loads(space_json))
+
+
+def _to_features(space: Space, frame_times: npt.NDArray[Any], matrix: npt.NDArray[Any]) -> Features:
+    """Convert and check the content of a file."""
+    if (matrix.dtype.kind, frame_times.dtype.kind, frame_times.ndim) != ("f", "f", 1) or not len(
+        frame_times
+    ):
+        raise ValueError(f"matrix of {matrix.dtype}, times {frame_times.dtype} {frame_times.shape}")
+    frame_times, frame_vectors = frame_times.astype(np.float64), matrix.astype(np.float32)
+    if not (np.isfinite(frame_times).all() and np.isfinite(frame_vectors).all()):
+        raise ValueError("a frame time or a frame vector is not finite")
+    return Features(space, frame_vectors, frame_times)
