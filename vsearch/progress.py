@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vsearch.types import Space, Video
+    from vsearch.types import Cue, CueSource, Space, Video
+
+Stage: TypeAlias = Literal["index", "speech", "ocr"]  # of an indexing run, in this order
 
 KEYFRAME_PASS_SHARE = 0.1  # share of the key-frame pass in the work of two passes
 
@@ -24,6 +27,7 @@ class Outcome(StrEnum):
     MOVED = "moved"  # already indexed under a path that no longer exists
     DUPLICATE = "duplicate"  # the same content is indexed under another path
     EMBEDDED = "embedded"  # already indexed, now also with another model
+    TRANSCRIBED = "transcribed"  # speech or on-screen text, see `IndexResult.transcript`
     FAILED = "failed"
 
 
@@ -55,9 +59,40 @@ class Timings:
         return self.decode + self.shots + self.encode + self.pool + self.store
 
 
+class TranscriptOutcome(StrEnum):
+    """The outcome of speech recognition or OCR for one video."""
+
+    TEXT_FOUND = "words"
+    NO_TEXT = "nothing"  # no speech, or no text on screen
+    UP_TO_DATE = "known"  # the transcript already exists
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptResult:
+    """The transcript of a video from one source, or an error message."""
+
+    video: Video
+    source: CueSource  # "speech" or "ocr"
+    outcome: TranscriptOutcome
+    cues: tuple[Cue, ...] = ()  # empty if up to date
+    language: str | None = None  # of speech
+    error: str | None = None
+
+    def to_index_result(self) -> IndexResult:
+        """Return the same result as one of an indexing run."""
+        if self.outcome is TranscriptOutcome.FAILED:
+            outcome = Outcome.FAILED
+        elif self.outcome is TranscriptOutcome.UP_TO_DATE:
+            outcome = Outcome.UNCHANGED
+        else:
+            outcome = Outcome.TRANSCRIBED
+        return IndexResult(self.video.path, outcome, self.video, self.error, transcript=self)
+
+
 @dataclass(frozen=True, slots=True)
 class IndexResult:
-    """The result of indexing one file; a failure is a result, not an exception."""
+    """The result of one stage for one file; a failure is a result, not an exception."""
 
     path: Path
     outcome: Outcome
@@ -67,6 +102,7 @@ class IndexResult:
     shot_count: int = 0
     subtitle_notes: tuple[str, ...] = ()  # subtitles read again or not readable, with the reason
     timings: Timings | None = None  # None if nothing was decoded
+    transcript: TranscriptResult | None = None  # in the stages of speech and on-screen text
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +131,60 @@ class Progress:
     bytes_after: float  # remaining in other files
     pass_number: int = 1  # from 1; the first of two passes samples key frames only
     pass_count: int = 1
+    stage: Stage = "index"
+    stage_index: int = 0
+    stage_count: int = 1
 
     @property
     def completed_share(self) -> float:
-        """Completed share of all bytes, in [0, 1]; within a file, proportional to its time."""
+        """Completed share of the whole run, in [0, 1].
+
+        It is proportional to bytes, within a file to its time; all stages count the same.
+        """
         file_share = min(1.0, self.processed_seconds / self.duration) if self.duration > 0 else 0.0
         total_bytes = self.bytes_before + self.size_bytes + self.bytes_after
-        return self.to_overall_share(
+        stage_share = self.to_stage_share(
             (self.bytes_before + file_share * self.size_bytes) / total_bytes if total_bytes else 0.0
         )
+        return (self.stage_index + stage_share) / self.stage_count
 
-    def to_overall_share(self, pass_share: float) -> float:
-        """Convert a share of the current pass to a share of all passes.
+    @property
+    def is_last_stage(self) -> bool:
+        """True if no stage follows."""
+        return self.stage_index == self.stage_count - 1
+
+    def to_stage_share(self, pass_share: float) -> float:
+        """Convert a share of the current pass to a share of all passes of the stage.
 
         Args:
             pass_share: Completed share of this pass, in [0, 1].
 
         Returns:
-            Completed share of the whole run, in [0, 1].
+            Completed share of the stage, in [0, 1].
         """
         if self.pass_count == 1:
             return pass_share
         if self.pass_number == 1:
             return KEYFRAME_PASS_SHARE * pass_share
         return KEYFRAME_PASS_SHARE + (1 - KEYFRAME_PASS_SHARE) * pass_share
+
+
+def create_stage_reporters(
+    on_progress: Callable[[Progress], None], stages: Sequence[Stage]
+) -> dict[Stage, Callable[[Progress], None]]:
+    """Return a progress callback for each stage of a run.
+
+    Args:
+        on_progress: Called with the progress of any stage.
+        stages: Stages of the run, in order.
+
+    Returns:
+        Callbacks that add the stage to the progress, by stage.
+    """
+
+    def create_reporter(stage_index: int, stage: Stage) -> Callable[[Progress], None]:
+        return lambda progress: on_progress(
+            replace(progress, stage=stage, stage_index=stage_index, stage_count=len(stages))
+        )
+
+    return {stage: create_reporter(index, stage) for index, stage in enumerate(stages)}

@@ -7,29 +7,32 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
 from vsearch.errors import ModelError, QueryError, SpaceMismatchError
+from vsearch.media.frame_cache import FrameStore
 from vsearch.plugins import resolve_plugin
 from vsearch.pooling.selection import select_pooler
+from vsearch.progress import create_stage_reporters
 from vsearch.search.hubness import HubnessModel, Querybank
 from vsearch.storage.atomic_files import remove_partial_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.indexing.pipeline import Pipeline, Storage
-    from vsearch.media.frame_cache import FrameStore
+    from vsearch.progress import IndexResult, Progress, Stage
     from vsearch.protocols import Pooler
     from vsearch.search.hubness import HubnessCache
     from vsearch.search.live_index import LiveIndex
     from vsearch.storage.feature_store import FeatureStore
+    from vsearch.types import Video
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ OLD_CACHE_FOLDERS = ("vectors", "excess", "null")  # before schema 0007
 
 
 class LibraryWriter:
-    """Creates the components that write to a library, and holds its lock while they do."""
+    """Indexes and removes videos; creates the components that write, and holds the write lock."""
 
     def __init__(
         self,
@@ -54,11 +57,89 @@ class LibraryWriter:
         self._feature_store, self._live_index = feature_store, live_index
         self._hubness_cache = hubness_cache
 
+    def index_videos(
+        self,
+        paths: Sequence[Path],
+        *,
+        fps: float | None,
+        force: bool,
+        progressive: bool,
+        on_progress: Callable[[Progress], None],
+    ) -> Generator[IndexResult]:
+        """Index videos. See `Library.index`.
+
+        Args:
+            paths: Files, folders (searched recursively) and globs.
+            fps: Index videos again that were sampled at another rate; None keeps them.
+            force: Index known files again.
+            progressive: Sample the key frames of all files first, then refine them.
+            on_progress: Called with the progress of the run.
+
+        Yields:
+            One result per file and stage, in order of completion.
+        """
+        from vsearch.indexing.store import IndexOptions
+        from vsearch.indexing.transcribe import TranscriptExtractor, check_extras
+        from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
+        from vsearch.media.discovery import find_videos
+
+        settings = self._active_model.settings
+        check_extras(settings)
+        stages: dict[Stage, bool] = {
+            "index": True,
+            "speech": settings.transcribe,
+            "ocr": settings.ocr,
+        }
+        stage_reporters = create_stage_reporters(
+            on_progress, [stage for stage, is_enabled in stages.items() if is_enabled]
+        )
+        indexed_videos: dict[int, Video] = {}
+        options = IndexOptions(fps, settings.keyframes_only, force, settings.keep_frames)
+        with self.exclusive_with_cue_embedding():
+            indexer = Indexer(
+                self.storage(),
+                self.indexing_pipeline,
+                worker_count=resolve_worker_count(settings.workers),
+                on_progress=stage_reporters["index"],
+                on_stored=self.embed_cues,
+            )
+            run_indexer = indexer.run_progressive if progressive else indexer.run_pass
+            with closing(run_indexer(list(find_videos(paths)), options)) as index_results:
+                for index_result in index_results:
+                    if index_result.video is not None:
+                        indexed_videos[index_result.video.id] = index_result.video
+                    yield index_result
+        for stage in stage_reporters if indexed_videos else ():
+            if stage != "index":
+                extractor = TranscriptExtractor(
+                    self._catalog, self.exclusive_with_cue_embedding, stage_reporters[stage]
+                )
+                yield from extractor.run_stage(stage, list(indexed_videos.values()), settings)
+
+    def remove_videos(self, videos: list[Video]) -> list[Video]:
+        """Remove videos with their features and cached frames; return them."""
+        with self.exclusive():
+            with self._catalog.begin() as transaction:
+                transaction.remove_videos([video.id for video in videos])
+            for video in videos:
+                self._feature_store.remove_video(video.id)
+                self.frame_store.remove_frames(video.id)
+        return videos
+
+    def rebuild(self) -> None:
+        """Pool the stored frame features again and rebuild all indexes. See `Library.rebuild`."""
+        from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
+
+        with self.exclusive():
+            self._live_index.invalidate()
+            repool_library(self._catalog, self._feature_store, self.pooler(repool=True))
+            with self._catalog.begin() as transaction:
+                transaction.rebuild_fts()
+            self.embed_cues(verify_model=True)
+
     @property
     def frame_store(self) -> FrameStore:
         """Cache of decoded frames."""
-        from vsearch.media.frame_cache import FrameStore  # deferred: imports a decoder
-
         return FrameStore(self._library_path / FRAME_CACHE_FOLDER)
 
     def storage(self) -> Storage:
@@ -134,7 +215,7 @@ class LibraryWriter:
         Args:
             verify_model: Embed all cues again if the model has changed.
         """
-        from vsearch.search.transcript_text import embed_cues  # deferred: not used by most runs
+        from vsearch.search.cue_embedding import embed_cues  # deferred: not used by most runs
 
         try:
             embed_cues(
@@ -161,8 +242,7 @@ class LibraryWriter:
             self._feature_store.remove_orphans(
                 video_ids, [space_info.space for space_info in self._catalog.spaces()]
             )
-            if (self._library_path / FRAME_CACHE_FOLDER).is_dir():  # else import no decoder
-                self.frame_store.remove_stale_files(video_ids)
+            self.frame_store.remove_stale_files(video_ids)
             self._live_index.remove_partial_builds()
             remove_partial_files(self._library_path)
             try:
@@ -178,7 +258,6 @@ class LibraryWriter:
         Cached frames cannot be rebuilt without decoding, so their folder is renamed. The other
         caches are rebuilt under their new names.
         """
-        # not `self.frame_store`, which would import a decoder
         old_frames = self._library_path / "frames"
         frame_cache = self._library_path / FRAME_CACHE_FOLDER
         if old_frames.is_dir() and not frame_cache.exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,12 @@ from vsearch.errors import (
     SpaceMismatchError,
     UnreadableError,
 )
+from vsearch.indexing.file_runs import ProgressTracker, run_catching
 from vsearch.indexing.pipeline import (
-    ProgressTracker,
     encode_frames,
     is_missing,
     matches_fingerprint,
     pool_segments,
-    run_catching,
 )
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
@@ -319,23 +318,6 @@ def record_active_model(catalog: Catalog, active_model: ActiveModel) -> None:
                     )
 
 
-def with_usage(storage: Storage, index_bytes: int, space_info: SpaceInfo) -> SpaceInfo:
-    """Return a space with its number of complete videos and its size on disk.
-
-    Args:
-        storage: The library.
-        index_bytes: Size of the saved index of the space.
-        space_info: The space.
-
-    Returns:
-        A copy with `video_count` and `size_bytes`.
-    """
-    space, catalog = space_info.space, storage.catalog
-    video_count = catalog.library_counts().video_count - len(catalog.videos_without_vectors(space))
-    size_bytes = catalog.vector_bytes(space) + storage.feature_store.size_bytes(space) + index_bytes
-    return replace(space_info, video_count=video_count, size_bytes=size_bytes)
-
-
 def find_previous_space(catalog: Catalog) -> SpaceInfo:
     """Return the space that was active before the present one.
 
@@ -364,57 +346,6 @@ def find_previous_space(catalog: Catalog) -> SpaceInfo:
             "specify it with `vsearch model switch NAME`"
         )
     return latest_space
-
-
-def find_space(catalog: Catalog, space_name: str) -> SpaceInfo:
-    """Find an inactive space by its name or the name of its model.
-
-    Args:
-        catalog: The catalog of the library.
-        space_name: Name of the space or model.
-
-    Returns:
-        The space.
-
-    Raises:
-        LibraryError: No such space, or it is active.
-    """
-    matching_spaces = [
-        space_info
-        for space_info in catalog.spaces()
-        if space_name in (space_info.space.name, space_info.model)
-    ]
-    inactive_spaces = [space_info for space_info in matching_spaces if not space_info.is_active]
-    if inactive_spaces:
-        return inactive_spaces[-1]
-    if matching_spaces:
-        raise LibraryError(
-            f"{space_name} is in use; switch to another model first "
-            "(`vsearch model switch` or `vsearch model rollback`)"
-        )
-    known_names = ", ".join(
-        space_info.model or space_info.space.name for space_info in catalog.spaces()
-    )
-    raise LibraryError(
-        f"the library has no model or space {space_name!r}; it has {known_names or 'none'}"
-    )
-
-
-def delete_space(storage: Storage, space: Space) -> None:
-    """Delete an inactive space: vectors, features, and its entry in the catalog.
-
-    If interrupted, it can be repeated.
-
-    Args:
-        storage: The library.
-        space: The space.
-    """
-    with storage.catalog.begin() as transaction:
-        transaction.remove_vectors(space)
-        transaction.remove_features(space)
-    storage.feature_store.delete_space(space)
-    with storage.catalog.begin() as transaction:
-        transaction.remove_space(space)
 
 
 def _check_unchanged(video: Video) -> None:

@@ -1,33 +1,33 @@
-"""The indexing pipeline: sample frames, deduplicate, encode, and pool segments.
+"""The indexing pipeline: one video from its file to the vectors of its segments.
 
-`decode_and_encode` runs one video through the first stages; `segment_and_pool` and `save_video` in
-`store` do the rest. The pipeline knows neither threads nor the order of files: see `workers`.
+`process_video` samples frames, skips repeated ones, encodes, segments and pools. It knows neither
+the catalog nor other files: `store` decides which files to process and saves them, and `workers`
+schedules them.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vsearch.encoders.frame_dedup import DedupEncoder
-from vsearch.errors import LibraryError, ModelError, NoPictureError, SettingsError, VSearchError
+from vsearch.errors import NoPictureError, SettingsError
 from vsearch.media.discovery import compute_fingerprint
 from vsearch.media.prefetch import prefetch_batches
-from vsearch.media.sampler import Sampler, probe_video
-from vsearch.progress import IndexResult, Outcome, Progress, Timings
+from vsearch.media.sampler import Sampler
+from vsearch.media.segmentation import segment_video
+from vsearch.progress import Timings
 from vsearch.types import Features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-    from typing import Self
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.media.frame_cache import FrameStore
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from vsearch.storage.feature_store import FeatureStore
     from vsearch.types import FrameBatch, Images, Matrix, Span, Times, Video
 
-log = logging.getLogger(__name__)
 MIN_LAST_FRAME_SECONDS = 1e-3  # minimum display time of the last frame
 
 
@@ -84,53 +83,24 @@ class CancellationToken:
             raise Cancelled
 
 
-@dataclass(slots=True)
-class Stopwatch:
-    """Sums the time spent in its `with` blocks."""
+class StageTimer:
+    """Sums the busy seconds of the stages of one video."""
 
-    total_seconds: float = 0.0
-    _started_at: float = field(default=0.0, repr=False)
+    def __init__(self) -> None:
+        self._seconds = dict.fromkeys((timing.name for timing in fields(Timings)), 0.0)
 
-    def __enter__(self) -> Self:
-        self._started_at = time.perf_counter()
-        return self
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the duration of a `with` block to a stage, a field of `Timings`."""
+        started_at = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] += time.perf_counter() - started_at
 
-    def __exit__(self, *_: object) -> None:
-        self.total_seconds += time.perf_counter() - self._started_at
-
-
-class TimedSampler(Sampler):
-    """A sampler that measures its own working time, which includes shot detection."""
-
-    busy_seconds = 0.0
-
-    def __iter__(self) -> Iterator[FrameBatch]:
-        frame_batches, stopwatch = super().__iter__(), Stopwatch()
-        while True:
-            with stopwatch:
-                frame_batch = next(frame_batches, None)
-            self.busy_seconds = stopwatch.total_seconds
-            if frame_batch is None:
-                return
-            yield frame_batch
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedVideo:
-    """The result of decoding and encoding a video once."""
-
-    video_info: VideoInfo
-    features: Features
-    shot_cuts: Times
-    end_time: float  # end of the last frame in seconds
-    warning: str | None
-    max_keyframe_gap: float | None = None  # seconds; None: not restricted to keyframes
-    timings: Timings | None = None
-
-    @property
-    def keyframes_only(self) -> bool:
-        """True if only keyframes were sampled."""
-        return self.max_keyframe_gap is not None
+    def timings(self, *, decode: float = 0.0, shots: float = 0.0) -> Timings:
+        """Return the sums, with the seconds of the stages that are measured elsewhere added."""
+        return Timings(**self._seconds) + Timings(decode=decode, shots=shots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +116,36 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingVideo:
+    """A file that must be processed, with its state when that was decided."""
+
+    video_path: Path
+    size_bytes: int
+    mtime_ns: int  # nanoseconds since the epoch
+    content_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedVideo:
+    """A processed video, or a processed span of one."""
+
+    video_info: VideoInfo
+    features: Features
+    shot_cuts: Times
+    end_time: float  # end of the last frame in seconds
+    warning: str | None
+    max_keyframe_gap: float | None  # seconds; None: not restricted to keyframes
+    segment_spans: list[Span]  # S; none if only a span was processed
+    segment_vectors: Matrix  # float32 (S, D)
+    timings: Timings
+
+    @property
+    def keyframes_only(self) -> bool:
+        """True if only keyframes were sampled."""
+        return self.max_keyframe_gap is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Storage:
     """The catalog and the file stores of a library."""
 
@@ -154,123 +154,8 @@ class Storage:
     frame_store: FrameStore
 
 
-class ProgressTracker:
-    """Combines the progress of files that are processed concurrently."""
-
-    def __init__(
-        self,
-        file_sizes: Sequence[int],
-        on_progress: Callable[[Progress], None],
-        *,
-        pass_number: int = 1,
-        pass_count: int = 1,
-    ) -> None:
-        """Start at zero.
-
-        Args:
-            file_sizes: Size of each file in bytes.
-            on_progress: Called with the progress of the run.
-            pass_number: Number of this pass over the files, from 1.
-            pass_count: Number of passes.
-        """
-        self._file_sizes, self._total_bytes = file_sizes, sum(file_sizes)
-        self._on_progress = on_progress
-        self._pass_number, self._pass_count = pass_number, pass_count
-        self._reached_bytes: dict[int, float] = {}  # processed bytes of each started file
-        self._done_bytes = 0.0  # their sum
-
-    def create_reporter(self, video_path: Path, file_index: int) -> Callable[[float, float], None]:
-        """Return a callback for the progress of one file.
-
-        Args:
-            video_path: The file.
-            file_index: Its index in `file_sizes`.
-
-        Returns:
-            A function of (processed seconds, duration).
-        """
-        file_bytes = self._file_sizes[file_index]
-
-        def report_progress(decoded_seconds: float, duration: float) -> None:
-            bytes_here = file_bytes * min(1.0, decoded_seconds / duration) if duration > 0 else 0.0
-            self._record_progress(file_index, bytes_here)
-            bytes_before = max(self._done_bytes - bytes_here, 0.0)
-            bytes_after = max(self._total_bytes - file_bytes - bytes_before, 0.0)
-            progress = Progress(
-                path=video_path,
-                file_index=file_index,
-                file_count=len(self._file_sizes),
-                processed_seconds=decoded_seconds,
-                duration=duration,
-                size_bytes=file_bytes,
-                bytes_before=bytes_before,
-                bytes_after=bytes_after,
-                pass_number=self._pass_number,
-                pass_count=self._pass_count,
-            )
-            self._on_progress(progress)
-
-        return report_progress
-
-    def finish_file(self, file_index: int) -> None:
-        """Count a file as done."""
-        self._record_progress(file_index, float(self._file_sizes[file_index]))
-
-    def _record_progress(self, file_index: int, reached_bytes: float) -> None:
-        self._done_bytes += reached_bytes - self._reached_bytes.get(file_index, 0.0)
-        self._reached_bytes[file_index] = reached_bytes
-
-
 def _ignore_progress(decoded_seconds: float, duration: float) -> None:
     pass
-
-
-def run_catching(video_path: Path, operation: Callable[[], IndexResult]) -> IndexResult:
-    """Run an operation on one file and turn errors of that file into a result.
-
-    Args:
-        video_path: The file.
-        operation: The operation.
-
-    Returns:
-        Its result, or a failure, with the elapsed time.
-
-    Raises:
-        LibraryError: Like ModelError and SettingsError, an error that would affect every file.
-    """
-    work_started = time.monotonic()
-    try:
-        index_result = operation()
-    except Exception as error:
-        index_result = build_failure_result(video_path, error)
-    elapsed_seconds = time.monotonic() - work_started
-    log.info("%s: %s in %.1f s", video_path, index_result.outcome, elapsed_seconds)
-    return replace(index_result, elapsed_seconds=elapsed_seconds)
-
-
-def build_failure_result(video_path: Path, error: Exception) -> IndexResult:
-    """Convert an error of one file to a result.
-
-    Args:
-        video_path: The file.
-        error: The error.
-
-    Returns:
-        A result of outcome FAILED.
-
-    Raises:
-        LibraryError: Like ModelError and SettingsError, an error that would affect every file.
-    """
-    if isinstance(error, LibraryError | ModelError | SettingsError):
-        raise error
-    if isinstance(error, VSearchError):
-        return IndexResult(video_path, Outcome.FAILED, error=str(error))
-    if isinstance(error, OSError):
-        error_message = f"{video_path}: {error.strerror or error}"
-        return IndexResult(video_path, Outcome.FAILED, error=error_message)
-    log.info("%s", video_path, exc_info=error)
-    error_message = f"{video_path}: unexpected {type(error).__name__}: {error}; please report this"
-    return IndexResult(video_path, Outcome.FAILED, error=error_message)
 
 
 def is_missing(video_path: Path) -> bool:
@@ -310,7 +195,7 @@ def matches_fingerprint(video: Video, content_fingerprint: str) -> bool:
     return is_unchanged or compute_fingerprint(video.path) == content_fingerprint
 
 
-def decode_and_encode(
+def process_video(
     video_path: Path,
     pipeline: Pipeline,
     *,
@@ -319,33 +204,31 @@ def decode_and_encode(
     on_kept_frame: Callable[[Images, float], None] | None = None,
     on_progress: Callable[[float, float], None] = _ignore_progress,
     cancel_token: CancellationToken | None = None,
-) -> DecodedVideo:
-    """Decode and encode a video, or a span of it, in one pass.
+) -> ProcessedVideo:
+    """Process a video in one pass: sample, deduplicate, encode, segment, pool.
 
     Decoding, shot detection and encoding overlap: see `prefetch_batches`.
 
     Args:
         video_path: The video file.
-        pipeline: Encoder, shot detector and sampling rate.
-        span: The part to decode; None decodes all.
+        pipeline: Encoder, pooler, shot detector and sampling rate.
+        span: The part to decode and encode, without segments; None processes all.
         keyframes_only: Sample only keyframes.
         on_kept_frame: Called with each sampled frame, uint8 (H, W, 3), and its time, to cache it.
         on_progress: Called with (processed seconds, duration).
         cancel_token: Stops the work from another thread.
 
     Returns:
-        Features, shot cuts and properties of the video.
+        The video with its features and segments.
 
     Raises:
         MediaError: The file cannot be decoded.
         SettingsError: Unknown hardware decoder or invalid sampling rate.
         Cancelled: `cancel_token` was cancelled.
     """
-    with Stopwatch() as probe_stopwatch:
-        video_info = probe_video(video_path)
-    shot_detector, encode_stopwatch = pipeline.detector_class(), Stopwatch()
+    timer, shot_detector = StageTimer(), pipeline.detector_class()
     try:
-        sampler = TimedSampler(
+        sampler = Sampler(
             video_path,
             fps=pipeline.fps,
             short_side=pipeline.encoder.image_size,
@@ -357,34 +240,37 @@ def decode_and_encode(
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+    def report_progress(frame_time: float) -> None:
+        on_progress(frame_time, sampler.info.duration if sampler.info else 0.0)
+
     with (
         (cancel_token or CancellationToken()).watch_sampler(sampler),
         prefetch_batches(sampler) as frame_batches,
     ):
-        features = encode_frames(
-            frame_batches,
-            pipeline.encoder,
-            lambda frame_time: on_progress(frame_time, video_info.duration),
-            encode_stopwatch,
-        )
-    if features is None:
+        features = encode_frames(frame_batches, pipeline.encoder, report_progress, timer)
+    if features is None or sampler.info is None:
         raise NoPictureError(
             f"{video_path}: no frame could be decoded; play the file to check whether it is intact"
         )
-    # A video whose frames are all keyframes has no gap, and counts as fully sampled.
-    max_keyframe_gap = sampler.max_frame_gap if keyframes_only else 0.0
-    sampling_seconds = max(sampler.busy_seconds - sampler.shot_seconds, 0.0)
-    return DecodedVideo(
-        video_info,
+    shot_cuts, last_frame_time = shot_detector.cuts(), float(features.frame_times[-1])
+    end_time = max(sampler.end_time, last_frame_time + MIN_LAST_FRAME_SECONDS)
+    with timer.measure("pool"):
+        segment_spans = [] if span else segment_video(features.frame_times, shot_cuts, end_time)
+        segment_vectors = pool_segments(features, segment_spans, pipeline.pooler)
+    return ProcessedVideo(
+        sampler.info,
         features,
-        shot_detector.cuts(),
-        end_time=max(sampler.end_time, float(features.frame_times[-1]) + MIN_LAST_FRAME_SECONDS),
+        shot_cuts,
+        end_time,
         warning=sampler.warning or None,
-        max_keyframe_gap=max_keyframe_gap if max_keyframe_gap > 0 else None,
-        timings=Timings(
-            decode=probe_stopwatch.total_seconds + sampling_seconds,
+        # A video whose frames are all keyframes has no gap, and counts as fully sampled.
+        max_keyframe_gap=(sampler.max_frame_gap or None) if keyframes_only else None,
+        segment_spans=segment_spans,
+        segment_vectors=segment_vectors,
+        timings=timer.timings(
+            decode=max(sampler.busy_seconds - sampler.shot_seconds, 0.0),
             shots=sampler.shot_seconds,
-            encode=encode_stopwatch.total_seconds,
         ),
     )
 
@@ -393,7 +279,7 @@ def encode_frames(
     frame_batches: Iterable[FrameBatch],
     encoder: Encoder,
     on_progress: Callable[[float], None],
-    stopwatch: Stopwatch | None = None,
+    timer: StageTimer | None = None,
 ) -> Features | None:
     """Encode frames, skipping near-identical ones (see `DedupEncoder`).
 
@@ -401,16 +287,16 @@ def encode_frames(
         frame_batches: Frames in presentation order.
         encoder: The image encoder.
         on_progress: Called with the time of the last frame of each batch.
-        stopwatch: Measures the encoding time.
+        timer: Measures the encoding time.
 
     Returns:
         The features, rounded to float16 as they will be stored; None without frames.
     """
-    dedup_encoder, stopwatch = DedupEncoder(encoder), stopwatch or Stopwatch()
+    dedup_encoder, timer = DedupEncoder(encoder), timer or StageTimer()
     feature_blocks: list[npt.NDArray[np.float16]] = []  # (N, D) each
     time_blocks: list[Times] = []
     for frame_batch in frame_batches:
-        with stopwatch:
+        with timer.measure("encode"):
             frame_vectors = dedup_encoder.encode_frames(frame_batch.images)
         feature_blocks.append(frame_vectors.astype(np.float16))
         time_blocks.append(frame_batch.frame_times)
@@ -459,12 +345,14 @@ def pool_segments(features: Features, segment_spans: Sequence[Span], pooler: Poo
 
     Args:
         features: Frame features of a video.
-        segment_spans: Segments, N of them; one without frames uses the nearest frame.
+        segment_spans: S segments; one without frames uses the nearest frame.
         pooler: The pooler.
 
     Returns:
-        float32 (N, D) of unit length.
+        float32 (S, D) of unit length.
     """
+    if not segment_spans:
+        return np.empty((0, features.space.dim), np.float32)
     features_by_span = map(features.within, segment_spans)
     return np.stack(
         [

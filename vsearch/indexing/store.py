@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vsearch.indexing.pipeline import Stopwatch, is_missing, matches_fingerprint, pool_segments
+from vsearch.indexing.pipeline import (
+    PendingVideo,
+    StageTimer,
+    is_missing,
+    matches_fingerprint,
+)
 from vsearch.indexing.subtitles import collect_subtitles, compute_source_digest
 from vsearch.media.discovery import compute_fingerprint
-from vsearch.media.segmentation import segment_video
-from vsearch.progress import IndexResult, Outcome, Timings
+from vsearch.progress import IndexResult, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.catalog.transaction import Transaction
-    from vsearch.indexing.pipeline import DecodedVideo, Pipeline, Storage
+    from vsearch.indexing.pipeline import Pipeline, ProcessedVideo, Storage
     from vsearch.indexing.subtitles import Subtitles
     from vsearch.transcripts.subtitles import SubtitleFinder
-    from vsearch.types import Matrix, Span, Video
+    from vsearch.types import Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +34,6 @@ class IndexOptions:
     keyframes_only: bool = False  # sample only keyframes
     force: bool = False  # index known files again
     keep_frames: bool = False  # cache the sampled frames
-
-
-@dataclass(frozen=True, slots=True)
-class PendingVideo:
-    """A file that must be decoded, with its state when that was decided."""
-
-    video_path: Path
-    size_bytes: int
-    mtime_ns: int  # nanoseconds since the epoch
-    content_fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessedVideo:
-    """A decoded and pooled video, ready to be stored."""
-
-    pending_video: PendingVideo
-    decoded_video: DecodedVideo
-    segment_spans: list[Span]
-    segment_vectors: Matrix  # float32 (S, D)
-    pool_seconds: float  # time spent on segmenting and pooling
 
 
 def check_catalog(
@@ -85,30 +68,8 @@ def check_catalog(
     )
 
 
-def segment_and_pool(
-    pending_video: PendingVideo, decoded_video: DecodedVideo, pipeline: Pipeline
-) -> ProcessedVideo:
-    """Split a decoded video into segments and pool each of them.
-
-    Args:
-        pending_video: The file.
-        decoded_video: Features and shot cuts.
-        pipeline: The pipeline with the pooler.
-
-    Returns:
-        The video with its segments.
-    """
-    with Stopwatch() as stopwatch:
-        segment_spans = segment_video(
-            decoded_video.features.frame_times, decoded_video.shot_cuts, decoded_video.end_time
-        )
-        segment_vectors = pool_segments(decoded_video.features, segment_spans, pipeline.pooler)
-    return ProcessedVideo(
-        pending_video, decoded_video, segment_spans, segment_vectors, stopwatch.total_seconds
-    )
-
-
 def save_video(
+    pending_video: PendingVideo,
     processed_video: ProcessedVideo,
     storage: Storage,
     pipeline: Pipeline,
@@ -120,7 +81,8 @@ def save_video(
     Transcripts and tags are kept if the content is the same.
 
     Args:
-        processed_video: The video.
+        pending_video: The file.
+        processed_video: The result of processing it.
         storage: The library.
         pipeline: The pipeline that processed it.
         options: Options of the run.
@@ -129,12 +91,12 @@ def save_video(
     Returns:
         The result, with timings.
     """
-    with Stopwatch() as stopwatch:
-        index_result = _save_video(processed_video, storage, pipeline, options, subtitle_finder)
-    extra_timings = Timings(pool=processed_video.pool_seconds, store=stopwatch.total_seconds)
-    return replace(
-        index_result, timings=(processed_video.decoded_video.timings or Timings()) + extra_timings
-    )
+    timer = StageTimer()
+    with timer.measure("store"):
+        index_result = _save_video(
+            pending_video, processed_video, storage, pipeline, options, subtitle_finder
+        )
+    return replace(index_result, timings=processed_video.timings + timer.timings())
 
 
 def _find_by_path(
@@ -225,16 +187,20 @@ def _save_cues(transaction: Transaction, video_id: int, video_subtitles: Subtitl
 
 
 def _save_video(
+    pending_video: PendingVideo,
     processed_video: ProcessedVideo,
     storage: Storage,
     pipeline: Pipeline,
     options: IndexOptions,
     subtitle_finder: SubtitleFinder,
 ) -> IndexResult:
-    pending_video, decoded_video = processed_video.pending_video, processed_video.decoded_video
-    video_info, features = decoded_video.video_info, decoded_video.features
+    video_info, features = processed_video.video_info, processed_video.features
     old_video = storage.catalog.video_by_path(pending_video.video_path)
-    video_subtitles = collect_subtitles(pending_video.video_path, subtitle_finder)
+    video_subtitles = collect_subtitles(
+        pending_video.video_path,
+        subtitle_finder,
+        has_streams=video_info.has_subtitle_streams,
+    )
     with storage.catalog.begin() as transaction:
         transaction.set_space(features.space, pipeline.pooler.name, pipeline.model_name)
         if old_video is not None:
@@ -244,17 +210,17 @@ def _save_video(
             fingerprint=pending_video.content_fingerprint,
             size_bytes=pending_video.size_bytes,
             mtime_ns=pending_video.mtime_ns,
-            duration=decoded_video.end_time,
+            duration=processed_video.end_time,
             fps=video_info.fps,
             width=video_info.width,
             height=video_info.height,
             codec=video_info.codec,
             sampled_frames=len(features.frame_times),
-            warning=decoded_video.warning,
+            warning=processed_video.warning,
             sample_fps=pipeline.fps,
             recorded_at=video_info.recorded_at,
-            keyframes_only=decoded_video.keyframes_only,
-            max_keyframe_gap=decoded_video.max_keyframe_gap,
+            keyframes_only=processed_video.keyframes_only,
+            max_keyframe_gap=processed_video.max_keyframe_gap,
         )
         transaction.add_segments(
             video.id, processed_video.segment_spans, processed_video.segment_vectors, features.space
@@ -276,7 +242,7 @@ def _save_video(
         pending_video.video_path,
         _choose_outcome(old_video, stored_video),
         stored_video,
-        shot_count=len(decoded_video.shot_cuts) + 1,
+        shot_count=len(processed_video.shot_cuts) + 1,
         subtitle_notes=video_subtitles.warnings,
     )
 

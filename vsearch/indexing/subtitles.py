@@ -35,12 +35,15 @@ class _SubtitleTrack:
     cues: list[Cue]
 
 
-def collect_subtitles(video_path: Path, subtitle_finder: SubtitleFinder) -> Subtitles:
+def collect_subtitles(
+    video_path: Path, subtitle_finder: SubtitleFinder, *, has_streams: bool = True
+) -> Subtitles:
     """Read all subtitles of a video, without decoding it.
 
     Args:
         video_path: The video file.
         subtitle_finder: Finds sidecar files.
+        has_streams: False if the file is known to have no subtitle streams; it is not opened then.
 
     Returns:
         The subtitles. A text that several tracks contain at the same time is included once;
@@ -50,7 +53,7 @@ def collect_subtitles(video_path: Path, subtitle_finder: SubtitleFinder) -> Subt
     source_digest = compute_source_digest(video_path, subtitle_finder)
     subtitle_tracks = [
         *_read_sidecar_tracks(video_path, subtitle_finder, warnings),
-        *_read_embedded_tracks(video_path, warnings),
+        *(_read_embedded_tracks(video_path, warnings) if has_streams else ()),
     ]
     unique_cues = tuple(_deduplicate_cues(subtitle_tracks))[:MAX_CUES]
     track_names = ", ".join(track.track_name for track in subtitle_tracks)

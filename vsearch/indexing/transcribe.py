@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from importlib import util
+from typing import TYPE_CHECKING, Literal
 
-from vsearch.errors import MediaError, SettingsError
-from vsearch.indexing.pipeline import ProgressTracker
+from vsearch.errors import MissingExtraError, SettingsError
+from vsearch.indexing.file_runs import ProgressTracker, build_failure_result
 from vsearch.media.audio import read_mono
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
+from vsearch.progress import TranscriptOutcome, TranscriptResult
 from vsearch.transcripts.ocr import SHORT_SIDE, RapidOcrEngine, track_text
 from vsearch.transcripts.speech import SAMPLE_RATE, transcribe_audio
 from vsearch.transcripts.whisper import WhisperRecognizer, resolve_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from vsearch.catalog.catalog import Catalog
-    from vsearch.progress import Progress
+    from vsearch.config import Settings
+    from vsearch.progress import IndexResult, Progress
     from vsearch.transcripts.ocr import OcrEngine
     from vsearch.transcripts.speech import MonoSamples, SpeechRecognizer
     from vsearch.types import Cue, CueSource, Transcript, Video
@@ -37,32 +39,25 @@ _OCR_FRAMES_PER_BATCH = 4
 _MAX_AUDIO_OVERRUN_SECONDS = 1.0  # by which audio may be longer than the video
 
 
-class TranscriptOutcome(StrEnum):
-    """The outcome of speech recognition or OCR for one video."""
-
-    TEXT_FOUND = "words"
-    NO_TEXT = "nothing"  # no speech, or no text on screen
-    UP_TO_DATE = "known"  # the transcript already exists
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class TranscriptResult:
-    """The transcript of a video from one source, or an error message."""
-
-    video: Video
-    outcome: TranscriptOutcome
-    cues: tuple[Cue, ...] = ()  # empty if up to date
-    language: str | None = None  # of speech
-    error: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Extractor:
     """A loaded speech recognizer or OCR engine, as a function of a video."""
 
     model_name: str  # stored with the transcript
     extract: ExtractFunction
+
+
+def check_extras(settings: Settings) -> None:
+    """Raise MissingExtraError if `transcribe` or `ocr` is set and its package is not installed."""
+    for is_enabled, package_name, extra_name in (
+        (settings.transcribe, "faster_whisper", "speech"),
+        (settings.ocr, "rapidocr", "ocr"),
+    ):
+        if is_enabled and util.find_spec(package_name) is None:
+            raise MissingExtraError(
+                f"the library's settings need {package_name}, which is not installed: "
+                f"pip install 'vsearch[{extra_name}]'"
+            )
 
 
 def create_speech_extractor(recognizer: SpeechRecognizer, language: str | None) -> Extractor:
@@ -127,6 +122,36 @@ class TranscriptExtractor:
         self._catalog, self._acquire_writer = catalog, acquire_writer
         self._on_progress = on_progress
 
+    def run_stage(
+        self, source: Literal["speech", "ocr"], videos: Sequence[Video], settings: Settings
+    ) -> Iterator[IndexResult]:
+        """Transcribe videos that have just been indexed, unless they have that transcript.
+
+        Args:
+            source: The kind of transcript.
+            videos: The videos, at least one.
+            settings: Settings of the library: speech model and device.
+
+        Yields:
+            The result of each video.
+
+        Raises:
+            ModelError: The model cannot be used.
+        """
+        # first, so that callers finish the previous stage even if this one cannot start
+        progress_tracker = ProgressTracker(
+            [video.size_bytes for video in videos], self._on_progress
+        )
+        progress_tracker.create_reporter(videos[0].path, 0)(0.0, videos[0].duration)
+        transcript_results = (
+            self.transcribe_speech(videos, settings.speech_model, None, device=settings.device)
+            if source == "speech"
+            else self.run_ocr(videos)
+        )
+        with closing(transcript_results):
+            for transcript_result in transcript_results:
+                yield transcript_result.to_index_result()
+
     def transcribe_speech(
         self,
         videos: Sequence[Video],
@@ -134,10 +159,10 @@ class TranscriptExtractor:
         language: str | None,
         *,
         device: str,
-        force: bool,
-        recognizer: SpeechRecognizer | None,
-    ) -> Iterator[TranscriptResult]:
-        """Transcribe the speech of videos. See `Library.transcribe`.
+        force: bool = False,
+        recognizer: SpeechRecognizer | None = None,
+    ) -> Generator[TranscriptResult]:
+        """Transcribe the speech of videos. See `Transcripts.transcribe`.
 
         Args:
             videos: The videos.
@@ -170,9 +195,14 @@ class TranscriptExtractor:
         yield from self._run_extractor(videos, "speech", create_extractor, is_done)
 
     def run_ocr(
-        self, videos: Sequence[Video], *, fps: float, force: bool, ocr_engine: OcrEngine | None
-    ) -> Iterator[TranscriptResult]:
-        """Read the on-screen text of videos. See `Library.ocr`.
+        self,
+        videos: Sequence[Video],
+        *,
+        fps: float = 1.0,
+        force: bool = False,
+        ocr_engine: OcrEngine | None = None,
+    ) -> Generator[TranscriptResult]:
+        """Read the on-screen text of videos. See `Transcripts.ocr`.
 
         Args:
             videos: The videos.
@@ -213,13 +243,16 @@ class TranscriptExtractor:
             done_video_ids = {item.video_id for item in transcripts if is_done(item)}
             for video in videos:
                 if video.id in done_video_ids:
-                    yield TranscriptResult(video, TranscriptOutcome.UP_TO_DATE)
+                    yield TranscriptResult(video, source, TranscriptOutcome.UP_TO_DATE)
             remaining_videos = [video for video in videos if video.id not in done_video_ids]
             if not remaining_videos:
                 return
-            extractor = create_extractor()
             file_sizes = [video.size_bytes for video in remaining_videos]
             progress_tracker = ProgressTracker(file_sizes, self._on_progress)
+            # before the model is loaded, which may take long
+            first_video = remaining_videos[0]
+            progress_tracker.create_reporter(first_video.path, 0)(0.0, first_video.duration)
+            extractor = create_extractor()
             for video_index, video in enumerate(remaining_videos):
                 report_progress = progress_tracker.create_reporter(video.path, video_index)
                 transcript_result = self._extract_video(video, source, extractor, report_progress)
@@ -242,14 +275,15 @@ class TranscriptExtractor:
             cues, language = extractor.extract(
                 video, lambda decoded_seconds: report_progress(decoded_seconds, video.duration)
             )
-        except MediaError as media_error:
-            return TranscriptResult(video, TranscriptOutcome.FAILED, error=str(media_error))
+        except Exception as error:
+            failure = build_failure_result(video.path, error)
+            return TranscriptResult(video, source, TranscriptOutcome.FAILED, error=failure.error)
         with self._catalog.begin() as transaction:
             transaction.replace_cues(
                 video.id, source, cues, source_name=extractor.model_name, language=language
             )
         outcome = TranscriptOutcome.TEXT_FOUND if cues else TranscriptOutcome.NO_TEXT
-        return TranscriptResult(video, outcome, cues, language)
+        return TranscriptResult(video, source, outcome, cues, language)
 
 
 def _truncate_audio(

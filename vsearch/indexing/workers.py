@@ -18,26 +18,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vsearch.encoders.batching import BatchingEncoder
+from vsearch.indexing.file_runs import ProgressTracker, build_failure_result, run_catching
 from vsearch.indexing.pipeline import (
     CancellationToken,
     Cancelled,
-    ProgressTracker,
-    build_failure_result,
-    decode_and_encode,
-    run_catching,
-)
-from vsearch.indexing.store import (
     PendingVideo,
     ProcessedVideo,
-    check_catalog,
-    save_video,
-    segment_and_pool,
+    process_video,
 )
+from vsearch.indexing.store import check_catalog, save_video
 from vsearch.progress import IndexResult, Outcome
 from vsearch.transcripts.subtitles import SubtitleFinder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from vsearch.indexing.pipeline import Pipeline, Storage
     from vsearch.indexing.store import IndexOptions
@@ -113,7 +107,7 @@ class Indexer:
         *,
         pass_number: int = 1,
         pass_count: int = 1,
-    ) -> Iterator[IndexResult]:
+    ) -> Generator[IndexResult]:
         """Index files.
 
         Args:
@@ -142,7 +136,7 @@ class Indexer:
 
     def run_progressive(
         self, discovered_files: Sequence[DiscoveredFile], options: IndexOptions
-    ) -> Iterator[IndexResult]:
+    ) -> Generator[IndexResult]:
         """Index files in two passes: keyframes of all files first, then all frames.
 
         Args:
@@ -242,6 +236,7 @@ class Indexer:
         if isinstance(processed_or_error, ProcessedVideo):
             save_processed = partial(
                 save_video,
+                worker_result.pending_video,
                 processed_or_error,
                 self._storage,
                 worker_pool.pipeline,
@@ -337,7 +332,7 @@ class _WorkerPool:
             if options.keep_frames
             else nullcontext() as frame_writer
         ):
-            decoded_video = decode_and_encode(
+            return process_video(
                 pending_video.video_path,
                 self.pipeline,
                 keyframes_only=options.keyframes_only,
@@ -345,7 +340,6 @@ class _WorkerPool:
                 on_progress=report_progress,
                 cancel_token=self._cancel_token,
             )
-        return segment_and_pool(pending_video, decoded_video, self.pipeline)
 
 
 def _get_file_size(discovered_file: DiscoveredFile) -> int:

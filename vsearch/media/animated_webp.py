@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
@@ -44,6 +44,7 @@ class WebPReader:
         self._frame_count: int = getattr(self._image, "n_frames", 1)
         self._decoded_duration = Fraction(0)
         self._is_damaged = False
+        self._iteration_state: Literal["none", "begun", "done"] = "none"
         if self._frame_count < 2:
             self.close()
             raise NoPictureError(f"{image_path}: is a still image, not a video; index videos only")
@@ -53,12 +54,17 @@ class WebPReader:
         self._image.close()
 
     def read_metadata(self) -> HeaderMetadata:
-        """Return the metadata; decodes every frame, since no header contains the duration."""
-        for _ in self.iter_frames():
-            pass
-        return HeaderMetadata(
-            float(self._decoded_duration), self._frame_count / float(self._decoded_duration), "webp"
-        )
+        """Return the metadata, decoding all frames unless a pass is going on or done.
+
+        No header contains the duration, so it is unknown until the end of the first pass.
+        """
+        if self._iteration_state == "none":
+            for _ in self.iter_frames():
+                pass
+        if self._iteration_state == "begun" or not self._decoded_duration:
+            return HeaderMetadata(0.0, 0.0, "webp")
+        duration = float(self._decoded_duration)
+        return HeaderMetadata(duration, self._frame_count / duration, "webp")
 
     def iter_frames(
         self,
@@ -66,19 +72,20 @@ class WebPReader:
         sample_times: SampleTimes | None = None,  # noqa: ARG002
     ) -> Iterator[DecodedFrame]:
         """Yield all frames: there is no seeking, and animations are short."""
-        self._decoded_duration = Fraction(0)
+        self._decoded_duration, self._iteration_state = Fraction(0), "begun"
         for frame_index in range(self._frame_count):
             try:
                 self._image.seek(frame_index)
                 video_frame = create_video_frame(np.asarray(self._image.convert("RGB")))
             except (OSError, EOFError, ValueError):
                 self._is_damaged = True
-                return
+                break
             frame_duration = max(
                 Fraction(int(self._image.info.get("duration", 100)), 1000), TIME_RESOLUTION * 10
             )
             yield DecodedFrame(video_frame, Fraction(1), self._decoded_duration, frame_duration)
             self._decoded_duration += frame_duration
+        self._iteration_state = "done"
 
     def build_decode_error(self) -> MediaError:
         """Return the error to raise when no frame could be decoded."""

@@ -77,6 +77,7 @@ class HeaderMetadata:
     codec: str
     timecode: str | None = None  # of the first frame, as written by the camera
     recorded_at: datetime | None = None  # UTC
+    has_subtitle_streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,10 @@ class VideoReader(Protocol):
     """Open video file."""
 
     def read_metadata(self) -> HeaderMetadata:
-        """Return the plausible part of the headers."""
+        """Return the plausible part of the headers.
+
+        Numbers that no header contains may be 0 until the first pass over the frames is done.
+        """
         ...
 
     def iter_frames(
@@ -164,6 +168,7 @@ class AvVideoReader:
             codec_name,
             self._find_timecode(),
             recorded_at,
+            bool(self._container.streams.subtitles),
         )
 
     def build_decode_error(self) -> MediaError:

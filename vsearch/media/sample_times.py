@@ -49,7 +49,7 @@ class SampleTimes:
 
     @property
     def has_claimed_frame(self) -> bool:
-        """Whether any frame was sampled."""
+        """True if a frame was sampled."""
         return self._next_index is not None
 
     def is_past_end(self, frame_time: Fraction) -> bool:

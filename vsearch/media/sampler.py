@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import starmap
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
@@ -31,9 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from av.video.frame import VideoFrame
-
-    from vsearch.media.reader import DecodedFrame, VideoReader
+    from vsearch.media.reader import DecodedFrame, HeaderMetadata, VideoReader
     from vsearch.protocols import ShotDetector
     from vsearch.types import FrameBatch, Images, Span
 
@@ -51,6 +51,7 @@ class VideoInfo:
     codec: str
     timecode: str | None = None  # of the first frame, as written by the camera
     recorded_at: datetime | None = None  # UTC, from the file's metadata
+    has_subtitle_streams: bool = False  # embedded ones
 
 
 def probe_video(video_path: Path) -> VideoInfo:
@@ -60,19 +61,24 @@ def probe_video(video_path: Path) -> VideoInfo:
         MediaError: The file cannot be read, or no frame of it can be decoded.
     """
     with open_video(video_path) as video_reader:
+        header_metadata = video_reader.read_metadata()
         for frame in video_reader.iter_frames():
-            width, height = get_display_size(frame.video_frame, frame.pixel_aspect)
-            header_metadata = video_reader.read_metadata()
-            return VideoInfo(
-                header_metadata.duration,
-                header_metadata.fps,
-                width,
-                height,
-                header_metadata.codec,
-                header_metadata.timecode,
-                header_metadata.recorded_at,
-            )
+            return _build_info(header_metadata, frame)
         raise video_reader.build_decode_error()
+
+
+def _build_info(header_metadata: HeaderMetadata, first_frame: DecodedFrame) -> VideoInfo:
+    width, height = get_display_size(first_frame.video_frame, first_frame.pixel_aspect)
+    return VideoInfo(
+        header_metadata.duration,
+        header_metadata.fps,
+        width,
+        height,
+        header_metadata.codec,
+        header_metadata.timecode,
+        header_metadata.recorded_at,
+        header_metadata.has_subtitle_streams,
+    )
 
 
 class Sampler:
@@ -136,10 +142,12 @@ class Sampler:
             None if end_time is None else Fraction(end_time),
             watch_all=self._luma_feeder is not None,
         )
+        self.info: VideoInfo | None = None  # set once the first frame is decoded
         self.warning: str | None = None  # damage, set once iterated
         self.end_time = 0.0  # seconds: end of the last decoded frame
         # Longest gap between sampled frames in seconds, with `keyframes_only` or below 1 fps.
         self.max_frame_gap = 0.0
+        self.busy_seconds = 0.0  # time spent in this iterator, including shot detection
         self.shot_seconds = 0.0  # CPU time of shot detection in this thread
 
     def stop(self) -> None:
@@ -147,55 +155,54 @@ class Sampler:
         self._sample_times.stop_event.set()
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        # map() holds no reference to a decoded frame once it is converted.
-        timed_images = map(self._convert_frame, self._iter_sampled_frames())
-        yield from batch_frames(timed_images, self._batch_size)
+        # starmap() holds no reference to a decoded frame once it is converted.
+        timed_images = starmap(self._convert_frame, self._iter_sampled_frames())
+        resumed_at = perf_counter()
+        for frame_batch in batch_frames(timed_images, self._batch_size):
+            self.busy_seconds += perf_counter() - resumed_at
+            yield frame_batch
+            resumed_at = perf_counter()
+        self.busy_seconds += perf_counter() - resumed_at
 
-    def _convert_frame(self, shown_frame: _ShownFrame) -> tuple[Images, float]:
+    def _convert_frame(self, frame: DecodedFrame, frame_time: float) -> tuple[Images, float]:
         """Return the image of a frame, uint8 (H, W, 3), and its time in seconds."""
         try:
             if self._on_kept_frame:
                 kept_image = self._kept_converter.convert_frame(
-                    shown_frame.video_frame,
-                    _choose_kept_side(shown_frame),
-                    shown_frame.pixel_aspect,
+                    frame.video_frame, _choose_kept_side(frame), frame.pixel_aspect
                 )
-                self._on_kept_frame(kept_image, float(shown_frame.start_time))
+                self._on_kept_frame(kept_image, frame_time)
             rgb_image = self._rgb_converter.convert_frame(
-                shown_frame.video_frame, self._short_side, shown_frame.pixel_aspect
+                frame.video_frame, self._short_side, frame.pixel_aspect
             )
         except FFmpegError as error:
             raise NoPictureError(
                 f"{self._video_path}: unsupported pixel format "
-                f"{shown_frame.video_frame.format.name}; re-encode it, for example as H.264"
+                f"{frame.video_frame.format.name}; re-encode it, for example as H.264"
             ) from error
-        return rgb_image, float(shown_frame.start_time)
+        return rgb_image, frame_time
 
-    def _iter_sampled_frames(self) -> Iterator[_ShownFrame]:
-        """Yield the sampled frames; the first one is dated to the start of the span."""
+    def _iter_sampled_frames(self) -> Iterator[tuple[DecodedFrame, float]]:
+        """Yield the sampled frames with their times; the first one has the start of the span."""
         start_time = Fraction(self._span.start) if self._span else Fraction(0)
-        last_frame: _ShownFrame | None = None
+        last_frame: DecodedFrame | None = None
         previous_time: float | None = None
         sample_times = self._sample_times.copy_from_start()
         with open_video(
             self._video_path, keyframes_only=self._keyframes_only, hwaccel=self._hwaccel_device
         ) as video_reader:
-            for shown_frame in self._iter_shown_frames(video_reader, start_time):
+            for frame, end_time in self._iter_shown_frames(video_reader, start_time):
                 if sample_times.stop_event.is_set():
                     return
-                last_frame = shown_frame
-                if sample_times.claim_frame(shown_frame.start_time, shown_frame.end_time):
-                    frame_time = max(shown_frame.start_time, start_time)
-                    self._record_frame_gap(previous_time, float(frame_time))
-                    previous_time = float(frame_time)
-                    yield _ShownFrame(
-                        shown_frame.video_frame,
-                        shown_frame.pixel_aspect,
-                        frame_time,
-                        shown_frame.end_time,
-                    )
+                last_frame = frame
+                if sample_times.claim_frame(frame.start_time, end_time):
+                    frame_time = float(max(frame.start_time, start_time))
+                    self._record_frame_gap(previous_time, frame_time)
+                    previous_time = frame_time
+                    yield frame, frame_time
             if last_frame is None:
                 raise video_reader.build_decode_error()
+            self._complete_info(video_reader.read_metadata())
             self._record_frame_gap(previous_time, self.end_time)
             self.warning = video_reader.build_warning(
                 self.end_time, is_full_pass=self._span is None
@@ -204,10 +211,17 @@ class Sampler:
                 self.warning = (
                     f"ends at {format_timestamp(self.end_time)}, before the requested span"
                 )
-                yield last_frame
+                yield last_frame, float(last_frame.start_time)
         if self._luma_feeder:
             self._luma_feeder.flush_frames()
             self.shot_seconds = self._luma_feeder.cpu_seconds
+
+    def _complete_info(self, header_metadata: HeaderMetadata) -> None:
+        """Add the numbers that are known only at the end."""
+        if self.info and not self.info.duration:
+            self.info = replace(
+                self.info, duration=header_metadata.duration, fps=header_metadata.fps
+            )
 
     def _record_frame_gap(self, previous_time: float | None, current_time: float) -> None:
         """Update the longest gap without a sampled frame, where gaps matter."""
@@ -216,53 +230,33 @@ class Sampler:
 
     def _iter_shown_frames(
         self, video_reader: VideoReader, start_time: Fraction
-    ) -> Iterator[_ShownFrame]:
-        """Yield each frame up to the end of the span, with the time of the frame after it."""
+    ) -> Iterator[tuple[DecodedFrame, Fraction]]:
+        """Yield each frame up to the end of the span, and when the next one replaces it."""
         held_frame: DecodedFrame | None = None
         for frame in video_reader.iter_frames(start_time, self._sample_times.copy_from_start()):
+            self.info = self.info or _build_info(video_reader.read_metadata(), frame)
             is_repeated = held_frame is not None and held_frame.start_time == frame.start_time
             if held_frame and not is_repeated:
-                end_time = frame.start_time if held_frame.end_time is None else held_frame.end_time
-                yield _ShownFrame(
-                    held_frame.video_frame, held_frame.pixel_aspect, held_frame.start_time, end_time
-                )
+                end_time = held_frame.end_time
+                yield held_frame, frame.start_time if end_time is None else end_time
             if self._sample_times.is_past_end(frame.start_time):
                 self.end_time = float(frame.start_time)
                 if held_frame is None:  # no earlier frame to show
-                    end_time = frame.start_time + frame.duration
-                    self.end_time = float(end_time)
-                    yield _ShownFrame(
-                        frame.video_frame, frame.pixel_aspect, frame.start_time, end_time
-                    )
+                    self.end_time = float(frame.start_time + frame.duration)
+                    yield frame, frame.start_time + frame.duration
                 return
             if self._luma_feeder and frame.start_time >= start_time and not is_repeated:
                 self._luma_feeder.add_frame(frame)
             held_frame = frame
             self.end_time = float(frame.start_time + frame.duration)
         if held_frame:
-            yield _ShownFrame(
-                held_frame.video_frame,
-                held_frame.pixel_aspect,
-                held_frame.start_time,
-                held_frame.start_time + held_frame.duration,
-            )
+            yield held_frame, held_frame.start_time + held_frame.duration
 
 
-@dataclass(frozen=True, slots=True)
-class _ShownFrame:
-    """A decoded frame and its display interval."""
-
-    video_frame: VideoFrame
-    pixel_aspect: Fraction
-    start_time: Fraction  # seconds
-    end_time: Fraction
-
-
-def _choose_kept_side(shown_frame: _ShownFrame) -> int:
+def _choose_kept_side(frame: DecodedFrame) -> int:
     """Return the short side of the cached frame; small frames are not enlarged."""
     frame_short_side = min(
-        shown_frame.video_frame.width * shown_frame.pixel_aspect,
-        Fraction(shown_frame.video_frame.height),
+        frame.video_frame.width * frame.pixel_aspect, Fraction(frame.video_frame.height)
     )
     return min(KEPT_SHORT_SIDE, max(1, round(frame_short_side)))
 

@@ -46,9 +46,9 @@ def said(library: Library) -> list[str]:
 
 def origin(library: Library) -> tuple[str, str | None]:
     [video] = library.videos()
-    [told] = library._catalog.transcripts([video.id])
-    assert len(told.source_digest or "") == 12
-    return told.source_name, told.language
+    [transcript] = library._catalog.transcripts([video.id])
+    assert len(transcript.source_digest or "") == 12
+    return transcript.source_name, transcript.language
 
 
 def test_sidecar_and_embedded_subtitles_are_indexed_with_their_video(tmp_path: Path) -> None:
@@ -139,13 +139,13 @@ def test_tags_and_transcripts_survive_another_sampling_rate(film: Path, tmp_path
         heard = [Cue(Span(0, 1), "heard it", "speech")]
         with library._catalog.begin() as change:
             change.replace_cues(video.id, "speech", heard, source_name="tiny", language="en")
-        library.tag(film, "mine")
+        library.tags.add(film, "mine")
     with opened(tmp_path, fps=4.0) as library:
         assert index(library, film).outcome == Outcome.UPDATED
         assert said(library) == ["heard it", "Hello there", "Good bye"]
-        assert [tag.label for tag in library.tags()] == ["mine"]
-        told = [(one.source, one.cue_count) for one in library._catalog.transcripts()]
-        assert told == [("speech", 1), ("subtitles", 2)]
+        assert [tag.label for tag in library.tags.list()] == ["mine"]
+        transcript = [(one.source, one.cue_count) for one in library._catalog.transcripts()]
+        assert transcript == [("speech", 1), ("subtitles", 2)]
         assert library.doctor() == []
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fakes import FakeEncoder
+from tests.support.old_features import write_old_features
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library, Outcome, plugins
 from vsearch.catalog.lock import WriteLock
@@ -63,11 +64,11 @@ def reopened(library: Library) -> Library:
 
 
 def known(library: Library, name: str) -> SpaceInfo:
-    return next(one for one in library.spaces() if one.space.name == name)
+    return next(one for one in library.models.list() if one.space.name == name)
 
 
 def state(library: Library) -> list[tuple[str, int, bool]]:
-    return [(one.space.name, one.video_count, one.is_active) for one in library.spaces()]
+    return [(one.space.name, one.video_count, one.is_active) for one in library.models.list()]
 
 
 class Stopped(FakeEncoder):
@@ -88,7 +89,7 @@ class Stopped(FakeEncoder):
 
 def test_a_switch_embeds_every_video_and_keeps_segments(library: Library) -> None:
     before = [library.segments_with_vectors(video)[0] for video in library.videos()]
-    switch = library.switch_model("fake:other")
+    switch = library.models.switch("fake:other")
     assert switch.is_switched
     assert (switch.embedded_count, switch.failed_results) == (3, ())
     assert (switch.previous_space and switch.previous_space.name, switch.space.name) == (
@@ -111,13 +112,13 @@ def test_a_switch_embeds_every_video_and_keeps_segments(library: Library) -> Non
 
 def test_the_previous_model_answers_until_the_switch_is_complete(library: Library) -> None:
     saved = {path: path.read_bytes() for path in (library.path / "index").iterdir()}
-    told = []
+    states = []
 
     def look(one: IndexResult) -> None:
         with reopened(library) as reader:
             assert reader.settings.model == "fake"
             assert finds(reader)
-            told.append(state(reader)[1][1:])
+            states.append(state(reader)[1][1:])
 
     revision = library._catalog.revision()
 
@@ -126,25 +127,25 @@ def test_the_previous_model_answers_until_the_switch_is_complete(library: Librar
         assert library._catalog.revision() == revision
         assert all(path.read_bytes() == data for path, data in saved.items())
 
-    library.switch_model("fake:other", on_result=before_switch)
-    assert told == [(1, False), (2, False), (3, False)]
+    library.models.switch("fake:other", on_result=before_switch)
+    assert states == [(1, False), (2, False), (3, False)]
     assert all(path.read_bytes() == data for path, data in saved.items())
 
 
 def test_embedded_videos_survive_an_interruption(library: Library) -> None:
     whole = FakeEncoder("other")
     with pytest.raises(KeyboardInterrupt):
-        library.switch_model("fake:other", encoder=Stopped("other", 3, KeyboardInterrupt()))
+        library.models.switch("fake:other", encoder=Stopped("other", 3, KeyboardInterrupt()))
     assert finds(library)
     assert known(library, "fake-other").video_count == 1
-    assert library.switch_model("fake:other", encoder=whole).embedded_count == 2
+    assert library.models.switch("fake:other", encoder=whole).embedded_count == 2
     assert finds(library)
     assert known(library, "fake-other").video_count == 3
 
 
 def test_a_model_that_fails_stops_the_run_and_changes_nothing(library: Library) -> None:
     with pytest.raises(ModelError, match="no memory"):
-        library.switch_model("fake:other", encoder=Stopped("other", 1, ModelError("no memory")))
+        library.models.switch("fake:other", encoder=Stopped("other", 1, ModelError("no memory")))
     assert library.space == FakeEncoder().space
     assert finds(library)
 
@@ -152,14 +153,14 @@ def test_a_model_that_fails_stops_the_run_and_changes_nothing(library: Library) 
 def test_features_without_vectors_are_recomputed(library: Library) -> None:
     """A process may be killed in between; the model of the file is not recorded."""
     with pytest.raises(KeyboardInterrupt):
-        library.switch_model("fake:other", encoder=Stopped("other", 3, KeyboardInterrupt()))
+        library.models.switch("fake:other", encoder=Stopped("other", 3, KeyboardInterrupt()))
     store = library._feature_store
     stray = next(iter(store.video_ids() - store.video_ids(FakeEncoder("other").space)))
     done = store.feature_path(
         next(iter(store.video_ids(FakeEncoder("other").space))), FakeEncoder("other").space
     )
-    shutil.copy(done, done.with_name(f"{stray}.npz"))
-    assert library.switch_model("fake:other").embedded_count == 2
+    shutil.copy(done, done.with_stem(str(stray)))
+    assert library.models.switch("fake:other").embedded_count == 2
     assert finds(library)
 
 
@@ -167,7 +168,7 @@ def test_videos_are_sampled_at_their_previous_rate(tmp_path: Path, videos: Path)
     with Library.open(tmp_path / "library", model="fake", fps=4) as library:
         index(library, videos)
     with Library.open(tmp_path / "library", fps=1) as library:
-        library.switch_model("fake:other")
+        library.models.switch("fake:other")
         space = library.space
         assert space is not None
         for video in library.videos():
@@ -180,7 +181,7 @@ def test_videos_are_sampled_at_their_previous_rate(tmp_path: Path, videos: Path)
 
 def test_switching_an_empty_library_only_changes_the_name(tmp_path: Path, videos: Path) -> None:
     with Library.open(tmp_path / "library", model="fake") as library:
-        assert library.switch_model("fake:other").is_switched
+        assert library.models.switch("fake:other").is_switched
     with Library.open(tmp_path / "library") as library:
         index(library, videos)
         assert finds(library)
@@ -192,12 +193,12 @@ def test_a_relative_model_path_is_stored_as_absolute(
 ) -> None:
     (tmp_path / "my.pt").touch()
     monkeypatch.chdir(tmp_path)
-    library.switch_model("fake:x@my.pt", encoder=FakeEncoder("x"))
+    library.models.switch("fake:x@my.pt", encoder=FakeEncoder("x"))
     assert library.settings.model == f"fake:x@{tmp_path / 'my.pt'}"
     assert {video.model for video in library.videos()} == {library.settings.model}
-    library.switch_model("fake")
+    library.models.switch("fake")
     monkeypatch.chdir("/")
-    assert library.switch_model(None, encoder=FakeEncoder("x")).model.endswith(
+    assert library.models.switch(None, encoder=FakeEncoder("x")).model.endswith(
         str(tmp_path / "my.pt")
     )
 
@@ -210,7 +211,7 @@ def test_a_missing_video_prevents_the_switch_and_is_reported(
 ) -> None:
     (videos / "green.mp4").unlink()
     (videos / "blue.mp4").write_bytes((videos / "red.mp4").read_bytes())
-    switch = library.switch_model("fake:other")
+    switch = library.models.switch("fake:other")
     assert not switch.is_switched
     assert [one.path.name for one in switch.failed_results] == ["blue.mp4", "green.mp4"]
     assert "has changed since it was indexed" in (switch.failed_results[0].error or "")
@@ -224,7 +225,7 @@ def test_a_missing_video_prevents_the_switch_and_is_reported(
 
 def test_missing_videos_can_be_skipped_and_come_back(library: Library, videos: Path) -> None:
     away = (videos / "green.mp4").rename(videos / "green.away")
-    switch = library.switch_model("fake:other", skip_missing=True)
+    switch = library.models.switch("fake:other", skip_missing=True)
     assert switch.is_switched
     assert [one.path.name for one in switch.failed_results] == ["green.mp4"]
     assert "green" not in {moment.video.path.stem for moment in library.search("green")}
@@ -239,18 +240,18 @@ def test_switching_to_the_active_model_embeds_skipped_videos(
     library: Library, videos: Path
 ) -> None:
     away = (videos / "green.mp4").rename(videos / "green.away")
-    library.switch_model("fake:other", skip_missing=True)
+    library.models.switch("fake:other", skip_missing=True)
     away.rename(videos / "green.mp4")
     with reopened(library) as reader:
         assert len(reader.search("green")) > 0
-        assert library.switch_model("fake:other").embedded_count == 1
+        assert library.models.switch("fake:other").embedded_count == 1
         assert finds(reader)
     assert library.doctor() == []
 
 
 def test_a_switch_without_any_embedded_video_is_refused(library: Library, videos: Path) -> None:
     shutil.rmtree(videos)
-    assert not library.switch_model("fake:other", skip_missing=True).is_switched
+    assert not library.models.switch("fake:other", skip_missing=True).is_switched
     assert finds(library)
 
 
@@ -260,14 +261,14 @@ def test_a_switch_without_any_embedded_video_is_refused(library: Library, videos
 def test_rollback_loads_no_model_and_decodes_nothing(
     library: Library, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     shutil.move(videos, videos.with_name("away"))
     with monkeypatch.context() as patch:
         patch.setattr("vsearch.indexing.model_switch.create_encoder", forbidden)
-        switch = library.switch_model(None)
+        switch = library.models.switch(None)
     assert (switch.is_switched, switch.embedded_count, switch.model) == (True, 0, "fake")
     assert finds(library)
-    assert library.switch_model(None).model == "fake:other"
+    assert library.models.switch(None).model == "fake:other"
     assert finds(library)
 
 
@@ -276,34 +277,34 @@ def forbidden(*_: object) -> FakeEncoder:
 
 
 def test_rollback_embeds_only_videos_indexed_since(library: Library, videos: Path) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     make_video(videos / "white.mp4", [ColorScene((255, 255, 255), 3)])
     index(library, videos)
     encoder = FakeEncoder()
-    assert library.switch_model(None, encoder=encoder).embedded_count == 1
+    assert library.models.switch(None, encoder=encoder).embedded_count == 1
     assert encoder.encoded_count <= 3
     assert finds(library, "white", *COLOURS)
 
 
 def test_the_first_model_has_no_rollback(library: Library) -> None:
     with pytest.raises(LibraryError, match="never used another model"):
-        library.switch_model(None)
+        library.models.switch(None)
 
 
 def test_a_model_with_changed_weights_is_not_mixed_with_the_old_one(
     library: Library, videos: Path
 ) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     make_video(videos / "white.mp4", [ColorScene((255, 255, 255), 3)])
     index(library, videos)
     with pytest.raises(SpaceMismatchError, match="fake now has the space fake-new, not fake:"):
-        library.switch_model(None, encoder=FakeEncoder("new"))
+        library.models.switch(None, encoder=FakeEncoder("new"))
     assert finds(library)
 
 
 def test_an_inactive_model_can_be_deleted(library: Library) -> None:
-    library.switch_model("fake:other")
-    dropped = library.delete_model("fake")
+    library.models.switch("fake:other")
+    dropped = library.models.delete("fake")
     assert dropped.size_bytes > 0
     assert state(library) == [("fake-other", 3, True)]
     left = {path.name for path in library.path.rglob("*") if "fake" in path.name}
@@ -311,22 +312,22 @@ def test_an_inactive_model_can_be_deleted(library: Library) -> None:
     assert finds(library)
     assert library.doctor() == []
     with pytest.raises(LibraryError, match="never used another model"):
-        library.switch_model(None)
-    assert library.switch_model("fake").embedded_count == 3
+        library.models.switch(None)
+    assert library.models.switch("fake").embedded_count == 3
     assert finds(library)
 
 
 def test_the_active_model_and_unknown_models_cannot_be_deleted(library: Library) -> None:
     with pytest.raises(LibraryError, match="fake is in use"):
-        library.delete_model("fake")
+        library.models.delete("fake")
     with pytest.raises(LibraryError, match="no model or space 'clippy'; it has fake"):
-        library.delete_model("clippy")
+        library.models.delete("clippy")
 
 
 def test_an_interrupted_deletion_can_be_repeated(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -334,10 +335,10 @@ def test_an_interrupted_deletion_can_be_repeated(
     with monkeypatch.context() as patch:
         patch.setattr("vsearch.storage.feature_store.FeatureStore.delete_space", killed)
         with pytest.raises(KeyboardInterrupt):
-            library.delete_model("fake")
+            library.models.delete("fake")
     assert known(library, "fake").video_count == 0
     assert finds(library)
-    library.delete_model("fake")
+    library.models.delete("fake")
     assert state(library) == [("fake-other", 3, True)]
     assert not (library.path / "features" / "fake").exists()
 
@@ -349,21 +350,21 @@ def test_videos_indexed_during_a_switch_are_embedded_by_the_next_run(
     library: Library, videos: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        library.switch_model("fake:other", encoder=Stopped("other", 3, KeyboardInterrupt()))
+        library.models.switch("fake:other", encoder=Stopped("other", 3, KeyboardInterrupt()))
     make_video(videos / "white.mp4", [ColorScene((255, 255, 255), 3)])
     assert [one.outcome for one in index(library, videos)].count(Outcome.INDEXED) == 1
     assert known(library, "fake-other").video_count == 1
     assert finds(library, "white", *COLOURS)
-    assert library.switch_model("fake:other").embedded_count == 3
+    assert library.models.switch("fake:other").embedded_count == 3
     assert finds(library, "white", *COLOURS)
 
 
 def test_a_removed_video_leaves_nothing_in_any_space(library: Library) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     gone = library.remove(["green*"])[0]
-    assert not list(library.path.rglob(f"{gone.id}.npz"))
+    assert not list(library.path.rglob(f"{gone.id}.*"))
     assert state(library) == [("fake", 2, False), ("fake-other", 2, True)]
-    assert library.switch_model(None).embedded_count == 0
+    assert library.models.switch(None).embedded_count == 0
     assert finds(library, "red", "blue")
     assert library.doctor() == []
 
@@ -371,11 +372,11 @@ def test_a_removed_video_leaves_nothing_in_any_space(library: Library) -> None:
 def test_a_changed_video_is_embedded_again_in_the_other_space(
     library: Library, videos: Path
 ) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     make_video(videos / "green.mp4", [ColorScene(GREEN, 4), ColorScene((0, 0, 0), 3)])
     index(library, videos)
     assert state(library) == [("fake", 2, False), ("fake-other", 3, True)]
-    assert library.switch_model(None).embedded_count == 1
+    assert library.models.switch(None).embedded_count == 1
     assert finds(library)
     assert library.doctor() == []
 
@@ -383,14 +384,14 @@ def test_a_changed_video_is_embedded_again_in_the_other_space(
 def test_a_rebuild_keeps_the_features_of_other_spaces(
     library: Library, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     library.rebuild()
     assert state(library) == [("fake", 0, False), ("fake-other", 3, True)]
     assert finds(library)
     assert library.doctor() == []
     shutil.move(videos, videos.with_name("away"))
     monkeypatch.setattr("vsearch.indexing.model_switch.create_encoder", forbidden)
-    assert library.switch_model(None).embedded_count == 3
+    assert library.models.switch(None).embedded_count == 3
     assert finds(library)
     assert {video.model for video in library.videos()} == {"fake"}
 
@@ -400,12 +401,12 @@ def test_rollback_pools_vectors_of_another_pooler_again(
 ) -> None:
     with reopened(library) as reader:
         assert finds(reader)  # loads the index of the first space
-        library.switch_model("fake:other")
+        library.models.switch("fake:other")
         monkeypatch.setattr(MeanPooler, "name", "last")
         monkeypatch.setattr(MeanPooler, "pool", lambda self, frames, times: frames[-1])
         with pytest.raises(SpaceMismatchError, match="vsearch rebuild"):
-            library.switch_model("fake:other")
-        assert library.switch_model(None).embedded_count == 3
+            library.models.switch("fake:other")
+        assert library.models.switch(None).embedded_count == 3
         assert known(library, "fake").pooler == "last"
         for one in (library, reader):
             video = one.videos()[0]
@@ -436,7 +437,7 @@ def test_a_pooler_is_kept_by_its_registered_name(
     )
     with Library.open(tmp_path / "library", model="fake", pooler="learned") as library:
         index(library, videos)
-        assert library.switch_model("fake:other").is_switched
+        assert library.models.switch("fake:other").is_switched
         assert finds(library)
         with reopened(library) as again:
             assert again.settings.pooler == "learned"
@@ -445,7 +446,7 @@ def test_a_pooler_is_kept_by_its_registered_name(
 
 def test_a_search_during_a_switch_does_not_revert_it(library: Library) -> None:
     old = library.space
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     assert old is not None
     with pytest.raises(SpaceMismatchError):
         library._active_model.for_space(old, library._catalog)
@@ -457,7 +458,7 @@ def test_a_library_can_be_rebuilt_after_skipping_missing_videos(
     library: Library, videos: Path
 ) -> None:
     (videos / "red.mp4").unlink()
-    assert library.switch_model("fake:other", skip_missing=True).is_switched
+    assert library.models.switch("fake:other", skip_missing=True).is_switched
     library.rebuild()
     assert finds(library, "green", "blue")
 
@@ -467,12 +468,12 @@ def test_one_writer_at_a_time(library: Library) -> None:
         with reopened(library) as other, pytest.raises(LockedError, match=str(os.getpid())):
             other.remove(["green*"])
 
-    library.switch_model("fake:other", on_result=write)
+    library.models.switch("fake:other", on_result=write)
     with (
         WriteLock(library.path, command="vsearch index films"),
         pytest.raises(LockedError, match="'vsearch index films'"),
     ):
-        library.switch_model("fake")
+        library.models.switch("fake")
     assert library.lock_holder() is None
 
 
@@ -500,7 +501,7 @@ def test_a_kill_before_the_settings_are_written_leaves_the_right_model(
     with monkeypatch.context() as patch:
         patch.setattr("vsearch.config.update_file", killed)
         with pytest.raises(KeyboardInterrupt):
-            library.switch_model("fake:other")
+            library.models.switch("fake:other")
     assert '"fake"' in file.read_text()
     with reopened(library) as again:
         assert again.settings.model == "fake:other"
@@ -536,7 +537,7 @@ def test_without_settings_the_catalog_knows_the_model(library: Library, text: st
 def test_an_argument_or_environment_variable_overrides_the_catalog(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     with (
         Library.open(library.path, model="fake") as other,
         pytest.raises(SpaceMismatchError, match="--model"),
@@ -554,19 +555,19 @@ def test_an_open_library_follows_a_switch_unless_its_model_was_named(library: Li
     ):
         assert finds(follower)
         assert finds(named)
-        library.switch_model("fake:other")
+        library.models.switch("fake:other")
         assert finds(follower)
         assert follower.settings.model == "fake:other"
         with pytest.raises(SpaceMismatchError):
             named.search("red")
-        library.switch_model(None)
+        library.models.switch(None)
         assert finds(follower)
         assert finds(named)
 
 
 def test_a_text_model_is_dropped_with_the_model_it_fits(library: Library) -> None:
     with Library.open(library.path, text_model="fake:other") as opened:
-        opened.switch_model("fake:third")
+        opened.models.switch("fake:third")
         assert opened.settings.text_model == ""
         assert finds(opened)
 
@@ -576,7 +577,7 @@ def test_a_text_model_is_dropped_with_the_model_it_fits(library: Library) -> Non
 
 def test_two_models_of_one_space_may_be_mixed(library: Library, videos: Path) -> None:
     encoder = FakeEncoder("fast")
-    switch = library.switch_model("fake:fast", encoder=encoder)
+    switch = library.models.switch("fake:fast", encoder=encoder)
     assert (switch.is_switched, switch.embedded_count, encoder.encoded_count) == (True, 0, 0)
     assert library.settings.model == "fake:fast"
     assert library.info().model_counts == (("fake", 3),)
@@ -587,16 +588,16 @@ def test_two_models_of_one_space_may_be_mixed(library: Library, videos: Path) ->
         assert finds(again, "white", *COLOURS)
         index(again, videos, again=True)
         assert again.info().model_counts == (("fake:fast", 4),)
-        assert len(again.spaces()) == 1
+        assert len(again.models.list()) == 1
 
 
 def test_model_counts_survive_a_switch_and_rollback(library: Library, videos: Path) -> None:
     with Library.open(library.path, model="fake:fast") as fast:
         make_video(videos / "white.mp4", [ColorScene((255, 255, 255), 3)])
         index(fast, videos)
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     assert library.info().model_counts == (("fake:other", 4),)
-    assert library.switch_model(None).model == "fake"
+    assert library.models.switch(None).model == "fake"
     assert library.info().model_counts == (("fake", 3), ("fake:fast", 1))
 
 
@@ -613,14 +614,14 @@ def test_a_library_of_an_older_version_is_switched_without_moving_files(
         assert again.doctor() == []
         assert finds(again)
         assert again.info().model_counts == ((None, 3),)
-        again.switch_model("fake:other")
+        again.models.switch("fake:other")
         assert finds(again)
         assert sorted(library.path.glob("features/*.npz")) == old
         assert again.doctor() == []
-        assert again.switch_model(None).model == "fake", "it was noted as it was left"
+        assert again.models.switch(None).model == "fake", "it was noted as it was left"
         assert finds(again)
-        again.switch_model(None)
-        again.delete_model("fake")
+        again.models.switch(None)
+        again.models.delete("fake")
         assert not list(library.path.glob("features/*.npz"))
         assert finds(again)
         assert again.doctor() == []
@@ -628,23 +629,26 @@ def test_a_library_of_an_older_version_is_switched_without_moving_files(
 
 def make_old(library: Library) -> None:
     """Make the library look as if it was indexed when there was only one space."""
-    for path in (library.path / "features" / "fake").iterdir():
-        path.rename(library.path / "features" / path.name)
+    store, space = library._feature_store, FakeEncoder().space
+    for video_id in store.video_ids(space):
+        path, features = store.feature_path(video_id, space), store.load(video_id, space)
+        path.unlink()
+        write_old_features(store.folder / f"{video_id}.npz", features)
     with library._catalog.begin() as change:
         change._connection.exec_driver_sql("UPDATE spaces SET model = NULL")
         change._connection.exec_driver_sql("UPDATE frame_features SET model = NULL")
 
 
 def test_rollback_to_an_unrecorded_model_requires_its_name(library: Library) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     make_old(library)
     expected_text = "was not recorded; specify it"
     with reopened(library) as again, pytest.raises(LibraryError, match=expected_text):
-        again.switch_model(None)
+        again.models.switch(None)
 
 
 def test_doctor_reports_damage_in_an_inactive_space(library: Library) -> None:
-    library.switch_model("fake:other")
+    library.models.switch("fake:other")
     next((library.path / "features" / "fake").iterdir()).write_bytes(b"junk")
     [problem] = library.doctor()
     assert problem.startswith("1 feature files of the inactive space fake are damaged")
@@ -663,7 +667,7 @@ def kept(tmp_path: Path, videos: Path) -> Iterator[Library]:
 def test_cached_frames_replace_missing_videos(kept: Library, videos: Path) -> None:
     assert {path.suffix for path in (kept.path / "frame_cache").iterdir()} == {".frames"}
     shutil.rmtree(videos)
-    switch = kept.switch_model("fake:other")
+    switch = kept.models.switch("fake:other")
     assert (switch.is_switched, switch.failed_results) == (True, ())
     assert finds(kept)
     space = kept.space
@@ -692,7 +696,7 @@ def test_damaged_cached_frames_fall_back_to_the_video(
 ) -> None:
     for path in (kept.path / "frame_cache").iterdir():
         path.write_bytes(damage(path.read_bytes()))
-    assert kept.switch_model("fake:other").embedded_count == 3
+    assert kept.models.switch("fake:other").embedded_count == 3
     assert finds(kept)
     assert "frames" in caplog.text
 
@@ -703,7 +707,7 @@ def test_damaged_cached_frames_are_cached_again(kept: Library) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     assert any(str(video.path) in line for line in kept.doctor())
-    assert kept.switch_model("fake:other").is_switched
+    assert kept.models.switch("fake:other").is_switched
     assert kept.doctor() == []
 
 
@@ -712,10 +716,10 @@ def test_frames_are_cached_when_videos_are_decoded_for_a_switch(
 ) -> None:
     assert not (library.path / "frame_cache").exists()
     with Library.open(library.path, keep_frames=True) as keeping:
-        keeping.switch_model("fake:other")
+        keeping.models.switch("fake:other")
     assert len(list((library.path / "frame_cache").iterdir())) == 3
     shutil.rmtree(videos)
-    assert library.switch_model("fake:third").is_switched
+    assert library.models.switch("fake:third").is_switched
     assert finds(library)
 
 

@@ -167,12 +167,12 @@ def test_an_encoder_error_is_reported_for_each_file(tmp_path: Path, four: Path) 
 
 
 def test_progress_of_concurrent_files_is_monotonic(tmp_path: Path, four: Path) -> None:
-    told: list[Progress] = []
+    progress_reports: list[Progress] = []
     with opened(tmp_path, workers=3) as library:
-        list(library.index([four], on_progress=told.append))
-    shares = [one.completed_share for one in told]
+        list(library.index([four], on_progress=progress_reports.append))
+    shares = [one.completed_share for one in progress_reports]
     assert shares == pytest.approx(sorted(shares))
-    assert {one.file_index for one in told} == {0, 1, 2, 3}
+    assert {one.file_index for one in progress_reports} == {0, 1, 2, 3}
     assert 0 < shares[0] < shares[-1] <= 1
 
 
@@ -182,7 +182,7 @@ def test_cached_frames_of_concurrent_files_are_separate(tmp_path: Path, four: Pa
         with_frames = {path.name for path in (tmp_path / "library" / "frame_cache").iterdir()}
         assert with_frames == {f"{video.id}.frames" for video in library.videos()}
         assert library.doctor() == []
-        switch = library.switch_model("other", encoder=FakeEncoder("other"))
+        switch = library.models.switch("other", encoder=FakeEncoder("other"))
         assert (switch.is_switched, switch.embedded_count) == (True, 4)
 
 
@@ -212,16 +212,18 @@ def test_a_video_indexed_by_keyframes_is_refined(tmp_path: Path, four: Path) -> 
     (four / "red.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nhello there\n")
     with opened(tmp_path, keyframes_only=True) as library:
         list(library.index([four]))
-        library.tag(four / "red.mp4", "grandma", Span(0, 2))
+        library.tags.add(four / "red.mp4", "grandma", Span(0, 2))
         library.feedback.add("red", library.search("red", k=1))
         library.saved_searches.add("reds", "red")
     with opened(tmp_path) as library:
         assert {one for _, one in outcomes(library, four)} == {Outcome.REFINED}
         assert [video.keyframes_only for video in library.videos()] == [False] * 4
         assert [video.warning for video in library.videos()] == [None] * 4
-        assert [tag.label for tag in library.tags()] == ["grandma"]
+        assert [tag.label for tag in library.tags.list()] == ["grandma"]
         assert len(library.feedback.list("red")) == 1
-        assert [cue.text for cue in library.transcript(four / "red.mp4").cues] == ["hello there"]
+        assert [cue.text for cue in library.transcripts.get(four / "red.mp4").cues] == [
+            "hello there"
+        ]
         assert {one for _, one in outcomes(library, four)} == {Outcome.UNCHANGED}
         assert library.doctor() == []
 
@@ -239,12 +241,12 @@ def test_keyframes_only_skips_fully_indexed_videos(tmp_path: Path, four: Path) -
 def test_a_moved_video_is_refined_at_its_new_path(tmp_path: Path, four: Path) -> None:
     with opened(tmp_path, keyframes_only=True) as library:
         list(library.index([four]))
-        library.tag(four / "red.mp4", "grandma")
+        library.tags.add(four / "red.mp4", "grandma")
     (four / "red.mp4").rename(four / "rouge.mp4")
     with opened(tmp_path) as library:
         assert dict(outcomes(library, four))["rouge.mp4"] is Outcome.REFINED
         assert len(library.videos()) == 4
-        assert [tag.label for tag in library.tags([four / "rouge.mp4"])] == ["grandma"]
+        assert [tag.label for tag in library.tags.list([four / "rouge.mp4"])] == ["grandma"]
         assert library.missing_videos() == []
 
 
@@ -268,10 +270,10 @@ def test_keyframes_only_in_the_settings_file_is_kept(tmp_path: Path, four: Path)
 def test_progressive_indexing_takes_keyframes_of_all_files_first(
     tmp_path: Path, four: Path
 ) -> None:
-    told: list[Progress] = []
+    progress_reports: list[Progress] = []
     with opened(tmp_path, workers=1) as library:
         found: list[IndexResult] = []
-        for one in library.index([four], progressive=True, on_progress=told.append):
+        for one in library.index([four], progressive=True, on_progress=progress_reports.append):
             found.append(one)
             assert one.video is not None
             assert (
@@ -280,10 +282,10 @@ def test_progressive_indexing_takes_keyframes_of_all_files_first(
         assert [one.outcome for one in found] == [Outcome.INDEXED] * 4 + [Outcome.REFINED] * 4
         assert not any(video.keyframes_only for video in library.videos())
         assert library.doctor() == []
-    shares = [one.completed_share for one in told]
+    shares = [one.completed_share for one in progress_reports]
     assert shares == pytest.approx(sorted(shares))
     assert shares[-1] <= 1
-    assert {(one.pass_number, one.pass_count) for one in told} == {(1, 2), (2, 2)}
+    assert {(one.pass_number, one.pass_count) for one in progress_reports} == {(1, 2), (2, 2)}
 
 
 def test_progressive_indexing_continues_after_an_interruption(tmp_path: Path, four: Path) -> None:
@@ -307,7 +309,7 @@ def test_a_model_switch_samples_keyframes_only_where_indexing_did(
         list(library.index([four]))
         frames = [video.sampled_frames for video in library.videos()]
         encoder = FakeEncoder("other")
-        assert library.switch_model("other", encoder=encoder).is_switched
+        assert library.models.switch("other", encoder=encoder).is_switched
         assert encoder.encoded_count <= sum(frames)
 
 

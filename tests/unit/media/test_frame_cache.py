@@ -228,7 +228,7 @@ def test_a_missing_encoder_is_reported_with_a_remedy(
         def create(name: str, mode: str) -> None:
             raise ValueError(name)
 
-    monkeypatch.setattr("vsearch.media.frame_cache.CodecContext", Without)
+    monkeypatch.setattr("vsearch.media.frame_codec.CodecContext", Without)
     with pytest.raises(SettingsError, match="without --keep-frames"), store.open_writer() as keeper:
         keeper.add_frame(np.zeros((48, 64, 3), np.uint8), 0.0)
 

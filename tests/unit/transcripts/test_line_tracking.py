@@ -92,7 +92,7 @@ def test_uncertain_lines_are_dropped() -> None:
 
 
 def test_a_flood_of_text_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ocr, "MAX_CUES", 250)
+    monkeypatch.setattr(ocr, "MAX_OCR_CUES", 250)
     lines = LineTracker()
     for time in range(0, 12, 3):
         lines.update(time, [OcrLine(f"{n} {time} " + "x" * 5_000, 0.9) for n in range(500)])
@@ -134,7 +134,9 @@ def test_a_slow_fade_is_not_missed() -> None:
 def test_unchanged_frames_extend_the_current_cue() -> None:
     images = np.stack([image(), image(text=True), image(text=True), image()])
     batch = FrameBatch(images, np.arange(4.0))
-    reader, told = Script("one", "two", "three"), list[float]()
-    found = [(cue.text, cue.span) for cue in track_text([batch], reader, 4.5, told.append)]
+    reader, progress_times = Script("one", "two", "three"), list[float]()
+    found = [
+        (cue.text, cue.span) for cue in track_text([batch], reader, 4.5, progress_times.append)
+    ]
     assert found == [("one", Span(0, 1)), ("two", Span(1, 3)), ("three", Span(3, 4.5))]
-    assert told == pytest.approx([0, 1, 2, 3])
+    assert progress_times == pytest.approx([0, 1, 2, 3])

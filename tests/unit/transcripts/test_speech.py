@@ -108,12 +108,14 @@ def test_without_speech_there_is_no_language() -> None:
 
 
 def test_progress_is_monotonic_and_complete() -> None:
-    told: list[float] = []
+    progress_times: list[float] = []
     transcribe_audio(
-        blocks(tones((1, 2), (5, 6), seconds=400)), FakeRecognizer(), on_progress=told.append
+        blocks(tones((1, 2), (5, 6), seconds=400)),
+        FakeRecognizer(),
+        on_progress=progress_times.append,
     )
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(400)
+    assert progress_times == sorted(progress_times)
+    assert progress_times[-1] == pytest.approx(400)
 
 
 def test_a_cue_ends_at_a_pause() -> None:

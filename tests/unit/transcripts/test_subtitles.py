@@ -13,7 +13,7 @@ from vsearch.transcripts import subtitles
 from vsearch.transcripts.subtitles import (
     MAX_CUE_CHARS,
     MAX_CUES,
-    MAX_FILE_BYTES,
+    MAX_SUBTITLE_FILE_BYTES,
     Sidecar,
     find_sidecars,
     read_subtitles,
@@ -142,7 +142,7 @@ def test_a_huge_file_is_refused_and_a_huge_cue_truncated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(TooLargeError, match=r"film\.srt: larger than"):
-        cues(tmp_path, b"\n" * (MAX_FILE_BYTES + 1))
+        cues(tmp_path, b"\n" * (MAX_SUBTITLE_FILE_BYTES + 1))
     assert len(cues(tmp_path, one("so " * 10_000))[0].text) == MAX_CUE_CHARS
     monkeypatch.setattr(subtitles, "MAX_CUES", 3)
     assert MAX_CUES > 3
