@@ -202,8 +202,8 @@ def _resolve_models(
         if not matching_names and not is_excluded:
             close_matches = get_close_matches(model_pattern, known_names, 1, 0.6) or known_names
             raise QueryError(
-                f"model:{model_pattern}: no video was indexed by this model, but by "
-                f"{' and '.join(close_matches)}"
+                f"model:{model_pattern}: no video was indexed by this model; try "
+                f"{' or '.join(close_matches)}"
                 if close_matches
                 else f"model:{model_pattern}: the library does not record which model indexed it"
             )

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from vsearch.types import Video
+    from vsearch.types import PathInput, Video
 
 
 class VideoLookup(Protocol):
-    """What path matching needs of a catalog."""
+    """The videos of a catalog, as far as path matching needs them."""
 
     def video_paths(self) -> dict[int, Path]:
         """Return the path of each video by its id."""
+
+    def videos(self) -> list[Video]:
+        """Return all videos, sorted by path."""
 
     def videos_by_id(self, video_ids: Iterable[int]) -> dict[int, Video]:
         """Return the videos with these ids."""
@@ -38,6 +41,16 @@ def videos_matching(catalog: VideoLookup, path_patterns: Iterable[str]) -> list[
     """
     matching_videos = catalog.videos_by_id(ids_matching(catalog, path_patterns)).values()
     return sorted(matching_videos, key=lambda video: str(video.path))
+
+
+def select_videos(catalog: VideoLookup, paths: Sequence[PathInput]) -> list[Video]:
+    """Return the videos that match any of the paths, or all videos if there are no paths.
+
+    Args:
+        catalog: The catalog to search.
+        paths: Patterns as for `videos_matching`.
+    """
+    return videos_matching(catalog, map(str, paths)) if paths else catalog.videos()
 
 
 def ids_matching(
@@ -58,6 +71,22 @@ def ids_matching(
         for path_pattern in path_patterns
         for video_id in _resolve_pattern(paths_by_id, ids_by_path, path_pattern, check_disk)
     }
+
+
+def find_unmatched(catalog: VideoLookup, path_patterns: Iterable[str]) -> list[str]:
+    """Return the patterns that match no video.
+
+    Args:
+        catalog: The catalog to search.
+        path_patterns: Patterns as for `videos_matching`.
+    """
+    paths_by_id = catalog.video_paths()
+    ids_by_path = {video_path: video_id for video_id, video_path in paths_by_id.items()}
+    return [
+        path_pattern
+        for path_pattern in path_patterns
+        if not _resolve_pattern(paths_by_id, ids_by_path, path_pattern, check_disk=True)
+    ]
 
 
 def _resolve_pattern(

@@ -169,7 +169,7 @@ class CueIndex:
         return self._fetch_id_array(_SELECT_VIDEOS_OF_SEGMENTS_SQL, ids_to_json(segment_ids))
 
     def last_embedded_cue(self, space: Space) -> int:
-        """Return the id of the last cue with a vector in `space`, after which none has; else 0."""
+        """Return the id of the last cue with a vector in `space`, or 0 if no cue has one."""
         [(last_id,)] = self._fetch_rows(_SELECT_LAST_EMBEDDED_SQL, space.name)
         return int(last_id)
 

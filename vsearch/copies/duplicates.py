@@ -45,7 +45,7 @@ VERIFY_SECONDS = 8.0  # that are decoded and compared
 SEARCH_MARGIN_SECONDS = 3.0  # around the position that the frame features suggest
 WIDE_SEARCH_MARGIN_SECONDS = 20.0  # if the scene matches but its motion does not
 MAX_VERIFIED_PAIRS = 2_000  # beyond that, frame features alone decide
-CACHE_BYTES = 256 << 20  # of frame features kept in memory
+FEATURE_CACHE_BYTES = 256 << 20  # of frame features kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class DuplicateFinder:
         cache = self._features_cache
         if video_id not in cache:
             cache[video_id] = _load_features_or_none(self._feature_store, video_id, self._space)
-            while len(cache) > 2 and sum(map(_count_bytes, cache.values())) > CACHE_BYTES:
+            while len(cache) > 2 and sum(map(_count_bytes, cache.values())) > FEATURE_CACHE_BYTES:
                 cache.popitem(last=False)
         cache.move_to_end(video_id)
         return cache[video_id]

@@ -55,13 +55,13 @@ def refine_boundaries(
     piece_vectors = _mean_piece_vectors(frame_features, piece_spans)  # (P, D)
     piece_scores = (piece_vectors @ query_vector).tolist()
     is_free = [
-        not any(_spans_overlap(piece_span, taken_span) for taken_span in taken_spans)
+        not any(piece_span.overlaps(taken_span) for taken_span in taken_spans)
         for piece_span in piece_spans
     ]
     peak_pieces = [
         piece_index
         for piece_index, piece_span in enumerate(piece_spans)
-        if is_free[piece_index] and _spans_overlap(piece_span, candidate.peak_span)
+        if is_free[piece_index] and piece_span.overlaps(candidate.peak_span)
     ]
     if not peak_pieces:
         return candidate.span
@@ -168,7 +168,3 @@ def _mean_piece_vectors(frame_features: Features, piece_spans: Sequence[Span]) -
     vector_norms = np.sqrt(_row_products(piece_vectors, piece_vectors))
     piece_vectors /= np.maximum(vector_norms, np.float32(1e-9))[:, None]
     return piece_vectors
-
-
-def _spans_overlap(first_span: Span, second_span: Span) -> bool:
-    return first_span.start < second_span.end and second_span.start < first_span.end

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.copies.luma_matching import AlignmentMatch, LumaClip
-    from vsearch.search.embedding import QueryClip
     from vsearch.search.live_index import IndexSnapshot
+    from vsearch.search.query_clips import QueryClip
     from vsearch.storage.feature_store import FeatureStore
     from vsearch.types import Features, Ids, Matrix, Video
 
@@ -125,7 +125,7 @@ class CopyFinder:
             return True
         segments = self._catalog.segments_of_video(copy_match.video.id)
         overlapping_ids = [
-            segment.id for segment in segments if _spans_overlap(segment.span, copy_match.span)
+            segment.id for segment in segments if segment.span.overlaps(copy_match.span)
         ]
         return bool(np.isin(overlapping_ids, self._allowed_ids).any())
 
@@ -345,10 +345,6 @@ def _limit_videos(candidates: Sequence[_CopyCandidate], max_videos: int) -> list
     """Return the candidates that belong to the first `max_videos` videos."""
     video_ids = list(dict.fromkeys(candidate.video.id for candidate in candidates))[:max_videos]
     return [candidate for candidate in candidates if candidate.video.id in video_ids]
-
-
-def _spans_overlap(first_span: Span, second_span: Span) -> bool:
-    return first_span.start < second_span.end and second_span.start < first_span.end
 
 
 def _select_verified_span(query_clip: QueryClip, candidate: _CopyCandidate) -> Span:

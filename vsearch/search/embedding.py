@@ -1,9 +1,8 @@
-"""Query embeddings: single terms, combinations of terms, and clips."""
+"""Query embeddings: single terms and combinations of terms."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from vsearch.protocols import Encoder
     from vsearch.query.model import Term
-    from vsearch.types import Features, Matrix, Span, Vector, Video
+    from vsearch.types import Matrix, Vector
 
 
 def embed_term(term: Term, encoder: Encoder) -> Vector:
@@ -79,27 +78,3 @@ def combine_terms(
         raise QueryError("the terms of this query cancel each other out; change their weights")
     query_vector: Vector = (vector_sum / vector_norm).astype(np.float32)
     return query_vector
-
-
-@dataclass(frozen=True, slots=True)
-class QueryClip:
-    """A span of a video file used as a query, processed like an indexed video."""
-
-    video_path: Path
-    clip_span: Span  # seconds in the file
-    frame_features: Features  # frames in the span; times are seconds in the file
-    segment_spans: tuple[Span, ...]
-    segment_vectors: Matrix  # float32 (S, D), one per segment
-    library_video: Video | None = None  # the video itself, if it is indexed
-
-    @property
-    def mean_vector(self) -> Vector:
-        """Mean of the segment vectors weighted by duration, float32 (D,) of unit length."""
-        segment_durations = np.array([span.duration for span in self.segment_spans], np.float32)
-        vector_sum: Vector = segment_durations @ self.segment_vectors
-        vector_norm = float(np.linalg.norm(vector_sum))
-        if vector_norm > 1e-6:
-            vector_sum /= np.float32(vector_norm)
-        else:  # opposite segments cancel out
-            vector_sum = self.segment_vectors[0]
-        return vector_sum

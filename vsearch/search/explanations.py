@@ -55,8 +55,7 @@ def explain_moment(
         else LazyFrameWeights(frame_features.within(candidate.peak_span), weigh_frames)
     )
     segment_count = sum(
-        context_span.start < moment_span.end and moment_span.start < context_span.end
-        for context_span in candidate.context_spans
+        context_span.overlaps(moment_span) for context_span in candidate.context_spans
     )
     return Explanation(
         float(span_features.frame_times[best_frame]),

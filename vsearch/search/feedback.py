@@ -31,6 +31,7 @@ class RelevanceFeedback:
     positives: Matrix  # float32 (U, D), rows of unit length
     negatives: Matrix  # float32 (W, D), rows of unit length
     rejected_spans: tuple[tuple[int, Span], ...] = ()  # (video id, span) of irrelevant moments
+    label_count: int = 0
 
     def adjust_query(self, query_vector: Vector, sample_vectors: Matrix) -> Vector:
         """Apply Rocchio's update to a query vector.

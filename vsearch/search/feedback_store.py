@@ -130,6 +130,7 @@ class FeedbackStore:
             self._mean_vectors(positive_labels, space),
             self._mean_vectors(negative_labels, space),
             rejected_spans,
+            len(labels),
         )
 
     def _resolve(self, query: str | Query) -> Query:

@@ -61,7 +61,7 @@ class TextHit:
 
     def is_near(self, visual_span: Span) -> bool:
         """Return True if the quote is close enough to support a visual moment."""
-        return _spans_within_gap(self.quote.span, visual_span, MAX_TEXT_GAP_SECONDS)
+        return self.quote.span.overlaps(visual_span, MAX_TEXT_GAP_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,16 +125,8 @@ def group_text_hits(text_hits: Iterable[TextHit]) -> list[TextHitGroup]:
 def _belongs_to_group(text_hit: TextHit, other_hits: Sequence[TextHit]) -> bool:
     """Allow a gap to hits of other terms; hits of the same term must overlap."""
     has_same_term = any(text_hit.term_index == other_hit.term_index for other_hit in other_hits)
-    return _spans_within_gap(
-        text_hit.span, other_hits[0].span, 0.0 if has_same_term else MAX_TEXT_GAP_SECONDS
-    )
-
-
-def _spans_within_gap(first_span: Span, second_span: Span, max_gap: float) -> bool:
-    return (
-        first_span.start < second_span.end + max_gap
-        and second_span.start - max_gap < first_span.end
-    )
+    max_gap = 0.0 if has_same_term else MAX_TEXT_GAP_SECONDS
+    return text_hit.span.overlaps(other_hits[0].span, max_gap)
 
 
 def fuse_evidence(

@@ -1,8 +1,8 @@
 """Hubness correction and similarity baselines of a library, measured once per index snapshot.
 
-Some vectors, "hubs", are near to every query. Querybank normalization measures how near with a bank
-of generic queries and subtracts half of it from the score, so that hubs do not crowd out better
-matches.
+Some vectors, "hubs", are close to every query. Querybank normalization measures this closeness with
+a bank of generic queries and subtracts half of it from the score, so that hubs do not crowd out
+better matches.
 
 Source: Bogolin et al., "Cross Modal Retrieval with Querybank Normalisation" (QB-Norm), 2022.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError
+from vsearch.protocols import QuerybankEncoder
 from vsearch.search.moments import Baseline
 from vsearch.storage.array_files import map_npy_sequence, save_npy_sequence
 from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, safe_file_name
@@ -65,7 +66,7 @@ class HubnessModel:
     @property
     def sample_vectors(self) -> Matrix:
         """Vectors of about `BACKGROUND_SAMPLE_SIZE` evenly spaced segments, float32 (M, D)."""
-        return self._sampled_segments[1]
+        return self.sampled_segments[1]
 
     @cached_property
     def mean_hubness(self) -> float:
@@ -140,7 +141,8 @@ class HubnessModel:
         return Baseline(float(self._mean_vector @ query_vector), self._mean_similarity)
 
     @cached_property
-    def _sampled_segments(self) -> tuple[Ids, Matrix]:
+    def sampled_segments(self) -> tuple[Ids, Matrix]:
+        """About `BACKGROUND_SAMPLE_SIZE` evenly spaced segments: ids (M,), vectors (M, D)."""
         segment_ids = self.index_snapshot.segment_ids
         return self._catalog.vectors(
             segment_ids[:: max(1, -(-len(segment_ids) // BACKGROUND_SAMPLE_SIZE))],
@@ -160,7 +162,7 @@ class HubnessModel:
         return self._hubness_cache.load_penalties(
             self.index_snapshot.space,
             segment_ids,
-            self._sampled_segments[0][::HUBNESS_STRIDE],
+            self.sampled_segments[0][::HUBNESS_STRIDE],
             self._sample_hubness,
         )
 
@@ -179,13 +181,14 @@ class Querybank:
 
     def __init__(self, query_vectors: Matrix) -> None:
         """Use query vectors, float32 (B, D) of unit length."""
-        self._query_vectors = query_vectors
+        self.query_vectors = query_vectors
 
     @classmethod
     def from_encoder(cls, encoder: Encoder) -> Self:
-        """Return the bank from the encoder's optional `querybank` attribute, else an empty one."""
-        query_vectors: Matrix | None = getattr(encoder, "querybank", None)
-        return cls.create_empty(encoder.space.dim) if query_vectors is None else cls(query_vectors)
+        """Return the bank of a `QuerybankEncoder`, or an empty one for another encoder."""
+        if isinstance(encoder, QuerybankEncoder):
+            return cls(encoder.querybank)
+        return cls.create_empty(encoder.space.dim)
 
     @classmethod
     def create_empty(cls, dim: int) -> Self:
@@ -193,7 +196,7 @@ class Querybank:
         return cls(np.empty((0, dim), np.float32))
 
     def __len__(self) -> int:
-        return len(self._query_vectors)
+        return len(self.query_vectors)
 
     def hubness_penalty(self, segment_vectors: Matrix) -> Vector:
         """Measure the hubness of vectors: a weighted log-mean-exp of similarities to the bank.
@@ -205,11 +208,11 @@ class Querybank:
             float32 (N,).
         """
         penalties = np.zeros(len(segment_vectors), np.float32)
-        if not len(self._query_vectors):
+        if not len(self.query_vectors):
             return penalties
         for start_row in range(0, len(segment_vectors), BLOCK_ROWS):
             similarities = (
-                segment_vectors[start_row : start_row + BLOCK_ROWS] @ self._query_vectors.T
+                segment_vectors[start_row : start_row + BLOCK_ROWS] @ self.query_vectors.T
             )  # (n, B)
             max_similarity = similarities.max(axis=1)
             similarities -= max_similarity[:, None]

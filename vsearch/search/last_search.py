@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vsearch.types import Moment, Quote
 
 LAST_SEARCH_FILE = "last-search.json"
-MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_RESULT_FILE_BYTES = 4 * 1024 * 1024
 MAX_RESULTS = 1_000  # further results are not stored
 
 
@@ -110,15 +110,15 @@ def read_results_file(file_path: Path) -> LastSearch:
     """Read results from a file in the format of `vsearch search --json`.
 
     Args:
-        file_path: The JSON file, at most `MAX_FILE_BYTES` long.
+        file_path: The JSON file, at most `MAX_RESULT_FILE_BYTES` long.
 
     Raises:
         QueryError: The file cannot be read or has another format.
     """
     try:
         with file_path.open("rb") as result_file:
-            file_content = result_file.read(MAX_FILE_BYTES + 1)
-        if len(file_content) > MAX_FILE_BYTES:
+            file_content = result_file.read(MAX_RESULT_FILE_BYTES + 1)
+        if len(file_content) > MAX_RESULT_FILE_BYTES:
             raise ValueError("file too large")
         return _last_search_from_json(json.loads(file_content))
     except OSError as error:

@@ -41,6 +41,7 @@ class IndexSnapshot:
     vector_index: VectorIndex
     space: Space
     segment_ids: Ids  # int64 (N,), ascending
+    revision: int  # of the catalog
 
     def search_nearest(
         self, query_vector: Vector, k: int, allowed_ids: Ids | None, catalog: Catalog
@@ -132,7 +133,9 @@ class LiveIndex:
             vector_index = RescoringIndex(
                 vector_index, lambda segment_ids: self._catalog.vectors(segment_ids, space)
             )
-        return IndexSnapshot(vector_index, space, state.saved_index.vector_ids)
+        return IndexSnapshot(
+            vector_index, space, state.saved_index.vector_ids, state.saved_index.revision
+        )
 
     def save(self) -> None:
         """Rebuild the index if it is due, and write it to disk. Requires the writer lock."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from vsearch.encoders.generic_prompts import GENERIC_PROMPTS
 from vsearch.errors import DamagedLibraryError
+from vsearch.search.hubness import Querybank
 from vsearch.storage.array_files import load_arrays, save_arrays
 from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, safe_file_name
 
@@ -139,8 +140,8 @@ class GenericEmbeddings:
             return None
         with self._lock:
             if self._last_embeddings is None or self._last_embeddings[0] is not encoder:
-                text_vectors: Matrix | None = getattr(encoder, "querybank", None)
-                if text_vectors is None or not len(text_vectors):
+                text_vectors = Querybank.from_encoder(encoder).query_vectors
+                if not len(text_vectors):
                     text_vectors = self._load_or_embed(encoder)
                 self._last_embeddings = encoder, text_vectors
             return self._last_embeddings[1]

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vsearch.search.hubness import Querybank
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.protocols import Encoder
-    from vsearch.types import Ids, Matrix, Space, Vector
+    from vsearch.types import Ids, Space, Vector
 
 MIN_CUE_SIMILARITY = 0.5  # cosine
 MAD_FACTOR = 5.0  # robust deviations above the median; chosen with benchmarks/bench_cues.py
@@ -65,10 +67,8 @@ class SemanticCueIndex:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         query_vector = encoder.encode_texts([query_text])[0]
         similarities = _compare_in_blocks(cue_vectors.cue_vectors, query_vector)
-        querybank: Matrix | None = getattr(encoder, "querybank", None)
-        min_similarity = _similarity_threshold(
-            similarities, None if querybank is None else querybank @ query_vector
-        )
+        generic_similarities = Querybank.from_encoder(encoder).query_vectors @ query_vector
+        min_similarity = _similarity_threshold(similarities, generic_similarities)
         cue_rows = np.flatnonzero(similarities >= min_similarity)
         cue_rows = cue_rows[np.argsort(-similarities[cue_rows], kind="stable")]
         relative_similarity = (similarities[cue_rows] - min_similarity) / max(
@@ -104,11 +104,11 @@ def _compare_in_blocks(cue_vectors: npt.NDArray[np.float16], query_vector: Vecto
     return similarities
 
 
-def _similarity_threshold(similarities: Vector, generic_similarities: Vector | None) -> float:
+def _similarity_threshold(similarities: Vector, generic_similarities: Vector) -> float:
     """Return the similarity above which a cue matches: an outlier by the median and MAD."""
     background_sample = similarities[:: max(1, -(-len(similarities) // SAMPLE_CUES))]
     if len(background_sample) < MIN_SAMPLE_CUES:
-        if generic_similarities is None:
+        if not len(generic_similarities):
             return np.inf
         background_sample = generic_similarities
     median_similarity = float(np.median(background_sample))

@@ -18,27 +18,36 @@ from vsearch.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from vsearch.search.result import SearchResult
 
 SHARE_NAMES = ("visual", "speech", "ocr")
 
 
-def has_confident_match(moments: Sequence[Moment]) -> bool | None:
-    """Return True if any result probably matches the query.
-
-    Args:
-        moments: The results of a search.
-
-    Returns:
-        False if all results have low confidence or there are none; None if no result has a
-        calibrated confidence.
-    """
-    if moments and all(moment.confidence is None for moment in moments):
-        return None
-    return not all(moment.has_low_confidence for moment in moments)
-
-
 # --- to JSON; times in seconds
+
+
+def search_result_to_dict(search_result: SearchResult) -> dict[str, Any]:
+    """Convert the result of a search to JSON."""
+    return {
+        "query": search_result.query,
+        **search_details_to_dict(search_result),
+        "results": [moment_to_dict(rank, moment) for rank, moment in enumerate(search_result, 1)],
+    }
+
+
+def search_details_to_dict(search_result: SearchResult) -> dict[str, Any]:
+    """Convert the result of a search to JSON, without the query and the moments."""
+    return {
+        "space": search_result.space,
+        "text_model": search_result.text_model,
+        "query_adapted": search_result.query_adapted,
+        "took_ms": round(search_result.took_ms, 1),
+        "has_confident_match": search_result.has_confident_match,
+        "feedback_count": search_result.feedback_count,
+        "hints": list(search_result.hints),
+    }
 
 
 def moment_to_dict(rank: int, moment: Moment) -> dict[str, Any]:

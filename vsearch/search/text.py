@@ -376,7 +376,6 @@ def _build_hit(
 
 def _overlaps_any(span: Span, other_spans: Sequence[Span], max_gap: float = 0.0) -> bool:
     return any(
-        span.start == other_span.start
-        or (span.start < other_span.end + max_gap and other_span.start < span.end + max_gap)
+        span.start == other_span.start or span.overlaps(other_span, max_gap)
         for other_span in other_spans
     )

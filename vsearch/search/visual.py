@@ -1,7 +1,8 @@
 """Visual search: from a query vector to moments.
 
 The nearest segments are retrieved from the vector index, corrected for hubness, expanded into
-candidate moments, and the best of these are refined to frame accuracy and explained.
+candidate moments, and the best of these are refined to frame accuracy and explained. Each segment
+is retrieved by one pooled vector; there is no late interaction with the vectors of its frames.
 """
 
 from __future__ import annotations

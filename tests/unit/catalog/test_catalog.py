@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.catalog_rows import OTHER, SPACE, add_video, index, spans, unit
+from tests.support.catalog_rows import (
+    OTHER,
+    SPACE,
+    add_video,
+    index_video,
+    make_spans,
+    unit_vectors,
+)
 from vsearch.catalog.catalog import Catalog
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.types import LibraryCounts, Segment, Span
@@ -45,8 +52,8 @@ def test_added_data_is_read_back_after_reopening(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "100% café.sqlite3"
     with Catalog.open(file, create=True) as catalog, catalog.begin() as change:
         change.set_space(SPACE, "mean")
-        video = add_video(change, "/videos/a.mp4", note="cut short")
-        ids = change.add_segments(video.id, spans(2), unit(2), SPACE)
+        video = add_video(change, "/videos/a.mp4", warning="cut short")
+        ids = change.add_segments(video.id, make_spans(2), unit_vectors(2), SPACE)
     with Catalog.open(file) as catalog:
         assert catalog.space() == SPACE
         assert catalog.pooler() == "mean"
@@ -67,7 +74,7 @@ def test_added_data_is_read_back_after_reopening(tmp_path: Path) -> None:
 )
 def test_any_file_name_is_stored_unchanged(catalog: Catalog, name: bytes) -> None:
     path = "/videos/" + os.fsdecode(name)
-    video, _ = index(catalog, path)
+    video, _ = index_video(catalog, path)
     assert catalog.video_by_path(Path(path)) == video
     assert catalog.videos() == [video]
     assert catalog.videos(["*.mp4"]) == [video]
@@ -76,20 +83,20 @@ def test_any_file_name_is_stored_unchanged(catalog: Catalog, name: bytes) -> Non
 
 def test_a_warning_with_a_non_utf8_file_name_is_stored_escaped(catalog: Catalog) -> None:
     with catalog.begin() as change:
-        video = add_video(change, "/a.mp4", note="cannot read \udcff.mp4")
+        video = add_video(change, "/a.mp4", warning="cannot read \udcff.mp4")
     assert catalog.videos()[0].warning == video.warning == "cannot read \\udcff.mp4"
 
 
 def test_videos_are_sorted_by_path(catalog: Catalog) -> None:
     for name in ("/b.mp4", "/\udcff.mp4", "/a.mp4", "/é.mp4"):
-        index(catalog, name)
+        index_video(catalog, name)
     found = [str(video.path) for video in catalog.videos()]
     assert found == ["/a.mp4", "/b.mp4", "/é.mp4", "/\udcff.mp4"]
 
 
 def test_videos_are_selected_by_glob(catalog: Catalog) -> None:
     for name in ("/v/holiday/a.mp4", "/v/work/b.mp4", "/v/work/c'; DROP TABLE videos; --.mkv"):
-        index(catalog, name)
+        index_video(catalog, name)
     assert [v.path.name for v in catalog.videos(["HOLIDAY/*"])] == ["a.mp4"]
     assert [v.path.name for v in catalog.videos(["a.*", "b.*"])] == ["a.mp4", "b.mp4"]
     assert len(catalog.videos(["*'; DROP TABLE videos; --*"])) == 1
@@ -105,31 +112,31 @@ def test_an_unknown_video_is_reported(catalog: Catalog) -> None:
 
 
 def test_several_videos_are_read_in_one_query(catalog: Catalog) -> None:
-    a, _ = index(catalog, "/a.mp4")
-    b, _ = index(catalog, "/b.mp4")
+    a, _ = index_video(catalog, "/a.mp4")
+    b, _ = index_video(catalog, "/b.mp4")
     assert catalog.videos_by_id([b.id, a.id, 99]) == {a.id: a, b.id: b}
 
 
 def test_segment_ids_of_all_or_some_videos(catalog: Catalog) -> None:
-    video, ids = index(catalog, "/a.mp4", 3)
-    _, others = index(catalog, "/b.mp4", 2)
+    video, ids = index_video(catalog, "/a.mp4", 3)
+    _, others = index_video(catalog, "/b.mp4", 2)
     assert catalog.segment_ids().tolist() == [*ids, *others]
     assert catalog.segment_ids([video.id, 99]).tolist() == ids.tolist()
     assert catalog.segment_ids([]).tolist() == []
 
 
 def test_whole_videos_have_their_segments_in_order_with_vectors(catalog: Catalog) -> None:
-    a, ids = index(catalog, "/a.mp4", 3)
-    index(catalog, "/b.mp4", 2)
-    c, others = index(catalog, "/c.mp4", 2, seed=1)
+    a, ids = index_video(catalog, "/a.mp4", 3)
+    index_video(catalog, "/b.mp4", 2)
+    c, others = index_video(catalog, "/c.mp4", 2, seed=1)
     asked = np.array([others[1], ids[2], 999, ids[0]])
     found = list(catalog.iter_videos_with_vectors(asked, SPACE))
     assert [segments for segments, _ in found] == [
         catalog.segments_of_video(a.id),
         catalog.segments_of_video(c.id),
     ]
-    np.testing.assert_allclose(found[0][1], unit(3), atol=1e-3)
-    np.testing.assert_allclose(found[1][1], unit(2, seed=1), atol=1e-3)
+    np.testing.assert_allclose(found[0][1], unit_vectors(3), atol=1e-3)
+    np.testing.assert_allclose(found[1][1], unit_vectors(2, seed=1), atol=1e-3)
     assert list(catalog.iter_videos_with_vectors(np.array([999]), SPACE)) == []
     assert list(catalog.iter_videos_with_vectors(ids, OTHER)) == []
 
@@ -137,25 +144,25 @@ def test_whole_videos_have_their_segments_in_order_with_vectors(catalog: Catalog
 def test_a_segment_without_a_vector_is_left_out_of_its_video(
     catalog: Catalog, tmp_path: Path
 ) -> None:
-    _, ids = index(catalog, "/a.mp4", 3)
+    _, ids = index_video(catalog, "/a.mp4", 3)
     change_by_hand(tmp_path, f"DELETE FROM vectors WHERE segment_id = {ids[1]}")
     [(segments, vectors)] = catalog.iter_videos_with_vectors(ids, SPACE)
     assert [segment.id for segment in segments] == [ids[0], ids[2]]
-    np.testing.assert_allclose(vectors, unit(3)[[0, 2]], atol=1e-3)
+    np.testing.assert_allclose(vectors, unit_vectors(3)[[0, 2]], atol=1e-3)
 
 
 def test_vectors_are_in_the_requested_order_without_unknown_ids(catalog: Catalog) -> None:
-    _, ids = index(catalog, "/a.mp4", 3)
+    _, ids = index_video(catalog, "/a.mp4", 3)
     asked = np.array([ids[2], 999, ids[0], -1, ids[2]])
     found, vectors = catalog.vectors(asked, SPACE)
     assert found.tolist() == [ids[2], ids[0], ids[2]]
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors, unit(3)[[2, 0, 2]], atol=1e-3)
+    np.testing.assert_allclose(vectors, unit_vectors(3)[[2, 0, 2]], atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
 def test_another_space_has_no_vectors(catalog: Catalog) -> None:
-    _, ids = index(catalog, "/a.mp4")
+    _, ids = index_video(catalog, "/a.mp4")
     assert len(catalog.vectors(None, OTHER)[0]) == 0
     assert len(catalog.vectors(ids, OTHER)[0]) == 0
 
@@ -163,7 +170,7 @@ def test_another_space_has_no_vectors(catalog: Catalog) -> None:
 def test_more_ids_than_sqlite_allows_variables(catalog: Catalog) -> None:
     with catalog.begin() as change:
         video = add_video(change, "/long.mp4")
-        ids = change.add_segments(video.id, spans(40_000), unit(40_000), SPACE)
+        ids = change.add_segments(video.id, make_spans(40_000), unit_vectors(40_000), SPACE)
     backwards = ids[::-1]
     assert (
         sum(len(segments) for segments, _ in catalog.iter_videos_with_vectors(backwards, SPACE))
@@ -176,10 +183,10 @@ def test_more_ids_than_sqlite_allows_variables(catalog: Catalog) -> None:
 
 
 def test_vector_batches_come_from_one_snapshot(catalog: Catalog) -> None:
-    _, before = index(catalog, "/a.mp4", 5)
+    _, before = index_video(catalog, "/a.mp4", 5)
     stream = catalog.iter_vectors(SPACE, batch_size=2)
     first, _ = next(stream)
-    _, after = index(catalog, "/b.mp4", 5)  # the writer does not wait for the reader
+    _, after = index_video(catalog, "/b.mp4", 5)  # the writer does not wait for the reader
     rest = np.concatenate([ids for ids, _ in stream])
     assert [*first, *rest] == before.tolist()
     chosen = catalog.iter_vectors(SPACE, np.array([after[3], before[3], 77]))
@@ -199,7 +206,7 @@ def test_threads_read_while_another_thread_writes(catalog: Catalog) -> None:
     for reader in readers:
         reader.start()
     for number in range(10):
-        index(catalog, f"/{number}.mp4", 3)
+        index_video(catalog, f"/{number}.mp4", 3)
     for reader in readers:
         reader.join()
     assert not failures
@@ -217,16 +224,16 @@ def change_by_hand(folder: Path, *statements: str) -> None:
 def test_find_problems_describes_each_problem(catalog: Catalog, tmp_path: Path) -> None:
     with catalog.begin() as change:
         add_video(change, "/empty.mp4")
-    _, ids = index(catalog, "/a.mp4", 3)
+    _, ids = index_video(catalog, "/a.mp4", 3)
     change_by_hand(
         tmp_path,
         f"DELETE FROM vectors WHERE segment_id = {ids[1]}",
         "INSERT INTO segments VALUES (50, 99, 0, 1)",
     )
-    told = "\n".join(catalog.find_problems())
-    assert "row 50 of segments refers to a row of videos that does not exist" in told
-    assert "/empty.mp4 has no segments" in told
-    assert "/a.mp4 has 1 segments without a vector" in told
+    problem_text = "\n".join(catalog.find_problems())
+    assert "row 50 of segments refers to a row of videos that does not exist" in problem_text
+    assert "/empty.mp4 has no segments" in problem_text
+    assert "/a.mp4 has 1 segments without a vector" in problem_text
 
 
 @pytest.mark.parametrize(
@@ -251,11 +258,11 @@ def test_find_problems_describes_each_problem(catalog: Catalog, tmp_path: Path) 
 def test_invalid_rows_are_reported_as_damage(
     catalog: Catalog, tmp_path: Path, statement: str
 ) -> None:
-    _, ids = index(catalog, "/a.mp4", 3)
+    _, ids = index_video(catalog, "/a.mp4", 3)
     change_by_hand(tmp_path, statement)
     with pytest.raises(DamagedLibraryError, match=r"catalog\.sqlite3 is damaged .*invalid row"):
         read_everything(catalog, ids)
-    assert any("invalid row" in told for told in catalog.find_problems())
+    assert any("invalid row" in problem for problem in catalog.find_problems())
 
 
 def read_everything(catalog: Catalog, ids: Ids) -> None:
@@ -283,8 +290,8 @@ def read_everything(catalog: Catalog, ids: Ids) -> None:
 def test_every_query_rejects_invalid_rows(
     catalog: Catalog, tmp_path: Path, statement: str, read: Callable[[Catalog], object]
 ) -> None:
-    index(catalog, "/a.mp4", 3)
+    index_video(catalog, "/a.mp4", 3)
     change_by_hand(tmp_path, statement)
     with pytest.raises(DamagedLibraryError, match="invalid row"):
         read(catalog)
-    assert any("invalid row" in told for told in catalog.find_problems())
+    assert any("invalid row" in problem for problem in catalog.find_problems())

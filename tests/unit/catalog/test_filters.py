@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.catalog_rows import SPACE, spans, unit
+from tests.support.catalog_rows import SPACE, make_spans, unit_vectors
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.filters import allowed_segment_ids
 from vsearch.errors import LibraryError, QueryError
@@ -48,7 +48,7 @@ def _add(catalog: Catalog, name: str, number: int) -> None:
             sample_fps=1.0,
             recorded_at=WHEN.get(name),
         )
-        change.add_segments(video.id, spans(3), unit(3, seed=number), SPACE)
+        change.add_segments(video.id, make_spans(3), unit_vectors(3, seed=number), SPACE)
         change.add_features(video.id, SPACE, "builtin:fast" if name == "ski" else "builtin")
         if name != "party":
             change.replace_cues(
@@ -128,7 +128,7 @@ def test_without_filters_nothing_is_restricted(catalog: Catalog) -> None:
 def test_unknown_names_are_reported_with_suggestions(catalog: Catalog) -> None:
     with pytest.raises(LibraryError, match="did you mean 'Snow'"):
         allowed_segment_ids(catalog, parse_query("x tag:snov"))
-    with pytest.raises(QueryError, match="by builtin:fast"):
+    with pytest.raises(QueryError, match="try builtin:fast"):
         allowed_segment_ids(catalog, parse_query("x model:builtin:fats"))
 
 

@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.catalog_rows import SPACE, index
+from tests.support.catalog_rows import SPACE, index_video
 from vsearch.catalog.catalog import Catalog
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.support.catalog_rows import SPACE, add_video, spans, unit
+from tests.support.catalog_rows import SPACE, add_video, make_spans, unit_vectors
 from vsearch.catalog.catalog import Catalog
 with Catalog.open(Path(sys.argv[1])) as catalog, catalog.begin() as change:
     change.remove_videos([1])
     video = add_video(change, "/b.mp4")
-    change.add_segments(video.id, spans(5000), unit(5000), SPACE)  # more than fits the page cache
+    # more rows than fit the page cache
+    change.add_segments(video.id, make_spans(5000), unit_vectors(5000), SPACE)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -31,7 +32,7 @@ with Catalog.open(Path(sys.argv[1])) as catalog, catalog.begin() as change:
 def test_a_killed_transaction_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "catalog.sqlite3"
     with Catalog.open(file, create=True) as catalog:
-        video, ids = index(catalog, "/a.mp4", 3)
+        video, ids = index_video(catalog, "/a.mp4", 3)
         revision = catalog.revision()
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(file)],
@@ -44,4 +45,4 @@ def test_a_killed_transaction_changes_nothing(tmp_path: Path) -> None:
         assert catalog.videos() == [video]
         assert catalog.vectors(None, SPACE)[0].tolist() == ids.tolist()
         assert catalog.revision() == revision
-        index(catalog, "/b.mp4")  # the catalog is not locked
+        index_video(catalog, "/b.mp4")  # the catalog is not locked

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.support.catalog_rows import OTHER, SPACE, index
+from tests.support.catalog_rows import OTHER, SPACE, index_video
 from vsearch.catalog.catalog import Catalog
 from vsearch.types import Span
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def test_segments_that_overlap_spans_are_found(tmp_path: Path) -> None:
     with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as catalog:
-        one, ids = index(catalog, "/a.mp4")
-        _, others = index(catalog, "/b.mp4")
+        one, ids = index_video(catalog, "/a.mp4")
+        _, others = index_video(catalog, "/b.mp4")
         first, second = ids[:2].tolist()
         found = catalog.segments_overlapping(
             [
@@ -33,8 +33,8 @@ def test_segments_that_overlap_spans_are_found(tmp_path: Path) -> None:
 
 def test_the_vector_at_a_time_is_that_of_its_segment(tmp_path: Path) -> None:
     with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as catalog:
-        one, ids = index(catalog, "/a.mp4", seed=1)
-        index(catalog, "/b.mp4", seed=2)
+        one, ids = index_video(catalog, "/a.mp4", seed=1)
+        index_video(catalog, "/b.mp4", seed=2)
         _, vectors = catalog.vectors(ids, SPACE)
         places = [(one.id, 3.0), (one.id, 0.0), (one.id, 2.0), (one.id, 6.0), (99, 1.0)]
         found = catalog.vectors_at(places, SPACE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.catalog_rows import index
+from tests.support.catalog_rows import index_video
 from vsearch.catalog.catalog import Catalog
 from vsearch.errors import LibraryError
 
@@ -51,7 +51,7 @@ def folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     with Catalog.open(folder / "catalog.sqlite3", create=True) as catalog:
-        index(catalog, "/a.mp4", 3)
+        index_video(catalog, "/a.mp4", 3)
     yield folder
     for place in (folder, folder / "copy"):
         if place.exists():
@@ -86,7 +86,7 @@ def test_a_read_only_library_is_searchable(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="folders there have no such permission")
 def test_a_log_that_cannot_be_recovered_is_not_ignored(folder: Path) -> None:
     with Catalog.open(folder / "catalog.sqlite3") as catalog:
-        index(catalog, "/b.mp4", 3)
+        index_video(catalog, "/b.mp4", 3)
         copy = folder / "copy"
         copy.mkdir()
         for name in ("catalog.sqlite3", "catalog.sqlite3-wal"):  # as after a killed writer
@@ -104,11 +104,11 @@ def test_a_reader_of_a_read_only_library_sees_changes_of_others(
         monkeypatch.setattr(os, "access", lambda *_: False)  # for connections opened from now on
         reader = Catalog.open(folder / "catalog.sqlite3")
         assert reader.library_counts().segment_count == 3
-        index(writer, "/b.mp4", 2)
+        index_video(writer, "/b.mp4", 2)
         assert reader.library_counts().segment_count == 5
     assert reader.library_counts().segment_count == 5
     with pytest.raises(LibraryError, match="cannot be written"):
-        index(reader, "/c.mp4")
+        index_video(reader, "/c.mp4")
     reader.close()
 
 

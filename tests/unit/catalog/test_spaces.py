@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.catalog_rows import OTHER, SPACE, index, unit
+from tests.support.catalog_rows import OTHER, SPACE, index_video, unit_vectors
 from vsearch.catalog.catalog import Catalog
 from vsearch.errors import LibraryError, SpaceMismatchError
 from vsearch.types import Space, SpaceInfo
@@ -25,11 +25,11 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
         with opened.begin() as change:
             change.set_space(SPACE, "mean", "fake")
-        a, ids = index(opened, "/a.mp4", 3)
-        b, _ = index(opened, "/b.mp4", 2)
+        a, ids = index_video(opened, "/a.mp4", 3)
+        b, _ = index_video(opened, "/b.mp4", 2)
         with opened.begin() as change:
             change.prepare_space(OTHER, "fake:other", "mean")
-            change.add_vectors(ids, unit(3, seed=1), OTHER)
+            change.add_vectors(ids, unit_vectors(3, seed=1), OTHER)
             for video in (a, b):
                 change.add_features(video.id, SPACE, "fake")
             change.add_features(a.id, OTHER, "fake:other")
@@ -58,7 +58,7 @@ def test_adding_vectors_to_another_space_keeps_the_revision(catalog: Catalog) ->
     revision, before = catalog.revision(), catalog.vectors(None, SPACE)
     with catalog.begin() as change:
         ids = catalog.segment_ids([2])
-        change.add_vectors(ids, unit(2, seed=2), OTHER)
+        change.add_vectors(ids, unit_vectors(2, seed=2), OTHER)
     assert catalog.revision() == revision
     assert catalog.videos_without_vectors(OTHER) == []
     for one, other in zip(before, catalog.vectors(None, SPACE), strict=True):
@@ -68,7 +68,7 @@ def test_adding_vectors_to_another_space_keeps_the_revision(catalog: Catalog) ->
 def test_adding_vectors_to_the_active_space_changes_the_revision(catalog: Catalog) -> None:
     revision = catalog.revision()
     with catalog.begin() as change:
-        change.add_vectors(catalog.segment_ids([2]), unit(2), SPACE)
+        change.add_vectors(catalog.segment_ids([2]), unit_vectors(2), SPACE)
     assert catalog.revision() > revision
 
 
@@ -106,7 +106,7 @@ def test_another_pooler_removes_the_vectors_of_an_inactive_space(catalog: Catalo
 def test_a_damaged_vector_of_any_space_is_reported(catalog: Catalog, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
         raw.execute("UPDATE vectors SET embedding = 'x' WHERE space_id = 2")
-    assert any("invalid row" in told for told in catalog.find_problems())
+    assert any("invalid row" in problem for problem in catalog.find_problems())
 
 
 def test_a_space_is_removed_with_its_vectors(catalog: Catalog) -> None:
@@ -136,11 +136,11 @@ def test_videos_are_removed_from_every_space(catalog: Catalog) -> None:
 def test_vectors_must_match_their_space_and_segments(catalog: Catalog) -> None:
     ids = catalog.segment_ids([2])
     with pytest.raises(ValueError, match="2 ids"), catalog.begin() as change:
-        change.add_vectors(ids, unit(3), OTHER)
+        change.add_vectors(ids, unit_vectors(3), OTHER)
     with pytest.raises(SpaceMismatchError, match=r"16.*8"), catalog.begin() as change:
-        change.add_vectors(ids, unit(2, dim=8), Space(OTHER.name, 8, supports_text=True))
+        change.add_vectors(ids, unit_vectors(2, dim=8), Space(OTHER.name, 8, supports_text=True))
     with pytest.raises(LibraryError, match="FOREIGN KEY"), catalog.begin() as change:
-        change.add_vectors(np.array([999]), unit(1), OTHER)
+        change.add_vectors(np.array([999]), unit_vectors(1), OTHER)
 
 
 def test_an_emptied_library_drops_old_spaces(catalog: Catalog) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.catalog_rows import index
+from tests.support.catalog_rows import index_video
 from vsearch.catalog.annotation_rows import resolve_tags
 from vsearch.catalog.catalog import Catalog
 from vsearch.errors import DamagedLibraryError, LibraryError
@@ -34,7 +34,7 @@ def tag(video_id: int, label: str, span: Span | None = None, source: str = "a") 
 
 
 def test_tags_are_read_back_with_whole_videos_before_spans(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     whole, part = tag(video.id, "dog"), tag(video.id, "cat", Span(2, 4))
     revision = catalog.revision()
     with catalog.begin() as change:
@@ -46,8 +46,8 @@ def test_tags_are_read_back_with_whole_videos_before_spans(catalog: Catalog) -> 
 
 
 def test_a_source_replaces_only_its_own_tags(catalog: Catalog) -> None:
-    one, _ = index(catalog, "/a.mp4")
-    two, _ = index(catalog, "/b.mp4")
+    one, _ = index_video(catalog, "/a.mp4")
+    two, _ = index_video(catalog, "/b.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(one.id, "dog"), tag(two.id, "dog"), tag(one.id, "cat", source="b")])
     with catalog.begin() as change:
@@ -58,7 +58,7 @@ def test_a_source_replaces_only_its_own_tags(catalog: Catalog) -> None:
 
 
 def test_a_failed_transaction_leaves_the_tags_unchanged(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog")])
     nobody = tag(video.id + 1, "cat")
@@ -68,7 +68,7 @@ def test_a_failed_transaction_leaves_the_tags_unchanged(catalog: Catalog) -> Non
 
 
 def test_tags_are_removed_with_their_video_but_not_with_segments(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog", Span(0, 2))])
         change.remove_segments(video.id)
@@ -79,8 +79,8 @@ def test_tags_are_removed_with_their_video_but_not_with_segments(catalog: Catalo
 
 
 def test_segments_are_found_by_the_tags_that_overlap_them(catalog: Catalog) -> None:
-    video, ids = index(catalog, "/a.mp4", 4)  # two seconds each
-    other, others = index(catalog, "/b.mp4", 2)
+    video, ids = index_video(catalog, "/a.mp4", 4)  # two seconds each
+    other, others = index_video(catalog, "/b.mp4", 2)
     with catalog.begin() as change:
         change.add_tags(
             [tag(video.id, "dog", Span(3, 4)), tag(other.id, "dog"), tag(video.id, "cat")]
@@ -92,7 +92,7 @@ def test_segments_are_found_by_the_tags_that_overlap_them(catalog: Catalog) -> N
 
 
 def test_tags_are_removed_by_label_source_and_video(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     tags = [tag(video.id, "dog"), tag(video.id, "cat"), tag(video.id, "dog", source="b")]
     with catalog.begin() as change:
         change.add_tags(tags)
@@ -104,7 +104,7 @@ def test_tags_are_removed_by_label_source_and_video(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("span", [None, Span(0, 2), Span(2, 3), Span(3, 3), Span(4, 9), Span(5, 6)])
 def test_tags_that_overlap_a_span_are_removed(catalog: Catalog, span: Span | None) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     one, asked = tag(video.id, "dog", span), Span(2, 4)
     with catalog.begin() as change:
         change.add_tags([one])
@@ -114,7 +114,7 @@ def test_tags_that_overlap_a_span_are_removed(catalog: Catalog, span: Span | Non
 
 @pytest.mark.parametrize("edit", ["probability = 'much'", "created_at = 'yesterday'", "label = ''"])
 def test_an_invalid_tag_is_reported_as_damage(catalog: Catalog, tmp_path: Path, edit: str) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog")])
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
@@ -126,8 +126,8 @@ def test_an_invalid_tag_is_reported_as_damage(catalog: Catalog, tmp_path: Path, 
 
 
 def test_spans_and_probabilities_of_tags_are_checked(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
-    with pytest.raises(ValueError, match="no tag"):
+    video, _ = index_video(catalog, "/a.mp4")
+    with pytest.raises(ValueError, match="invalid tag"):
         replace(tag(video.id, "dog"), probability=1.5)
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.support.catalog_rows import OTHER, SPACE, add_video, index, spans, unit
+from tests.support.catalog_rows import (
+    OTHER,
+    SPACE,
+    add_video,
+    index_video,
+    make_spans,
+    unit_vectors,
+)
 from vsearch.catalog import connection, transaction
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.lock import WriteLock
@@ -31,7 +38,7 @@ def test_a_failed_transaction_changes_nothing(catalog: Catalog) -> None:
         with catalog.begin() as transaction:
             transaction.set_space(SPACE, "mean")
             video = add_video(transaction, "/a.mp4")
-            transaction.add_segments(video.id, spans(3), unit(3), SPACE)
+            transaction.add_segments(video.id, make_spans(3), unit_vectors(3), SPACE)
             raise OSError("the features could not be written")
 
     with pytest.raises(OSError, match="features"):
@@ -45,14 +52,14 @@ def test_a_failed_transaction_changes_nothing(catalog: Catalog) -> None:
 def test_a_transaction_is_invisible_before_its_commit(catalog: Catalog) -> None:
     with catalog.begin() as transaction:
         video = add_video(transaction, "/a.mp4")
-        transaction.add_segments(video.id, spans(1), unit(1), SPACE)
+        transaction.add_segments(video.id, make_spans(1), unit_vectors(1), SPACE)
         assert catalog.videos() == []
         assert len(catalog.segment_ids()) == 0
     assert catalog.videos() == [video]
 
 
 def test_the_revision_grows_with_changes_of_segments_only(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     before = catalog.revision()
     assert before > 0
     with catalog.begin() as transaction:
@@ -63,13 +70,13 @@ def test_the_revision_grows_with_changes_of_segments_only(catalog: Catalog) -> N
     with catalog.begin() as transaction:
         transaction.remove_videos([video.id])
         other = add_video(transaction, "/d.mp4")
-        transaction.add_segments(other.id, spans(1), unit(1), SPACE)
+        transaction.add_segments(other.id, make_spans(1), unit_vectors(1), SPACE)
     assert catalog.revision() > before
 
 
 def test_videos_are_removed_with_their_segments_and_vectors(catalog: Catalog) -> None:
-    a, ids = index(catalog, "/a.mp4", 3)
-    b, kept = index(catalog, "/b.mp4", 2)
+    a, ids = index_video(catalog, "/a.mp4", 3)
+    b, kept = index_video(catalog, "/b.mp4", 2)
     with catalog.begin() as transaction:
         assert transaction.remove_videos([a.id, 99]).tolist() == ids.tolist()
         assert transaction.remove_videos([]).tolist() == []
@@ -86,12 +93,12 @@ def test_ids_and_revisions_are_never_reused(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, fake_clock: Callable[[], int]
 ) -> None:
     monkeypatch.setattr(transaction, "clock_microseconds", fake_clock)
-    video, ids = index(catalog, "/a.mp4", 3)
+    video, ids = index_video(catalog, "/a.mp4", 3)
     revision = catalog.revision()
     with catalog.begin() as removal:
         removal.remove_videos([video.id])
     assert catalog.revision() > revision
-    again, new = index(catalog, "/a.mp4", 3)
+    again, new = index_video(catalog, "/a.mp4", 3)
     assert again.id > video.id
     assert new.min() > ids.max()
 
@@ -99,29 +106,29 @@ def test_ids_and_revisions_are_never_reused(
 def test_a_restored_backup_does_not_reuse_ids_or_revisions(tmp_path: Path) -> None:
     file, backup = tmp_path / "catalog.sqlite3", tmp_path / "backup.sqlite3"
     with Catalog.open(file, create=True) as catalog:
-        index(catalog, "/a.mp4", 3)
+        index_video(catalog, "/a.mp4", 3)
     shutil.copy(file, backup)
     with Catalog.open(file) as catalog:
-        _, lost = index(catalog, "/b.mp4", 3)
+        _, lost = index_video(catalog, "/b.mp4", 3)
         revision = catalog.revision()
     shutil.copy(backup, file)
     with Catalog.open(file) as catalog:
-        _, ids = index(catalog, "/c.mp4", 3)
+        _, ids = index_video(catalog, "/c.mp4", 3)
         assert ids.min() > lost.max()
         assert catalog.revision() > revision
 
 
 def test_segments_are_replaced_under_new_ids(catalog: Catalog) -> None:
-    video, ids = index(catalog, "/a.mp4", 3)
+    video, ids = index_video(catalog, "/a.mp4", 3)
     with catalog.begin() as transaction:
         assert transaction.remove_segments(video.id).tolist() == ids.tolist()
-        new = transaction.add_segments(video.id, spans(2), unit(2, seed=1), SPACE)
+        new = transaction.add_segments(video.id, make_spans(2), unit_vectors(2, seed=1), SPACE)
     assert catalog.segment_ids().tolist() == new.tolist()
     assert new.min() > ids.max()
 
 
 def test_a_moved_video_is_found_at_its_new_path_only(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     with catalog.begin() as transaction:
         transaction.move_video(video.id, Path("/\udcff.mp4"), 5, 6)
     moved = catalog.video_by_path(Path("/\udcff.mp4"))
@@ -131,10 +138,10 @@ def test_a_moved_video_is_found_at_its_new_path_only(catalog: Catalog) -> None:
 
 
 def test_two_videos_cannot_share_a_path(catalog: Catalog) -> None:
-    index(catalog, "/a.mp4")
-    b, _ = index(catalog, "/b.mp4")
+    index_video(catalog, "/a.mp4")
+    b, _ = index_video(catalog, "/b.mp4")
     with pytest.raises(LibraryError, match=r"catalog\.sqlite3.*videos\.path"):
-        index(catalog, "/a.mp4")
+        index_video(catalog, "/a.mp4")
     with pytest.raises(LibraryError, match="path"), catalog.begin() as transaction:
         transaction.move_video(b.id, Path("/a.mp4"), 1, 1)
 
@@ -143,24 +150,24 @@ def test_a_video_or_segment_must_exist_to_be_changed(catalog: Catalog) -> None:
     with pytest.raises(LibraryError, match="no video 9"), catalog.begin() as transaction:
         transaction.update_file_stat(9, 1, 1)
     with pytest.raises(LibraryError, match="FOREIGN KEY"), catalog.begin() as transaction:
-        transaction.add_segments(9, spans(1), unit(1), SPACE)
+        transaction.add_segments(9, make_spans(1), unit_vectors(1), SPACE)
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_a_vector_without_direction_is_rejected(catalog: Catalog, value: float) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     without = np.full((1, 16), value, np.float32)
     with pytest.raises(ValueError, match="finite"), catalog.begin() as transaction:
-        transaction.add_segments(video.id, spans(1), without, SPACE)
+        transaction.add_segments(video.id, make_spans(1), without, SPACE)
 
 
 def test_every_segment_needs_its_vector(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match="2 spans"), catalog.begin() as transaction:
-        transaction.add_segments(1, spans(2), unit(3), SPACE)
+        transaction.add_segments(1, make_spans(2), unit_vectors(3), SPACE)
 
 
 def test_numpy_numbers_are_accepted(catalog: Catalog) -> None:
-    video, ids = index(catalog, "/a.mp4", 2)
+    video, ids = index_video(catalog, "/a.mp4", 2)
     numbers: Any = np.array([video.id, 3, 4])
     assert catalog.videos_by_id(numbers[:1]) == {video.id: video}
     assert len(catalog.segment_ids(numbers[:1])) == 2
@@ -171,11 +178,11 @@ def test_numpy_numbers_are_accepted(catalog: Catalog) -> None:
 
 
 def test_two_spaces_are_never_mixed(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     with pytest.raises(SpaceMismatchError, match=r"fake.*other"), catalog.begin() as transaction:
         transaction.set_space(OTHER, "mean")
     with pytest.raises(SpaceMismatchError, match=r"fake.*other"), catalog.begin() as transaction:
-        transaction.add_segments(video.id, spans(1), unit(1), OTHER)
+        transaction.add_segments(video.id, make_spans(1), unit_vectors(1), OTHER)
     with pytest.raises(SpaceMismatchError, match=r"16.*8"), catalog.begin() as transaction:
         transaction.set_space(Space("fake", 8, supports_text=True), "mean")
     with catalog.begin() as transaction:
@@ -184,7 +191,7 @@ def test_two_spaces_are_never_mixed(catalog: Catalog) -> None:
 
 
 def test_an_empty_library_can_change_its_space(catalog: Catalog) -> None:
-    video, _ = index(catalog, "/a.mp4")
+    video, _ = index_video(catalog, "/a.mp4")
     with catalog.begin() as transaction:
         transaction.remove_videos([video.id])
         transaction.set_space(OTHER, None)
@@ -192,7 +199,7 @@ def test_an_empty_library_can_change_its_space(catalog: Catalog) -> None:
 
 
 def test_a_space_can_gain_text_support(catalog: Catalog) -> None:
-    index(catalog, "/a.mp4")
+    index_video(catalog, "/a.mp4")
     mute = Space(SPACE.name, SPACE.dim, supports_text=False)
     with catalog.begin() as transaction:
         transaction.set_space(mute, "mean")
@@ -206,7 +213,7 @@ def test_a_second_writer_gets_an_error_that_names_the_first(
     with WriteLock(tmp_path, command="vsearch index /videos"), catalog.begin() as transaction:
         add_video(transaction, "/a.mp4")
         with pytest.raises(LockedError, match=r"written by 'vsearch index /videos' \(process"):
-            index(catalog, "/b.mp4")
+            index_video(catalog, "/b.mp4")
         assert catalog.videos() == []  # readers do not wait
     assert len(catalog.videos()) == 1
 

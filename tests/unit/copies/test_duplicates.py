@@ -181,7 +181,9 @@ def test_features_of_few_videos_are_cached(tmp_path: Path, monkeypatch: pytest.M
             loaded.append(video_id)
             return Features(space, np.full((4, 4), 0.5, np.float32), np.arange(4.0))
 
-    monkeypatch.setattr("vsearch.copies.duplicates.CACHE_BYTES", 300)  # three videos of 96 bytes
+    monkeypatch.setattr(
+        "vsearch.copies.duplicates.FEATURE_CACHE_BYTES", 300
+    )  # three videos of 96 bytes
     finder = DuplicateFinder(Store(tmp_path), Space("small", 4, supports_text=False), 0.0)
     films = {number: _film(number) for number in range(5)}
     for one, other in ((0, 1), (0, 2), (0, 1), (0, 3), (0, 2)):  # least recently used first
@@ -197,3 +199,7 @@ def _film(number: int) -> Video:
 def test_duplicates_of_a_missing_file_is_an_error(library: Library) -> None:
     with pytest.raises(VSearchError, match="nowhere"):
         list(library.duplicates(["nowhere"]))
+
+
+def test_an_empty_library_has_no_duplicates(library: Library) -> None:
+    assert list(library.duplicates()) == []

@@ -15,6 +15,7 @@ from vsearch import Library
 from vsearch.errors import VSearchError
 from vsearch.query.grammar import FIELD_NAMES
 from vsearch.search import last_search
+from vsearch.search.result import SearchResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     make_video(folder / "film.mp4", [ColorScene(RED, 2), ColorScene(GREEN, 2)])
     with Library.open(folder / "library", encoder=FakeEncoder()) as made:
         list(made.index([folder]))
-        made.tag(str(folder / "film.mp4"), "dog")
+        made.tags.add(str(folder / "film.mp4"), "dog")
         made.saved_searches.add("dogs", "dog -cat")
         last_search.save_last_search(made.path, "red", made.search("red"))
         yield made
@@ -70,4 +71,4 @@ def _is_answered(library: Library, text: str) -> None:
 )  # fmt: skip
 def test_unusual_file_names_are_reported(library: Library, text: str) -> None:
     with contextlib.suppress(VSearchError):
-        assert isinstance(library.search(text), list)
+        assert isinstance(library.search(text), SearchResult)

@@ -92,8 +92,8 @@ def test_copy_search_respects_video_filters(library: Library, films: Path) -> No
 
 def test_copy_search_respects_tag_filters(library: Library, films: Path) -> None:
     clip = cut(films, 3, Span(15, 21))
-    library.tag(films / "3.mp4", "early", Span(0, 5))
-    library.tag(films / "3.mp4", "late", Span(14, 24))
+    library.tags.add(films / "3.mp4", "early", Span(0, 5))
+    library.tags.add(films / "3.mp4", "late", Span(14, 24))
     early, late = (library.search(clip=clip, tags=[tag]) for tag in ("early", "late"))
     assert early
     assert not any(moment.explanation.is_copy for moment in early)

@@ -94,7 +94,7 @@ def test_feedback_survives_reindexing(library: CommandRunner, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["99", "up"], "there is no such result"),
         (["x", "up"], "is not a list of result numbers"),
@@ -104,9 +104,11 @@ def test_feedback_survives_reindexing(library: CommandRunner, tmp_path: Path) ->
         (["1", "up", "--clear"], "takes no other argument"),
     ],
 )
-def test_invalid_feedback_is_rejected(library: CommandRunner, words: list[str], told: str) -> None:
+def test_invalid_feedback_is_rejected(
+    library: CommandRunner, words: list[str], message: str
+) -> None:
     library("search", "red")
-    assert told in library("mark", *words, exit_code=2).stderr
+    assert message in library("mark", *words, exit_code=2).stderr
     assert "No feedback" in library("mark").stderr
 
 

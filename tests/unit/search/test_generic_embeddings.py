@@ -58,7 +58,7 @@ def test_embeddings_are_cached_on_disk(tmp_path: Path) -> None:
     assert texts.embeddings_for(first) is found
     assert first.read == len(FALLBACK_PROMPTS)
     np.testing.assert_array_equal(of(tmp_path, second), found)
-    assert second.read == 1, "one tells that it is the same model"
+    assert second.read == 1, "one text shows that it is the same model"
 
 
 def test_embeddings_of_another_model_are_replaced(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.fakes import FakeEncoder
-from tests.support.filled_library import SPACE, add, scoring
+from tests.support.filled_library import SPACE, add_vectors, vectors_with_scores
 from vsearch import Library
 from vsearch.catalog.catalog import Catalog
 from vsearch.search.hubness import HubnessCache, HubnessModel, Querybank
@@ -36,13 +36,13 @@ class Counting(Querybank):
 
 
 def bank(seed: int = 1) -> Counting:
-    return Counting(scoring(*[0.3] * 50, seed=seed))
+    return Counting(vectors_with_scores(*[0.3] * 50, seed=seed))
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
-        add(opened, "film", scoring(*np.linspace(0, 0.9, 40)))
+        add_vectors(opened, "film", vectors_with_scores(*np.linspace(0, 0.9, 40)))
         yield opened
 
 
@@ -114,8 +114,8 @@ def test_each_segment_is_measured_once(catalog: Catalog, tmp_path: Path) -> None
 
 def test_segments_added_since_the_snapshot_are_measured(catalog: Catalog, tmp_path: Path) -> None:
     background = HubnessModel(catalog, current_of(catalog, tmp_path), bank())
-    vectors = scoring(0.1, 0.2, seed=9)
-    for ids in (add(catalog, "later", vectors), np.array([1, 2])):
+    vectors = vectors_with_scores(0.1, 0.2, seed=9)
+    for ids in (add_vectors(catalog, "later", vectors), np.array([1, 2])):
         for _ in range(2):
             less = background.hubness_penalty_of(ids, vectors) + np.float32(background.mean_hubness)
             np.testing.assert_allclose(less, bank().hubness_penalty(vectors), atol=1e-6)
@@ -138,7 +138,7 @@ def test_hubness_is_saved_after_a_write(tmp_path: Path) -> None:
     with Library.open(tmp_path, encoder=encoder) as library:
         for name, count in (("one", 6), ("two", 9)):
             with library._writer.exclusive():
-                add(library._catalog, name, scoring(*[0.5] * count))
+                add_vectors(library._catalog, name, vectors_with_scores(*[0.5] * count))
         current = library._live_index.take_snapshot()
         assert current is not None
         background = HubnessModel(
@@ -153,14 +153,14 @@ def test_hubness_is_saved_after_a_write(tmp_path: Path) -> None:
 
 def test_no_hubness_is_saved_without_a_querybank(tmp_path: Path) -> None:
     with Library.open(tmp_path, encoder=FakeEncoder()) as library, library._writer.exclusive():
-        add(library._catalog, "one", scoring(0.5, 0.4))
+        add_vectors(library._catalog, "one", vectors_with_scores(0.5, 0.4))
     assert not (tmp_path / "hubness").exists()
 
 
 def test_removing_videos_loads_no_model(tmp_path: Path) -> None:
     with Library.open(tmp_path, encoder=FakeEncoder()) as library, library._writer.exclusive():
         for name in ("one", "two"):
-            add(library._catalog, name, scoring(0.5, 0.4))
+            add_vectors(library._catalog, name, vectors_with_scores(0.5, 0.4))
     with Library.open(tmp_path) as library:
         assert library._active_model.is_loaded is False
         library.remove([library.videos()[0].path])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from vsearch.errors import QueryError
+from vsearch.query.model import ResultRef
 from vsearch.search import last_search
 from vsearch.storage.atomic_files import atomic_write
 from vsearch.types import Explanation, Moment, Quote, Span, Video
@@ -27,10 +28,8 @@ def test_results_can_be_referenced_by_number(tmp_path: Path) -> None:
     last_search.save_last_search(tmp_path, '"a dog" -cat', found)
     kept = last_search.load_last_search(tmp_path)
     assert kept.query_text == '"a dog" -cat'
-    assert kept.get_result(1) == last_search.ResultRef(
-        "/films/\udcff 1.mp4", Span(1, 2.5), 0.5, 0.9, quote
-    )
-    assert kept.get_result(1) == last_search.ResultRef.from_moment(found[0])
+    assert kept.get_result(1) == ResultRef("/films/\udcff 1.mp4", Span(1, 2.5), 0.5, 0.9, quote)
+    assert kept.get_result(1) == ResultRef.from_moment(found[0])
     for number in (0, 2):
         with pytest.raises(QueryError, match="no such result"):
             kept.get_result(number)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.support.filled_library import QUERY, SPACE, add, scoring
+from tests.support.filled_library import QUERY, SPACE, add_vectors, vectors_with_scores
 from vsearch.catalog.catalog import Catalog
 from vsearch.errors import LibraryError
 from vsearch.index import cache
@@ -73,12 +73,12 @@ def test_the_index_follows_the_catalog_and_is_restored_from_disk(
 ) -> None:
     index = LiveIndex(catalog, vectors, kind)
     for name, seed in (("a", 1), ("b", 2), ("a", 3)):
-        add(catalog, name, scoring(0.5, 0.2, seed=seed))
+        add_vectors(catalog, name, vectors_with_scores(0.5, 0.2, seed=seed))
         assert agrees(index, catalog)
     index.save()
     again = LiveIndex(catalog, vectors, kind)
     assert agrees(again, catalog)
-    add(catalog, "c", scoring(0.1))
+    add_vectors(catalog, "c", vectors_with_scores(0.1))
     assert agrees(again, catalog)
     assert got(again).segment_ids is got(again).segment_ids, (
         "nothing is read again while nothing changes"
@@ -87,7 +87,7 @@ def test_the_index_follows_the_catalog_and_is_restored_from_disk(
 
 def test_without_removals_only_new_ids_are_read(catalog: Catalog, vectors: Path) -> None:
     index = LiveIndex(catalog, vectors, "exact")
-    first = add(catalog, "a", scoring(*[0.5] * 20))
+    first = add_vectors(catalog, "a", vectors_with_scores(*[0.5] * 20))
     got(index)
     read: list[int] = []
     segment_ids = catalog.segment_ids
@@ -98,12 +98,12 @@ def test_without_removals_only_new_ids_are_read(catalog: Catalog, vectors: Path)
         return found
 
     catalog.segment_ids = counting  # type: ignore[method-assign]
-    added = add(catalog, "b", scoring(0.2, 0.3, seed=1))
+    added = add_vectors(catalog, "b", vectors_with_scores(0.2, 0.3, seed=1))
     assert got(index).segment_ids.tolist() == [*first, *added]
     assert read == added.tolist()
     with catalog.begin() as change:
         change.remove_videos([catalog.videos(["/a"])[0].id])
-    newest = add(catalog, "c", scoring(0.1, seed=2))
+    newest = add_vectors(catalog, "c", vectors_with_scores(0.1, seed=2))
     assert got(index).segment_ids.tolist() == [*added, *newest]
     assert len(got(index).vector_index) == 3
 
@@ -111,7 +111,7 @@ def test_without_removals_only_new_ids_are_read(catalog: Catalog, vectors: Path)
 def test_a_saved_index_is_opened_without_counting_segments(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(catalog, "a", scoring(0.5, 0.4))
+    add_vectors(catalog, "a", vectors_with_scores(0.5, 0.4))
     LiveIndex(catalog, vectors, "auto").save()
     monkeypatch.setattr(Catalog, "segment_count", None)
     monkeypatch.setattr(Catalog, "segment_ids", None)
@@ -122,14 +122,14 @@ def test_a_saved_index_is_opened_without_counting_segments(
 def test_a_restored_backup_is_searched_correctly(tmp_path: Path, vectors: Path, kind: str) -> None:
     file, backup = tmp_path / "catalog.sqlite3", tmp_path / "backup.sqlite3"
     with Catalog.open(file, create=True) as catalog:
-        add(catalog, "a", scoring(0.9, 0.8))
+        add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8))
         shutil.copy(file, backup)
     with Catalog.open(file) as catalog:
-        add(catalog, "lost", scoring(0.7, 0.6, seed=1))
+        add_vectors(catalog, "lost", vectors_with_scores(0.7, 0.6, seed=1))
         LiveIndex(catalog, vectors, kind).save()
     shutil.copy(backup, file)
     with Catalog.open(file) as catalog:
-        add(catalog, "new", scoring(0.1, 0.2, seed=2))
+        add_vectors(catalog, "new", vectors_with_scores(0.1, 0.2, seed=2))
         assert agrees(LiveIndex(catalog, vectors, kind), catalog)
 
 
@@ -142,10 +142,10 @@ def test_a_growing_library_switches_to_a_valid_index_of_the_next_kind(
     monkeypatch.setattr(live_index, "MAX_EXACT_SEGMENTS", 3)
     monkeypatch.setattr(live_index, "BUILD_DELAY_SECONDS", 300)
     index = LiveIndex(catalog, vectors, "auto")
-    add(catalog, "a", scoring(0.1, 0.2, 0.3))
+    add_vectors(catalog, "a", vectors_with_scores(0.1, 0.2, 0.3))
     index.save()
     assert isinstance(got(index).vector_index, ExactIndex)
-    add(catalog, "b", scoring(0.4, seed=1))
+    add_vectors(catalog, "b", vectors_with_scores(0.4, seed=1))
     assert isinstance(got(index).vector_index, ExactIndex), (
         "it answers until the other one is there"
     )
@@ -158,12 +158,12 @@ def test_a_growing_library_switches_to_a_valid_index_of_the_next_kind(
     assert kind(again) is Sq8Index
     assert agrees(again, catalog)
     monkeypatch.setattr(live_index, "MAX_FLAT_SEGMENTS", 4)
-    add(catalog, "c", scoring(0.5, 0.6, seed=2))
+    add_vectors(catalog, "c", vectors_with_scores(0.5, 0.6, seed=2))
     again.rebuild()
     assert kind(again) is IvfIndex
     assert agrees(again, catalog)
-    add(catalog, "b", scoring())
-    add(catalog, "c", scoring())
+    add_vectors(catalog, "b", vectors_with_scores())
+    add_vectors(catalog, "c", vectors_with_scores())
     assert agrees(again, catalog)
     again.rebuild()
     assert isinstance(got(again).vector_index, ExactIndex)
@@ -172,10 +172,10 @@ def test_a_growing_library_switches_to_a_valid_index_of_the_next_kind(
 
 
 def test_an_invalidated_index_is_rebuilt_from_the_catalog(catalog: Catalog, vectors: Path) -> None:
-    ids = add(catalog, "a", scoring(0.9, 0.1))
+    ids = add_vectors(catalog, "a", vectors_with_scores(0.9, 0.1))
     index = LiveIndex(catalog, vectors, "exact")
     got(index).vector_index.upsert(
-        ids, scoring(0.2, 0.8, seed=7)
+        ids, vectors_with_scores(0.2, 0.8, seed=7)
     )  # as if the file was tampered with
     index.save()
     assert not agrees(LiveIndex(catalog, vectors, "exact"), catalog)
@@ -191,7 +191,7 @@ def test_an_index_file_that_cannot_be_deleted_is_named(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(vectors / "chosen.exact.npz"))
 
-    add(catalog, "a", scoring(0.9))
+    add_vectors(catalog, "a", vectors_with_scores(0.9))
     monkeypatch.setattr(live_index, "delete_saved_indexes", refuse)
     with pytest.raises(LibraryError, match=r"chosen\.exact\.npz cannot be deleted \(Permission"):
         LiveIndex(catalog, vectors, "exact").invalidate()
@@ -206,7 +206,7 @@ def test_a_segment_without_a_vector_is_not_indexed(
     kind: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ids = add(catalog, "a", scoring(0.9, 0.8, 0.7))
+    ids = add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8, 0.7))
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
         raw.execute("DELETE FROM vectors WHERE segment_id = ?", (int(ids[1]),))
     index = LiveIndex(catalog, vectors, kind)
@@ -220,7 +220,7 @@ def test_a_segment_without_a_vector_is_not_indexed(
 def test_partial_builds_of_a_killed_run_are_deleted(catalog: Catalog, vectors: Path) -> None:
     index = LiveIndex(catalog, vectors, "exact")
     index.remove_partial_builds()
-    add(catalog, "a", scoring(0.9))
+    add_vectors(catalog, "a", vectors_with_scores(0.9))
     index.save()
     (vectors / "chosen.exact.4711.part").touch()
     index.remove_partial_builds()
@@ -230,7 +230,7 @@ def test_partial_builds_of_a_killed_run_are_deleted(catalog: Catalog, vectors: P
 def test_a_damaged_index_file_only_causes_a_warning(
     catalog: Catalog, vectors: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    add(catalog, "a", scoring(0.9, 0.8))
+    add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8))
     LiveIndex(catalog, vectors, "faiss").save()
     np.save(vectors / "chosen.faiss", np.zeros(3))
     (vectors / "chosen.faiss.npy").replace(vectors / "chosen.faiss")
@@ -249,7 +249,7 @@ def test_a_quantized_index_returns_exact_scores(
     catalog: Catalog, vectors: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "BULK_REBUILD_MIN_SEGMENTS", 100)
-    add(catalog, "a", many(5_000))
+    add_vectors(catalog, "a", many(5_000))
     LiveIndex(catalog, vectors, kind).save()
     index = LiveIndex(catalog, vectors, kind)
     rows = catalog.vectors(None, SPACE)[1]
@@ -278,9 +278,9 @@ def test_an_overdue_index_is_rebuilt_in_the_background(
 ) -> None:
     monkeypatch.setattr(live_index, "BUILD_DELAY_SECONDS", 0)
     index = LiveIndex(catalog, vectors, "ivf")
-    add(catalog, "small", scoring(0.9))
+    add_vectors(catalog, "small", vectors_with_scores(0.9))
     assert len(got(index).vector_index) == 1
-    ids = add(catalog, "large", many(4_900))  # caught up by id: few enough for that
+    ids = add_vectors(catalog, "large", many(4_900))  # caught up by id: few enough for that
     reached, go_on = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -292,8 +292,8 @@ def test_an_overdue_index_is_rebuilt_in_the_background(
     assert reached.wait(60)
     assert got(index).vector_index.base_index is old.base_index  # type: ignore[attr-defined]
     assert len(old.search(QUERY, 3)[0]) == 3
-    add(catalog, "small", scoring(0.95, seed=1))  # the thread does not know
-    add(catalog, "more", scoring(0.99, seed=2))
+    add_vectors(catalog, "small", vectors_with_scores(0.95, seed=1))  # the thread does not know
+    add_vectors(catalog, "more", vectors_with_scores(0.99, seed=2))
     assert agrees(index, catalog)
     go_on.set()
     assert index._builder_thread is not None
@@ -310,7 +310,7 @@ def test_a_build_of_an_invalidated_index_is_discarded(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "BUILD_DELAY_SECONDS", 300)
-    add(catalog, "a", many(4_900))
+    add_vectors(catalog, "a", many(4_900))
     index = LiveIndex(catalog, vectors, "sq8")
     old = got(index).vector_index
     before_it_is_built(monkeypatch, Sq8Index, index.invalidate)
@@ -324,7 +324,7 @@ def test_closing_cancels_a_build(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "BUILD_DELAY_SECONDS", 0)
-    add(catalog, "a", many(4_900))
+    add_vectors(catalog, "a", many(4_900))
     index = LiveIndex(catalog, vectors, "sq8")
     reached = threading.Event()
 
@@ -349,7 +349,7 @@ def test_closing_waits_for_a_thread_that_is_about_to_start(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "BUILD_DELAY_SECONDS", 300)
-    add(catalog, "a", many(4_900))
+    add_vectors(catalog, "a", many(4_900))
     index = LiveIndex(catalog, vectors, "sq8")
     closer, start = threading.Thread(target=index.close), threading.Thread.start
 
@@ -379,7 +379,7 @@ def test_an_index_may_read_all_vectors_repeatedly(
 
     monkeypatch.setattr(Sq8Index, "build", classmethod(built))
     monkeypatch.setattr(live_index, "BULK_REBUILD_MIN_SEGMENTS", 1)
-    ids = add(catalog, "a", scoring(0.9, 0.8, 0.7))
+    ids = add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8, 0.7))
     index = LiveIndex(catalog, vectors, "sq8")
     assert got(index).segment_ids.tolist() == ids.tolist()
     index.close()
@@ -389,7 +389,7 @@ def test_an_index_built_by_another_process_is_loaded(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "BUILD_DELAY_SECONDS", 300)
-    add(catalog, "a", many(4_900))
+    add_vectors(catalog, "a", many(4_900))
     index = LiveIndex(catalog, vectors, "ivf")
     assert got(index).vector_index.base_index.needs_rebuild  # type: ignore[attr-defined]
     LiveIndex(catalog, vectors, "ivf").save()
@@ -403,7 +403,7 @@ def test_an_index_built_by_another_process_is_loaded(
 def test_a_killed_save_loses_only_the_saved_index(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(catalog, "a", many(4_900))
+    add_vectors(catalog, "a", many(4_900))
     LiveIndex(catalog, vectors, "sq8").save()
 
     def killed(*_: object) -> None:
@@ -411,12 +411,12 @@ def test_a_killed_save_loses_only_the_saved_index(
 
     for place in ("save_arrays", "delete_saved_indexes"):
         index = LiveIndex(catalog, vectors, "sq8")
-        add(catalog, "b", scoring(0.5, seed=3))
+        add_vectors(catalog, "b", vectors_with_scores(0.5, seed=3))
         with monkeypatch.context() as patch:
             patch.setattr(cache, place, killed)
             with pytest.raises(SystemExit):
                 index.save()
-        add(catalog, "b", scoring())
+        add_vectors(catalog, "b", vectors_with_scores())
         assert agrees(LiveIndex(catalog, vectors, "sq8"), catalog)
     LiveIndex(catalog, vectors, "sq8").save()
     assert len(list(vectors.iterdir())) == 3, "nothing is left behind"

@@ -57,12 +57,12 @@ def test_remote_queries_cannot_name_files(library: Library, text: str) -> None:
 def test_errors_do_not_reveal_whether_a_file_exists(library: Library, tmp_path: Path) -> None:
     there = tmp_path / "there@5"
     there.touch()
-    told = []
+    messages = []
     for path in (there, tmp_path / "nowhere@5"):
         with pytest.raises(QueryError) as caught:
             parse_remote_query(library, f"clip:{path}")
-        told.append(str(caught.value).replace(path.name, ""))
-    assert told[0] == told[1]
+        messages.append(str(caught.value).replace(path.name, ""))
+    assert messages[0] == messages[1]
 
 
 def test_path_filters_do_not_touch_the_server_disk(

@@ -8,9 +8,9 @@ import numpy as np
 from tests.support.fakes import FakeEncoder
 from tests.support.spoken_words import add_video_with_cues, make_cue, make_transcript_catalog
 from vsearch.search import semantic_cues as room
+from vsearch.search.cue_embedding import embed_cues
 from vsearch.search.semantic_cues import SemanticCueIndex
 from vsearch.search.text import OCR_SOURCES, SPEECH_SOURCES, TranscriptSearch
-from vsearch.search.transcript_text import embed_cues
 from vsearch.types import Space
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ def test_only_commands_that_add_cues_embed_them(tmp_path: Path) -> None:
         [film] = [video.path for video in catalog.videos()]
     encoder = Counting()
     with Library.open(tmp_path, encoder=encoder) as library:
-        library.tag(str(film), "dog")
-        library.untag([str(film)])
+        library.tags.add(str(film), "dog")
+        library.tags.remove([str(film)])
         library.remove(["no such film"])
         assert encoder.texts == 0
         list(library.index([tmp_path]))
@@ -177,6 +177,6 @@ def test_only_commands_that_add_cues_embed_them(tmp_path: Path) -> None:
 
 
 def test_the_similarity_threshold_is_below_certainty() -> None:
-    same = np.full(100, 0.99, np.float32)
-    assert room._similarity_threshold(same, None) == room.CERTAIN_CUE_SIMILARITY
-    assert room._similarity_threshold(same[:3], None) == np.inf
+    same, no_queries = np.full(100, 0.99, np.float32), np.empty(0, np.float32)
+    assert room._similarity_threshold(same, no_queries) == room.CERTAIN_CUE_SIMILARITY
+    assert room._similarity_threshold(same[:3], no_queries) == np.inf

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from vsearch.search.serialization import (
-    has_confident_match,
     moment_from_dict,
     moment_to_dict,
     video_from_dict,
@@ -66,14 +65,3 @@ def test_unknown_transcript_sources_are_rejected() -> None:
     data["explanation"]["quotes"][0]["source"] = "elsewhere"
     with pytest.raises(ValueError, match="unknown transcript source"):
         moment_from_dict(data)
-
-
-def test_a_confident_match_needs_a_calibrated_confidence() -> None:
-    def found(*confidences: float | None) -> list[Moment]:
-        return [Moment(VIDEO, Span(1, 2), 0.5, one, EXPLANATION) for one in confidences]
-
-    assert has_confident_match(found(None, None)) is None
-    assert has_confident_match(found(0.1, 0.9)) is True
-    assert has_confident_match(found(0.1, None)) is True
-    assert has_confident_match(found(0.1)) is False
-    assert has_confident_match([]) is False

@@ -64,8 +64,8 @@ def test_said_matches_speech_only(library: Library) -> None:
     found = library.search('said:"thank you"')
     assert where(found) == [("one", Span(1, 2))]
     assert found[0].score == 1
-    assert library.search("said:goodbye") == []
-    assert library.search('shown:"thank you"') == []
+    assert not library.search("said:goodbye")
+    assert not library.search('shown:"thank you"')
 
 
 def test_shown_matches_ocr_only(library: Library) -> None:
@@ -74,7 +74,7 @@ def test_shown_matches_ocr_only(library: Library) -> None:
     assert where(found) == [("two", Span(4, 6))]
     assert found[0].explanation.score_shares is not None
     assert found[0].explanation.score_shares.ocr == 1
-    assert library.search("said:exit") == []
+    assert not library.search("said:exit")
 
 
 def test_said_and_visual_terms_must_coincide(library: Library) -> None:
@@ -96,7 +96,7 @@ def test_excluded_speech_is_left_out(library: Library) -> None:
 
 def test_said_keeps_hits_close_to_each_other(library: Library) -> None:
     say(library, "one.mp4", Cue(Span(1, 1.5), "secret"), Cue(Span(6.2, 6.4), "secret"))
-    assert library.search("red -said:secret path:one.mp4", per_video=9) == []
+    assert not library.search("red -said:secret path:one.mp4", per_video=9)
     found = library.search("green said:secret path:one.mp4", per_video=9)
     assert any(moment.span.start >= 8 for moment in found)
 
@@ -104,7 +104,7 @@ def test_said_keeps_hits_close_to_each_other(library: Library) -> None:
 def test_all_occurrences_of_excluded_speech_are_left_out(library: Library) -> None:
     many = [Cue(Span(n / 50, n / 50 + 0.02), "um") for n in range(600)]
     say(library, "one.mp4", *many)
-    assert library.search("red -said:um path:one.mp4", per_video=9) == []
+    assert not library.search("red -said:um path:one.mp4", per_video=9)
 
 
 @pytest.mark.parametrize("query", ["-said:um", '-shown:"EXIT" -said:um', "red then: -said:um"])
@@ -119,7 +119,7 @@ def test_steps_may_be_visual_or_speech(library: Library) -> None:
     assert found.video.path.stem == "one"
     assert found.explanation.step_spans[1] == Span(5, 7)
     assert found.span == Span(found.explanation.step_spans[0].start, 7)
-    assert library.search("green then: said:here") == []
+    assert not library.search("green then: said:here")
 
 
 def test_visual_steps_follow_each_other(library: Library) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.filled_library import QUERY, SPACE, add, scoring
+from tests.support.filled_library import QUERY, SPACE, add_vectors, vectors_with_scores
 from vsearch.catalog.catalog import Catalog
 from vsearch.search import visual as searching
 from vsearch.search.hubness import Querybank
@@ -60,9 +60,14 @@ def index(catalog: Catalog, tmp_path: Path) -> LiveIndex:
 
 @pytest.fixture
 def engine(catalog: Catalog, features: FeatureStore, index: LiveIndex) -> VisualSearch:
-    add(catalog, "long.mp4", blinking(0.9, 2 * MIN_CANDIDATES), features)
+    add_vectors(catalog, "long.mp4", blinking(0.9, 2 * MIN_CANDIDATES), features)
     for number in range(9):
-        add(catalog, f"{number}.mp4", scoring(0.8 - number / 100, 0.0, seed=number), features)
+        add_vectors(
+            catalog,
+            f"{number}.mp4",
+            vectors_with_scores(0.8 - number / 100, 0.0, seed=number),
+            features,
+        )
     current = index.take_snapshot()
     assert current is not None
     return VisualSearch(catalog, features, current, NO_BANK)
@@ -70,7 +75,7 @@ def engine(catalog: Catalog, features: FeatureStore, index: LiveIndex) -> Visual
 
 def blinking(score: float, times: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Add a video with `times` matching scenes, separated by others."""
-    return scoring(*[score, 0.0] * times)
+    return vectors_with_scores(*[score, 0.0] * times)
 
 
 def names(moments: list[Moment]) -> list[str]:
@@ -89,9 +94,11 @@ def test_filling_does_not_displace_better_moments_of_other_videos(
     catalog: Catalog, features: FeatureStore, index: LiveIndex
 ) -> None:
     for number in range(6):  # these fill the first retrieval, with one moment each
-        add(catalog, f"first {number}", scoring(*[0.9] * 11, *[0.0] * 20, seed=number))
+        add_vectors(
+            catalog, f"first {number}", vectors_with_scores(*[0.9] * 11, *[0.0] * 20, seed=number)
+        )
     for number in range(8):
-        add(catalog, f"second {number}", scoring(0.5, seed=number))
+        add_vectors(catalog, f"second {number}", vectors_with_scores(0.5, seed=number))
     current = index.take_snapshot()
     assert current is not None
     found = VisualSearch(catalog, features, current, NO_BANK).search(
@@ -104,9 +111,9 @@ def test_hubs_rank_below_specific_matches(
     catalog: Catalog, features: FeatureStore, index: LiveIndex
 ) -> None:
     for number in range(9):
-        add(catalog, f"other {number}", scoring(0.0, seed=number), features)
-    add(catalog, "hub", scoring(0.80, seed=70), features)
-    add(catalog, "own", scoring(0.78, seed=71), features)
+        add_vectors(catalog, f"other {number}", vectors_with_scores(0.0, seed=number), features)
+    add_vectors(catalog, "hub", vectors_with_scores(0.80, seed=70), features)
+    add_vectors(catalog, "own", vectors_with_scores(0.78, seed=71), features)
     current = index.take_snapshot()
     assert current is not None
     hub = features.load_range(
@@ -146,7 +153,7 @@ def test_expansion_equals_growing_in_whole_videos(
     random = np.random.default_rng(seed)
     for number in range(30):
         walk = np.cumsum(random.normal(scale=0.12, size=random.integers(3, 200)))
-        add(catalog, f"{number}", scoring(*0.9 * np.tanh(walk), seed=number))
+        add_vectors(catalog, f"{number}", vectors_with_scores(*0.9 * np.tanh(walk), seed=number))
     current = index.take_snapshot()
     assert current is not None
     engine = VisualSearch(catalog, FeatureStore(Path("none")), current, NO_BANK)
@@ -181,7 +188,7 @@ def test_a_typical_search_reads_the_catalog_once_for_all_videos(
     with catalog._pool.read_transaction() as connection:  # the next reader gets this connection
         connection.set_trace_callback(statements.append)
     assert engine.search(QUERY, 3, allowed_ids=None, per_video=3)
-    reads = [told for told in statements if "SELECT" in told]
+    reads = [statement for statement in statements if "SELECT" in statement]
     assert len(reads) == 4, "the sample, the nearest, what is around them, their videos"
 
 
@@ -189,7 +196,9 @@ def test_hopeless_candidates_are_not_expanded(
     catalog: Catalog, index: LiveIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(60):
-        add(catalog, f"{number}", scoring(*[0.0] * 30, 0.9 - number / 100, *[0.0] * 30))
+        add_vectors(
+            catalog, f"{number}", vectors_with_scores(*[0.0] * 30, 0.9 - number / 100, *[0.0] * 30)
+        )
     read: list[int] = []
     around = Catalog.segment_runs
 
@@ -209,13 +218,13 @@ def test_a_long_moment_is_found_as_a_whole_and_others_once(
     catalog: Catalog, index: LiveIndex
 ) -> None:
     shown = np.array([*[0.0] * 60, *[0.6] * 30, 0.9, *[0.6] * 30, *[0.0] * 60, 0.85, 0.0])
-    film = scoring(*shown)
+    film = vectors_with_scores(*shown)
     same = np.sqrt(1 - shown[60:121] ** 2)[:, None] * np.eye(16)[1]
     film[60:121] = np.hstack([shown[60:121, None], same[:, 1:]])
-    add(catalog, "film", film, seconds=0.5)
-    add(catalog, "other", scoring(*[0.0] * 900))
+    add_vectors(catalog, "film", film, seconds=0.5)
+    add_vectors(catalog, "other", vectors_with_scores(*[0.0] * 900))
     for number in range(200):  # nearer than the neighbors of the peak
-        add(catalog, f"{number}", scoring(0.7, seed=number))
+        add_vectors(catalog, f"{number}", vectors_with_scores(0.7, seed=number))
     current = index.take_snapshot()
     assert current is not None
     engine = VisualSearch(catalog, FeatureStore(Path("none")), current, NO_BANK)
@@ -238,7 +247,7 @@ def test_replacing_a_video_during_a_search_is_safe(
     with Catalog.open(tmp_path / "catalog.sqlite3") as writer:
 
         def replace(*_: object) -> None:
-            add(writer, "long.mp4", blinking(0.9, 5))
+            add_vectors(writer, "long.mp4", blinking(0.9, 5))
 
         with catalog._pool.read_transaction() as connection:  # the next reader gets this connection
             connection.set_trace_callback(replace)
@@ -278,16 +287,16 @@ def test_damaged_features_only_affect_the_explanation(
 def test_a_moment_has_the_frame_weights_of_its_best_segment(
     catalog: Catalog, features: FeatureStore, index: LiveIndex
 ) -> None:
-    add(catalog, "one", scoring(0.1, 0.9, 0.1), features)
+    add_vectors(catalog, "one", vectors_with_scores(0.1, 0.9, 0.1), features)
     current = index.take_snapshot()
     assert current is not None
 
-    def weigh(frames: Matrix, times: Times) -> Vector:
+    def weigh_frames(frames: Matrix, times: Times) -> Vector:
         assert len(frames) == len(times)
         shares: Vector = (times / times.sum()).astype(np.float32)  # later frames weigh more
         return shares
 
-    engine = VisualSearch(catalog, features, current, NO_BANK, weigh)
+    engine = VisualSearch(catalog, features, current, NO_BANK, weigh_frames)
     moment = engine.search(QUERY, 1, allowed_ids=None, per_video=1)[0]
     assert moment.explanation.frame_weights == (
         FrameWeight(7.5, 1.0),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.filled_library import QUERY, SPACE, add
+from tests.support.filled_library import QUERY, SPACE, add_vectors
 from vsearch.catalog.catalog import Catalog
 from vsearch.search.hubness import Querybank
 from vsearch.search.live_index import LiveIndex
@@ -46,12 +46,12 @@ def features(tmp_path: Path) -> FeatureStore:
 
 @pytest.fixture
 def engine(catalog: Catalog, features: FeatureStore, tmp_path: Path) -> VisualSearch:
-    add(catalog, "reversed", showing(*"..b..a..", seed=1), features)
-    add(catalog, "right", showing(*".a...b..", seed=2, score=0.8), features)
-    add(catalog, "first only", showing(*"..a..a..", seed=3), features)
-    add(catalog, "second only", showing(*"..b..b..", seed=4), features)
-    add(catalog, "late", showing("a", *"." * 20, "b", seed=5), features)
-    add(catalog, "neither", showing(*"." * 20, seed=6), features)
+    add_vectors(catalog, "reversed", showing(*"..b..a..", seed=1), features)
+    add_vectors(catalog, "right", showing(*".a...b..", seed=2, score=0.8), features)
+    add_vectors(catalog, "first only", showing(*"..a..a..", seed=3), features)
+    add_vectors(catalog, "second only", showing(*"..b..b..", seed=4), features)
+    add_vectors(catalog, "late", showing("a", *"." * 20, "b", seed=5), features)
+    add_vectors(catalog, "neither", showing(*"." * 20, seed=6), features)
     current = LiveIndex(catalog, tmp_path / "vectors", "exact").take_snapshot()
     assert current is not None
     return VisualSearch(catalog, features, current, Querybank.create_empty(SPACE.dim))
@@ -117,7 +117,7 @@ def test_a_common_step_does_not_hide_a_rare_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("vsearch.search.visual.CANDIDATES_PER_SEQUENCE_STEP", 8)
-    add(catalog, "common", showing(*"a" * 12, seed=9, score=0.99), features)
+    add_vectors(catalog, "common", showing(*"a" * 12, seed=9, score=0.99), features)
     current = LiveIndex(catalog, tmp_path / "vectors", "exact").take_snapshot()
     assert current is not None
     engine = VisualSearch(catalog, features, current, Querybank.create_empty(SPACE.dim))

@@ -1,0 +1,59 @@
+"""The result of a search: its moments, and details that every interface shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from vsearch.types import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Sequence["Moment"]):
+    """Moments that match a query, best first: a sequence with details about the search.
+
+    Attributes:
+        moments: The moments.
+        query: Text of the query.
+        space: Name of the embedding space; None while nothing is indexed.
+        hints: Sentences that explain missing results, and name the remedy.
+        took_ms: Duration of the search in milliseconds.
+        feedback_count: Relevance labels that adjusted the query.
+        text_model: Model that embedded the text, unless it is the one that indexes.
+        query_adapted: True if a query adapter mapped the embedding of the text.
+        search_id: Identifier of the search on a server; None for a library on this machine.
+    """
+
+    moments: tuple[Moment, ...]
+    query: str
+    space: str | None
+    hints: tuple[str, ...] = ()
+    took_ms: float = field(default=0.0, compare=False)
+    feedback_count: int = 0
+    text_model: str | None = None
+    query_adapted: bool = False
+    search_id: str | None = field(default=None, compare=False)
+
+    @overload
+    def __getitem__(self, index: int) -> Moment: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Moment, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Moment | tuple[Moment, ...]:
+        return self.moments[index]
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    @property
+    def has_confident_match(self) -> bool | None:
+        """True if any moment probably matches the query; False if there are no moments.
+
+        None if no moment has a calibrated confidence.
+        """
+        if self.moments and all(moment.confidence is None for moment in self.moments):
+            return None
+        return not all(moment.has_low_confidence for moment in self.moments)
