@@ -2,25 +2,24 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SHEET ?= contact-sheet.html
+CONTACT_SHEET ?= contact-sheet.html
 # Own videos go into the default library, the samples into one of their own.
 LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
-# tests side by side
-BESIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
-export VIDEOS QUERY SHEET LIBRARY CLIPS
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
+export VIDEOS QUERY CONTACT_SHEET LIBRARY CLIPS
 
 .PHONY: demo test test-slow lint format docs bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="words"
-	@$(BIN)/vsearch --library "$$LIBRARY" demo --contact-sheet "$$SHEET" \
+	@$(BIN)/vsearch --library "$$LIBRARY" demo --contact-sheet "$$CONTACT_SHEET" \
 		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
 
-test: $(VENV)/.dev  ## everything that takes seconds
-	$(BIN)/python -m pytest -m "not slow" $(BESIDE)
+test: $(VENV)/.dev  ## all tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-slow: $(VENV)/.dev  ## what takes minutes: kills, memory, wheels
-	$(BIN)/python -m pytest -m slow $(BESIDE)
+test-slow: $(VENV)/.dev  ## tests that take minutes: kills, memory, wheels
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -32,16 +31,17 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 # Each writes its result to build/bench; `python -m benchmarks.table FILE...` updates the manual.
-BENCH := start query growth vectors neighbours filters memory serve
+# bench_lancedb takes half an hour and is run separately.
+BENCH := start query growth vectors neighbors filters memory serve
 CLIPS_BENCH := indexing decode meanwhile
 
-bench: $(VENV)/.bench  ## CLIPS=folder: those as well that need videos (with clips.jsonl)
+bench: $(VENV)/.bench  ## measure speed; CLIPS=folder (with clips.jsonl): also what needs videos
 	@mkdir -p build/bench
 	@for name in $(BENCH); do \
 		echo "== $$name"; \
 		$(BIN)/python -m benchmarks.bench_$$name --json build/bench/$$name.json || exit 1; \
 	done
-	@test -n "$$CLIPS" || echo "Those that need videos are left out: make bench CLIPS=folder"
+	@test -n "$$CLIPS" || echo "Skipped the benchmarks that need videos; run make bench CLIPS=folder"
 	@test -z "$$CLIPS" || for name in $(CLIPS_BENCH); do \
 		echo "== $$name"; \
 		$(BIN)/python -m benchmarks.bench_$$name "$$CLIPS" --json build/bench/$$name.json || exit 1; \

@@ -95,7 +95,7 @@ def test_a_third_party_stays_in_its_room(path: Path) -> None:
 
 def test_av_is_known_to_few_files_only() -> None:
     users = {p.name for p in FILES if any(n.split(".")[0] == "av" for n in imports(p))}
-    reading = {"frame_cache.py", "container.py", "subtitle_streams.py", "reader.py", "rgb.py"}
+    reading = {"frame_codec.py", "container.py", "subtitle_streams.py", "reader.py", "rgb.py"}
     reading |= {"selective_decoding.py", "audio.py", "shot_detection.py", "sampler.py"}
     writing = {"stream_copy.py", "mp4.py", "encoding.py"}
     playing = {"playback.py", "remux.py", "upload_sandbox.py", "fragmented_mp4.py"}

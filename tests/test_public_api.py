@@ -9,22 +9,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import vsearch
-from vsearch.client.annotations import RemoteFeedback, RemoteSavedSearches
+from vsearch.analysis.tags import Tags
+from vsearch.client.annotations import RemoteFeedback, RemoteSavedSearches, RemoteTags
 from vsearch.client.remote import Remote
+from vsearch.client.transcripts import RemoteTranscripts
+from vsearch.indexing.models import Models
+from vsearch.indexing.transcripts import Transcripts
 from vsearch.search.feedback_store import FeedbackStore
 from vsearch.search.saved_searches import SavedSearches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REMOTE_ONLY = {"search_with_details", "cancel", "preview", "export"}
+REMOTE_ONLY = {"cancel", "preview", "export"}
 MIRRORED_CLASSES = [
     (Remote, vsearch.Library),
     (RemoteSavedSearches, SavedSearches),
     (RemoteFeedback, FeedbackStore),
+    (RemoteTags, Tags),
+    (RemoteTranscripts, Transcripts),
 ]
 API_CLASSES = sorted(
-    {cls for pair in MIRRORED_CLASSES for cls in pair} | {vsearch.Query, vsearch.Features},
+    {cls for pair in MIRRORED_CLASSES for cls in pair} | {Models, vsearch.Query, vsearch.Features},
     key=lambda cls: cls.__name__,
 )
 
@@ -50,18 +56,18 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(vsearch.__all__) == [
-        "ClassificationResult", "Cue", "Curve", "DamagedLibraryError", "DatasetError",
-        "DuplicateSpan", "Encoder", "Excerpt", "Explanation", "ExportError", "Features", "Filters",
-        "FrameWeight", "IndexRecall", "IndexResult", "Library", "LibraryError", "LibraryInfo",
-        "LockedError", "MediaError", "MissingExtraError", "ModelError", "Moment",
-        "NewerLibraryError", "NoLibraryError", "NoPictureError", "NoTextError", "Outcome", "Pooler",
-        "Progress", "Query", "QueryError", "Quote", "RebuildableIndex", "RelevanceLabel",
-        "ResultRef", "SavedSearch", "ScoreShares", "Segment", "ServerError", "Settings",
-        "SettingsError", "ShotDetector", "Space", "SpaceInfo", "SpaceMismatchError", "Span", "Step",
-        "SummaryResult", "SwitchResult", "Tag", "Term", "Timings", "TooLargeError", "Transcript",
-        "TranscriptResult", "TranscriptText", "UnknownPluginError", "UnreadableError",
-        "VSearchError", "VectorIndex", "VectorSource", "Video", "WeightsError", "Word",
-        "__version__", "connect",
+        "AttentionPooler", "ClassificationResult", "Cue", "Curve", "DamagedLibraryError",
+        "DatasetError", "DescribedEncoder", "DuplicateSpan", "Encoder", "Excerpt", "Explanation",
+        "ExportError", "Features", "Filters", "FrameWeight", "IndexRecall", "IndexResult",
+        "Library", "LibraryError", "LibraryInfo", "LockedError", "MediaError", "MissingExtraError",
+        "ModelError", "Moment", "NewerLibraryError", "NoLibraryError", "NoPictureError",
+        "NoTextError", "Outcome", "Pooler", "Progress", "Query", "QueryError", "QuerybankEncoder",
+        "Quote", "RebuildableIndex", "RelevanceLabel", "ResultRef", "SavedSearch", "ScoreShares",
+        "SearchResult", "Segment", "ServerError", "Settings", "SettingsError", "ShotDetector",
+        "Space", "SpaceInfo", "SpaceMismatchError", "Span", "Step", "SummaryResult", "SwitchResult",
+        "Tag", "Term", "Timings", "TooLargeError", "Transcript", "TranscriptResult",
+        "TranscriptText", "UnknownPluginError", "UnreadableError", "VSearchError", "VectorIndex",
+        "VectorSource", "Video", "WeightsError", "Word", "__version__", "connect",
     ]  # fmt: skip
 
 
@@ -79,7 +85,9 @@ def test_every_public_method_is_documented(cls: type) -> None:
         assert not re.match(r"(What|Whether|How|That|Where|Who)\b", method.__doc__), name
 
 
-@pytest.mark.parametrize("cls", [vsearch.Library, SavedSearches, FeedbackStore])
+@pytest.mark.parametrize(
+    "cls", [vsearch.Library, SavedSearches, FeedbackStore, Tags, Transcripts, Models]
+)
 def test_the_documented_arguments_are_the_real_ones(cls: type) -> None:
     for name, method in public_methods(cls):
         parameters = [name for name in inspect.signature(method).parameters if name != "self"]

@@ -37,19 +37,28 @@ if TYPE_CHECKING:
         VSearchError,
         WeightsError,
     )
-    from vsearch.indexing.transcribe import TranscriptResult
     from vsearch.library import Library
-    from vsearch.progress import IndexResult, Outcome, Progress, SwitchResult, Timings
+    from vsearch.progress import (
+        IndexResult,
+        Outcome,
+        Progress,
+        SwitchResult,
+        Timings,
+        TranscriptResult,
+    )
     from vsearch.protocols import (
+        AttentionPooler,
+        DescribedEncoder,
         Encoder,
         Pooler,
+        QuerybankEncoder,
         RebuildableIndex,
         ShotDetector,
         VectorIndex,
         VectorSource,
     )
     from vsearch.query.model import Filters, Query, ResultRef, SavedSearch, Step, Term
-    from vsearch.search.transcript_text import TranscriptText
+    from vsearch.search.result import SearchResult
     from vsearch.types import (
         ClassificationResult,
         Cue,
@@ -68,16 +77,19 @@ if TYPE_CHECKING:
         Span,
         Tag,
         Transcript,
+        TranscriptText,
         Video,
         Word,
     )
 
 __all__ = [
+    "AttentionPooler",
     "ClassificationResult",
     "Cue",
     "Curve",
     "DamagedLibraryError",
     "DatasetError",
+    "DescribedEncoder",
     "DuplicateSpan",
     "Encoder",
     "Excerpt",
@@ -105,12 +117,14 @@ __all__ = [
     "Progress",
     "Query",
     "QueryError",
+    "QuerybankEncoder",
     "Quote",
     "RebuildableIndex",
     "RelevanceLabel",
     "ResultRef",
     "SavedSearch",
     "ScoreShares",
+    "SearchResult",
     "Segment",
     "ServerError",
     "Settings",
@@ -148,17 +162,29 @@ _MODULE_BY_NAME = {
     "Settings": "config",
     "DuplicateSpan": "copies.duplicates",
     "IndexRecall": "doctor",
-    "TranscriptResult": "indexing.transcribe",
     "Library": "library",
-    **dict.fromkeys(("IndexResult", "Outcome", "Progress", "SwitchResult", "Timings"), "progress"),
+    "SearchResult": "search.result",
     **dict.fromkeys(
-        ("Encoder", "Pooler", "RebuildableIndex", "ShotDetector", "VectorIndex", "VectorSource"),
+        ("IndexResult", "Outcome", "Progress", "SwitchResult", "Timings", "TranscriptResult"),
+        "progress",
+    ),
+    **dict.fromkeys(
+        (
+            "AttentionPooler",
+            "DescribedEncoder",
+            "Encoder",
+            "Pooler",
+            "QuerybankEncoder",
+            "RebuildableIndex",
+            "ShotDetector",
+            "VectorIndex",
+            "VectorSource",
+        ),
         "protocols",
     ),
     **dict.fromkeys(
         ("Filters", "Query", "ResultRef", "SavedSearch", "Step", "Term"), "query.model"
     ),
-    "TranscriptText": "search.transcript_text",
 }
 
 

@@ -63,7 +63,7 @@ def measure_recall(catalog: Catalog, live_index: LiveIndex) -> list[IndexRecall]
         for cosine in (IMAGE_COSINE, TEXT_COSINE)
     }
     text_queries = live_index.tuning_queries(snapshot.space)
-    queries_by_kind["generic questions in words"] = text_queries[
+    queries_by_kind["null queries (text)"] = text_queries[
         :: max(1, len(text_queries) // QUERIES_PER_KIND)
     ][:QUERIES_PER_KIND]
     ground_truths = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,71 +12,48 @@ import numpy as np
 from vsearch import config
 from vsearch.active_model import ActiveModel
 from vsearch.catalog.lock import WriteLock, read_lock_holder
-from vsearch.catalog.path_matching import videos_matching
-from vsearch.encoders.query_adapter import AdaptedEncoder
-from vsearch.errors import (
-    LibraryError,
-    NoLibraryError,
-    QueryError,
-    SpaceMismatchError,
-    VSearchError,
-)
-from vsearch.pooling.selection import (
-    AUTO_POOLER,
-    default_pooler,
-    delete_other_poolers,
-    load_pooler,
-    trained_pooler_files,
-    write_pooler_file,
-)
+from vsearch.catalog.path_matching import select_videos
+from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
 from vsearch.query.model import Query
 from vsearch.query.parser import build_query, parse_clip, parse_query
-from vsearch.search.calibrator import Calibrator
 from vsearch.search.feedback_store import FeedbackStore
-from vsearch.search.hubness import HubnessCache
+from vsearch.search.hubness import HubnessCache, Querybank
 from vsearch.search.live_index import LiveIndex
+from vsearch.search.null_queries import GenericEmbeddings
 from vsearch.search.saved_searches import SavedSearches
 from vsearch.search.searcher import Searcher
+from vsearch.search.snapshot import SnapshotSource
 from vsearch.storage.feature_store import FeatureStore
 from vsearch.types import LibraryInfo
 from vsearch.writer import LibraryWriter
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import Self
 
     from vsearch.analysis.labels import Label
     from vsearch.analysis.summaries import SummaryLength, SummaryResult
-    from vsearch.analysis.tagging_service import Tagger
+    from vsearch.analysis.tags import Tags
     from vsearch.catalog.catalog import Catalog
     from vsearch.copies.duplicates import DuplicateSpan
     from vsearch.doctor import IndexRecall
-    from vsearch.encoders.query_adapter import AdapterFile, QueryAdapter
-    from vsearch.indexing.transcribe import TranscriptExtractor, TranscriptResult
-    from vsearch.pooling.weights import NetworkWeights
-    from vsearch.progress import IndexResult, Progress, SwitchResult
-    from vsearch.protocols import Encoder, Pooler
+    from vsearch.indexing.models import Models
+    from vsearch.indexing.transcripts import Transcripts
+    from vsearch.progress import IndexResult, Progress
+    from vsearch.protocols import Encoder
     from vsearch.query.parser import NameResolver
-    from vsearch.search.transcript_text import TranscriptText
-    from vsearch.transcripts.ocr import OcrEngine
-    from vsearch.transcripts.speech import SpeechRecognizer
+    from vsearch.search.result import SearchResult
     from vsearch.types import (
         ClassificationResult,
-        CueSource,
         Curve,
         Matrix,
         Moment,
+        PathInput,
         Segment,
         Space,
-        SpaceInfo,
         Span,
-        Tag,
-        Transcript,
         Video,
     )
-
-    PathInput = str | os.PathLike[str]
 
 CATALOG_FILE = "catalog.sqlite3"
 
@@ -118,7 +96,7 @@ class Library:
             catalog,
             path / "index",
             self.settings.index,
-            load_tuning_queries=lambda: getattr(active_model.encoder, "querybank", None),
+            load_tuning_queries=lambda: Querybank.from_encoder(active_model.encoder).query_vectors,
         )
         hubness_cache = HubnessCache(path / "hubness")
         self._writer = LibraryWriter(
@@ -129,10 +107,14 @@ class Library:
         self._searcher = Searcher(
             catalog,
             self._feature_store,
-            self._live_index,
+            SnapshotSource(
+                catalog,
+                self._live_index,
+                active_model,
+                hubness_cache,
+                GenericEmbeddings(path / "generic_queries"),
+            ),
             active_model,
-            Calibrator(catalog, path / "generic_queries"),
-            hubness_cache,
             load_pooler=self._writer.pooler,
             load_pipeline=self._writer.pipeline,
             load_feedback=self.feedback.feedback_for,
@@ -173,8 +155,8 @@ class Library:
             pooler: "auto", "mean", "transformer:FILE" or a plugin.
             index: "auto", "exact", "faiss", "sq8", "ivf" or a plugin.
             keep_frames: Cache sampled frames, so that another model need not decode again.
-            transcribe: Stored as a setting: transcribe speech in what is indexed.
-            ocr: Stored as a setting: recognize on-screen text in what is indexed.
+            transcribe: Transcribe the speech of indexed videos.
+            ocr: Recognize the on-screen text of indexed videos.
             keyframes_only: Sample key frames only.
             workers: Videos indexed in parallel; 0 depends on the machine.
             hwaccel: Hardware decoder as named by FFmpeg, or "auto".
@@ -245,6 +227,10 @@ class Library:
     ) -> Generator[IndexResult]:
         """Index videos, yielding the result of each file as it is done.
 
+        Once all files are indexed, the settings `transcribe` and `ocr` transcribe the speech and
+        recognize the on-screen text of their videos, each with one more result per video (see
+        `IndexResult.transcript`); videos that already have that transcript are skipped.
+
         Unchanged files are skipped; changed ones are indexed again; moved ones are recognized by
         their content; videos sampled at key frames only are refined unless the library has
         `keyframes_only` set. A file that fails is a result with an error, not an exception. An
@@ -257,39 +243,22 @@ class Library:
                 results per file.
             on_progress: Called with the progress of the run.
 
-        Yields:
-            One result per file, in order of completion.
+        Returns:
+            A generator of one result per file and stage, in order of completion.
 
         Raises:
             LockedError: If another process is writing.
             SpaceMismatchError: If the library was indexed with another model or pooler.
-            ModelError: If the model cannot be loaded.
+            ModelError: If a model cannot be loaded.
+            MissingExtraError: If a setting needs a package that is not installed.
         """
-        from vsearch.indexing.store import IndexOptions
-        from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
-        from vsearch.media.discovery import find_videos
-
-        settings = self.settings
-        options = IndexOptions(
-            settings.fps if self._fps_overridden else None,
-            settings.keyframes_only,
-            force,
-            settings.keep_frames,
+        return self._writer.index_videos(
+            list(map(Path, paths)),
+            fps=self.settings.fps if self._fps_overridden else None,
+            force=force,
+            progressive=progressive,
+            on_progress=on_progress,
         )
-        with self._writer.exclusive_with_cue_embedding():
-            indexer = Indexer(
-                self._writer.storage(),
-                self._writer.indexing_pipeline,
-                worker_count=resolve_worker_count(settings.workers),
-                on_progress=on_progress,
-                on_stored=self._writer.embed_cues,
-            )
-            video_files = list(find_videos(map(Path, paths)))
-            yield from (
-                indexer.run_progressive(video_files, options)
-                if progressive
-                else indexer.run_pass(video_files, options)
-            )
 
     def remove(self, paths: Iterable[PathInput]) -> list[Video]:
         """Remove videos from the library; the files themselves are kept.
@@ -304,16 +273,7 @@ class Library:
             LockedError: If another process is writing.
         """
         path_list = list(paths)
-        return self._remove_videos(self.videos(path_list) if path_list else [])
-
-    def _remove_videos(self, videos: list[Video]) -> list[Video]:
-        with self._writer.exclusive():
-            with self._catalog.begin() as transaction:
-                transaction.remove_videos([video.id for video in videos])
-            for video in videos:
-                self._feature_store.remove_video(video.id)
-                self._writer.frame_store.remove_frames(video.id)
-        return videos
+        return self._writer.remove_videos(self.videos(path_list) if path_list else [])
 
     def remove_missing(self) -> list[Video]:
         """Remove the videos whose files no longer exist.
@@ -324,7 +284,7 @@ class Library:
         Raises:
             LockedError: If another process is writing.
         """
-        return self._remove_videos(self.missing_videos())
+        return self._writer.remove_videos(self.missing_videos())
 
     def rebuild(self) -> int:
         """Pool the stored frame features again and rebuild all indexes, without decoding videos.
@@ -336,298 +296,8 @@ class Library:
             LockedError: If another process is writing.
             DamagedLibraryError: If frame features are missing.
         """
-        from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
-
-        with self._writer.exclusive():
-            self._live_index.invalidate()
-            repool_library(self._catalog, self._feature_store, self._writer.pooler(repool=True))
-            with self._catalog.begin() as transaction:
-                transaction.rebuild_fts()
-            self._writer.embed_cues(verify_model=True)
+        self._writer.rebuild()
         return self._catalog.library_counts().segment_count
-
-    def install_pooler(self, weights: NetworkWeights | None) -> str:
-        """Install a trained pooler and pool all segments with it, without decoding videos.
-
-        If it fails, the library keeps the previous pooler.
-
-        Args:
-            weights: Weights of the pooler, see `vsearch train pooler`; None uninstalls it and
-                restores the default pooler.
-
-        Returns:
-            The name of the pooler now in use.
-
-        Raises:
-            LockedError: If another process is writing.
-            SpaceMismatchError: If the pooler is of another space.
-            DamagedLibraryError: If frame features are missing.
-        """
-        from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
-
-        with self._writer.exclusive():
-            space, existing_files = self._catalog.space(), trained_pooler_files(self.path)
-            installed_path = (
-                None if weights is None else write_pooler_file(self.path, space, weights)
-            )
-            new_pooler = (
-                load_pooler(f"transformer:{installed_path}")
-                if installed_path
-                else default_pooler(space)
-            )
-            self._live_index.invalidate()
-            try:
-                repool_library(self._catalog, self._feature_store, new_pooler)
-            except BaseException:
-                if installed_path is not None and installed_path not in existing_files:
-                    installed_path.unlink()
-                raise
-            config.update_file(self.path, {"pooler": AUTO_POOLER})
-            self._active_model.update_settings(pooler=AUTO_POOLER)
-            delete_other_poolers(self.path, installed_path)
-        return new_pooler.name
-
-    @property
-    def trained_pooler(self) -> Pooler | None:
-        """Installed trained pooler, if any.
-
-        Raises:
-            DamagedLibraryError: If its file is corrupted.
-        """
-        pooler_files = trained_pooler_files(self.path)
-        return load_pooler(f"transformer:{pooler_files[0]}") if pooler_files else None
-
-    # --- transcripts
-
-    def transcribe(
-        self,
-        paths: Sequence[PathInput] = (),
-        *,
-        speech_model: str | None = None,
-        language: str | None = None,
-        force: bool = False,
-        recognizer: SpeechRecognizer | None = None,
-        on_progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Iterator[TranscriptResult]:
-        """Transcribe the speech of videos, yielding the result of each video as it is stored.
-
-        Args:
-            paths: Paths of videos or folders, or globs; see `videos`. Empty means all videos.
-            speech_model: Whisper size, folder or `package:NAME`; by default the setting
-                `speech_model` or the best installed model.
-            language: ISO 639 code; by default it is detected.
-            force: Transcribe again. Otherwise videos already transcribed by `speech_model` are
-                skipped, or by any model if none is given.
-            recognizer: Use this speech recognizer instead of a Whisper model.
-            on_progress: Called with the progress of the run.
-
-        Returns:
-            An iterator of results, one per video.
-
-        Raises:
-            LockedError: If another process is writing.
-            ModelError: If the model cannot be loaded.
-            SettingsError: If the model does not know the language.
-        """
-        return self._create_extractor(on_progress).transcribe_speech(
-            self.videos(paths),
-            self.settings.speech_model if speech_model is None else speech_model,
-            language,
-            device=self.settings.device,
-            force=force,
-            recognizer=recognizer,
-        )
-
-    def ocr(
-        self,
-        paths: Sequence[PathInput] = (),
-        *,
-        fps: float = 1.0,
-        force: bool = False,
-        ocr_engine: OcrEngine | None = None,
-        on_progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Iterator[TranscriptResult]:
-        """Recognize the on-screen text of videos (OCR), yielding the result of each video.
-
-        Args:
-            paths: Paths of videos or folders, or globs; see `videos`. Empty means all videos.
-            fps: Frames to read per second.
-            force: Read videos again that have been read.
-            ocr_engine: Use this engine instead of RapidOCR.
-            on_progress: Called with the progress of the run.
-
-        Returns:
-            An iterator of results, one per video, as each is stored.
-
-        Raises:
-            LockedError: If another process is writing.
-            ModelError: If no OCR engine is installed.
-        """
-        extractor = self._create_extractor(on_progress)
-        return extractor.run_ocr(self.videos(paths), fps=fps, force=force, ocr_engine=ocr_engine)
-
-    def transcript(self, video: PathInput, source: CueSource | None = None) -> TranscriptText:
-        """Return a transcript of a video.
-
-        Args:
-            video: Path of the video; see `videos`.
-            source: "subtitles", "speech" or "ocr"; by default the first of these that exists.
-
-        Returns:
-            The video, the source and the cues in chronological order.
-
-        Raises:
-            LibraryError: If there is no such video or transcript.
-        """
-        from vsearch.search.transcript_text import load_transcript  # deferred: rarely used
-
-        return load_transcript(self._catalog, str(video), source)
-
-    def _create_extractor(self, on_progress: Callable[[Progress], None]) -> TranscriptExtractor:
-        from vsearch.indexing.transcribe import TranscriptExtractor  # deferred: imports a decoder
-
-        return TranscriptExtractor(
-            self._catalog, self._writer.exclusive_with_cue_embedding, on_progress
-        )
-
-    # --- models
-
-    def switch_model(
-        self,
-        model_name: str | None,
-        *,
-        encoder: Encoder | None = None,
-        skip_missing: bool = False,
-        on_progress: Callable[[Progress], None] = lambda _: None,
-        on_result: Callable[[IndexResult], None] = lambda _: None,
-    ) -> SwitchResult:
-        """Embed all videos with another model, then use it for searches.
-
-        Searches use the previous model until all videos are embedded. Cached frames are used where
-        they exist; other videos are decoded. An interrupted switch continues when it is run again.
-
-        Args:
-            model_name: Encoder as `name` or `name:argument`; None means the previously active one.
-            encoder: Use this encoder instead of the named one.
-            skip_missing: Switch even if some videos cannot be embedded.
-            on_progress: Called with the progress of the run.
-            on_result: Called with the result of each video to be embedded.
-
-        Returns:
-            The result; `is_switched` is False if a video failed and `skip_missing` is False.
-
-        Raises:
-            LockedError: If another process is writing.
-            SpaceMismatchError: If the pooler is of another space.
-            LibraryError: If there is no previously active model.
-            ModelError: If the model cannot be loaded.
-        """
-        from vsearch.indexing.model_switch import (
-            ModelSwitch,  # deferred: imports a decoder
-            record_active_model,
-            resolve_target,
-        )
-
-        with self._writer.exclusive_with_cue_embedding():
-            record_active_model(self._catalog, self._active_model)
-            target = resolve_target(model_name, self.path, self._catalog, self.settings, encoder)
-            model_switch = ModelSwitch(
-                self._writer.storage(),
-                target,
-                invalidate_index=self._live_index.invalidate,
-                keep_frames=self.settings.keep_frames,
-                hwaccel=self.settings.hwaccel,
-            )
-            switch_result = model_switch.run(
-                skip_missing=skip_missing, on_progress=on_progress, on_result=on_result
-            )
-            if switch_result.is_switched:
-                config.update_file(self.path, target.to_settings(switch_result.previous_space))
-                self._active_model.switch_to(
-                    encoder or target.created_encoder,
-                    target.to_settings(switch_result.previous_space),
-                )
-        return switch_result
-
-    def delete_model(self, model_name: str) -> SpaceInfo:
-        """Delete the vectors and features of an inactive model.
-
-        Args:
-            model_name: Name of the model or of its space.
-
-        Returns:
-            The deleted space, with its size on disk.
-
-        Raises:
-            LockedError: If another process is writing.
-            LibraryError: If there is no such model, or it is active.
-        """
-        from vsearch.indexing.model_switch import (
-            delete_space,  # deferred: imports a decoder
-            find_space,
-            with_usage,
-        )
-
-        with self._writer.exclusive():
-            space_info = find_space(self._catalog, config.absolute_model_name(model_name))
-            index_bytes = self._live_index.saved_bytes(space_info.space)
-            space_info = with_usage(self._writer.storage(), index_bytes, space_info)
-            self._live_index.invalidate(space_info.space)
-            delete_space(self._writer.storage(), space_info.space)
-        return space_info
-
-    def spaces(self) -> list[SpaceInfo]:
-        """Return the spaces in which the library has vectors, oldest first.
-
-        Returns:
-            The spaces with the number of videos and the size on disk.
-        """
-        from vsearch.indexing.model_switch import with_usage  # deferred: imports a decoder
-
-        return [
-            with_usage(
-                self._writer.storage(), self._live_index.saved_bytes(space_info.space), space_info
-            )
-            for space_info in self._catalog.spaces()
-        ]
-
-    def set_query_adapter(self, adapter: QueryAdapter | None) -> bool:
-        """Install or uninstall a query adapter, which maps the embedding of query text.
-
-        Args:
-            adapter: Adapter trained for this library's space (`vsearch train align`); None
-                uninstalls it.
-
-        Returns:
-            True if anything changed.
-
-        Raises:
-            LockedError: If another process is writing.
-            SpaceMismatchError: If the adapter is of another space.
-            LibraryError: If the file cannot be written.
-        """
-        with self._writer.exclusive():
-            if adapter is None:
-                return self.adapter_file.remove_file()
-            space = self._catalog.space()
-            if space is None or space.name != adapter.training_info.space:
-                raise SpaceMismatchError(
-                    f"{self.path} is not indexed with {adapter.training_info.space}, for which the "
-                    "adapter was trained; train one with `vsearch train align`"
-                )
-            self.adapter_file.write_adapter(adapter)
-            return True
-
-    @property
-    def query_adapter(self) -> QueryAdapter | None:
-        """Query adapter applied to query text; None if there is none for the active model."""
-        encoder = self.encoder
-        return encoder.active_adapter if isinstance(encoder, AdaptedEncoder) else None
-
-    @property
-    def adapter_file(self) -> AdapterFile:
-        """Installed query adapter file, even if it does not match the active model."""
-        return self._active_model.adapter_file
 
     def lock_holder(self) -> str | None:
         """Return a description of the process that is writing to the library, or None."""
@@ -651,7 +321,7 @@ class Library:
         per_video: int | None = None,
         diversify: bool = False,
         include_duplicates: bool = False,
-    ) -> list[Moment]:
+    ) -> SearchResult:
         """Find the moments that match a query best.
 
         Args:
@@ -670,7 +340,7 @@ class Library:
                 they are counted in `Explanation.duplicates_hidden`.
 
         Returns:
-            At most k moments, best first.
+            At most k moments, best first; a sequence with hints and other details.
 
         Raises:
             QueryError: If the query is invalid.
@@ -783,70 +453,19 @@ class Library:
             SpaceMismatchError: If the checkpoint is of another space.
             SettingsError: If the threshold is not finite.
         """
-        return self._tagger.classify_videos(
+        from vsearch.analysis.tagging import classify_library  # deferred: rarely used
+
+        return classify_library(
+            self._catalog,
+            self._feature_store,
+            self._active_model,
             labels,
-            list(map(str, paths)),
+            paths,
             None if checkpoint is None else Path(checkpoint),
             source_name,
             threshold=threshold,
-            save_tags=store,
+            acquire_writer=self._writer.exclusive if store else None,
         )
-
-    def tags(self, paths: Sequence[PathInput] = ()) -> list[Tag]:
-        """Return the tags of videos and their spans.
-
-        Args:
-            paths: Paths of videos or folders, or globs; see `videos`. `film.mp4@0:05-0:10` means
-                tags that overlap that span. Empty means all videos.
-
-        Returns:
-            The tags.
-
-        Raises:
-            LibraryError: If a path matches no video.
-        """
-        return self._tagger.list_tags(list(map(str, paths)))
-
-    def tag(self, video_path: PathInput, label: str, span: Span | None = None) -> Tag:
-        """Add a tag to a video or to a span of it.
-
-        Args:
-            video_path: Path of the video.
-            label: Label.
-            span: Span in seconds, clipped to the end of the video; None tags the whole video.
-
-        Returns:
-            The tag.
-
-        Raises:
-            LockedError: If another process is writing.
-            DatasetError: If the label is invalid.
-            LibraryError: If there is no such video, or the span starts after its end.
-        """
-        return self._tagger.add_tag(str(video_path), label, span)
-
-    def untag(
-        self,
-        paths: Sequence[PathInput] = (),
-        *,
-        label: str | None = None,
-        source: str | None = None,
-    ) -> int:
-        """Remove tags of videos and their spans.
-
-        Args:
-            paths: As for `tags`.
-            label: Remove only tags with this label.
-            source: Remove only tags from this source.
-
-        Returns:
-            The number of removed tags.
-
-        Raises:
-            LockedError: If another process is writing.
-            LibraryError: If a path matches no video, or no tag has the label.
-        """
-        return self._tagger.remove_tags(list(map(str, paths)), label, source)
 
     def summarize(
         self,
@@ -922,7 +541,11 @@ class Library:
         Raises:
             QueryError: If a path is invalid.
         """
-        return self._searcher.find_duplicates(list(map(str, paths)))
+        from vsearch.copies.library_duplicates import (
+            find_library_duplicates,  # deferred: imports a decoder
+        )
+
+        return find_library_duplicates(self._catalog, self._feature_store, list(map(str, paths)))
 
     def thumbnail(self, video: Video, frame_time: float, *, width: int = 320) -> bytes:
         """Render the frame shown at a time.
@@ -955,11 +578,7 @@ class Library:
         Returns:
             The videos that match any of the paths.
         """
-        return (
-            videos_matching(self._catalog, list(map(str, paths)))
-            if paths
-            else self._catalog.videos()
-        )
+        return select_videos(self._catalog, paths)
 
     def video(self, video_id: int) -> Video | None:
         """Return the video with that id, or None."""
@@ -980,22 +599,15 @@ class Library:
         Returns:
             S segments in chronological order, and float32 (S, D), rows of unit length.
         """
-        space = self._catalog.space()
-        segments = self._catalog.segments_of_video(video.id)
-        if space is None or not segments:
-            return [], np.empty((0, space.dim if space else 0), np.float32)
-        segment_ids = np.array([segment.id for segment in segments], np.int64)
-        found_ids, vectors = self._catalog.vectors(segment_ids, space)
-        ids_with_vector = set(found_ids.tolist())
-        return [segment for segment in segments if segment.id in ids_with_vector], vectors
+        space, segment_ids = self._catalog.space(), self._catalog.segment_ids([video.id])
+        if space is None:
+            return [], np.empty((0, 0), np.float32)
+        found_videos = self._catalog.iter_videos_with_vectors(segment_ids, space)
+        return next(found_videos, ([], np.empty((0, space.dim), np.float32)))
 
     def segment_count(self, video: Video) -> int:
         """Return the number of segments of a video."""
         return len(self._catalog.segments_of_video(video.id))
-
-    def transcripts(self, video: Video) -> list[Transcript]:
-        """Return the transcripts of a video, without their cues."""
-        return self._catalog.transcripts([video.id])
 
     @property
     def space(self) -> Space | None:
@@ -1027,7 +639,8 @@ class Library:
         """
         from vsearch.doctor import examine_library  # deferred: imports a decoder
 
-        problems = [*examine_library(self._writer.storage()), *self.adapter_file.find_problems()]
+        adapter_file = self._active_model.adapter_file
+        problems = [*examine_library(self._writer.storage()), *adapter_file.find_problems()]
         try:
             if self._catalog.space() is not None:
                 self._writer.pooler()
@@ -1047,6 +660,36 @@ class Library:
 
     # --- components, created on demand
 
+    @cached_property
+    def tags(self) -> Tags:
+        """Tags of videos and their spans: `list(paths)`, `add(video, label)`, `remove(paths)`."""
+        from vsearch.analysis.tags import Tags  # deferred: not used by most searches
+
+        return Tags(self._catalog, self._writer.exclusive)
+
+    @cached_property
+    def transcripts(self) -> Transcripts:
+        """Subtitles, speech and on-screen text: `list`, `get`, `transcribe` and `ocr`."""
+        from vsearch.indexing.transcripts import Transcripts  # deferred: rarely used
+
+        return Transcripts(
+            self._catalog, self._active_model, self._writer.exclusive_with_cue_embedding
+        )
+
+    @cached_property
+    def models(self) -> Models:
+        """Embedding models, query adapter and trained pooler: `list`, `switch`, `delete`, …."""
+        from vsearch.indexing.models import Models  # deferred: not used by most searches
+
+        return Models(
+            self.path,
+            self._catalog,
+            self._feature_store,
+            self._active_model,
+            self._writer,
+            self._live_index,
+        )
+
     @property
     def encoder(self) -> Encoder:
         """Encoder of searches, with the text model and query adapter if there are any.
@@ -1056,14 +699,6 @@ class Library:
                 text.
         """
         return self._active_model.encoder
-
-    @property
-    def _tagger(self) -> Tagger:
-        from vsearch.analysis.tagging_service import Tagger  # deferred: rarely used
-
-        return Tagger(
-            self._catalog, self._feature_store, self._active_model, self._writer.exclusive
-        )
 
     @property
     def settings(self) -> config.Settings:

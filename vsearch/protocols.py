@@ -23,10 +23,7 @@ class Encoder(Protocol):
 
     Instantiated as `cls(argument, *, device=device)`: `argument` is the part of the setting
     `model` after the colon ("" if there is none), `device` is "auto", "cpu", "cuda" or "mps".
-    Methods must be thread-safe.
-
-    An encoder may have an attribute `querybank`, float32 (B, D): vectors of typical text queries,
-    with which a search corrects hubness (see `vsearch.search.hubness`) and an index tunes itself.
+    Methods must be thread-safe. Optional members: `QuerybankEncoder`, `DescribedEncoder`.
     """
 
     @property
@@ -62,10 +59,41 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class QuerybankEncoder(Encoder, Protocol):
+    """Extension of `Encoder` for models that come with vectors of typical text queries.
+
+    A search corrects hubness with them (see `vsearch.search.hubness`) and an approximate index
+    tunes itself on them.
+    """
+
+    @property
+    def querybank(self) -> Matrix:
+        """Typical text queries, float32 (B, D), rows of unit length; B may be 0."""
+
+
+@runtime_checkable
+class DescribedEncoder(Encoder, Protocol):
+    """Extension of `Encoder` for models that describe themselves in evaluation reports."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the computation, such as "float32"."""
+
+    @property
+    def prompt(self) -> str:
+        """Prompt templates around a query."""
+
+    @property
+    def text_digest(self) -> str:
+        """Digest of the weights of the text model."""
+
+
+@runtime_checkable
 class Pooler(Protocol):
     """Pools the frame vectors of a segment into one vector of the same space.
 
-    Entry point group `vsearch.poolers`; instantiated as `cls()`.
+    Entry point group `vsearch.poolers`; instantiated as `cls()`. Optional member:
+    `AttentionPooler`.
     """
 
     @property
@@ -81,6 +109,22 @@ class Pooler(Protocol):
 
         Returns:
             float32 (D,) of unit length.
+        """
+
+
+@runtime_checkable
+class AttentionPooler(Pooler, Protocol):
+    """Extension of `Pooler` for poolers that weight frames; the weights explain search results."""
+
+    def frame_weights(self, frame_vectors: Matrix, frame_times: Times) -> Vector:
+        """Compute the weight of each frame in the pooled vector.
+
+        Args:
+            frame_vectors: float32 (T, D), rows of unit length, T >= 1; must not be modified.
+            frame_times: float64 (T,) seconds, ascending.
+
+        Returns:
+            float32 (T,) with sum 1.
         """
 
 

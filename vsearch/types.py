@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+PathInput: TypeAlias = "str | os.PathLike[str]"
 Vector: TypeAlias = npt.NDArray[np.float32]  # (D,) unit length
 Matrix: TypeAlias = npt.NDArray[np.float32]  # (N, D) rows of unit length
 Times: TypeAlias = npt.NDArray[np.float64]  # (N,) seconds
@@ -46,6 +48,13 @@ class Span:
     def duration(self) -> float:
         """Length in seconds."""
         return self.end - self.start
+
+    def overlaps(self, other: Span, max_gap: float = 0.0) -> bool:
+        """Return True if the spans share some time, or are less than `max_gap` seconds apart.
+
+        Spans that merely touch do not overlap.
+        """
+        return self.start < other.end + max_gap and other.start < self.end + max_gap
 
     def iou(self, other: Span) -> float:
         """Return the intersection over union (IoU) with another span, in [0, 1]."""
@@ -177,7 +186,7 @@ class Tag:
         """Return True if the tag applies to a part of `span`; a video tag applies everywhere."""
         if self.span is None or self.span.start == span.start:
             return True
-        return self.span.start < span.end and span.start < self.span.end
+        return self.span.overlaps(span)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,6 +257,15 @@ class Transcript:
     cue_count: int
     created_at: datetime  # UTC
     source_digest: str | None = None  # of the subtitle files
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptText:
+    """Cues of one transcript of a video, in chronological order."""
+
+    video: Video
+    source: CueSource
+    cues: tuple[Cue, ...]
 
 
 TermKind: TypeAlias = Literal["text", "image", "clip", "said", "shown"]

@@ -12,7 +12,7 @@ from tests.support.fakes import FakeEncoder
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import NoTextError
-from vsearch.protocols import Encoder
+from vsearch.protocols import Encoder, QuerybankEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def text_encoder(encoder: Encoder) -> Encoder:
 
 
 def make_images(count: int, height: int, width: int) -> Images:
-    """uint8 (N, H, W, 3): random color gradients with some noise."""
+    """Return random color gradients with some noise, uint8 (N, H, W, 3)."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     waves = rng.uniform(-6, 6, (count, 1, 1, 3, 2))
@@ -81,8 +81,8 @@ def assert_unit_rows(matrix: Matrix, count: int, dim: int) -> None:
     np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-4)
 
 
-def assert_same_directions(a: Matrix, b: Matrix, least: float = 0.999) -> None:
-    assert (a * b).sum(axis=1).min() > least
+def assert_same_directions(a: Matrix, b: Matrix, min_cosine: float = 0.999) -> None:
+    assert (a * b).sum(axis=1).min() > min_cosine
 
 
 def test_it_implements_the_protocol(encoder: Encoder) -> None:
@@ -93,8 +93,8 @@ def test_it_implements_the_protocol(encoder: Encoder) -> None:
 
 def test_images_are_encoded_to_float32_unit_rows(encoder: Encoder) -> None:
     size = encoder.image_size
-    found = encoder.encode_images(make_images(3, size, size * 16 // 9))
-    assert_unit_rows(found, 3, encoder.space.dim)
+    vectors = encoder.encode_images(make_images(3, size, size * 16 // 9))
+    assert_unit_rows(vectors, 3, encoder.space.dim)
 
 
 def test_no_images_are_encoded_to_no_rows(encoder: Encoder) -> None:
@@ -106,8 +106,8 @@ def test_no_images_are_encoded_to_no_rows(encoder: Encoder) -> None:
     ("height", "width"), [(1, 1), (2, 90), (300, 7), (31, 33), (33, 31), (480, 270), (225, 224)]
 )
 def test_images_of_any_size_are_accepted(encoder: Encoder, height: int, width: int) -> None:
-    found = encoder.encode_images(make_images(1, height, width))
-    assert_unit_rows(found, 1, encoder.space.dim)
+    vectors = encoder.encode_images(make_images(1, height, width))
+    assert_unit_rows(vectors, 1, encoder.space.dim)
 
 
 def test_black_and_white_images_are_encoded_to_finite_rows(encoder: Encoder) -> None:
@@ -122,8 +122,8 @@ def test_a_read_only_view_of_images_is_accepted_and_not_modified(
     before = images.copy()
     view = images[::2, ::-1, 5:70]
     view.flags.writeable = False
-    found = encoder.encode_images(view)
-    assert_same_directions(found, encoder.encode_images(view.copy()))
+    vectors = encoder.encode_images(view)
+    assert_same_directions(vectors, encoder.encode_images(view.copy()))
     np.testing.assert_array_equal(images, before)
 
 
@@ -135,15 +135,15 @@ def test_the_same_images_give_the_same_vectors(encoder: Encoder) -> None:
 
 
 def test_different_images_give_different_vectors(encoder: Encoder) -> None:
-    found = encoder.encode_images(make_images(2, 64, 64))
-    assert found[0] @ found[1] < 0.9999
+    vectors = encoder.encode_images(make_images(2, 64, 64))
+    assert vectors[0] @ vectors[1] < 0.9999
 
 
 def test_the_vector_of_an_image_does_not_depend_on_its_batch(encoder: Encoder) -> None:
     images = make_images(9, encoder.image_size, encoder.image_size)
-    together = encoder.encode_images(images)
+    batch_vectors = encoder.encode_images(images)
     for i in (0, 8):  # the first and the one that a batch of 8 leaves over
-        assert_same_directions(encoder.encode_images(images[i : i + 1]), together[i : i + 1])
+        assert_same_directions(encoder.encode_images(images[i : i + 1]), batch_vectors[i : i + 1])
 
 
 def test_the_image_size_matters_little(encoder: Encoder) -> None:
@@ -162,8 +162,8 @@ def test_no_texts_are_encoded_to_no_rows(text_encoder: Encoder) -> None:
 
 
 def test_the_vector_of_a_text_does_not_depend_on_its_batch(text_encoder: Encoder) -> None:
-    alone = np.concatenate([text_encoder.encode_texts([text]) for text in TEXTS])
-    assert_same_directions(text_encoder.encode_texts(TEXTS), alone, 0.99999)
+    single_vectors = np.concatenate([text_encoder.encode_texts([text]) for text in TEXTS])
+    assert_same_directions(text_encoder.encode_texts(TEXTS), single_vectors, 0.99999)
 
 
 def test_without_a_text_encoder_encoding_text_is_an_error(encoder: Encoder) -> None:
@@ -173,19 +173,25 @@ def test_without_a_text_encoder_encoding_text_is_an_error(encoder: Encoder) -> N
         encoder.encode_texts(["a cat"])
 
 
+def test_a_querybank_has_unit_rows(encoder: Encoder) -> None:
+    if not isinstance(encoder, QuerybankEncoder):
+        pytest.skip("the model has no querybank")
+    assert_unit_rows(encoder.querybank, len(encoder.querybank), encoder.space.dim)
+
+
 def test_encoding_images_is_thread_safe(encoder: Encoder) -> None:
     batches = [make_images(1, 40 + i, 60) for i in range(3)]
-    alone = [encoder.encode_images(batch) for batch in batches]
+    single_vectors = [encoder.encode_images(batch) for batch in batches]
     with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(encoder.encode_images, batches))
-    assert_same_directions(np.concatenate(together), np.concatenate(alone))
+        batch_vectors = list(threads.map(encoder.encode_images, batches))
+    assert_same_directions(np.concatenate(batch_vectors), np.concatenate(single_vectors))
 
 
 def test_encoding_texts_is_thread_safe(text_encoder: Encoder) -> None:
-    alone = text_encoder.encode_texts(TEXTS)
+    single_vectors = text_encoder.encode_texts(TEXTS)
     with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(lambda text: text_encoder.encode_texts([text]), TEXTS))
-    assert_same_directions(np.concatenate(together), alone, 0.99999)
+        batch_vectors = list(threads.map(lambda text: text_encoder.encode_texts([text]), TEXTS))
+    assert_same_directions(np.concatenate(batch_vectors), single_vectors, 0.99999)
 
 
 @pytest.mark.parametrize("color", ["red", "green", "blue"])

@@ -19,9 +19,9 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 @pytest.fixture(params=plugin_names("shots"))
 def detector(request: pytest.FixtureRequest) -> ShotDetector:
-    made = resolve_plugin("shots", request.param)()
-    assert isinstance(made, ShotDetector)
-    return made
+    detector = resolve_plugin("shots", request.param)()
+    assert isinstance(detector, ShotDetector)
+    return detector
 
 
 def process_images(detector: ShotDetector, images: GrayImages, *, batch: int = 64) -> None:

@@ -39,8 +39,8 @@ def cls(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def index(cls: Any) -> VectorIndex:
-    made: VectorIndex = cls(DIM)
-    return made
+    index: VectorIndex = cls(DIM)
+    return index
 
 
 def test_it_implements_the_protocol(index: VectorIndex) -> None:
@@ -51,11 +51,11 @@ def test_it_implements_the_protocol(index: VectorIndex) -> None:
 def test_results_are_sorted_by_inner_product(index: VectorIndex) -> None:
     vectors = unit_rows(50)
     index.upsert(np.arange(100, 150), vectors)
-    found, scores = index.search(vectors[7], 5)
+    found_ids, scores = index.search(vectors[7], 5)
     expected = np.argsort(-(vectors @ vectors[7]))[:5]
-    assert found.tolist() == (expected + 100).tolist()
+    assert found_ids.tolist() == (expected + 100).tolist()
     assert scores == pytest.approx(np.sort(vectors @ vectors[7])[::-1][:5], abs=1e-5)
-    assert found.dtype == np.int64
+    assert found_ids.dtype == np.int64
     assert scores.dtype == np.float32
 
 
@@ -65,8 +65,8 @@ def test_k_may_exceed_the_number_of_vectors(index: VectorIndex) -> None:
 
 
 def test_an_empty_index_finds_nothing(index: VectorIndex) -> None:
-    found, scores = index.search(unit_rows(1)[0], 10)
-    assert found.shape == scores.shape == (0,)
+    found_ids, scores = index.search(unit_rows(1)[0], 10)
+    assert found_ids.shape == scores.shape == (0,)
 
 
 def test_upsert_replaces_a_vector(index: VectorIndex) -> None:
@@ -95,8 +95,8 @@ def test_removed_ids_are_not_found_and_unknown_ids_are_ignored(index: VectorInde
 def test_allowed_ids_restrict_the_search(index: VectorIndex) -> None:
     vectors = unit_rows(100)
     index.upsert(np.arange(100), vectors)
-    found, _ = index.search(vectors[0], 10, allowed_ids=ids(5, 6, 700))
-    assert sorted(found) == [5, 6]
+    found_ids, _ = index.search(vectors[0], 10, allowed_ids=ids(5, 6, 700))
+    assert sorted(found_ids) == [5, 6]
     assert len(index.search(vectors[0], 10, allowed_ids=ids())[0]) == 0
 
 
@@ -135,14 +135,14 @@ def test_an_invalid_file_is_refused(cls: Any, tmp_path: Path, junk: bytes) -> No
 def test_ids_may_be_microseconds_since_the_epoch(
     index: VectorIndex, cls: Any, tmp_path: Path
 ) -> None:
-    vectors, given = unit_rows(20), 1_790_000_000_000_000 + np.arange(20)
-    index.upsert(given, vectors)
-    index.remove(given[:5])
+    vectors, timestamp_ids = unit_rows(20), 1_790_000_000_000_000 + np.arange(20)
+    index.upsert(timestamp_ids, vectors)
+    index.remove(timestamp_ids[:5])
     index.save(tmp_path / "index")
     again = cls.load(tmp_path / "index")
-    assert again.search(vectors[7], 1)[0].tolist() == [given[7]]
-    found, _ = again.search(vectors[7], 20, allowed_ids=given[:8])
-    assert sorted(found) == given[5:8].tolist()
+    assert again.search(vectors[7], 1)[0].tolist() == [timestamp_ids[7]]
+    found_ids, _ = again.search(vectors[7], 20, allowed_ids=timestamp_ids[:8])
+    assert sorted(found_ids) == timestamp_ids[5:8].tolist()
 
 
 def test_vectors_of_another_dimension_are_refused(index: VectorIndex) -> None:

@@ -54,7 +54,7 @@ def check_whole(library: Path, videos: Path) -> None:
         assert sorted(video.path.stem for video in found) == sorted(COLORS)
         assert opened.doctor() == []
     features = {path.name for path in (library / "features" / "fake").iterdir()}
-    assert features == {f"{video.id}.npz" for video in found}
+    assert features == {f"{video.id}.safetensors" for video in found}
     assert not list(library.rglob("*.part"))
     assert check_search(library) == len(COLORS)
 

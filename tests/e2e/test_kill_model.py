@@ -31,9 +31,9 @@ from vsearch import Library
 
 start, folder, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 ACTIONS = {
-    "switch": lambda library: library.switch_model("fake:other"),
-    "rollback": lambda library: library.switch_model(None),
-    "delete": lambda library: library.delete_model("fake:old"),
+    "switch": lambda library: library.models.switch("fake:other"),
+    "rollback": lambda library: library.models.switch(None),
+    "delete": lambda library: library.models.delete("fake:old"),
 }
 
 def die_at(last):
@@ -69,7 +69,7 @@ def check(path, whole):
         problems = library.doctor()
         assert problems == [], problems
         if whole:
-            assert all(one.video_count == 2 for one in library.spaces()), library.spaces()
+            assert all(one.video_count == 2 for one in library.models.list()), library.models.list()
             assert not list(path.rglob("*.part"))
         return library.settings.model
 
@@ -111,7 +111,7 @@ def test_a_model_switch_killed_anywhere_leaves_a_working_library(
     with Library.open(start, model="fake:old" if action != "switch" else "fake") as library:
         list(library.index([tmp_path / "red.mp4", tmp_path / "green.mp4"]))
         if action != "switch":
-            library.switch_model("fake")
+            library.models.switch("fake")
     (tmp_path / "killed").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", KILLED_EVERYWHERE, str(start), str(tmp_path / "killed"), action],
@@ -176,7 +176,7 @@ def test_a_model_switch_survives_being_killed(tmp_path: Path, frames: str) -> No
         assert search_all(library) == "fake:other"
         with Library.open(library) as opened:
             assert opened.doctor() == []
-            assert {one.video_count for one in opened.spaces()} == {len(COLORS)}
+            assert {one.video_count for one in opened.models.list()} == {len(COLORS)}
             assert opened.space == FakeEncoder("other").space
         assert not list(library.rglob("*.part"))
     print(f"the model after each kill: {reached}")

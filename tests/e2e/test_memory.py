@@ -15,7 +15,7 @@ INDEX_CODE = """
 import sys
 import numpy as np
 from tests.support.fakes import FakeEncoder
-from tests.support.peak_memory import peak
+from tests.support.peak_memory import measure_peak_memory
 from vsearch import Library, Space
 
 class WideEncoder(FakeEncoder):
@@ -31,8 +31,8 @@ keep_frames = sys.argv[3] == "kept"
 with Library.open(sys.argv[1], encoder=WideEncoder(), keep_frames=keep_frames) as library:
     (result,) = library.index([sys.argv[2]])
     assert result.outcome == "indexed", result.error
-    assert not keep_frames or library.switch_model("other", encoder=WideEncoder("r")).is_switched
-    print(result.video.duration, peak())
+    assert not keep_frames or library.models.switch("other", encoder=WideEncoder("r")).is_switched
+    print(result.video.duration, measure_peak_memory())
 """
 
 
@@ -63,13 +63,13 @@ def test_memory_does_not_grow_with_duration(tmp_path: Path, frames: str) -> None
 
 COMMAND_CODE = """
 import sys
-from tests.support.peak_memory import peak
+from tests.support.peak_memory import measure_peak_memory
 from vsearch.cli.main import main
 
 try:
     main()
 finally:
-    print(peak())
+    print(measure_peak_memory())
 """
 
 

@@ -110,10 +110,10 @@ def head(server: ServerProcess, path: str, *lines: str, method: str = "GET") -> 
 def status(one: socket.socket) -> int:
     """Return the status of the response, or 0 if the connection is closed."""
     try:
-        told = re.match(rb"HTTP/1.1 (\d+)", one.recv(4096))
+        status_line = re.match(rb"HTTP/1.1 (\d+)", one.recv(4096))
     except ConnectionError:
         return 0
-    return int(told[1]) if told else 0
+    return int(status_line[1]) if status_line else 0
 
 
 def held(server: ServerProcess) -> tuple[int, int]:
@@ -124,8 +124,8 @@ def held(server: ServerProcess) -> tuple[int, int]:
 
 def resident(server: ServerProcess) -> float:
     """Return the resident memory of the server in MB."""
-    told = Path(f"/proc/{server.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", told)
+    process_status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", process_status)
     assert found is not None
     return int(found[1]) / 1024
 
@@ -276,14 +276,14 @@ def test_malicious_uploads_are_rejected(
     film = place / "videos" / "red then blue.mp4"
     files = held(server)[0]
     for name, content in bombs(tmp_path, film):
-        told = http.post("/api/v1/uploads", files={"file": (name, content)})
+        response = http.post("/api/v1/uploads", files={"file": (name, content)})
         memory = resident(server)
-        assert told.status_code in (413, 415, 422), (name, told.text)
-        assert told.json()["detail"]
-        assert "/etc" not in told.text
-        assert "root:" not in told.text
+        assert response.status_code in (413, 415, 422), (name, response.text)
+        assert response.json()["detail"]
+        assert "/etc" not in response.text
+        assert "root:" not in response.text
         again = http.post("/api/v1/uploads", files={"file": (name, content)})
-        assert again.status_code == told.status_code
+        assert again.status_code == response.status_code
         assert resident(server) - memory < GROWTH, name
     assert [one for one in (place / "tmp").rglob("*") if not one.is_dir()] == []
     assert eventually(lambda: held(server)[0] <= files + SLACK)
@@ -293,12 +293,12 @@ def test_an_upload_that_is_too_large_is_rejected(
     server: ServerProcess, http: httpx2.Client, place: Path
 ) -> None:
     memory = resident(server)
-    told = ["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {300 * 2**20}"]
-    with connected(server, head(server, "/api/v1/uploads", *told, method="POST")) as one:
+    headers = ["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {300 * 2**20}"]
+    with connected(server, head(server, "/api/v1/uploads", *headers, method="POST")) as one:
         assert status(one) == 413
-    told[1] = "Transfer-Encoding: chunked"
+    headers[1] = "Transfer-Encoding: chunked"
     begin = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
-    asked = head(server, "/api/v1/uploads", *told, method="POST")
+    asked = head(server, "/api/v1/uploads", *headers, method="POST")
     with connected(server, asked + chunked(begin)) as one:
         piece = chunked(bytes(2**20))
         with suppress(OSError):
@@ -316,10 +316,10 @@ def chunked(data: bytes) -> bytes:
 def test_an_aborted_upload_leaves_no_file(
     server: ServerProcess, http: httpx2.Client, place: Path
 ) -> None:
-    told = ["Content-Type: multipart/form-data; boundary=b", "Content-Length: 1000000"]
+    headers = ["Content-Type: multipart/form-data; boundary=b", "Content-Length: 1000000"]
     begin = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
     for _ in range(20):
-        asked = head(server, "/api/v1/uploads", *told, method="POST")
+        asked = head(server, "/api/v1/uploads", *headers, method="POST")
         with connected(server, asked + begin + bytes(100_000)):
             pass
     assert eventually(lambda: not [one for one in (place / "tmp").rglob("*") if one.is_file()])
@@ -336,8 +336,8 @@ def test_fifty_concurrent_clients_are_served(server: ServerProcess, http: httpx2
     client(0)
     memory = resident(server)
     with ThreadPoolExecutor(50) as clients:
-        told = [code for codes in clients.map(client, range(50)) for code in codes]
-    assert told == [200] * 500
+        status_codes = [code for codes in clients.map(client, range(50)) for code in codes]
+    assert status_codes == [200] * 500
     assert resident(server) - memory < GROWTH
 
 

@@ -51,7 +51,7 @@ def test_a_wheel_indexes_searches_and_migrates_in_an_empty_environment(tmp_path:
     assert shipped == {path.name for path in (ROOT / "migrations" / "versions").glob("*.py")}
     assert (package / "py.typed").exists()
 
-    command = [python, "-m", "vsearch", "--model", "cnn:resnet18", "index", "two.mp4", "--force"]
-    done = run(*command, cwd=tmp_path)
+    index_arguments = ["--model", "cnn:resnet18", "index", "two.mp4", "--force"]
+    done = run(python, "-m", "vsearch", *index_arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert "pip install 'vsearch[models]'" in done.stderr

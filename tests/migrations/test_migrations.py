@@ -131,9 +131,9 @@ def test_a_library_keeps_its_transcripts_and_their_index(tmp_path: Path) -> None
             Cue(Span(0.5, 2), "Grüße aus Ærø"),
             Cue(Span(2, 3.5), "thank you", "speech", spoken),
         ]
-        told = [(one.video_id, one.source, one.source_name, one.language, one.cue_count)
+        transcripts = [(one.video_id, one.source, one.source_name, one.language, one.cue_count)
                 for one in catalog.transcripts()]  # fmt: skip
-        assert told == [
+        assert transcripts == [
             (1, "speech", "tiny.en", "en", 1),
             (1, "subtitles", "beach.srt", "de", 1),
             (2, "ocr", "rapidocr", None, 1),

@@ -187,6 +187,6 @@ def test_processes_can_create_the_same_libraries_at_once(tmp_path: Path) -> None
         process.stdin.write(f"{line}\n")
         process.stdin.flush()
     for process in processes:
-        _, told = process.communicate(timeout=60)
-        assert process.returncode == 0, told
+        _, stderr_text = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr_text
     assert {revision_of(file) for file in tmp_path.glob("*/*.sqlite3")} == {SCHEMA_HEAD}

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,19 @@ import pytest
 from PIL import Image
 
 from tests.support.fakes import FakeEncoder
+from tests.support.old_features import write_old_features
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library, Outcome
+from vsearch.encoders.query_adapter import (
+    PROBE_TEXTS,
+    AdapterInfo,
+    QueryAdapter,
+    ResidualLinearMap,
+)
 from vsearch.errors import (
     LibraryError,
     LockedError,
+    ModelError,
     NoLibraryError,
     NoTextError,
     QueryError,
@@ -31,7 +40,7 @@ from vsearch.query.parser import parse_query
 from vsearch.types import Space, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vsearch.progress import IndexResult, Progress
     from vsearch.types import Images, Matrix, Moment
@@ -56,7 +65,7 @@ def outcomes(library: Library, *paths: Path) -> dict[str, Outcome]:
     return {name: one.outcome for name, one in index(library, *paths).items()}
 
 
-def names(moments: list[Moment]) -> list[str]:
+def names(moments: Iterable[Moment]) -> list[str]:
     return [moment.video.path.name for moment in moments]
 
 
@@ -157,9 +166,7 @@ def test_another_frame_rate_indexes_videos_again(tmp_path: Path, videos_folder: 
     assert after.video.sampled_frames > 2 * before.sampled_frames
 
 
-def test_the_frame_rate_of_a_run_is_kept_by_the_next(
-    tmp_path: Path, videos_folder: Path
-) -> None:
+def test_the_frame_rate_of_a_run_is_kept_by_the_next(tmp_path: Path, videos_folder: Path) -> None:
     for fps, outcome in ((None, "indexed"), (2, "updated"), (None, "unchanged")):
         with Library.open(tmp_path / "library", encoder=FakeEncoder(), fps=fps) as library:
             assert set(outcomes(library, videos_folder).values()) == {outcome}
@@ -234,7 +241,7 @@ def test_a_reader_sees_what_another_process_indexed(
     library: Library, videos_folder: Path, tmp_path: Path
 ) -> None:
     with Library.open(tmp_path / "library", encoder=FakeEncoder()) as reader:
-        assert reader.search("red") == []
+        assert not reader.search("red")
         index(library, videos_folder / "green.mp4")
         assert names(reader.search("red")) == ["green.mp4"]
         index(library, videos_folder)
@@ -283,6 +290,43 @@ def test_a_clip_is_recognized_by_its_indexed_path(
     assert encoder.encoded_count == encoded_before
 
 
+def test_an_image_search_does_not_load_the_text_model_to_check_a_query_adapter(
+    library: Library, videos_folder: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(library, videos_folder)
+    adapter = QueryAdapter(
+        ResidualLinearMap.identity(encoder.space.dim),
+        encoder.encode_texts(PROBE_TEXTS),
+        AdapterInfo(encoder.space.name, "", "rows", 9, 9, 3, 0.5, 0.6),
+    )
+    library.models.set_query_adapter(adapter)
+
+    def fail(texts: Sequence[str]) -> Matrix:
+        raise ModelError("the text model is missing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "encode_texts", fail)
+        by_clip = library.search(clip=videos_folder / "green.mp4")
+    assert by_clip
+    assert not by_clip.query_adapted
+    assert library.search("green").query_adapted
+
+
+def test_a_clip_is_encoded_by_the_model_that_was_active_when_the_search_started(
+    library: Library, videos_folder: Path, encoder: FakeEncoder, tmp_path: Path
+) -> None:
+    index(library, videos_folder)
+    clip = make_video(tmp_path / "other.mkv", [ColorScene(RED, 2)])
+    load_pipeline = library._searcher._query_clips._load_pipeline
+    other_encoder = FakeEncoder("other")  # another thread follows a model switch
+    library._searcher._query_clips._load_pipeline = lambda: replace(
+        load_pipeline(), encoder=other_encoder
+    )
+    encoded_before = encoder.encoded_count
+    assert library.search(clip=clip)
+    assert (encoder.encoded_count > encoded_before, other_encoder.encoded_count) == (True, 0)
+
+
 def test_a_clip_outside_the_library_is_decoded(
     library: Library, videos_folder: Path, tmp_path: Path
 ) -> None:
@@ -292,9 +336,7 @@ def test_a_clip_outside_the_library_is_decoded(
     assert names(library.search(clip=clip, span=Span(0, 2.5)))[0] == "red then blue.mp4"
 
 
-def test_text_and_images_combine(
-    library: Library, videos_folder: Path, tmp_path: Path
-) -> None:
+def test_text_and_images_combine(library: Library, videos_folder: Path, tmp_path: Path) -> None:
     index(library, videos_folder)
     Image.new("RGB", (50, 40), BLUE).save(tmp_path / "blue.png")
     assert library.search("blue", image=tmp_path / "blue.png")[0].span.start > 3
@@ -303,7 +345,7 @@ def test_text_and_images_combine(
 def test_a_filter_narrows_the_search(library: Library, videos_folder: Path) -> None:
     index(library, videos_folder)
     assert names(library.search("red", videos=["green*"])) == ["green.mp4"]
-    assert library.search("red", videos=["nothing*"]) == []
+    assert not library.search("red", videos=["nothing*"])
 
 
 def test_results_per_video_are_limited(library: Library, tmp_path: Path) -> None:
@@ -395,7 +437,7 @@ def test_an_emptied_library_accepts_another_model(
     with Library.open(tmp_path / "library", encoder=FakeEncoder("other")) as other:
         index(other, videos_folder)
         assert names(other.search("green"))[0] == "green.mp4"
-        assert [known.space.name for known in other.spaces()] == ["fake-other"]
+        assert [known.space.name for known in other.models.list()] == ["fake-other"]
 
 
 # --- maintenance
@@ -482,18 +524,35 @@ def test_both_indexes_give_the_same_results(tmp_path: Path, videos_folder: Path,
     assert list((tmp_path / kind / "index").glob(f"*.{kind}"))
 
 
-def test_results_do_not_require_frame_features(
-    library: Library, videos_folder: Path
-) -> None:
+def test_results_do_not_require_frame_features(library: Library, videos_folder: Path) -> None:
     index(library, videos_folder)
-    for file in (library.path / "features").rglob("*.npz"):
+    for file in (library.path / "features").rglob("*.safetensors"):
         file.unlink()
     assert names(library.search("green"))[0] == "green.mp4"
     assert "index it again" in library.doctor()[0]
     assert set(outcomes(library, videos_folder).values()) == {Outcome.UPDATED}
     assert library.doctor() == []
-    next((library.path / "features").rglob("*.npz")).write_bytes(b"junk")
+    next((library.path / "features").rglob("*.safetensors")).write_bytes(b"junk")
     assert "--force" in library.doctor()[0]
+
+
+def test_features_of_an_older_version_are_used_and_replaced(
+    library: Library, videos_folder: Path
+) -> None:
+    index(library, videos_folder)
+    before = library.search("green")
+    store, space = library._feature_store, FakeEncoder().space
+    for video_id in store.video_ids(space):
+        path, features = store.feature_path(video_id, space), store.load(video_id, space)
+        path.unlink()
+        write_old_features(path.with_suffix(".npz"), features)
+    with Library.open(library.path, encoder=FakeEncoder()) as again:
+        assert again.search("green").moments == before.moments
+        assert again.doctor() == []
+        assert not list(library.path.rglob("*.safetensors"))
+        list(again.index([videos_folder], force=True))
+        assert {path.suffix for path in store.folder.rglob("*.*")} == {".safetensors"}
+        assert again.doctor() == []
 
 
 def test_without_create_a_missing_library_is_an_error(tmp_path: Path) -> None:
@@ -525,7 +584,7 @@ def test_searching_an_emptied_library_does_not_write_settings(
     index(library, videos_folder)
     library.remove(["*"])
     (tmp_path / "library" / "vsearch.toml").unlink()
-    assert library.search(clip=videos_folder / "green.mp4") == []
+    assert not library.search(clip=videos_folder / "green.mp4")
     assert not (tmp_path / "library" / "vsearch.toml").exists()
 
 

@@ -42,34 +42,26 @@ class TrainedClassifier:
             DamagedLibraryError: If the metadata of the weights are invalid.
             SpaceMismatchError: If the classifier was trained in another space.
         """
-        weights_metadata = weights.metadata
-        label_names, classifier_name, temperature = (
-            weights_metadata.get(metadata_key) for metadata_key in ("labels", "name", "temperature")
+        trained_space, label_names, name, temperature = (
+            weights.metadata.get(key) for key in ("space", "labels", "name", "temperature")
         )
         if not (
             _are_valid_labels(label_names, weights.network_config.num_classes)
-            and isinstance(classifier_name, str)
+            and isinstance(name, str)
             and isinstance(temperature, float)
             and 0 < temperature < math.inf
         ):
-            raise DamagedLibraryError(f"{weights_path} has no valid label names; {FIX_HINT}")
-        if (weights_metadata.get("space"), weights.network_config.features) != (
-            space.name,
-            space.dim,
-        ):
+            raise DamagedLibraryError(f"{weights_path} has no valid metadata; {FIX_HINT}")
+        if (trained_space, weights.network_config.features) != (space.name, space.dim):
             raise SpaceMismatchError(
-                f"{weights_path} was trained in {weights_metadata.get('space')}, but the library "
-                f"uses {space.name}: use the model it was trained with (`vsearch model switch`), "
-                "or train a new classifier"
+                f"{weights_path} was trained in {trained_space}, but the library uses "
+                f"{space.name}: use the model it was trained with (`vsearch model switch`), or "
+                "train a new classifier"
             )
         self.label_names: tuple[str, ...] = tuple(label_names or ())
-        self.source, self.model = f"classifier {classifier_name}", space.name
-        self._network, self._feature_store, self._space = (
-            NumpyTransformer(weights),
-            feature_store,
-            space,
-        )
-        self._temperature = temperature
+        self.source, self.model = f"classifier {name}", space.name
+        self._network, self._temperature = NumpyTransformer(weights), temperature
+        self._feature_store, self._space = feature_store, space
 
     @classmethod
     def load(
@@ -89,12 +81,8 @@ class TrainedClassifier:
             DamagedLibraryError: If the file cannot be read.
             SpaceMismatchError: If the classifier was trained in another space.
         """
-        return cls(
-            NetworkWeights.load(weights_path, "classifier", FIX_HINT),
-            feature_store,
-            space,
-            weights_path,
-        )
+        weights = NetworkWeights.load(weights_path, "classifier", FIX_HINT)
+        return cls(weights, feature_store, space, weights_path)
 
     def predict(self, video: Video, segments: Sequence[Segment], _vectors: Matrix, /) -> Matrix:
         """Classify the segments of a video.
@@ -111,28 +99,21 @@ class TrainedClassifier:
         """
         frame_features = self._feature_store.load(video.id, self._space)
         clips = (subsample_frames(frame_features.within(segment.span)) for segment in segments)
-        return softmax_with_temperature(
-            np.stack(
-                [
-                    self._network.compute_logits(clip.frame_vectors, clip.frame_times)
-                    for clip in clips
-                ]
-            ),
-            self._temperature,
-        )
+        logits = [
+            self._network.compute_logits(clip.frame_vectors, clip.frame_times) for clip in clips
+        ]
+        return softmax_with_temperature(np.stack(logits), self._temperature)
 
 
 def _are_valid_labels(label_names: object, class_count: int) -> bool:
     """Return whether the value is a list of distinct label names, one per class."""
-    if not isinstance(label_names, list) or not all(
-        isinstance(label_name, str) for label_name in label_names
-    ):
+    if not isinstance(label_names, list) or not all(isinstance(name, str) for name in label_names):
         return False
     try:
-        folded = {Label(label_name).name.casefold() for label_name in label_names}
+        folded_names = {Label(name).name.casefold() for name in label_names}
     except ValueError:
         return False
-    return 0 < len(folded) == len(label_names) == class_count
+    return 0 < len(folded_names) == len(label_names) == class_count
 
 
 def subsample_frames(frame_features: Features, max_frames: int = MAX_CLIP_FRAMES) -> Features:
@@ -142,16 +123,11 @@ def subsample_frames(frame_features: Features, max_frames: int = MAX_CLIP_FRAMES
         frame_features: Features of a clip.
         max_frames: Largest number of frames.
     """
-    if len(frame_features.frame_times) <= max_frames:
+    vectors, times = frame_features.frame_vectors, frame_features.frame_times
+    if len(times) <= max_frames:
         return frame_features
-    frame_indices = (
-        np.linspace(0, len(frame_features.frame_times) - 1, max_frames).round().astype(int)
-    )
-    return Features(
-        frame_features.space,
-        frame_features.frame_vectors[frame_indices],
-        frame_features.frame_times[frame_indices],
-    )
+    rows = np.linspace(0, len(times) - 1, max_frames).round().astype(int)
+    return Features(frame_features.space, vectors[rows], times[rows])
 
 
 def softmax_with_temperature(logits: Matrix, temperature: float) -> Matrix:

@@ -32,10 +32,14 @@ class CoverageObjective:
     def __init__(
         self, coverage_matrix: CoverageMatrix, importance_weights: ImportanceWeights
     ) -> None:
-        self._coverage_matrix, self._normalized_weights = (
-            coverage_matrix,
-            importance_weights / max(float(importance_weights.sum()), 1e-12),
-        )
+        """Normalize the weights.
+
+        Args:
+            coverage_matrix: Coverage of N targets by C candidates, float32 (N, C) in [0, 1].
+            importance_weights: Weights of the targets, nonnegative float32 (N,).
+        """
+        self._coverage_matrix = coverage_matrix
+        self._normalized_weights = importance_weights / max(float(importance_weights.sum()), 1e-12)
 
     def compute_value(self, candidate_indices: Iterable[int]) -> float:
         """Return the coverage by some candidates, in [0, 1].
@@ -46,12 +50,8 @@ class CoverageObjective:
         selected_indices = list(candidate_indices)
         if not selected_indices:
             return 0.0
-        return min(
-            1.0,
-            float(
-                self._normalized_weights @ self._coverage_matrix[:, selected_indices].max(axis=1)
-            ),
-        )
+        best_coverage = self._coverage_matrix[:, selected_indices].max(axis=1)  # (N,)
+        return min(1.0, float(self._normalized_weights @ best_coverage))
 
     def select_candidates(self, candidate_costs: Sequence[float], budget: float) -> list[int]:
         """Select candidates that maximize coverage within a budget.
@@ -65,56 +65,39 @@ class CoverageObjective:
             budget: Largest sum of the costs.
 
         Returns:
-            The candidates, best first, without those that add nothing.
+            The candidates, best first, without candidates that add nothing.
         """
-        gain_selection = self._select_greedily(
-            candidate_costs, budget, [1.0] * len(candidate_costs)
-        )
-        ratio_selection = self._select_greedily(
-            candidate_costs,
-            budget,
-            [max(candidate_cost, _EPSILON_SECONDS) for candidate_cost in candidate_costs],
-        )
+        equal_prices = [1.0] * len(candidate_costs)
+        gain_selection = self._select_greedily(candidate_costs, budget, equal_prices)
+        prices = [max(cost, _EPSILON_SECONDS) for cost in candidate_costs]
+        ratio_selection = self._select_greedily(candidate_costs, budget, prices)
         return max(ratio_selection, gain_selection, key=self.compute_value)
 
     def _select_greedily(
-        self, candidate_costs: Sequence[float], budget: float, candidate_prices: Sequence[float]
+        self, candidate_costs: Sequence[float], budget: float, prices: Sequence[float]
     ) -> list[int]:
         """Select lazily by gain per price, reevaluating only the head of the queue."""
         best_coverage = np.zeros(len(self._normalized_weights), np.float32)  # (N,) so far
-        initial_gains = self._normalized_weights @ self._coverage_matrix  # (C,)
-        candidate_queue = [
-            (-float(marginal_gain) / candidate_price, candidate, 0)
-            for candidate, (marginal_gain, candidate_price) in enumerate(
-                zip(initial_gains, candidate_prices, strict=True)
-            )
+        initial_gains = (self._normalized_weights @ self._coverage_matrix).tolist()  # (C,)
+        queue = [
+            (-gain / price, candidate, 0)
+            for candidate, (gain, price) in enumerate(zip(initial_gains, prices, strict=True))
         ]
-        heapq.heapify(candidate_queue)
-        selected_candidates: list[int] = []
-        while candidate_queue:
-            negative_ratio, candidate, evaluated_at_size = heapq.heappop(candidate_queue)
+        heapq.heapify(queue)
+        selected: list[int] = []
+        while queue:
+            negative_ratio, candidate, evaluated_at_size = heapq.heappop(queue)
             if candidate_costs[candidate] > budget + _EPSILON_SECONDS:
                 continue
-            if evaluated_at_size < len(selected_candidates):  # its gain may have shrunk since
-                marginal_gain = float(
-                    self._normalized_weights
-                    @ np.maximum(self._coverage_matrix[:, candidate] - best_coverage, 0)
-                )
-                heapq.heappush(
-                    candidate_queue,
-                    (
-                        -marginal_gain / candidate_prices[candidate],
-                        candidate,
-                        len(selected_candidates),
-                    ),
-                )
-            elif -negative_ratio * candidate_prices[candidate] <= _MIN_GAIN:
-                continue
-            else:
-                selected_candidates.append(candidate)
+            coverage = self._coverage_matrix[:, candidate]  # (N,)
+            if evaluated_at_size < len(selected):  # its gain may have shrunk since
+                gain = float(self._normalized_weights @ np.maximum(coverage - best_coverage, 0))
+                heapq.heappush(queue, (-gain / prices[candidate], candidate, len(selected)))
+            elif -negative_ratio * prices[candidate] > _MIN_GAIN:
+                selected.append(candidate)
                 budget -= candidate_costs[candidate]
-                np.maximum(best_coverage, self._coverage_matrix[:, candidate], out=best_coverage)
-        return selected_candidates
+                np.maximum(best_coverage, coverage, out=best_coverage)
+        return selected
 
 
 # Similarities and weights of the sampled frames of one video.
@@ -130,10 +113,10 @@ _MAX_DEVIATIONS = 3.0  # standard deviations at which relevance is clipped
 class FrameSimilarity:
     """Coverage of a video's frames by spans of it.
 
-    Similarity is 1 for identical frames and 0 from the median distance of two frames of the video.
-    The weight of a frame is the inverse square root of the duration of similar frames: a scene of
-    four minutes weighs twice as much as one of a minute, not four times. A query multiplies the
-    weights by relevance.
+    Similarity is 1 for identical frames, and 0 from the median distance of two frames of the video
+    upwards. The weight of a frame is the inverse square root of the duration of similar frames: a
+    scene of four minutes weighs twice as much as a scene of one minute, not four times. A query
+    multiplies the weights by relevance.
     """
 
     def __init__(
@@ -163,15 +146,14 @@ class FrameSimilarity:
         self._target_frames = frame_features.frame_vectors[::frame_stride]  # float32 (N, D)
         self._median_distance = _compute_median_distance(self._target_frames)
         block_starts = np.arange(0, len(frame_features.frame_times), frame_stride)
-        similar_seconds = self._count_similar_seconds(
-            np.add.reduceat(self._frame_seconds, block_starts)
-        )
-        relevance_factors = (
-            1.0
-            if self.frame_relevance is None
-            else _compute_relevance_factors(self.frame_relevance)
-        )
-        weighted_seconds = np.add.reduceat(self._frame_seconds * relevance_factors, block_starts)
+        block_seconds = np.add.reduceat(self._frame_seconds, block_starts)
+        similar_seconds = self._sum_similar_seconds(block_seconds)
+        weighted_seconds = block_seconds
+        if self.frame_relevance is not None:
+            relevance_factors = _compute_relevance_factors(self.frame_relevance)
+            weighted_seconds = np.add.reduceat(
+                self._frame_seconds * relevance_factors, block_starts
+            )
         self.importance_weights: ImportanceWeights = (
             weighted_seconds / np.sqrt(similar_seconds)
         ).astype(np.float32)  # (N,)
@@ -226,10 +208,8 @@ class FrameSimilarity:
             spans: The spans.
         """
         frame_count = len(self._frame_features.frame_times)
-        nearest_spans, best_similarity = (
-            np.zeros(frame_count, np.int64),
-            np.full(frame_count, -1.0, np.float32),
-        )
+        nearest_spans = np.zeros(frame_count, np.int64)
+        best_similarity = np.full(frame_count, -1.0, np.float32)
         for span_index, span in enumerate(spans):  # one at a time, to limit memory
             similarities = self._compute_max_similarity(
                 self._frame_features.frame_vectors, self._frame_features.within(span).frame_vectors
@@ -247,8 +227,8 @@ class FrameSimilarity:
             lambda frame_block: self._compute_similarity(frame_block, other_frames).max(axis=1),
         )
 
-    def _count_similar_seconds(self, frame_seconds: ImportanceWeights) -> ImportanceWeights:
-        """Return how many seconds of the video are similar to each target frame, float32 (N,)."""
+    def _sum_similar_seconds(self, frame_seconds: ImportanceWeights) -> ImportanceWeights:
+        """Return the seconds of the video that are similar to each target frame, float32 (N,)."""
         target_frames = self._target_frames
         return _map_in_blocks(
             target_frames,
@@ -277,32 +257,25 @@ def _map_in_blocks(
 
 
 def _compute_frame_seconds(frame_features: Features, duration: float) -> ImportanceWeights:
-    """Return how long each frame is the nearest one in time, float32 (T,)."""
-    midpoint_times = (frame_features.frame_times[:-1] + frame_features.frame_times[1:]) / 2
-    interval_edges = np.concatenate(
-        [[0.0], midpoint_times, [max(duration, float(frame_features.frame_times[-1]))]]
-    )
-    return np.maximum(np.diff(interval_edges), 1e-3).astype(np.float32)
+    """Return the seconds during which each frame is the nearest one in time, float32 (T,)."""
+    times = frame_features.frame_times
+    midpoints = (times[:-1] + times[1:]) / 2
+    edges = np.concatenate([[0.0], midpoints, [max(duration, float(times[-1]))]])
+    return np.maximum(np.diff(edges), 1e-3).astype(np.float32)
 
 
 def _compute_median_distance(frames: Matrix) -> float:
     """Return the median distance between two of the frames, float32 (N, D)."""
-    sampled_frames = frames[:: -(-len(frames) // _SAMPLE_FRAMES)]
-    pair_distances = (
-        1 - (sampled_frames @ sampled_frames.T)[np.triu_indices(len(sampled_frames), 1)]
-    )
+    sample = frames[:: -(-len(frames) // _SAMPLE_FRAMES)]
+    pair_distances = 1 - (sample @ sample.T)[np.triu_indices(len(sample), 1)]
     return max(float(np.median(pair_distances)), _MIN_DISTANCE) if len(pair_distances) else 1.0
 
 
 def _compute_relevance_factors(frame_relevance: Vector) -> ImportanceWeights:
     """Return weight factors of the frames, float32 (T,), independent of the query's scale."""
-    relevance_std = max(float(frame_relevance.std()), 1e-4)
-    clipped_deviations = np.clip(
-        (frame_relevance - frame_relevance.mean()) / relevance_std,
-        -_MAX_DEVIATIONS,
-        _MAX_DEVIATIONS,
+    deviations = (frame_relevance - frame_relevance.mean()) / max(
+        float(frame_relevance.std()), 1e-4
     )
-    relevance_factors: ImportanceWeights = np.exp(_RELEVANCE_WEIGHT * clipped_deviations).astype(
-        np.float32
-    )
-    return relevance_factors
+    clipped_deviations = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+    factors: ImportanceWeights = np.exp(_RELEVANCE_WEIGHT * clipped_deviations).astype(np.float32)
+    return factors

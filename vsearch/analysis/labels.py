@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-NO_LABEL = "none of these"  # the outcome that no label matches
+NO_LABEL = "none of these"  # outcome of segments that match no label
 MAX_LABELS = 1_000  # each is encoded as several texts
 MAX_PHRASES = 20  # per label
-MAX_LABEL_CHARS = 200  # also of a phrase
-MAX_FILE_BYTES = 1_000_000
+MAX_LABEL_CHARS = 200  # of a name or a phrase
+MAX_LABEL_FILE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label name and phrases that describe it; without phrases the name is used.
+    """A label name and the phrases to compare with images; without phrases the name is used.
 
     Raises:
         ValueError: If the name or a phrase is empty, too long or reserved.
@@ -30,13 +30,11 @@ class Label:
     phrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for phrase_text in (self.name, *self.phrases):
-            if not phrase_text.strip() or not phrase_text.isprintable():
-                raise ValueError(f"{phrase_text!r} is not a valid label: it must be printable text")
-            if len(phrase_text) > MAX_LABEL_CHARS:
-                raise ValueError(
-                    f"{phrase_text[:40]!r}… is longer than {MAX_LABEL_CHARS} characters"
-                )
+        for text in (self.name, *self.phrases):
+            if not text.strip() or not text.isprintable():
+                raise ValueError(f"{text!r} is not a valid label: it must be printable text")
+            if len(text) > MAX_LABEL_CHARS:
+                raise ValueError(f"{text[:40]!r}… is longer than {MAX_LABEL_CHARS} characters")
         if len(self.phrases) > MAX_PHRASES:
             raise ValueError(
                 f"{self.name!r} has {len(self.phrases)} phrases; the maximum is {MAX_PHRASES}"
@@ -59,20 +57,17 @@ def read_labels(labels_path: Path) -> list[Label]:
     Raises:
         DatasetError: If the file or a line is invalid; the message has the line number.
     """
-    lines_by_name: dict[str, int] = {}  # the line of each
+    line_by_name: dict[str, int] = {}
     labels = []
     for line_number, line_text in _iter_lines(labels_path):
+        location = f"{labels_path}:{line_number}"
         try:
             label = _parse_label(line_text)
         except ValueError as error:
-            raise DatasetError(f"{labels_path}:{line_number}: {error}") from error
-        if (
-            first_line_number := lines_by_name.setdefault(label.name.casefold(), line_number)
-        ) != line_number:
-            raise DatasetError(
-                f"{labels_path}:{line_number}: {label.name!r} is already in line "
-                f"{first_line_number}"
-            )
+            raise DatasetError(f"{location}: {error}") from error
+        first_line = line_by_name.setdefault(label.name.casefold(), line_number)
+        if first_line != line_number:
+            raise DatasetError(f"{location}: {label.name!r} is already in line {first_line}")
         labels.append(label)
     if not labels:
         raise DatasetError(f"{labels_path}: no labels; write one per line")
@@ -82,22 +77,19 @@ def read_labels(labels_path: Path) -> list[Label]:
 
 
 def parse_labels(labels: Sequence[str | Label]) -> list[Label]:
-    """Parse labels from a list.
+    """Check a list of labels.
 
     Args:
-        labels: Labels, or strings as in a file.
+        labels: Labels, or names of labels.
 
     Returns:
         The labels.
 
     Raises:
-        DatasetError: If a label is invalid, or they are too many or not distinct.
+        DatasetError: If a label is invalid, or the labels are not 1 to MAX_LABELS distinct ones.
     """
     try:
-        parsed_labels = [
-            label_entry if isinstance(label_entry, Label) else Label(label_entry)
-            for label_entry in labels
-        ]
+        parsed_labels = [each if isinstance(each, Label) else Label(each) for each in labels]
     except ValueError as error:
         raise DatasetError(str(error)) from error
     folded_names = [label.name.casefold() for label in parsed_labels]
@@ -107,25 +99,27 @@ def parse_labels(labels: Sequence[str | Label]) -> list[Label]:
 
 
 def _parse_label(line_text: str) -> Label:
-    label_name, separator, phrases_text = line_text.partition(":")
-    phrase_list = tuple(phrase.strip() for phrase in phrases_text.split(";") if phrase.strip())
-    if separator and not phrase_list:
-        raise ValueError(f"no phrases after {label_name.strip()!r} and the colon")
-    return Label(label_name.strip(), phrase_list)
+    name, separator, phrases_text = line_text.partition(":")
+    phrases = tuple(phrase.strip() for phrase in phrases_text.split(";") if phrase.strip())
+    if separator and not phrases:
+        raise ValueError(f"no phrases after {name.strip()!r} and the colon")
+    return Label(name.strip(), phrases)
 
 
 def _iter_lines(labels_path: Path) -> Iterator[tuple[int, str]]:
     """Yield line number, from 1, and text of each significant line."""
     try:
         with labels_path.open("rb") as labels_file:
-            content_bytes = labels_file.read(MAX_FILE_BYTES + 1)
+            content_bytes = labels_file.read(MAX_LABEL_FILE_BYTES + 1)
         content_text = content_bytes.decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{labels_path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{labels_path}: not UTF-8 text ({error})") from error
-    if len(content_bytes) > MAX_FILE_BYTES:
-        raise DatasetError(f"{labels_path}: larger than {MAX_FILE_BYTES:,} bytes; not a label file")
+    if len(content_bytes) > MAX_LABEL_FILE_BYTES:
+        raise DatasetError(
+            f"{labels_path}: larger than {MAX_LABEL_FILE_BYTES:,} bytes; not a label file"
+        )
     for line_number, line_text in enumerate(content_text.split("\n"), 1):
         if (stripped_line := line_text.strip()) and not stripped_line.startswith("#"):
             yield line_number, stripped_line

@@ -7,12 +7,12 @@ lets the selected windows grow within their segments.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsearch.analysis.coverage import CoverageObjective, FrameSimilarity
 from vsearch.errors import QueryError
+from vsearch.query.times import parse_duration
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class SummaryResult:
 def build_summary(
     summary_input: SummaryInput, summary_length: SummaryLength, query_vector: Vector | None = None
 ) -> SummaryResult:
-    """Select the excerpts that cover a video, or what is relevant to a query, within a length.
+    """Select the excerpts that cover a video, or its parts relevant to a query, within a length.
 
-    An excerpt is a part of a segment, or of several adjacent ones. The result is deterministic. If
-    the length is that of the video or more, the summary is the whole video; it can be shorter than
-    requested because content is not repeated.
+    An excerpt is a part of a segment, or of several adjacent ones. The result is deterministic. The
+    summary is the whole video if the length allows, and can be shorter than requested because
+    content is not repeated.
 
     Args:
         summary_input: The video.
@@ -79,69 +79,43 @@ def build_summary(
     Returns:
         The summary.
     """
-    frame_features, segment_spans = summary_input.frame_features, summary_input.segment_spans
-    if not (summary_input.duration > 0 and segment_spans and len(frame_features.frame_times)):
-        return SummaryResult(summary_input.video_path, max(summary_input.duration, 0.0), (), 0.0)
-    budget_seconds = summary_length.resolve_seconds(summary_input.duration)
-    frame_similarity = FrameSimilarity(
-        frame_features, summary_input.duration, len(segment_spans), query_vector
-    )
-    if budget_seconds >= summary_input.duration - _MERGE_GAP_SECONDS:
-        return _assemble_summary(
-            [Span(0.0, summary_input.duration)], frame_similarity, summary_input
-        )
-    excerpt_seconds = min(
-        budget_seconds,
-        max(
-            MIN_EXCERPT_SECONDS,
-            min(MAX_EXCERPT_SECONDS, _EXCERPT_GROWTH * math.sqrt(budget_seconds)),
-        ),
-    )
-    excerpt_windows = [
-        _center_window(frame_similarity.find_peak_time(span), excerpt_seconds, span)
-        for span in segment_spans
+    features, spans = summary_input.frame_features, summary_input.segment_spans
+    duration = summary_input.duration
+    if not (duration > 0 and spans and len(features.frame_times)):
+        return SummaryResult(summary_input.video_path, max(duration, 0.0), (), 0.0)
+    budget_seconds = summary_length.resolve_seconds(duration)
+    similarity = FrameSimilarity(features, duration, len(spans), query_vector)
+    if budget_seconds >= duration - _MERGE_GAP_SECONDS:
+        return _assemble_summary([Span(0.0, duration)], similarity, summary_input)
+    excerpt_seconds = min(_EXCERPT_GROWTH * math.sqrt(budget_seconds), MAX_EXCERPT_SECONDS)
+    excerpt_seconds = min(max(excerpt_seconds, MIN_EXCERPT_SECONDS), budget_seconds)
+    windows = [
+        _center_window(similarity.find_peak_time(span), excerpt_seconds, span) for span in spans
     ]
-    coverage_objective = CoverageObjective(
-        frame_similarity.compute_coverage(excerpt_windows), frame_similarity.importance_weights
+    objective = CoverageObjective(
+        similarity.compute_coverage(windows), similarity.importance_weights
     )
-    selected_indices = sorted(
-        coverage_objective.select_candidates(
-            [window.duration for window in excerpt_windows], budget_seconds
-        )
-    )
+    selected = objective.select_candidates([window.duration for window in windows], budget_seconds)
     excerpt_spans = _grow_excerpts(
-        [(excerpt_windows[candidate], segment_spans[candidate]) for candidate in selected_indices],
-        budget_seconds,
+        [(windows[candidate], spans[candidate]) for candidate in sorted(selected)], budget_seconds
     )
-    return _assemble_summary(excerpt_spans, frame_similarity, summary_input)
+    return _assemble_summary(excerpt_spans, similarity, summary_input)
 
 
 def _grow_excerpts(selected_windows: list[tuple[Span, Span]], budget_seconds: float) -> list[Span]:
     """Let windows share the rest of the budget within their segments; merge adjacent ones."""
-    excerpt_seconds = [window.duration for window, _ in selected_windows]
-    for done_count, excerpt_index in enumerate(
-        sorted(
-            range(len(selected_windows)),
-            key=lambda excerpt_index: _get_spare_seconds(*selected_windows[excerpt_index]),
-        )
-    ):
-        extra_seconds = (budget_seconds - math.fsum(excerpt_seconds)) / (
-            len(selected_windows) - done_count
-        )
-        excerpt_seconds[excerpt_index] += max(
-            0.0, min(extra_seconds, _get_spare_seconds(*selected_windows[excerpt_index]))
-        )
+    seconds = [window.duration for window, _ in selected_windows]
+    spare_seconds = [segment.duration - window.duration for window, segment in selected_windows]
+    by_spare_seconds = sorted(range(len(seconds)), key=spare_seconds.__getitem__)
+    for done_count, index in enumerate(by_spare_seconds):
+        extra_seconds = (budget_seconds - math.fsum(seconds)) / (len(seconds) - done_count)
+        seconds[index] += max(0.0, min(extra_seconds, spare_seconds[index]))
     excerpt_spans: list[Span] = []
-    for (window, segment), target_seconds in zip(selected_windows, excerpt_seconds, strict=True):
+    for (window, segment), target_seconds in zip(selected_windows, seconds, strict=True):
         span = _center_window((window.start + window.end) / 2, target_seconds, segment)
         is_adjacent = excerpt_spans and span.start - excerpt_spans[-1].end < _MERGE_GAP_SECONDS
         excerpt_spans.append(Span(excerpt_spans.pop().start, span.end) if is_adjacent else span)
     return excerpt_spans
-
-
-def _get_spare_seconds(window: Span, segment: Span) -> float:
-    """Return how many seconds a window can grow."""
-    return segment.duration - window.duration
 
 
 def _assemble_summary(
@@ -174,10 +148,6 @@ def _center_window(center_time: float, window_seconds: float, outer_span: Span) 
 
 # Lengths of summaries.
 
-_DURATION_PATTERN = re.compile(
-    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class SummaryLength:
@@ -202,10 +172,10 @@ class SummaryLength:
 
     @classmethod
     def parse(cls, length_text: str) -> Self:
-        """Parse `30s`, `1m30s`, `1h`, `90`, `1:30` or `10%`.
+        """Parse a share such as `10%`, or a duration such as `30s`, `1m30s`, `90` or `1:30`.
 
         Args:
-            length_text: The text.
+            length_text: The text; see `parse_duration`.
 
         Returns:
             The length.
@@ -213,26 +183,17 @@ class SummaryLength:
         Raises:
             QueryError: If the text is not a valid length.
         """
-        normalized_text = length_text.strip().lower().replace(" ", "")
+        compact_text = "".join(length_text.split())
+        is_share = compact_text.endswith("%")
         try:
-            if normalized_text.endswith("%"):
-                return cls(share=float(normalized_text[:-1]) / 100)
-            if re.fullmatch(r"\d+(:\d\d){1,2}(\.\d+)?", normalized_text):
-                clock_parts = reversed(normalized_text.split(":"))
-                return cls(
-                    seconds=math.fsum(
-                        float(clock_part) * 60.0**part_index
-                        for part_index, clock_part in enumerate(clock_parts)
-                    )
-                )
-            if normalized_text and (duration_match := _DURATION_PATTERN.fullmatch(normalized_text)):
-                hours, minutes, seconds = (
-                    float(duration_match[unit_name] or 0) for unit_name in "hms"
-                )
-                return cls(seconds=3600 * hours + 60 * minutes + seconds)
-        except (ValueError, OverflowError):
-            pass
-        raise QueryError(f"{length_text!r} is not a valid length: write 30s, 1m30s, 90 or 10%")
+            length_value = (
+                float(compact_text[:-1]) / 100 if is_share else parse_duration(compact_text)
+            )
+        except (ValueError, QueryError) as error:
+            raise QueryError(
+                f"{length_text!r} is not a valid length: write 30s, 1m30s, 90 or 10%"
+            ) from error
+        return cls(share=length_value) if is_share else cls(seconds=length_value)
 
     @classmethod
     def from_value(cls, length_value: SummaryLength | str | float) -> SummaryLength:

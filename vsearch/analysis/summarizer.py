@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from vsearch.analysis.summaries import SummaryInput, SummaryLength, SummaryResult, build_summary
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.errors import NoTextError, QueryError, UnreadableError
-from vsearch.indexing.pipeline import decode_and_encode, is_missing, matches_fingerprint
-from vsearch.media.segmentation import segment_video
+from vsearch.indexing.pipeline import is_missing, matches_fingerprint, process_video
 from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def summarize_video(
     active_model: ActiveModel,
     create_pipeline: Callable[[], Pipeline],
 ) -> SummaryResult:
-    """Summarize a video; see `Library.summarize`.
+    """Summarize a video. See `Library.summarize`.
 
     Args:
         video_path: A video of the library, or a file.
@@ -46,14 +45,20 @@ def summarize_video(
 
     Returns:
         The summary.
+
+    Raises:
+        QueryError: If the length or the query is invalid, or the name matches several videos.
+        NoTextError: If there is a query and the model does not encode text.
+        UnreadableError: If there is no such video.
     """
     summary_length = SummaryLength.from_value(requested_length)
     term_text = None if query_text is None else text_query(query_text).terms[0].value
     summary_input = _load_or_decode(str(video_path), catalog, feature_store, create_pipeline)
-    if term_text is None:
-        return build_summary(summary_input, summary_length)
-    encoder = active_model.for_space(summary_input.frame_features.space, catalog)
-    return build_summary(summary_input, summary_length, _encode_query(term_text, encoder))
+    query_vector = None
+    if term_text is not None:
+        encoder = active_model.for_space(summary_input.frame_features.space, catalog)
+        query_vector = _encode_query(term_text, encoder)
+    return build_summary(summary_input, summary_length, query_vector)
 
 
 def _load_or_decode(
@@ -66,7 +71,7 @@ def _load_or_decode(
     matched_videos, space = videos_matching(catalog, [video_name]), catalog.space()
     if len(matched_videos) > 1:
         raise QueryError(
-            f"{video_name} matches {len(matched_videos)} videos of the library: choose one of them"
+            f"{video_name}: matches {len(matched_videos)} videos of the library; choose one"
         )
     if matched_videos and space is not None and _is_unchanged(matched_videos[0]):
         video = matched_videos[0]
@@ -83,11 +88,13 @@ def _load_or_decode(
         raise UnreadableError(
             f"{video_name}: no such file, and no such video in the library; see `vsearch list`"
         )
-    decoded_video = decode_and_encode(video_path, create_pipeline())
-    segment_spans = segment_video(
-        decoded_video.features.frame_times, decoded_video.shot_cuts, decoded_video.end_time
+    processed_video = process_video(video_path, create_pipeline())
+    return SummaryInput(
+        video_path,
+        processed_video.features,
+        processed_video.segment_spans,
+        processed_video.end_time,
     )
-    return SummaryInput(video_path, decoded_video.features, segment_spans, decoded_video.end_time)
 
 
 def _is_unchanged(video: Video) -> bool:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from vsearch.analysis.classifier import TrainedClassifier
 from vsearch.analysis.labels import NO_LABEL, parse_labels
-from vsearch.analysis.zero_shot import compute_video_probabilities
-from vsearch.catalog.annotation_rows import resolve_tags
-from vsearch.errors import DamagedLibraryError, LibraryError
+from vsearch.analysis.zero_shot import ZeroShotClassifier, compute_video_probabilities
+from vsearch.catalog.path_matching import select_videos
+from vsearch.errors import DamagedLibraryError, SettingsError
 from vsearch.types import ClassificationResult, Span, Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
+    from vsearch.active_model import ActiveModel
+    from vsearch.analysis.labels import Label
     from vsearch.catalog.catalog import Catalog
-    from vsearch.types import Matrix, Segment, Space, Vector, Video
-
-VideoRegion: TypeAlias = "tuple[Video, Span | None]"  # a video, or a part of one
-MANUAL_SOURCE = "by hand"  # source of tags added by users
+    from vsearch.storage.feature_store import FeatureStore
+    from vsearch.types import Matrix, PathInput, Segment, Space, Vector, Video
 
 
 class SegmentClassifier(Protocol):
@@ -57,6 +62,64 @@ class SegmentClassifier(Protocol):
         """
 
 
+def classify_library(
+    catalog: Catalog,
+    feature_store: FeatureStore,
+    active_model: ActiveModel,
+    labels: Sequence[str | Label],
+    paths: Sequence[PathInput],
+    checkpoint_path: Path | None,
+    source_name: str,
+    *,
+    threshold: float,
+    acquire_writer: Callable[[], AbstractContextManager[None]] | None,
+) -> Iterator[ClassificationResult]:
+    """Classify videos of a library. See `Library.classify`.
+
+    Args:
+        catalog: Catalog of the library.
+        feature_store: Stored frame features of the library.
+        active_model: Provides the encoder.
+        labels: Labels; ignored if there is a checkpoint.
+        paths: Paths of videos; empty means all videos.
+        checkpoint_path: File of a trained classifier; None classifies by the labels (zero-shot).
+        source_name: Source of the tags of zero-shot classification.
+        threshold: Lowest probability of a tag, in [0, 1].
+        acquire_writer: Context manager that takes the write lock; None does not save the tags.
+
+    Yields:
+        One result per video.
+
+    Raises:
+        SettingsError: If the threshold is not finite.
+        DatasetError: If a label is invalid.
+    """
+    if not math.isfinite(threshold):
+        raise SettingsError(f"the threshold must be a number from 0 to 1, not {threshold}")
+    parsed_labels = parse_labels(labels) if checkpoint_path is None else []
+    if (space := catalog.space()) is None:
+        return
+    with nullcontext() if acquire_writer is None else acquire_writer():
+        classifier: SegmentClassifier
+        if checkpoint_path is not None:
+            classifier = TrainedClassifier.load(checkpoint_path, feature_store, space)
+        else:
+            classifier = ZeroShotClassifier.from_labels(
+                parsed_labels,
+                active_model.for_space(space, catalog),
+                catalog.sample_vectors(space),
+                source_name,
+            )
+        yield from classify_videos(
+            catalog,
+            select_videos(catalog, paths),
+            classifier,
+            space,
+            threshold=threshold,
+            save_tags=acquire_writer is not None,
+        )
+
+
 def classify_videos(
     catalog: Catalog,
     videos: Iterable[Video],
@@ -66,7 +129,7 @@ def classify_videos(
     threshold: float,
     save_tags: bool,
 ) -> Iterator[ClassificationResult]:
-    """Classify videos one by one.
+    """Classify videos one by one; a damaged video gives a result with an error.
 
     Args:
         catalog: Catalog of the library.
@@ -85,7 +148,7 @@ def classify_videos(
         except DamagedLibraryError as error:
             yield _create_failed_result(video, classifier.label_names, str(error))
             continue
-        if save_tags and classification.error is None:
+        if save_tags:
             with catalog.begin() as transaction:
                 transaction.replace_tags(video.id, classifier.source, classification.tags)
         yield classification
@@ -110,18 +173,14 @@ def _classify_video(
             segment_probabilities,
             tuple(tags),
         )
-    return _create_failed_result(
-        video, classifier.label_names, f"{video.path}: no segments; index it again"
-    )
+    raise DamagedLibraryError(f"{video.path}: no segments; index it again")
 
 
 def _create_failed_result(
     video: Video, label_names: tuple[str, ...], error_message: str
 ) -> ClassificationResult:
-    zero_probabilities = np.zeros(len(label_names), np.float32)
-    return ClassificationResult(
-        video, label_names, zero_probabilities, (), zero_probabilities[None][:0], (), error_message
-    )
+    zeros = np.zeros((0, len(label_names)), np.float32)
+    return ClassificationResult(video, label_names, zeros.sum(axis=0), (), zeros, (), error_message)
 
 
 def _iter_tags(
@@ -132,122 +191,21 @@ def _iter_tags(
     classifier: SegmentClassifier,
     threshold: float,
 ) -> Iterator[Tag]:
-    """Yield the labels above the threshold, of the whole video first, then of its spans."""
-    created_at = _get_utc_now()
-    for label_index, label_name in enumerate(classifier.label_names):
-        tag_spans = (
-            []
-            if label_name == NO_LABEL
-            else merge_runs(segments, segment_probabilities[:, label_index], threshold)
-        )
-        if label_name != NO_LABEL and video_probabilities[label_index] >= threshold:
-            tag_spans = [(None, float(video_probabilities[label_index])), *tag_spans]
-        for span, probability in tag_spans:
-            yield Tag(
-                video.id,
-                label_name,
-                probability,
-                span,
-                classifier.source,
-                classifier.model,
-                created_at,
-            )
-
-
-def add_manual_tag(
-    catalog: Catalog,
-    matched_videos: Sequence[Video],
-    video_path: str,
-    label: str,
-    span: Span | None,
-) -> Tag:
-    """Add a tag to a video, replacing an equal one.
-
-    Args:
-        catalog: Catalog of the library.
-        matched_videos: Videos that match `video_path`; must be exactly one.
-        video_path: Path, for messages.
-        label: Name of the tag.
-        span: Tagged span, clipped to the duration of the video, or None for the whole video.
-
-    Returns:
-        The tag.
-
-    Raises:
-        LibraryError: If the path does not match one video, or the span starts after its end.
-        DatasetError: If the label is invalid.
-    """
-    if len(matched_videos) != 1:
-        raise LibraryError(
-            f"{video_path}: matches {len(matched_videos)} videos of the library; choose one"
-        )
-    [video], [parsed_label] = matched_videos, parse_labels([label.strip()])
-    if span is not None and span.start >= video.duration:
-        raise LibraryError(f"{video_path}: ends at {video.duration:.1f} s, before that span")
-    if span is not None:
-        span = Span(span.start, min(span.end, video.duration))
-    tag = Tag(video.id, parsed_label.name, 1.0, span, MANUAL_SOURCE, None, _get_utc_now())
-    kept_tags = [
-        existing_tag
-        for existing_tag in catalog.tags([video.id])
-        if existing_tag.source == MANUAL_SOURCE
-        and (existing_tag.label, existing_tag.span) != (tag.label, tag.span)
-    ]
-    with catalog.begin() as transaction:
-        transaction.replace_tags(video.id, MANUAL_SOURCE, [*kept_tags, tag])
-    return tag
-
-
-def find_overlapping_tags(catalog: Catalog, video_regions: Sequence[VideoRegion]) -> list[Tag]:
-    """Return the tags that overlap any of the regions, each once.
-
-    Args:
-        catalog: Catalog of the library.
-        video_regions: Videos, or parts of them.
-    """
-    spans_by_video: dict[int, list[Span | None]] = {}
-    for video, span in video_regions:
-        spans_by_video.setdefault(video.id, []).append(span)
-    return [
-        tag
-        for tag in catalog.tags(spans_by_video)
-        if any(span is None or tag.overlaps(span) for span in spans_by_video[tag.video_id])
-    ]
-
-
-def remove_tags(
-    catalog: Catalog,
-    video_regions: Sequence[VideoRegion],
-    label: str | None,
-    tag_source: str | None,
-) -> int:
-    """Remove tags.
-
-    Args:
-        catalog: Catalog of the library.
-        video_regions: Videos, or parts of them.
-        label: Remove only this label, in any case; all if None.
-        tag_source: Remove only tags of this source; all if None.
-
-    Returns:
-        The number of removed tags.
-    """
-    label_names = [None] if label is None else resolve_tags(label, catalog.tag_labels())
-    with catalog.begin() as transaction:
-        return sum(
-            transaction.remove_tags([video.id], label=label_name, source=tag_source, span=span)
-            for video, span in video_regions
-            for label_name in label_names
-        )
-
-
-def _get_utc_now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    """Yield the tags of each label: for the whole video first, then for its spans."""
+    source, model = classifier.source, classifier.model
+    created_at = datetime.now(UTC).replace(tzinfo=None)
+    for index, label in enumerate(classifier.label_names):
+        if label == NO_LABEL:
+            continue
+        if (video_probability := float(video_probabilities[index])) >= threshold:
+            yield Tag(video.id, label, video_probability, None, source, model, created_at)
+        for span, probability in merge_runs(segments, segment_probabilities[:, index], threshold):
+            yield Tag(video.id, label, probability, span, source, model, created_at)
 
 
 def merge_runs(
     segments: Sequence[Segment], segment_probabilities: Vector, threshold: float
-) -> list[tuple[Span | None, float]]:
+) -> list[tuple[Span, float]]:
     """Merge adjacent segments whose probability reaches the threshold.
 
     Args:
@@ -256,29 +214,16 @@ def merge_runs(
         threshold: Lowest probability.
 
     Returns:
-        The spans with their mean probability, weighted by duration; the span is None for the whole
-        video.
+        The merged spans with their mean probability, weighted by duration.
     """
-    segment_runs = groupby(
-        range(len(segments)),
-        key=lambda segment_index: bool(segment_probabilities[segment_index] >= threshold),
-    )
-    likely_spans: list[tuple[Span | None, float]] = []
-    for is_likely, segment_run in segment_runs:
-        run_indices = list(segment_run)
+    likely_spans = []
+    for is_likely, run in groupby(
+        range(len(segments)), key=lambda index: bool(segment_probabilities[index] >= threshold)
+    ):
         if is_likely:
-            run_segments = [segments[segment_index] for segment_index in run_indices]
-            span = Span(
-                run_segments[0].span.start, max(segment.span.end for segment in run_segments)
-            )
-            likely_spans.append(
-                (
-                    span,
-                    float(
-                        compute_video_probabilities(
-                            segment_probabilities[run_indices, None], run_segments
-                        )[0]
-                    ),
-                )
-            )
+            rows = list(run)
+            run_segments = [segments[row] for row in rows]
+            span = Span(run_segments[0].span.start, max(each.span.end for each in run_segments))
+            [mean] = compute_video_probabilities(segment_probabilities[rows, None], run_segments)
+            likely_spans.append((span, float(mean)))
     return likely_spans

@@ -3,10 +3,10 @@
 A phrase is encoded in several prompt templates whose vectors are averaged (prompt ensembling: CLIP,
 Radford et al. 2021). A label is the mixture of its phrases; "none of these" is represented by a
 querybank of generic texts. The prior is one half for none of the labels, and uniform over the K
-labels, so with similarities s and inverse temperature a
+labels, so with similarities s, inverse temperature a and normalization Z
 
-    P(label) = mean over its phrases of exp(a s) / K / Z,
-    P(none)  = mean over the bank of exp(a s) / Z,            Z being the sum of all of these
+    P(label) = mean over its phrases of exp(a s) / K / Z
+    P(none)  = mean over the bank of exp(a s) / Z
 
 No offset between the two is fitted. The inverse temperature is one constant for all models, in
 units of the standard deviation of an image's similarities to the bank; see
@@ -23,6 +23,7 @@ import numpy as np
 from vsearch.analysis.labels import NO_LABEL
 from vsearch.encoders.generic_prompts import GENERIC_PROMPTS
 from vsearch.errors import NoTextError
+from vsearch.protocols import QuerybankEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from vsearch.types import Matrix, Segment, Vector, Video
 
 PROMPT_TEMPLATES = ("a photo of {}", "a video of {}", "a scene with {}", "a close-up of {}")
-INVERSE_TEMPERATURE = 1.8  # per standard deviation; fitted on labeled images, none from videos
+INVERSE_TEMPERATURE = 1.8  # per standard deviation; fitted on labeled images, not on videos
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ZeroShotClassifier:
-    """A `SegmentClassifier` of labels given as text."""
+    """A `SegmentClassifier` that needs only the names or descriptions of labels."""
 
     source: str
     model: str
@@ -50,13 +51,13 @@ class ZeroShotClassifier:
     def from_labels(
         cls, labels: Sequence[Label], encoder: Encoder, sample_vectors: Matrix, label_source: str
     ) -> ZeroShotClassifier:
-        """Build a classifier.
+        """Encode the labels and fit the inverse temperature.
 
         Args:
             labels: The K labels.
             encoder: Text encoder.
-            sample_vectors: Segment vectors of the library that calibrate the temperature, (M, D).
-            label_source: Name of the labels.
+            sample_vectors: Sample of the library's segment vectors, float32 (M, D).
+            label_source: Name of the label set, for the source of its tags.
 
         Returns:
             The classifier.
@@ -107,37 +108,27 @@ def encode_labels(labels: Sequence[Label], encoder: Encoder) -> list[Matrix]:
         One matrix per label, float32 (P, D), with one row per phrase.
     """
     phrase_groups = [label.phrases or (label.name,) for label in labels]
-    all_phrases = [phrase for phrase_group in phrase_groups for phrase in phrase_group]
+    phrases = [phrase for phrase_group in phrase_groups for phrase in phrase_group]
     prompt_vectors = encoder.encode_texts(
-        [
-            prompt_template.format(phrase)
-            for phrase in all_phrases
-            for prompt_template in PROMPT_TEMPLATES
-        ]
+        [template.format(phrase) for phrase in phrases for template in PROMPT_TEMPLATES]
     )
-    mean_vectors = prompt_vectors.reshape(len(all_phrases), len(PROMPT_TEMPLATES), -1).mean(
-        axis=1
-    )  # (N, D)
-    unit_vectors: Matrix = mean_vectors / np.maximum(
-        np.linalg.norm(mean_vectors, axis=1, keepdims=True), 1e-12
-    )
-    return np.split(
-        unit_vectors, np.cumsum([len(phrase_group) for phrase_group in phrase_groups])[:-1]
-    )
+    means = prompt_vectors.reshape(len(phrases), len(PROMPT_TEMPLATES), -1).mean(axis=1)  # (N, D)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return np.split(means, np.cumsum([len(phrase_group) for phrase_group in phrase_groups])[:-1])
 
 
 def encode_null_queries(encoder: Encoder) -> Matrix:
-    """Return the querybank of an encoder, or encode GENERIC_PROMPTS, float32 (B, D).
+    """Return the vectors of the null queries of an encoder.
 
     Args:
         encoder: Text encoder.
+
+    Returns:
+        The encoder's querybank if it has one, else GENERIC_PROMPTS, float32 (B, D).
     """
-    encoder_vectors: Matrix | None = getattr(encoder, "querybank", None)
-    return (
-        encoder.encode_texts(GENERIC_PROMPTS)
-        if encoder_vectors is None or not len(encoder_vectors)
-        else encoder_vectors
-    )
+    if isinstance(encoder, QuerybankEncoder) and len(encoder.querybank):
+        return encoder.querybank
+    return encoder.encode_texts(GENERIC_PROMPTS)
 
 
 def fit_inverse_temperature(sample_vectors: Matrix, null_vectors: Matrix) -> float:
@@ -145,7 +136,7 @@ def fit_inverse_temperature(sample_vectors: Matrix, null_vectors: Matrix) -> flo
 
     Args:
         sample_vectors: Segment vectors, float32 (M, D).
-        null_vectors: Vectors of generic texts, float32 (B, D).
+        null_vectors: Vectors of null queries, float32 (B, D).
 
     Returns:
         The inverse temperature.
@@ -167,29 +158,24 @@ def compute_probabilities(
     Args:
         segment_vectors: Segments, float32 (S, D).
         label_vectors: Phrases of each of the K labels, float32 (P, D).
-        null_vectors: Generic texts, float32 (B, D).
+        null_vectors: Null queries, float32 (B, D).
         inverse_temperature: Factor of the similarities.
 
     Returns:
         Probabilities, float32 (S, K + 1), the last column for none of the labels.
     """
-    label_likelihoods = [
-        _compute_log_likelihood(segment_vectors, phrase_vectors, inverse_temperature)
-        - np.log(len(label_vectors))
-        for phrase_vectors in label_vectors
-    ]
-    log_scores = np.stack(
+    log_likelihoods = np.stack(
         [
-            *label_likelihoods,
-            _compute_log_likelihood(segment_vectors, null_vectors, inverse_temperature),
+            _compute_log_likelihood(segment_vectors, text_vectors, inverse_temperature)
+            for text_vectors in (*label_vectors, null_vectors)
         ],
         axis=1,
-    )
-    log_scores = np.exp(log_scores - log_scores.max(axis=1, keepdims=True))
-    normalized_scores: Matrix = (log_scores / log_scores.sum(axis=1, keepdims=True)).astype(
-        np.float32
-    )
-    return normalized_scores
+        dtype=np.float64,
+    )  # (S, K + 1)
+    log_likelihoods[:, :-1] -= np.log(len(label_vectors))  # uniform prior of the labels
+    likelihoods = np.exp(log_likelihoods - log_likelihoods.max(axis=1, keepdims=True))
+    probabilities: Matrix = likelihoods / likelihoods.sum(axis=1, keepdims=True)
+    return probabilities.astype(np.float32)
 
 
 def _compute_log_likelihood(
@@ -219,9 +205,7 @@ def compute_video_probabilities(
     Returns:
         Probabilities, float32 (K,).
     """
-    segment_seconds = np.array([segment.span.duration for segment in segments])
-    time_weights = segment_seconds if segment_seconds.sum() > 0 else np.ones_like(segment_seconds)
-    video_probabilities: Vector = np.average(
-        segment_probabilities, axis=0, weights=time_weights
-    ).astype(np.float32)
-    return video_probabilities
+    seconds = np.array([segment.span.duration for segment in segments])
+    weights = seconds if seconds.sum() > 0 else np.ones_like(seconds)
+    means: Vector = np.average(segment_probabilities, axis=0, weights=weights).astype(np.float32)
+    return means

@@ -60,7 +60,7 @@ def demo(
         sections = [
             _search_by_text(library, query_text, video_paths)
             for query_text in query_texts
-            if index_results
+            if library.videos(video_paths)
         ]
         sections += _search_by_clip(library, sections, video_paths)
         write_contact_sheet(contact_sheet, library, sections)

@@ -181,12 +181,11 @@ def _is_results_file(selection_text: str) -> bool:
 
 def _search_library(library: Library, query_text: str, k: int) -> list[tuple[int, ResultRef]]:
     from vsearch.export.exporter import rank_results
-    from vsearch.search.serialization import has_confident_match  # deferred: --help needs no numpy
 
-    moments = library.search(query_text, k=k)
-    if moments and has_confident_match(moments) is False:
+    search_result = library.search(query_text, k=k)
+    if search_result and search_result.has_confident_match is False:
         click.echo("Probably not in this library; exporting the nearest results.", err=True)
-    return rank_results(moments)
+    return rank_results(search_result)
 
 
 def _build_excerpts(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -24,15 +24,16 @@ from vsearch.cli.render import (
     format_path,
     print_table,
 )
-from vsearch.cli.transcribe import add_transcripts, check_extras
+from vsearch.cli.transcribe import TranscriptSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import NoReturn
 
     from vsearch.cli.options import CommonOptions
     from vsearch.library import Library
-    from vsearch.progress import IndexResult, Timings
+    from vsearch.progress import IndexResult, Progress, Timings
     from vsearch.types import Video
 
 OUTCOME_ORDER = ("indexed", "updated", "refined", "moved", "unchanged", "duplicate", "failed")
@@ -113,14 +114,16 @@ def index(
         workers=workers,
         hwaccel=hwaccel,
     ) as library:
-        check_extras(library)
-        index_results = run_index(library, paths, force=force, progressive=progressive)
-        if timings:
-            print_timings(index_results)
-        _report_missing(library)
-        indexed_videos = {result.video.id: result.video for result in index_results if result.video}
-        all_transcribed = add_transcripts(library, list(indexed_videos.values()))
-    if not (all_succeeded(index_results) and all_transcribed):
+
+        def print_details(index_results: list[IndexResult]) -> None:
+            if timings:
+                print_timings(index_results)
+            _report_missing(library)
+
+        index_results = run_index(
+            library, paths, force=force, progressive=progressive, on_indexed=print_details
+        )
+    if not all_succeeded(index_results):
         sys.exit(1)
 
 
@@ -136,6 +139,7 @@ def run_index(
     force: bool = False,
     progressive: bool = False,
     quiet: bool = False,
+    on_indexed: Callable[[list[IndexResult]], None] = lambda _: None,
 ) -> list[IndexResult]:
     """Index files with a progress line and messages on stderr and a summary on stdout.
 
@@ -146,37 +150,100 @@ def run_index(
         paths: Files, folders or globs.
         force: Index unchanged videos again.
         progressive: Index by key frames first, then refine.
-        quiet: Do not print the summary.
+        quiet: Do not print the summary of the files.
+        on_indexed: Called when the files are indexed, before any transcription.
 
     Returns:
-        One result per file; two per video that was indexed and then refined.
+        One result per file and stage; two per video that was indexed and then refined.
     """
-    from vsearch.cli.progress import ProgressLine  # deferred: brings rich
-
-    summary = IndexSummary()
+    reporter = _RunReporter(progressive, quiet, on_indexed)
+    result_stream = library.index(
+        paths, force=force, progressive=progressive, on_progress=reporter.update
+    )
     try:
-        with (
-            ProgressLine() as progress_line,
-            closing(
-                library.index(
-                    paths, force=force, progressive=progressive, on_progress=progress_line.update
-                )
-            ) as result_stream,
-        ):
+        with closing(result_stream):
             for index_result in result_stream:
-                summary.add_result(index_result)
-                progress_line.finish_file(index_result)
-                for message in iter_messages(index_result, brief=progressive):
-                    progress_line.print_message(message)
+                reporter.report_result(index_result)
+        reporter.finish_stage()
     except KeyboardInterrupt:
-        summary.print_summary()
+        reporter.exit_interrupted()
+    finally:
+        reporter.close()
+    return reporter.index_results
+
+
+class _RunReporter:
+    """Prints progress, messages and a summary of each stage of an indexing run."""
+
+    def __init__(
+        self, progressive: bool, quiet: bool, on_indexed: Callable[[list[IndexResult]], None]
+    ) -> None:
+        self.index_results: list[IndexResult] = []  # transcripts without cues
+        self._progressive, self._quiet, self._on_indexed = progressive, quiet, on_indexed
+        self._summary = IndexSummary()
+        self._transcript_summary: TranscriptSummary | None = None  # of the current stage
+        self._exit_stack = ExitStack()
+        self._start_progress_line()
+
+    def update(self, progress: Progress) -> None:
+        """Redraw the progress line."""
+        self._enter_stage(progress.stage)
+        self._progress_line.update(progress)
+
+    def report_result(self, index_result: IndexResult) -> None:
+        """Count the result of a file and print its messages."""
+        transcript = index_result.transcript
+        if transcript is None:
+            self.index_results.append(index_result)
+            self._summary.add_result(index_result)
+            self._progress_line.finish_file(index_result)
+            for message in iter_messages(index_result, brief=self._progressive):
+                self._progress_line.print_message(message)
+            return
+        summary = self._enter_stage(transcript.source)
+        assert summary is not None  # noqa: S101 - only the first stage has none
+        summary.report_result(transcript, self._progress_line)
+        self.index_results.append(replace(index_result, transcript=replace(transcript, cues=())))
+
+    def _enter_stage(self, stage: str) -> TranscriptSummary | None:
+        """Finish the previous stage if `stage` is a new one."""
+        current_stage = self._transcript_summary.source if self._transcript_summary else "index"
+        if stage != current_stage:
+            self.finish_stage()
+            self._start_progress_line()
+            self._transcript_summary = TranscriptSummary(stage)
+        return self._transcript_summary
+
+    def _start_progress_line(self) -> None:
+        from vsearch.cli.progress import ProgressLine  # deferred: brings rich
+
+        self._progress_line = self._exit_stack.enter_context(ProgressLine())
+
+    def finish_stage(self) -> None:
+        """Remove the progress line and print the summary of the stage."""
+        self.close()
+        if self._transcript_summary is not None:
+            self._transcript_summary.print_summary()
+            return
+        if not self._quiet:
+            self._summary.print_summary()
+        self._on_indexed(self.index_results)
+
+    def exit_interrupted(self) -> NoReturn:
+        """Print what is done, and exit after Ctrl-C."""
+        self.close()
+        if self._transcript_summary is not None:
+            video_ids = {result.video.id for result in self._summary.index_results if result.video}
+            self._transcript_summary.exit_interrupted(len(video_ids))
+        self._summary.print_summary()
         click.echo(
             "Stopped. Indexed videos are kept; run the same command again to continue.", err=True
         )
         sys.exit(130)
-    if not quiet:
-        summary.print_summary()
-    return summary.index_results
+
+    def close(self) -> None:
+        """Remove the progress line."""
+        self._exit_stack.close()
 
 
 def _report_missing(library: Library) -> None:

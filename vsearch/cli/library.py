@@ -113,7 +113,7 @@ class _AdapterStatus:
 def _read_adapter(library: Library) -> _AdapterStatus | None:
     """Read the query adapter that `vsearch train align` installed, if any."""
     try:
-        adapter = library.adapter_file.read_adapter()
+        adapter = library.models.adapter_file.read_adapter()
     except DamagedLibraryError as error:
         return _AdapterStatus(None, False, str(error))
     if adapter is None:
@@ -221,7 +221,7 @@ def _format_models(active_model: str, library_info: LibraryInfo) -> str:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--missing", is_flag=True, help="Remove videos whose files no longer exist.")
 @library_options
 @click.pass_obj
@@ -238,6 +238,7 @@ def remove(options: CommonOptions, paths: tuple[str, ...], missing: bool) -> Non
         click.echo(f"removed    {format_path(video.path)}", err=True)
     click.echo(f"{format_count(len(removed_videos), 'video')} removed")
     if not removed_videos and not missing:
+        click.echo("No video matches; see `vsearch list`.", err=True)
         sys.exit(1)
 
 

@@ -49,7 +49,7 @@ LOGGERS_AT_WARNING = (  # their INFO records would be noise, even with --verbose
     "vsearch.encoders.query_adapter",
     "vsearch.encoders.text_tower",
     "vsearch.search.searcher",
-    "vsearch.search.transcript_text",
+    "vsearch.search.cue_embedding",
     "vsearch.training.trainer",
 )
 

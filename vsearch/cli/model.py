@@ -53,7 +53,7 @@ def model(context: click.Context) -> None:
 def status(options: CommonOptions, as_json: bool = False) -> None:
     """List the models of the library and the size of their data."""
     with options.open_library() as library:
-        spaces, video_count = library.spaces(), library.info().video_count
+        spaces, video_count = library.models.list(), library.info().video_count
         lock_holder = library.lock_holder()
     if as_json:
         space_entries = [_space_to_dict(space) for space in spaces]
@@ -146,7 +146,7 @@ def delete(options: CommonOptions, model_name: str) -> None:
     Deletes its vectors, features and index.
     """
     with options.open_library() as library:
-        deleted_space = library.delete_model(model_name)
+        deleted_space = library.models.delete(model_name)
     space_text = escape_unprintable(deleted_space.space.name)
     click.echo(f"{space_text} deleted, {format_bytes(deleted_space.size_bytes)} freed")
 
@@ -178,7 +178,7 @@ def _run_switch(library: Library, model_name: str | None, skip_missing: bool) ->
                     error_text = escape_unprintable(index_result.error)
                     progress_line.print_message(f"failed     {error_text}")
 
-            return library.switch_model(
+            return library.models.switch(
                 model_name,
                 skip_missing=skip_missing,
                 on_progress=progress_line.update,

@@ -64,8 +64,10 @@ def models(
     vsearch models --benchmark openclip:ViT-B-32/openai cnn:resnet50
     """
     if all_models:
-        from vsearch.encoders.open_clip import list_pretrained  # deferred: brings torch
+        from vsearch.plugins import require_models_extra
 
+        with require_models_extra("--all"):
+            from vsearch.encoders.open_clip import list_pretrained  # deferred: brings torch
         for model_name in list_pretrained():
             click.echo(f"openclip:{model_name}")
         return
@@ -93,21 +95,13 @@ def models(
         sys.exit(1)
 
 
-def list_builtin_models() -> dict[str, Sequence[str] | None]:
-    """Return the variants of the built-in encoder.
-
-    Returns:
-        File names of the weights by model name; None means all files.
-    """
+def list_builtin_models() -> dict[str, Sequence[str]]:
+    """Return the weight files of each tier of the built-in encoder, by model name."""
     from vsearch.encoders.builtin import BuiltinEncoder  # deferred: --help needs no numpy
 
-    model_variants = getattr(BuiltinEncoder, "variants", ("",))
-    variant_files = (
-        model_variants if isinstance(model_variants, dict) else dict.fromkeys(model_variants)
-    )
     return {
-        f"builtin:{variant_name}".rstrip(":"): variant_files[variant_name]
-        for variant_name in variant_files
+        f"builtin:{tier_name}".rstrip(":"): weight_files
+        for tier_name, weight_files in BuiltinEncoder.variants.items()
     }
 
 
@@ -138,7 +132,7 @@ def _benchmark_models(model_names: Sequence[str], device_name: str, *, force: bo
 
 def _collect_rows(device_name: str) -> Iterator[ModelRow]:
     """Yield built-in models, recommended ones, plugins, and other models measured here."""
-    from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER, read_checksums
+    from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
     from vsearch.encoders.model_zoo import (
         BUILTIN_QUALITY,
         RECOMMENDED_MODELS,
@@ -147,11 +141,8 @@ def _collect_rows(device_name: str) -> Iterator[ModelRow]:
     )
 
     measurements = load_measurements(device_name)
-    for model_name, variant_files in list_builtin_models().items():
-        size_bytes = sum(
-            (WEIGHTS_FOLDER / variant_file).stat().st_size
-            for variant_file in variant_files or read_checksums()
-        )
+    for model_name, weight_files in list_builtin_models().items():
+        size_bytes = sum((WEIGHTS_FOLDER / name).stat().st_size for name in weight_files)
         quality = BUILTIN_QUALITY.get(model_name.partition(":")[2], {})
         yield _build_row(model_name, measurements.pop(model_name, None), size_bytes, quality)
     for model_card in RECOMMENDED_MODELS:

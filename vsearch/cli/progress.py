@@ -69,7 +69,7 @@ class ProgressLine:
         realtime_factor = max(processed_seconds, 1e-3) / elapsed_seconds
         remaining_seconds = self._estimate_remaining(progress) / realtime_factor
         pass_seconds = elapsed_seconds + remaining_seconds
-        done_share = progress.to_overall_share(elapsed_seconds / pass_seconds)
+        done_share = progress.to_stage_share(elapsed_seconds / pass_seconds)
         stage_text = ""
         if progress.pass_number < progress.pass_count:
             stage_text = "key frames "

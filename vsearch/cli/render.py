@@ -30,7 +30,7 @@ def format_time(seconds: float) -> str:
 
 def format_duration(seconds: float) -> str:
     """Return a duration as h:mm:ss, rounded up so that nothing lasts 0:00:00."""
-    return format_time(math.ceil(seconds))
+    return format_time(math.ceil(round(seconds, 3)))  # a sum of spans may exceed 30 s by an ulp
 
 
 def format_span(span: Span) -> str:

@@ -72,7 +72,7 @@ def _add_tags(library: Library, paths: Sequence[str], label: str) -> None:
     from vsearch.query.parser import parse_clip  # deferred: --help needs no numpy
 
     for clip_term in map(parse_clip, paths):
-        tag = library.tag(clip_term.value, label, clip_term.span)
+        tag = library.tags.add(clip_term.value, label, clip_term.span)
         span_text = "" if tag.span is None else f"  {format_span(tag.span)}"
         tag_text = f"{escape_unprintable(tag.label)}{span_text}"
         click.echo(f"tagged     {tag_text}  {escape_unprintable(clip_term.value)}", err=True)
@@ -81,10 +81,10 @@ def _add_tags(library: Library, paths: Sequence[str], label: str) -> None:
 def _remove_tags(
     library: Library, paths: Sequence[str], label: str | None, source: str | None
 ) -> None:
-    tag_count = library.untag(paths, label=label, source=source)
+    tag_count = library.tags.remove(paths, label=label, source=source)
     click.echo(f"{format_count(tag_count, 'tag')} removed")
     if not tag_count:
-        source_names = ", ".join(sorted({tag.source for tag in library.tags()}))
+        source_names = ", ".join(sorted({tag.source for tag in library.tags.list()}))
         click.echo(f"Sources of tags: {escape_unprintable(source_names) or 'none'}.", err=True)
         sys.exit(1)
 
@@ -92,7 +92,7 @@ def _remove_tags(
 def _list_tags(library: Library, paths: Sequence[str], as_json: bool) -> None:
     video_paths = {video.id: video.path for video in library.videos()}
     # a video may have been removed since
-    found_tags = [tag for tag in library.tags(paths) if tag.video_id in video_paths]
+    found_tags = [tag for tag in library.tags.list(paths) if tag.video_id in video_paths]
     if as_json:
         print_json(
             {

@@ -5,29 +5,29 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
-from importlib import util
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from vsearch.cli.options import FiniteRange, device_option, library_path_option
 from vsearch.cli.render import escape_unprintable, format_count, format_duration, format_path
-from vsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import NoReturn
 
     from vsearch.cli.options import CommonOptions
-    from vsearch.indexing.transcribe import TranscriptResult
-    from vsearch.library import Library
-    from vsearch.progress import Progress
+    from vsearch.cli.progress import ProgressLine
+    from vsearch.progress import Progress, TranscriptResult
     from vsearch.types import Video
 
 MAX_PREVIEW_CHARS = 60  # characters of a transcript printed per video
 MAX_PREVIEW_CUES = 10
-_SPEECH_LABELS = {"words": "with speech", "nothing": "without speech"}
-_OCR_LABELS = {"words": "with text", "nothing": "without text"}
+_LABELS_BY_SOURCE = {
+    "speech": {"words": "with speech", "nothing": "without speech"},
+    "ocr": {"words": "with text", "nothing": "without text"},
+}
 
 
 @click.command()
@@ -69,10 +69,10 @@ def transcribe(
     with options.open_library() as library:
         transcript_results = _run_extractor(
             library.videos(paths),
-            lambda on_progress: library.transcribe(
+            lambda on_progress: library.transcripts.transcribe(
                 paths, speech_model=model, language=language, force=force, on_progress=on_progress
             ),
-            _SPEECH_LABELS,
+            "speech",
         )
     _exit_on_failure(transcript_results, paths)
 
@@ -103,60 +103,12 @@ def ocr(options: CommonOptions, paths: tuple[str, ...], fps: float, force: bool)
     with options.open_library() as library:
         transcript_results = _run_extractor(
             library.videos(paths),
-            lambda on_progress: library.ocr(paths, fps=fps, force=force, on_progress=on_progress),
-            _OCR_LABELS,
+            lambda on_progress: library.transcripts.ocr(
+                paths, fps=fps, force=force, on_progress=on_progress
+            ),
+            "ocr",
         )
     _exit_on_failure(transcript_results, paths)
-
-
-def check_extras(library: Library) -> None:
-    """Check that the packages which the library's settings need are installed.
-
-    Called before indexing, so that a missing package is reported at once.
-
-    Args:
-        library: The library to index into.
-
-    Raises:
-        MissingExtraError: A package is not installed.
-    """
-    settings = library.settings
-    for is_enabled, package_name, extra_name in (
-        (settings.transcribe, "faster_whisper", "speech"),
-        (settings.ocr, "rapidocr", "ocr"),
-    ):
-        if is_enabled and util.find_spec(package_name) is None:
-            raise MissingExtraError(
-                f"the library's settings need {package_name}, which is not installed: "
-                f"pip install 'vsearch[{extra_name}]'"
-            )
-
-
-def add_transcripts(library: Library, videos: Sequence[Video]) -> bool:
-    """Transcribe speech and read on-screen text of new videos, as the library's settings say.
-
-    Args:
-        library: The library that contains the videos.
-        videos: The videos just indexed.
-
-    Returns:
-        True unless a video failed.
-    """
-    video_paths, settings = [video.path for video in videos], library.settings
-    transcript_results: list[TranscriptResult] = []
-    if video_paths and settings.transcribe:
-        transcript_results += _run_extractor(
-            videos,
-            lambda on_progress: library.transcribe(video_paths, on_progress=on_progress),
-            _SPEECH_LABELS,
-        )
-    if video_paths and settings.ocr:
-        transcript_results += _run_extractor(
-            videos,
-            lambda on_progress: library.ocr(video_paths, on_progress=on_progress),
-            _OCR_LABELS,
-        )
-    return all(result.outcome != "failed" for result in transcript_results)
 
 
 def _exit_on_failure(transcript_results: Sequence[TranscriptResult], paths: Sequence[str]) -> None:
@@ -170,31 +122,72 @@ def _exit_on_failure(transcript_results: Sequence[TranscriptResult], paths: Sequ
 def _run_extractor(
     videos: Sequence[Video],
     run_extraction: Callable[[Callable[[Progress], None]], Iterable[TranscriptResult]],
-    outcome_labels: dict[str, str],
+    source: str,
 ) -> list[TranscriptResult]:
     """Run an extraction with progress and messages on stderr and a summary on stdout."""
     from vsearch.cli.progress import ProgressLine  # deferred: brings rich
 
-    start_time = time.monotonic()
-    transcript_results: list[TranscriptResult] = []
+    summary = TranscriptSummary(source)
     try:
         with ProgressLine() as progress_line:
             for result in run_extraction(progress_line.update):
-                # without cues, which would fill the memory in a run over many videos
-                transcript_results.append(replace(result, cues=()))
-                if result.outcome != "known":
-                    progress_line.finish_video(result.video)
-                for message in _iter_messages(result):
-                    progress_line.print_message(message)
+                summary.report_result(result, progress_line)
     except KeyboardInterrupt:
-        _print_summary(transcript_results, outcome_labels, time.monotonic() - start_time)
-        remaining_text = format_count(len(videos) - len(transcript_results), "video")
+        summary.exit_interrupted(len(videos))
+    summary.print_summary()
+    return summary.transcript_results
+
+
+@dataclass(slots=True)
+class TranscriptSummary:
+    """Counts of the videos of a transcription or OCR run."""
+
+    source: str  # "speech" or "ocr"
+    transcript_results: list[TranscriptResult] = field(default_factory=list)  # without cues
+    _start_time: float = field(default_factory=time.monotonic)
+
+    def report_result(self, result: TranscriptResult, progress_line: ProgressLine) -> None:
+        """Count the result of a video and print a line about it, if it has text or failed."""
+        # without cues, which would fill the memory in a run over many videos
+        self.transcript_results.append(replace(result, cues=()))
+        if result.outcome != "known":
+            progress_line.finish_video(result.video)
+        for message in _iter_messages(result):
+            progress_line.print_message(message)
+
+    def exit_interrupted(self, video_count: int) -> NoReturn:
+        """Print what is done, and how many of the videos are left, and exit after Ctrl-C."""
+        self.print_summary()
+        remaining_text = format_count(video_count - len(self.transcript_results), "video")
         click.echo(
             f"Stopped, {remaining_text} left. Run the same command again to continue.", err=True
         )
         sys.exit(130)
-    _print_summary(transcript_results, outcome_labels, time.monotonic() - start_time)
-    return transcript_results
+
+    def print_summary(self) -> None:
+        """Print the counts on stdout."""
+        outcome_labels = _LABELS_BY_SOURCE[self.source]
+        outcome_counts = Counter(str(result.outcome) for result in self.transcript_results)
+        all_labels = outcome_labels | {"known": "done before", "failed": "failed"}
+        summary_text = " · ".join(
+            f"{outcome_counts[outcome]} {outcome_label}"
+            for outcome, outcome_label in all_labels.items()
+            if outcome_counts[outcome]
+        )
+        video_seconds = sum(
+            result.video.duration
+            for result in self.transcript_results
+            if result.outcome in outcome_labels
+        )
+        if video_seconds:
+            elapsed_seconds = time.monotonic() - self._start_time
+            realtime_factor = video_seconds / max(elapsed_seconds, 1e-3)
+            summary_text += (
+                f"   ({format_duration(video_seconds)} of video in "
+                f"{format_duration(elapsed_seconds)}, {realtime_factor:.1f}× real time)"
+            )
+        if summary_text:
+            click.echo(summary_text)
 
 
 def _iter_messages(result: TranscriptResult) -> Iterator[str]:
@@ -209,28 +202,3 @@ def _iter_messages(result: TranscriptResult) -> Iterator[str]:
         language_text = f" ({escape_unprintable(result.language)})" if result.language else ""
         count_text = format_count(len(result.cues), "cue")
         yield f"{count_text:<9}  {format_path(result.video.path)}{language_text}: {preview_text}"
-
-
-def _print_summary(
-    transcript_results: Sequence[TranscriptResult],
-    outcome_labels: dict[str, str],
-    elapsed_seconds: float,
-) -> None:
-    outcome_counts = Counter(str(result.outcome) for result in transcript_results)
-    all_labels = outcome_labels | {"known": "done before", "failed": "failed"}
-    summary_text = " · ".join(
-        f"{outcome_counts[outcome]} {outcome_label}"
-        for outcome, outcome_label in all_labels.items()
-        if outcome_counts[outcome]
-    )
-    video_seconds = sum(
-        result.video.duration for result in transcript_results if result.outcome in outcome_labels
-    )
-    if video_seconds:
-        realtime_factor = video_seconds / max(elapsed_seconds, 1e-3)
-        summary_text += (
-            f"   ({format_duration(video_seconds)} of video in {format_duration(elapsed_seconds)}, "
-            f"{realtime_factor:.1f}× real time)"
-        )
-    if summary_text:
-        click.echo(summary_text)

@@ -67,7 +67,7 @@ def transcript(
     vsearch transcript holiday.mp4 -o holiday.srt
     """
     with options.open_library() as library:
-        video_transcript = library.transcript(video, source)
+        video_transcript = library.transcripts.get(video, source)
     if output is None:
         for cue in video_transcript.cues:
             click.echo(f"{format_time(cue.span.start)}  {escape_unprintable(cue.text)}")

@@ -22,7 +22,7 @@ from vsearch.cli.render import escape_unprintable, format_path, format_percent, 
 from vsearch.errors import LockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vsearch.cli.options import CommonOptions
@@ -148,16 +148,18 @@ class _Watcher:
         ready_paths = folder_watcher.poll_folders()
         self._report_problem("folders", "\n".join(folder_watcher.error_messages))
         self.has_failed |= bool(folder_watcher.error_messages)
+        new_videos: list[Video] = []
+        lock_message = ""
         try:
-            new_videos = list(self._index_files(ready_paths, folder_watcher)) if ready_paths else []
+            if ready_paths:
+                self._index_files(ready_paths, folder_watcher, new_videos)
         except LockedError as error:
-            self._report_problem("lock", f"{error}; trying again")
-            return True
-        self._report_problem("lock", "")
+            lock_message = f"{error}; trying again"
+        self._report_problem("lock", lock_message)
         for search_name, query in self.load_searches() if new_videos else ():
             for rank, moment in enumerate(search_new_videos(self.library, query, new_videos), 1):
                 self._print_match(search_name, rank, moment)
-        return bool(folder_watcher.incomplete_paths)
+        return bool(lock_message or folder_watcher.incomplete_paths)
 
     def load_searches(self) -> list[tuple[str, Query]]:
         """Load the saved searches; raise QueryError for an unknown name."""
@@ -167,14 +169,18 @@ class _Watcher:
         return [(name, self.library.query(f"@{name}")) for name in search_names]
 
     def _index_files(
-        self, ready_paths: Sequence[Path], folder_watcher: FolderWatcher
-    ) -> Iterator[Video]:
+        self, ready_paths: Sequence[Path], folder_watcher: FolderWatcher, new_videos: list[Video]
+    ) -> None:
+        """Index files and append new videos; a LockedError leaves all files to the next scan."""
+        finished_paths: set[Path] = set()
         with closing(self.library.index(ready_paths)) as index_results:
             for index_result in index_results:
-                folder_watcher.acknowledge(index_result.path)
+                finished_paths.add(index_result.path)
                 self._report_result(index_result)
                 if index_result.video is not None and index_result.outcome in DECODED_OUTCOMES:
-                    yield index_result.video
+                    new_videos.append(index_result.video)
+        for video_path in finished_paths:
+            folder_watcher.acknowledge(video_path)
 
     def _report_result(self, index_result: IndexResult) -> None:
         if index_result.error is not None:

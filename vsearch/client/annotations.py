@@ -1,24 +1,29 @@
-"""Saved searches and relevance feedback of a library on a server."""
+"""Saved searches, relevance feedback and tags of a library on a server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vsearch.client.queries import quote_path, storable_query
-from vsearch.client.responses import relevance_label_from_dict, saved_search_from_dict
+from vsearch.client.queries import list_videos, quote_path, storable_query
+from vsearch.client.responses import (
+    relevance_label_from_dict,
+    saved_search_from_dict,
+    tag_from_dict,
+)
 from vsearch.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TypeAlias
 
     from vsearch.client.connection import ServerConnection
     from vsearch.query.model import Query, SavedSearch
-    from vsearch.types import Moment, RelevanceLabel
+    from vsearch.types import Moment, PathInput, RelevanceLabel, Tag
 
     # because the method `list` hides the type in annotations of its class
     SavedSearchList: TypeAlias = list[SavedSearch]
     LabelList: TypeAlias = list[RelevanceLabel]
+    TagList: TypeAlias = list[Tag]
 
 
 class RemoteSavedSearches:
@@ -121,3 +126,29 @@ class RemoteFeedback:
         )
         with self._connection.validate_response():
             return int(payload["deleted_count"])
+
+
+class RemoteTags:
+    """Tags of a library on a server (`Remote.tags`), read only."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        """Use `Remote.tags`."""
+        self._connection = connection
+
+    def list(self, paths: Sequence[PathInput] = ()) -> TagList:
+        """Return the tags of videos and their spans.
+
+        Args:
+            paths: Paths on the server, see `Remote.videos`; empty means all videos.
+
+        Returns:
+            The tags.
+        """
+        video_tags: TagList = []
+        for video in list_videos(self._connection, paths):
+            payload = self._connection.request_json("GET", f"/videos/{video.id}")
+            with self._connection.validate_response():
+                video_tags += [
+                    tag_from_dict(video.id, tag_payload) for tag_payload in payload["tags"]
+                ]
+        return video_tags

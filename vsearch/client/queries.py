@@ -17,14 +17,13 @@ from vsearch.errors import LibraryError, QueryError, ServerError, UnreadableErro
 from vsearch.query.grammar import tokenize_query
 from vsearch.query.model import Filters, Query
 from vsearch.query.parser import NameResolver, build_query, parse_query
+from vsearch.search.serialization import video_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vsearch.client.connection import ServerConnection
-    from vsearch.types import Span, Video
-
-    StrPath = str | os.PathLike[str]
+    from vsearch.types import PathInput, Span, Video
 
 SERVER_ID_PREFIXES = ("upload:", "video:")
 PAGE_SIZE = 500  # items per request of a list
@@ -33,8 +32,8 @@ MAX_DEPTH = 64  # of nested folders
 
 def build_query_text(
     query: str | Query,
-    image: StrPath | None = None,
-    clip: StrPath | None = None,
+    image: PathInput | None = None,
+    clip: PathInput | None = None,
     span: Span | tuple[float, float] | None = None,
     videos: Sequence[str] = (),
     tags: Sequence[str] = (),
@@ -188,6 +187,22 @@ def iter_items(connection: ServerConnection, api_path: str) -> Iterator[Mapping[
         offset += len(page_items)
         if not page_items or offset >= int(page["total"]):
             return
+
+
+def list_videos(connection: ServerConnection, paths: Sequence[PathInput] = ()) -> list[Video]:
+    """Return the videos of the library on a server, sorted by path.
+
+    Args:
+        connection: Connection to the server.
+        paths: Paths on the server, each a video, a folder or a glob; empty means all videos.
+
+    Returns:
+        The matching videos.
+    """
+    with connection.validate_response():
+        videos = list(map(video_from_dict, iter_items(connection, "/videos")))
+    videos.sort(key=lambda video: str(video.path))
+    return match_videos(videos, list(map(str, paths))) if paths else videos
 
 
 def match_videos(videos: Sequence[Video], name_patterns: Sequence[str]) -> list[Video]:

@@ -1,46 +1,40 @@
-"""Client for a library served by `vsearch serve`, with the methods of `Library`."""
+"""Client for a library served by `vsearch serve`, with a part of the methods of `Library`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vsearch.client.annotations import RemoteFeedback, RemoteSavedSearches
+from vsearch.client.annotations import RemoteFeedback, RemoteSavedSearches, RemoteTags
 from vsearch.client.connection import ServerConnection
 from vsearch.client.downloads import run_export, run_indexing
 from vsearch.client.queries import (
     QueryUploads,
     build_query_text,
     iter_items,
-    match_videos,
+    list_videos,
     quote_path,
     uses_result_refs,
 )
 from vsearch.client.responses import (
     ServerLibrary,
-    cue_from_dict,
-    cue_source_from_json,
     library_from_dict,
-    search_response_from_dict,
+    search_result_from_dict,
     segment_from_dict,
-    tag_from_dict,
 )
+from vsearch.client.transcripts import RemoteTranscripts
 from vsearch.errors import LibraryError
 from vsearch.query.parser import NameResolver, parse_clip, parse_query
 from vsearch.search.serialization import video_from_dict
-from vsearch.search.transcript_text import TranscriptText
-from vsearch.types import Span, Video
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import Self
 
-    from vsearch.client.responses import Job, SearchResponse
+    from vsearch.client.responses import Job
     from vsearch.query.model import Query
-    from vsearch.types import CueSource, Moment, Segment, Tag
-
-    StrPath = str | os.PathLike[str]
+    from vsearch.search.result import SearchResult
+    from vsearch.types import Moment, PathInput, Segment, Span, Video
 
 
 def connect(url: str, *, token: str | None = None, timeout: float = 60.0) -> Remote:
@@ -67,7 +61,7 @@ def connect(url: str, *, token: str | None = None, timeout: float = 60.0) -> Rem
 
 
 class Remote:
-    """A library on a server, with the methods of `Library`. Thread-safe.
+    """A library on a server, with a part of the methods of `Library`. Thread-safe.
 
     Methods raise the errors of `Library` and ServerError. Times are in seconds. Paths of videos
     are paths on the server.
@@ -78,6 +72,8 @@ class Remote:
         self._connection = connection
         self.saved_searches = RemoteSavedSearches(connection)
         self.feedback = RemoteFeedback(connection)
+        self.tags = RemoteTags(connection)
+        self.transcripts = RemoteTranscripts(connection)
         self._previous_search_id: str | None = None  # whose results `like:#3` refers to
 
     @property
@@ -101,8 +97,8 @@ class Remote:
         self,
         query: str | Query = "",
         *,
-        image: StrPath | None = None,
-        clip: StrPath | None = None,
+        image: PathInput | None = None,
+        clip: PathInput | None = None,
         span: Span | tuple[float, float] | None = None,
         k: int = 10,
         videos: Sequence[str] = (),
@@ -110,7 +106,7 @@ class Remote:
         per_video: int | None = None,
         diversify: bool = False,
         include_duplicates: bool = False,
-    ) -> list[Moment]:
+    ) -> SearchResult:
         """Find the best moments, see `Library.search`.
 
         Images and clips, also those in the query, are local files, which are uploaded, or
@@ -129,48 +125,14 @@ class Remote:
             include_duplicates: Include near-duplicates of better results.
 
         Returns:
-            Moments, best first.
+            Moments, best first, with hints and other details. `like:#N` in later queries refers
+            to them.
 
         Raises:
             QueryError: If the query is invalid.
             ServerError: If the server cannot be reached.
         """
         query_text = build_query_text(query, image, clip, span, videos, tags)
-        return list(
-            self.search_with_details(
-                query_text,
-                k=k,
-                per_video=per_video,
-                diversify=diversify,
-                include_duplicates=include_duplicates,
-            ).moments
-        )
-
-    def search_with_details(
-        self,
-        query_text: str,
-        *,
-        k: int = 10,
-        per_video: int | None = None,
-        diversify: bool = False,
-        include_duplicates: bool = False,
-    ) -> SearchResponse:
-        """Find the best moments and return the details of the search.
-
-        Args:
-            query_text: Query text, as of `search`.
-            k: Maximum number of results.
-            per_video: Maximum number of results per video.
-            diversify: Reorder results by maximal marginal relevance (MMR).
-            include_duplicates: Include near-duplicates of better results.
-
-        Returns:
-            The moments with hints and other details; its id serves `like:#N` in later queries.
-
-        Raises:
-            QueryError: If the query is invalid.
-            ServerError: If the server cannot be reached.
-        """
         search_options: dict[str, Any] = {
             "k": k,
             "per_video": per_video,
@@ -184,9 +146,9 @@ class Remote:
                 "POST", "/search", json={"q": uploaded_text, **search_options}
             )
         with self._connection.validate_response():
-            response = search_response_from_dict(payload)
-        self._previous_search_id = response.search_id
-        return response
+            search_result = search_result_from_dict(payload)
+        self._previous_search_id = search_result.search_id
+        return search_result
 
     def query(
         self,
@@ -232,7 +194,7 @@ class Remote:
         with self._connection.validate_response():
             return library_from_dict(payload)
 
-    def videos(self, paths: Sequence[StrPath] = ()) -> list[Video]:
+    def videos(self, paths: Sequence[PathInput] = ()) -> list[Video]:
         """Return the videos of the library, sorted by path.
 
         Args:
@@ -241,10 +203,7 @@ class Remote:
         Returns:
             The matching videos.
         """
-        with self._connection.validate_response():
-            videos = list(map(video_from_dict, iter_items(self._connection, "/videos")))
-        videos.sort(key=lambda video: str(video.path))
-        return match_videos(videos, list(map(str, paths))) if paths else videos
+        return list_videos(self._connection, paths)
 
     def video(self, video_id: int) -> Video | None:
         """Return the video with that id, or None."""
@@ -261,43 +220,6 @@ class Remote:
             payloads = iter_items(self._connection, f"/videos/{video.id}/segments")
             return [segment_from_dict(video.id, segment_payload) for segment_payload in payloads]
 
-    def transcript(self, video: StrPath | Video, source: CueSource | None = None) -> TranscriptText:
-        """Return a transcript of a video.
-
-        Args:
-            video: A video or its path on the server.
-            source: "subtitles", "speech" or "ocr"; by default the first that exists.
-
-        Returns:
-            The transcript.
-
-        Raises:
-            LibraryError: If there is no such video or transcript.
-        """
-        resolved_video = self._require_video(video)
-        params = {} if source is None else {"source": source}
-        payload = self._connection.request_json(
-            "GET", f"/videos/{resolved_video.id}/transcript", params=params
-        )
-        with self._connection.validate_response():
-            cue_source = cue_source_from_json(payload["source"])
-            return TranscriptText(
-                resolved_video,
-                cue_source,
-                tuple(cue_from_dict(cue_payload, cue_source) for cue_payload in payload["cues"]),
-            )
-
-    def tags(self, paths: Sequence[StrPath] = ()) -> list[Tag]:
-        """Return the tags of the videos (see `videos`) and of their spans."""
-        video_tags: list[Tag] = []
-        for video in self.videos(paths):
-            payload = self._connection.request_json("GET", f"/videos/{video.id}")
-            with self._connection.validate_response():
-                video_tags += [
-                    tag_from_dict(video.id, tag_payload) for tag_payload in payload["tags"]
-                ]
-        return video_tags
-
     def thumbnail(self, video: Video, frame_time: float, *, width: int = 320) -> bytes:
         """Return the frame at `frame_time` seconds as a JPEG at least `width` pixels wide."""
         return self._connection.fetch_image(
@@ -309,7 +231,7 @@ class Remote:
         params = {"start": span.start, "end": span.end, "width": width}
         return self._connection.fetch_image(f"/videos/{video.id}/preview", params)
 
-    def remove(self, paths: Iterable[StrPath]) -> list[Video]:
+    def remove(self, paths: Iterable[PathInput]) -> list[Video]:
         """Remove videos (see `videos`) from the library and return them; files are kept."""
         requested_paths = list(paths)
         removed_videos = self.videos(requested_paths) if requested_paths else []
@@ -317,21 +239,11 @@ class Remote:
             self._connection.request_json("DELETE", f"/videos/{video.id}")
         return removed_videos
 
-    def _require_video(self, video: StrPath | Video) -> Video:
-        """Return the only video that matches; raise LibraryError otherwise."""
-        if isinstance(video, Video):
-            return video
-        matching_videos = self.videos([video])
-        if len(matching_videos) != 1:
-            reason = f"{len(matching_videos)} videos match" if matching_videos else "no such video"
-            raise LibraryError(f"{video}: {reason} at {self.url}; give the path of one video there")
-        return matching_videos[0]
-
     # --- jobs
 
     def index(
         self,
-        folders: Iterable[StrPath] = (),
+        folders: Iterable[PathInput] = (),
         *,
         keyframes_only: bool | None = None,
         progressive: bool = False,

@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from vsearch.query.model import SavedSearch
+from vsearch.search.result import SearchResult
 from vsearch.search.serialization import moment_from_dict, span_from_dict
 from vsearch.types import Cue, CueSource, RelevanceLabel, Segment, Tag, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from vsearch.types import Moment
 
 FINAL_STATES = ("done", "failed", "stopped")
 
@@ -40,20 +39,6 @@ class ServerLibrary:
     lock_holder: str | None  # process that is writing to the library
     can_index: bool
     can_export: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResponse:
-    """The results of a search and details about it."""
-
-    search_id: str  # valid until the server drops the search
-    query_text: str  # as sent to the server
-    space: str | None  # None while nothing is indexed
-    feedback_count: int  # relevance labels applied
-    hints: tuple[str, ...]
-    moments: tuple[Moment, ...]  # best first
-    text_model: str | None = None  # model that encoded the text, if not the default
-    query_adapted: bool = False  # the text embedding was adapted to the library
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +104,18 @@ def library_from_dict(payload: Mapping[str, Any]) -> ServerLibrary:
     )
 
 
-def search_response_from_dict(payload: Mapping[str, Any]) -> SearchResponse:
+def search_result_from_dict(payload: Mapping[str, Any]) -> SearchResult:
     """Parse the response of `POST /search`."""
-    return SearchResponse(
-        str(payload["id"]),
+    return SearchResult(
+        tuple(map(moment_from_dict, payload["results"])),
         str(payload["query"]),
         _to_optional_str(payload["space"]),
-        int(payload["feedback_count"]),
         tuple(map(str, payload["hints"])),
-        tuple(map(moment_from_dict, payload["results"])),
+        float(payload["took_ms"]),
+        int(payload["feedback_count"]),
         _to_optional_str(payload.get("text_model")),
-        bool(payload.get("query_adapted")),
+        query_adapted=bool(payload.get("query_adapted")),
+        search_id=str(payload["id"]),
     )
 
 

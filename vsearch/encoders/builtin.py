@@ -326,7 +326,7 @@ class BuiltinEncoder:
             + alignment_arrays["bias"]
         )
 
-    @property
+    @cached_property
     def querybank(self) -> Matrix:
         """Generic queries, float32 (B, 512) of unit length; see `search.hubness`."""
         return self._alignment_arrays["bank"].astype(np.float32)

@@ -14,12 +14,14 @@ import math
 import threading
 import zipfile
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vsearch.errors import DamagedLibraryError, LibraryError
+from vsearch.protocols import QuerybankEncoder
 from vsearch.storage.atomic_files import atomic_write, damage_as_error, remove_partial_files
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ADAPTER_FILENAME = "adapter.npz"
-MAX_FILE_BYTES = 128 * 1024 * 1024  # enough for over 5,000 dimensions
+MAX_ADAPTER_BYTES = 128 * 1024 * 1024  # enough for over 5,000 dimensions
 PROBE_TEXTS = (
     "a dog jumps into a pool",
     "two people talk in a kitchen at night",
@@ -140,7 +142,7 @@ class QueryAdapter:
 
 
 class AdaptedEncoder:
-    """Encoder whose text vectors pass through an adapter of its space. An `Encoder`.
+    """Encoder whose text vectors pass through an adapter of its space. A `QuerybankEncoder`.
 
     Args:
         base_encoder: Encoder without the adapter.
@@ -187,15 +189,13 @@ class AdaptedEncoder:
             else active_adapter.residual_map(text_vectors)
         )
 
-    @property
-    def querybank(self) -> Matrix | None:
-        """Querybank of the base encoder, if any, with the adapter applied."""
-        bank_vectors: Matrix | None = getattr(self.base_encoder, "querybank", None)
-        return (
-            bank_vectors
-            if bank_vectors is None or self.active_adapter is None
-            else self.active_adapter.residual_map(bank_vectors)
-        )
+    @cached_property
+    def querybank(self) -> Matrix:
+        """Querybank of the base encoder with the adapter applied, float32 (B, D); B may be 0."""
+        if not isinstance(self.base_encoder, QuerybankEncoder):
+            return np.empty((0, self.space.dim), np.float32)
+        query_vectors, adapter = self.base_encoder.querybank, self.active_adapter
+        return query_vectors if adapter is None else adapter.residual_map(query_vectors)
 
     @property
     def active_adapter(self) -> QueryAdapter | None:
@@ -316,14 +316,14 @@ def load_adapter(adapter_path: Path) -> QueryAdapter:
         Exception: Of any type, if the file is damaged.
     """
     with adapter_path.open("rb") as input_file:
-        file_bytes = input_file.read(MAX_FILE_BYTES + 1)
+        file_bytes = input_file.read(MAX_ADAPTER_BYTES + 1)
     with zipfile.ZipFile(io.BytesIO(file_bytes)) as zip_archive:
         zip_members = zip_archive.infolist()
     is_uncompressed = all(
         zip_member.compress_type == zipfile.ZIP_STORED for zip_member in zip_members
     )
     if not is_uncompressed or sum(zip_member.file_size for zip_member in zip_members) > min(
-        len(file_bytes), MAX_FILE_BYTES
+        len(file_bytes), MAX_ADAPTER_BYTES
     ):
         raise ValueError(f"{adapter_path}: compressed, or too large")
     with np.load(io.BytesIO(file_bytes), allow_pickle=False) as npz_arrays:

@@ -2,8 +2,10 @@
 
 Removed rows of the base segment (`InvertedLists`) are marked by tombstones and added vectors go to
 the delta. When a tenth of all vectors has changed, the index reports `needs_rebuild`; its owner
-then
-builds a new one from the vector source while this one continues to answer.
+then builds a new one from the vector source while this one continues to answer.
+
+SQ8 is scalar quantization to one byte per dimension. Product quantization (PQ) takes longer to
+build and to search at the same recall; see docs/architecture.md.
 """
 
 from __future__ import annotations

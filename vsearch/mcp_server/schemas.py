@@ -90,7 +90,7 @@ class SearchHits(BaseModel):
         description="whether any result probably matches the query"
     )
     results: list[SearchHit]
-    hint: str | None = Field(default=None, description="advice about the search")
+    hints: list[str] = Field(description="why little was found, and what to do")
 
 
 class TagSummary(BaseModel):

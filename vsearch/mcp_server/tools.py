@@ -28,7 +28,6 @@ from vsearch.mcp_server.schemas import (
     VideoTimeRange,
 )
 from vsearch.search.remote_query import parse_remote_query
-from vsearch.search.serialization import has_confident_match
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from vsearch.types import Cue, Video
 
 log = logging.getLogger(__name__)
-MAX_CUES = 80  # per moment
+MAX_CUES_PER_MOMENT = 80  # per moment
 MAX_TAGS = 50  # per moment
 MAX_SIMILAR_MOMENTS = 3
 MAX_CLIP_SECONDS = 600.0  # per exported clip
@@ -81,16 +80,15 @@ class LibraryTools:
         """Find moments in the user's videos, best first, with times in seconds."""
         with self._limit_calls():
             parsed_query = parse_remote_query(self._library, query)
-            moments = self._library.search(parsed_query, k=k)
-            hint = None if self._library.space else "The library is empty: no video is indexed."
+            search_result = self._library.search(parsed_query, k=k)
             return SearchHits(
                 query=to_one_line(query),
-                has_confident_match=has_confident_match(moments),
+                has_confident_match=search_result.has_confident_match,
                 results=[
                     SearchHit.from_ranked_moment(rank, moment)
-                    for rank, moment in enumerate(moments, 1)
+                    for rank, moment in enumerate(search_result, 1)
                 ],
-                hint=hint,
+                hints=list(map(to_one_line, search_result.hints)),
             )
 
     def describe_moment(
@@ -102,7 +100,9 @@ class LibraryTools:
             moment_span = _resolve_span(video, start, end)
             cues, cues_truncated = self._collect_cues(video, moment_span)
             tags = [
-                tag for tag in self._library.tags([str(video.path)]) if tag.overlaps(moment_span)
+                tag
+                for tag in self._library.tags.list([str(video.path)])
+                if tag.overlaps(moment_span)
             ]
             return MomentDetails(
                 video_id=video.id,
@@ -219,9 +219,9 @@ class LibraryTools:
     def _collect_cues(self, video: Video, moment_span: Span) -> tuple[list[TextCue], int]:
         """Return the cues of a part of a video, and the number of cues left out."""
         candidate_cues: list[Cue] = []
-        for transcript in self._library.transcripts(video):
+        for transcript in self._library.transcripts.list(video):
             if transcript.cue_count:
-                transcript_cues = self._library.transcript(str(video.path), transcript.source).cues
+                transcript_cues = self._library.transcripts.get(video, transcript.source).cues
                 candidate_cues += [
                     cue for cue in transcript_cues if cue.span.end > moment_span.start
                 ]
@@ -229,7 +229,7 @@ class LibraryTools:
             (cue for cue in candidate_cues if cue.span.start < moment_span.end),
             key=lambda cue: cue.span,
         )
-        shown_cues = [TextCue.from_words(cue) for cue in overlapping_cues[:MAX_CUES]]
+        shown_cues = [TextCue.from_words(cue) for cue in overlapping_cues[:MAX_CUES_PER_MOMENT]]
         return shown_cues, len(overlapping_cues) - len(shown_cues)
 
 

@@ -34,9 +34,11 @@ class SearchHistory:
         self._max_searches, self._lock = max_searches, threading.Lock()
         self._searches_by_id: OrderedDict[str, RecordedSearch] = OrderedDict()
 
-    def add_search(self, query_text: str, query: Query, moments: list[Moment]) -> RecordedSearch:
+    def add_search(
+        self, query_text: str, query: Query, moments: tuple[Moment, ...]
+    ) -> RecordedSearch:
         """Store a search under a new id, dropping the least recently used one if full."""
-        search = RecordedSearch(secrets.token_urlsafe(9), query_text, query, tuple(moments))
+        search = RecordedSearch(secrets.token_urlsafe(9), query_text, query, moments)
         with self._lock:
             self._searches_by_id[search.search_id] = search
             while len(self._searches_by_id) > self._max_searches:

@@ -29,8 +29,8 @@ RgbImage: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 SHORT_SIDE = 720  # pixels; text of 16 pixels is legible
 _DETECTION_LONG_SIDE = 960  # pixels; twice as fast as full size, and finds the same text
 _MODEL_PATTERNS = {"Det": "*_det_*.onnx", "Rec": "*_rec_*.onnx"}
-MAX_CUES = 50_000  # per video, as for a subtitle file
-MAX_CUE_CHARS = 1_000
+MAX_OCR_CUES = 50_000  # per video, as for a subtitle file
+MAX_OCR_CUE_CHARS = 1_000
 _MIN_CERTAINTY = 0.7  # lines below are dropped
 _MAX_LINES = 100  # per frame
 _MIN_TEXT_SIMILARITY = 0.8  # character similarity of two readings of the same line
@@ -127,7 +127,7 @@ def track_text(
         on_progress: Called with the time of each frame in seconds.
 
     Returns:
-        Cues of source "ocr", in order of time, at most `MAX_CUES`.
+        Cues of source "ocr", in order of time, at most `MAX_OCR_CUES`.
     """
     line_tracker, change_detector = LineTracker(), FrameChangeDetector()
     for frame_batch in frame_batches:
@@ -227,15 +227,15 @@ class LineTracker:
             end_seconds: End of the lines that are still on screen.
 
         Returns:
-            Cues in order of time, at most `MAX_CUES`.
+            Cues in order of time, at most `MAX_OCR_CUES`.
         """
         for line in self._visible_lines:
             self._finish_line(line, end_seconds if line.missed_since is None else line.missed_since)
         self._visible_lines = []
         return [
-            Cue(Span(start, max(start, end)), " ".join(texts)[:MAX_CUE_CHARS], "ocr")
+            Cue(Span(start, max(start, end)), " ".join(texts)[:MAX_OCR_CUE_CHARS], "ocr")
             for (start, end), texts in sorted(self._finished_texts.items())
-        ][:MAX_CUES]
+        ][:MAX_OCR_CUES]
 
     def _finish_missed(self, frame_time: float) -> None:
         """Finish lines that have been missing for `_MAX_GAP_SECONDS`."""
@@ -248,7 +248,7 @@ class LineTracker:
         self._visible_lines = kept_lines
 
     def _finish_line(self, tracked_line: _TrackedLine, end_time: float) -> None:
-        if self._finished_count < MAX_CUES:
+        if self._finished_count < MAX_OCR_CUES:
             texts = self._finished_texts.setdefault((tracked_line.start_seconds, end_time), [])
             texts.append(tracked_line.ocr_line.text.strip())
             self._finished_count += 1

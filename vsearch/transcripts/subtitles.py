@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUBTITLE_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
-MAX_FILE_BYTES = 8 * 1024 * 1024  # usual files have 100 kB, or a few MB with embedded fonts
+MAX_SUBTITLE_FILE_BYTES = (
+    8 * 1024 * 1024
+)  # usual files have 100 kB, or a few MB with embedded fonts
 MAX_CUES = 50_000  # per file
 MAX_CUE_CHARS = 1_000
 _TIME_PATTERN = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
@@ -135,7 +137,7 @@ def read_subtitles(subtitle_path: Path, language: str | None = None) -> list[Cue
 
     Raises:
         UnreadableError: The file cannot be read.
-        TooLargeError: The file exceeds `MAX_FILE_BYTES`.
+        TooLargeError: The file exceeds `MAX_SUBTITLE_FILE_BYTES`.
     """
     lines = decode_text(_read_content(subtitle_path), language).replace("\0", "").splitlines()
     is_substation = any(line.strip().lower() == "[events]" for line in lines)
@@ -169,14 +171,14 @@ def _read_content(subtitle_path: Path) -> bytes:
         if not subtitle_path.is_file():  # opening a pipe would block
             raise OSError("no such file")
         with subtitle_path.open("rb") as subtitle_file:
-            content = subtitle_file.read(MAX_FILE_BYTES + 1)
+            content = subtitle_file.read(MAX_SUBTITLE_FILE_BYTES + 1)
     except OSError as error:
         raise UnreadableError(
             f"{subtitle_path}: cannot be read ({error.strerror or error})"
         ) from error
-    if len(content) > MAX_FILE_BYTES:
+    if len(content) > MAX_SUBTITLE_FILE_BYTES:
         raise TooLargeError(
-            f"{subtitle_path}: larger than {MAX_FILE_BYTES} bytes; not a subtitle file"
+            f"{subtitle_path}: larger than {MAX_SUBTITLE_FILE_BYTES} bytes; not a subtitle file"
         )
     return content
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.analysis.labels import (
-    MAX_FILE_BYTES,
     MAX_LABEL_CHARS,
+    MAX_LABEL_FILE_BYTES,
     MAX_LABELS,
     MAX_PHRASES,
     NO_LABEL,
@@ -46,7 +46,7 @@ def test_a_line_is_a_label_with_optional_phrases(tmp_path: Path) -> None:
         ("x" * (MAX_LABEL_CHARS + 1), "longer than"),
         ("dog: " + "a dog;" * (MAX_PHRASES + 1), "phrases"),
         ("\n".join(map(str, range(MAX_LABELS + 1))), f"{MAX_LABELS + 1} labels"),
-        ("#" * (MAX_FILE_BYTES + 1), "larger"),
+        ("#" * (MAX_LABEL_FILE_BYTES + 1), "larger"),
     ],
 )
 def test_invalid_label_files_raise_an_error_with_the_line(
@@ -67,6 +67,6 @@ def test_binary_and_missing_files_are_rejected(tmp_path: Path) -> None:
 
 def test_labels_from_a_list_are_validated_alike() -> None:
     assert parse_labels(["dog", Label("cat")]) == [Label("dog"), Label("cat")]
-    for wrong in ([], ["dog", "DOG"], [""], [NO_LABEL]):
+    for labels in ([], ["dog", "DOG"], [""], [NO_LABEL]):
         with pytest.raises(DatasetError):
-            parse_labels(wrong)
+            parse_labels(labels)

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 RANDOM = np.random.default_rng(0)
 
 
-def unit(rows: Matrix) -> Matrix:
-    scaled: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return scaled
+def normalize(rows: Matrix) -> Matrix:
+    unit_rows: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit_rows
 
 
-BANK = unit(RANDOM.normal(size=(200, 16)).astype(np.float32))
-DOG, CAT, OTHER = unit(RANDOM.normal(size=(3, 16)).astype(np.float32))
+BANK = normalize(RANDOM.normal(size=(200, 16)).astype(np.float32))
+DOG, CAT, OTHER = normalize(RANDOM.normal(size=(3, 16)).astype(np.float32))
 
 
 def segments(*seconds: float) -> list[Segment]:
@@ -48,51 +48,54 @@ def segments(*seconds: float) -> list[Segment]:
 
 
 def test_probabilities_sum_to_one_and_the_right_label_wins() -> None:
-    found = compute_probabilities(np.stack([DOG, CAT, OTHER]), [DOG[None], CAT[None]], BANK, 10.0)
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    assert found.argmax(axis=1).tolist() == [0, 1, 2]
-    assert found.dtype == np.float32
+    probabilities = compute_probabilities(
+        np.stack([DOG, CAT, OTHER]), [DOG[None], CAT[None]], BANK, 10.0
+    )
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert probabilities.argmax(axis=1).tolist() == [0, 1, 2]
+    assert probabilities.dtype == np.float32
 
 
 def test_labels_equal_to_the_bank_leave_the_prior_of_none() -> None:
     """A mixture of all texts is as likely as the prior, one half."""
-    found = compute_probabilities(OTHER[None], [BANK, BANK[::-1]], BANK, 10.0)
-    np.testing.assert_allclose(found, [[0.25, 0.25, 0.5]], rtol=1e-4)
+    probabilities = compute_probabilities(OTHER[None], [BANK, BANK[::-1]], BANK, 10.0)
+    np.testing.assert_allclose(probabilities, [[0.25, 0.25, 0.5]], rtol=1e-4)
 
 
 def test_an_additional_label_only_takes_what_it_matches() -> None:
-    far = unit(-OTHER[None])
+    opposite = normalize(-OTHER[None])
     one = compute_probabilities(OTHER[None], [DOG[None]], BANK, 10.0)
-    two = compute_probabilities(OTHER[None], [DOG[None], far], BANK, 10.0)
+    two = compute_probabilities(OTHER[None], [DOG[None], opposite], BANK, 10.0)
     assert two[0, -1] >= one[0, -1]
 
 
 def test_a_label_matches_any_of_its_phrases() -> None:
-    found = compute_probabilities(
+    probabilities = compute_probabilities(
         np.stack([DOG, CAT]), [np.stack([DOG, CAT]), OTHER[None]], BANK, 10.0
     )
-    assert found.argmax(axis=1).tolist() == [0, 0]
+    assert probabilities.argmax(axis=1).tolist() == [0, 0]
 
 
 def test_probabilities_are_finite_for_any_similarity() -> None:
-    found = compute_probabilities(100 * DOG[None], [DOG[None], CAT[None]], BANK, 1000.0)
-    assert np.isfinite(found).all()
-    assert found[0, 0] == pytest.approx(1)
+    probabilities = compute_probabilities(100 * DOG[None], [DOG[None], CAT[None]], BANK, 1000.0)
+    assert np.isfinite(probabilities).all()
+    assert probabilities[0, 0] == pytest.approx(1)
 
 
 def test_a_phrase_is_averaged_over_prompt_templates() -> None:
-    class Listening(FakeEncoder):
+    class RecordingEncoder(FakeEncoder):
         def encode_texts(self, texts: Sequence[str]) -> Matrix:
-            self.heard = list(texts)
+            self.texts = list(texts)
             return super().encode_texts(texts)
 
-    encoder = Listening()
+    encoder = RecordingEncoder()
     rows = encode_labels([Label("dog"), Label("pet", ("a cat", "a red hamster"))], encoder)
     assert [row.shape for row in rows] == [(1, 16), (2, 16)]
-    assert encoder.heard[: len(PROMPT_TEMPLATES)] == [way.format("dog") for way in PROMPT_TEMPLATES]
-    assert len(encoder.heard) == 3 * len(PROMPT_TEMPLATES)
-    mean = super(Listening, encoder).encode_texts([way.format("dog") for way in PROMPT_TEMPLATES])
-    np.testing.assert_allclose(rows[0], unit(mean.mean(axis=0)[None]), rtol=1e-5)
+    prompts = [template.format("dog") for template in PROMPT_TEMPLATES]
+    assert encoder.texts[: len(prompts)] == prompts
+    assert len(encoder.texts) == 3 * len(prompts)
+    mean = FakeEncoder().encode_texts(prompts)
+    np.testing.assert_allclose(rows[0], normalize(mean.mean(axis=0)[None]), rtol=1e-5)
 
 
 def test_a_model_without_a_querybank_uses_generic_prompts() -> None:
@@ -104,13 +107,13 @@ def test_a_model_without_a_querybank_uses_generic_prompts() -> None:
 
 def test_the_inverse_temperature_adapts_to_the_spread_of_a_model() -> None:
     """Half the spread and twice the inverse temperature give equal probabilities."""
-    shown = unit(RANDOM.normal(size=(50, 16)).astype(np.float32))
-    narrow = unit(np.concatenate([BANK, np.full((200, 1), 1.7, np.float32)], axis=1))
-    wide = fit_inverse_temperature(shown, BANK)
-    padded = np.concatenate([shown, np.zeros((50, 1), np.float32)], axis=1)
+    vectors = normalize(RANDOM.normal(size=(50, 16)).astype(np.float32))
+    narrow = normalize(np.concatenate([BANK, np.full((200, 1), 1.7, np.float32)], axis=1))
+    wide = fit_inverse_temperature(vectors, BANK)
+    padded = np.concatenate([vectors, np.zeros((50, 1), np.float32)], axis=1)
     scale = np.linalg.norm(np.array([1.0, 1.7]))
     assert fit_inverse_temperature(padded, narrow) == pytest.approx(wide * scale, rel=1e-3)
-    assert np.isfinite(fit_inverse_temperature(shown[:0], BANK))
+    assert np.isfinite(fit_inverse_temperature(vectors[:0], BANK))
 
 
 def test_an_image_only_model_is_rejected() -> None:
@@ -121,21 +124,24 @@ def test_an_image_only_model_is_rejected() -> None:
 
 
 def test_the_last_outcome_is_no_label() -> None:
-    made = ZeroShotClassifier.from_labels(
-        [Label("red"), Label("blue")], FakeEncoder(), BANK, "colours"
+    classifier = ZeroShotClassifier.from_labels(
+        [Label("red"), Label("blue")], FakeEncoder(), BANK, "colors"
     )
-    assert made.label_names == ("red", "blue", NO_LABEL)
-    assert made.source == "zero-shot colours"
+    assert classifier.label_names == ("red", "blue", NO_LABEL)
+    assert classifier.source == "zero-shot colors"
 
 
 def test_video_probabilities_are_weighted_by_duration() -> None:
-    chances = np.array([[1, 0], [0, 1]], np.float32)
-    np.testing.assert_allclose(compute_video_probabilities(chances, segments(3, 1)), [0.75, 0.25])
-    np.testing.assert_allclose(compute_video_probabilities(chances, segments(0, 0)), [0.5, 0.5])
+    probabilities = np.array([[1, 0], [0, 1]], np.float32)
+    means = compute_video_probabilities(probabilities, segments(3, 1))
+    np.testing.assert_allclose(means, [0.75, 0.25])
+    means = compute_video_probabilities(probabilities, segments(0, 0))
+    np.testing.assert_allclose(means, [0.5, 0.5])
 
 
 def test_adjacent_likely_segments_are_merged() -> None:
-    found = merge_runs(segments(2, 4, 2, 2), np.array([0.6, 0.9, 0.1, 0.5], np.float32), 0.5)
-    assert [span for span, _ in found] == [Span(0, 6), Span(8, 10)]
-    assert [p for _, p in found] == pytest.approx([0.8, 0.5])
+    probabilities = np.array([0.6, 0.9, 0.1, 0.5], np.float32)
+    runs = merge_runs(segments(2, 4, 2, 2), probabilities, 0.5)
+    assert [span for span, _ in runs] == [Span(0, 6), Span(8, 10)]
+    assert [probability for _, probability in runs] == pytest.approx([0.8, 0.5])
     assert merge_runs(segments(2), np.array([0.4], np.float32), 0.5) == []

@@ -24,7 +24,7 @@ CUE = "{n}\n00:00:0{n},000 --> 00:00:0{n},900\n{text}\n\n"
 
 
 @pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_zoo, "MEASURE_SECONDS", 0.01)
 
 
@@ -46,30 +46,30 @@ def subtitled(videos_folder: Path) -> Path:
 
 
 def test_protocol_is_printed(run_vsearch: CommandRunner, captions: Path) -> None:
-    shown = run_vsearch("evaluate", captions).stdout.split("\n\n")[0].splitlines()
-    assert shown == [
+    output = run_vsearch("evaluate", captions).stdout.split("\n\n")[0].splitlines()
+    assert output == [
         "captions  1 of 1 video (set), split all",
         "model     fake (fake), float32",
         "prompt    as written",
         "frames    3 at 1 fps, pooler mean",
-        "score     cosine, less the querybank's if there is one; best segment of a video; 95 % "
+        "score     cosine with querybank normalization if available; best segment per video; 95 % "
         "bootstrap",
         "version   vsearch 0.1.0",
     ]
-    found = json.loads(run_vsearch("evaluate", captions, "--json").stdout)
-    assert found["protocol"]["frame_count"] == 3
-    assert found["robustness"] == []
+    report = json.loads(run_vsearch("evaluate", captions, "--json").stdout)
+    assert report["protocol"]["frame_count"] == 3
+    assert report["robustness"] == []
 
 
 def test_check_pooler_compares_with_mean_pooling(
     run_vsearch: CommandRunner, captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vsearch.evaluation.pooler_gate.DISTRACTOR_COUNT", 14)
-    where = ("--library", tmp_path / "own")
-    done = run_vsearch("evaluate", captions, "--check-pooler", *where)
-    assert "no trained pooler" in done.stderr  # the fake model has none
+    library_option = ("--library", tmp_path / "own")
+    result = run_vsearch("evaluate", captions, "--check-pooler", *library_option)
+    assert "no trained pooler" in result.stderr  # the fake model has none
     output = json.loads(
-        run_vsearch("evaluate", captions, "--check-pooler", "--json", *where).stdout
+        run_vsearch("evaluate", captions, "--check-pooler", "--json", *library_option).stdout
     )
     assert output["pooler_check"] is None
     config = TransformerConfig(features=16, hidden=16, layers=1, heads=2, mlp=32)
@@ -79,13 +79,13 @@ def test_check_pooler_compares_with_mean_pooling(
     }
     weights = NetworkWeights("pooler", config, arrays, {"space": "fake"})
     with Library.open(tmp_path / "own", encoder=FakeEncoder()) as library:
-        library.install_pooler(weights)
-    shown = run_vsearch("evaluate", captions, "--check-pooler", *where).stdout
-    assert f"transformer-{weights.digest[:8]}, with distractors" in shown
-    assert "R@1 0 points on clean clips" in shown  # its gate is closed, so it pools like the mean
-    assert "not passed" in shown
+        library.models.install_pooler(weights)
+    output = run_vsearch("evaluate", captions, "--check-pooler", *library_option).stdout
+    assert f"transformer-{weights.digest[:8]}, with distractors" in output
+    assert "R@1 0 points on clean clips" in output  # its gate is closed, so it pools like the mean
+    assert "not passed" in output
     output = json.loads(
-        run_vsearch("evaluate", captions, "--check-pooler", "--json", *where).stdout
+        run_vsearch("evaluate", captions, "--check-pooler", "--json", *library_option).stdout
     )
     assert output["pooler_check"]["passed"] is False
     assert output["pooler_check"]["recall_loss"] == 0
@@ -94,59 +94,59 @@ def test_check_pooler_compares_with_mean_pooling(
 def test_robustness_prints_losses_per_perturbation(
     run_vsearch: CommandRunner, captions: Path
 ) -> None:
-    shown = run_vsearch("evaluate", captions, "--robustness").stdout
-    lines = {line.split()[0]: line.split() for line in shown.splitlines() if " of 1 " in line}
+    output = run_vsearch("evaluate", captions, "--robustness").stdout
+    lines = {line.split()[0]: line.split() for line in output.splitlines() if " of 1 " in line}
     assert lines["question"][1:7] == ["1", "of", "1", "100.0", "100.0", "100.0"]
-    assert shown.count("where is green?") == 1
+    assert output.count("where is green?") == 1
     assert lines["spelling"][1:5] == ["0", "of", "1", "–"]
-    found = json.loads(run_vsearch("evaluate", captions, "--robustness", "--json").stdout)
-    assert [one["perturbation"] for one in found["robustness"]][:2] == ["keywords", "question"]
+    report = json.loads(run_vsearch("evaluate", captions, "--robustness", "--json").stdout)
+    assert [each["perturbation"] for each in report["robustness"]][:2] == ["keywords", "question"]
     no_loss = {"name": "R@1", "value": 0, "ci_low": 0, "ci_high": 0}
-    assert found["robustness"][1]["metric_losses"][0] == no_loss
+    assert report["robustness"][1]["metric_losses"][0] == no_loss
 
 
 def test_auto_dataset_uses_subtitles_and_file_names(
     run_vsearch: CommandRunner, subtitled: Path
 ) -> None:
     run_vsearch("index", subtitled)
-    shown = run_vsearch("evaluate", "--auto-dataset").stdout
-    assert "queries   11 among 3 videos: 10 from subtitles, 1 from file names" in shown
-    assert "Speech rarely describes the picture" in shown
-    rates = [line.split()[-9:-7] for line in shown.splitlines() if line.endswith((" kB", " B"))]
+    output = run_vsearch("evaluate", "--auto-dataset").stdout
+    assert "queries   11 among 3 videos: 10 from subtitles, 1 from file names" in output
+    assert "Speech rarely describes the picture" in output
+    rates = [line.split()[-9:-7] for line in output.splitlines() if line.endswith((" kB", " B"))]
     assert rates == [["1", "mean"], ["0.5", "mean"], ["0.25", "mean"]]
-    found = json.loads(run_vsearch("evaluate", "--auto-dataset", "--json").stdout)
-    assert found["sources"] == [
+    report = json.loads(run_vsearch("evaluate", "--auto-dataset", "--json").stdout)
+    assert report["sources"] == [
         {"source_name": "subtitles", "query_count": 10, "video_count": 2},
         {"source_name": "file names", "query_count": 1, "video_count": 1},
     ]
-    assert [one["frame_count"] for one in found["configurations"]] == [14, 8, 4]
-    assert found["configurations"][0]["metrics"][0]["value"] == 1
+    assert [each["frame_count"] for each in report["configurations"]] == [14, 8, 4]
+    assert report["configurations"][0]["metrics"][0]["value"] == 1
 
 
 def test_auto_dataset_compares_other_models_and_rates(
     run_vsearch: CommandRunner, subtitled: Path, tmp_path: Path
 ) -> None:
     run_vsearch("index", subtitled)
-    asked = ("evaluate", "--auto-dataset", "--models", "fake:other", "--fps", "2", "--json")
-    found = json.loads(run_vsearch(*asked).stdout)["configurations"]
-    assert [(one["model"], one["fps"]) for one in found[::3]] == [
+    arguments = ("evaluate", "--auto-dataset", "--models", "fake:other", "--fps", "2", "--json")
+    report = json.loads(run_vsearch(*arguments).stdout)["configurations"]
+    assert [(each["model"], each["fps"]) for each in report[::3]] == [
         ("fake", 1),
         ("fake:other", 1),
         ("fake", 2),
     ]
-    assert found[6]["frame_count"] == 2 * found[0]["frame_count"]
-    scratch = sorted((tmp_path / "indexes" / "evaluation").iterdir())
-    made = [(path / "catalog.sqlite3").stat().st_ino for path in scratch]
-    assert len(made) == 2
-    run_vsearch(*asked)
-    assert [(path / "catalog.sqlite3").stat().st_ino for path in scratch] == made
+    assert report[6]["frame_count"] == 2 * report[0]["frame_count"]
+    libraries = sorted((tmp_path / "indexes" / "evaluation").iterdir())
+    inodes = [(path / "catalog.sqlite3").stat().st_ino for path in libraries]
+    assert len(inodes) == 2
+    run_vsearch(*arguments)
+    assert [(path / "catalog.sqlite3").stat().st_ino for path in libraries] == inodes
     assert json.loads(run_vsearch("info", "--json").stdout)["videos"] == 3
 
 
 def test_auto_dataset_needs_enough_queries(run_vsearch: CommandRunner, videos_folder: Path) -> None:
     run_vsearch("index", videos_folder)
     output = run_vsearch("evaluate", "--auto-dataset", exit_code=1).stderr
-    assert "subtitles and file names give 0 and 1 queries; at least 10 are needed" in output
+    assert "subtitles and file names give 0 and 1 queries, but at least 10 are needed" in output
     assert (
         "there is no library"
         in run_vsearch("--library", "none", "evaluate", "--auto-dataset", exit_code=1).stderr

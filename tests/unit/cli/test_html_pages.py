@@ -69,9 +69,8 @@ def test_contact_sheet_shows_what_the_table_shows(tmp_path: Path) -> None:
         replace(sure, confidence=0.1),
         replace(sure, confidence=None, explanation=Explanation(0, 0, 1)),
     )
-    write_contact_sheet(
-        tmp_path / "a.html", NoPictures(), [SheetSection("dog", [sure, weak, unknown])]
-    )  # type: ignore[arg-type] # a minimal stand-in
+    section = SheetSection("dog", [sure, weak, unknown])
+    write_contact_sheet(tmp_path / "a.html", NoPictures(), [section])
     page = (tmp_path / "a.html").read_text("utf-8")
     assert page.count(QUOTE_HTML) == 2
     for output in (">90 %<", ">weak 10 %<", ">0.500 · peak", ">0.500<"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,3 +128,12 @@ def test_builtin_variants_are_listed(
     assert list(rows)[:2] == ["builtin", "builtin:fast"]
     assert rows["builtin:fast"]["bytes"] == (WEIGHTS_FOLDER / "text.onnx").stat().st_size
     assert measured == ["builtin", "builtin:fast"]
+
+
+def test_listing_open_clip_models_without_the_package_names_the_extra(
+    run_vsearch: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    monkeypatch.delitem(sys.modules, "vsearch.encoders.open_clip", raising=False)
+    done = run_vsearch("models", "--all", exit_code=1)
+    assert "--all needs the package 'open_clip'" in done.stderr

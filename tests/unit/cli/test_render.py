@@ -36,7 +36,7 @@ def test_times_are_rounded_down(seconds: float, shown: str) -> None:
 def test_spans_are_rounded_outward() -> None:
     assert format_span(Span(3.2, 7.5)) == "0:00:03 – 0:00:08"
     assert format_span(Span(0, 0.04)) == "0:00:00 – 0:00:01"
-    assert format_duration(60.0) == "0:01:00"
+    assert format_duration(60.0) == format_duration(60.0 + 1e-12) == "0:01:00"
 
 
 def test_low_confidence_is_never_rounded_up() -> None:

@@ -45,7 +45,7 @@ def test_json_has_spans_in_seconds(run_vsearch: CommandRunner, film: Path) -> No
     output = json.loads(run_vsearch("summarize", film, "--length", "25%", "--json").stdout)
     assert output["video"] == str(film)
     assert output["length"] <= 7.0
-    spans = [(one["start"], one["end"]) for one in output["excerpts"]]
+    spans = [(each["start"], each["end"]) for each in output["excerpts"]]
     assert spans == sorted(spans)
     assert output["output"] is None
     assert 0 < output["coverage"] <= 1
@@ -53,36 +53,36 @@ def test_json_has_spans_in_seconds(run_vsearch: CommandRunner, film: Path) -> No
 
 def test_query_selects_matching_excerpts(run_vsearch: CommandRunner, film: Path) -> None:
     run_vsearch("index", film)
-    asked = ("summarize", film, "--length", "2s", "--query", "blue", "--json")
-    output = json.loads(run_vsearch(*asked).stdout)
+    arguments = ("summarize", film, "--length", "2s", "--query", "blue", "--json")
+    output = json.loads(run_vsearch(*arguments).stdout)
     assert output["query"] == "blue"
-    assert [round(one["peak"]) for one in output["excerpts"]] in ([22], [23])
-    assert "relevance" in run_vsearch(*asked[:-1]).stdout
+    assert [round(each["peak"]) for each in output["excerpts"]] in ([22], [23])
+    assert "relevance" in run_vsearch(*arguments[:-1]).stdout
 
 
 def test_film_is_written_once(run_vsearch: CommandRunner, film: Path) -> None:
     run_vsearch("index", film)
-    words = ("summarize", film, "--length", "10s", "-o", "short.mp4")
-    assert "Written: short.mp4, encoded" in run_vsearch(*words).stderr
+    arguments = ("summarize", film, "--length", "10s", "-o", "short.mp4")
+    assert "Written: short.mp4, encoded" in run_vsearch(*arguments).stderr
     with av.open("short.mp4") as container:
         assert container.duration == pytest.approx(10e6, abs=0.2e6)
-    assert "already exists" in run_vsearch(*words, exit_code=1).stderr
-    output = json.loads(run_vsearch(*words, "--overwrite", "--json").stdout)
+    assert "already exists" in run_vsearch(*arguments, exit_code=1).stderr
+    output = json.loads(run_vsearch(*arguments, "--overwrite", "--json").stdout)
     assert output["output"].endswith("short.mp4")
     assert output["copied"] is False
 
 
 def test_page_shows_and_links_each_excerpt(run_vsearch: CommandRunner, film: Path) -> None:
     run_vsearch("index", film)
-    words = ("summarize", film, "--length", "10s", "--query", "<i>red", "-o", "board.html")
-    run_vsearch(*words)
+    arguments = ("summarize", film, "--length", "10s", "--query", "<i>red", "-o", "board.html")
+    run_vsearch(*arguments)
     (film.parent / "before.html").hardlink_to("board.html")
-    run_vsearch(*words)  # a page created by vsearch may be replaced
+    run_vsearch(*arguments)  # a page created by vsearch may be replaced
     assert not (film.parent / "before.html").samefile("board.html"), (
         "the page was replaced atomically"
     )
     page = (film.parent / "board.html").read_text("utf-8")
-    count = len(json.loads(run_vsearch(*words[:-2], "--json").stdout)["excerpts"])
+    count = len(json.loads(run_vsearch(*arguments[:-2], "--json").stdout)["excerpts"])
     assert page.count("data:image/jpeg;base64,") == page.count("<li ") == count
     assert f"{film.as_uri()}#t=" in page
     assert "film &lt;b&gt;.mp4" in page
@@ -138,7 +138,7 @@ def test_name_must_match_one_video(run_vsearch: CommandRunner, videos_folder: Pa
 
 
 @pytest.mark.parametrize(
-    ("words", "output"),
+    ("arguments", "message"),
     [
         (("--length", "soon"), "'soon' is not a valid length"),
         (("--length", "0"), "it must be above 0"),
@@ -148,15 +148,15 @@ def test_name_must_match_one_video(run_vsearch: CommandRunner, videos_folder: Pa
     ],
 )
 def test_wrong_usage_is_reported(
-    words: tuple[str, str], output: str, run_vsearch: CommandRunner, film: Path
+    arguments: tuple[str, str], message: str, run_vsearch: CommandRunner, film: Path
 ) -> None:
-    assert output in run_vsearch("summarize", film, *words, exit_code=2).stderr
+    assert message in run_vsearch("summarize", film, *arguments, exit_code=2).stderr
 
 
 def test_a_summary_never_replaces_its_video(run_vsearch: CommandRunner, film: Path) -> None:
     before = film.read_bytes()
-    words = ("summarize", film, "-o", film, "--overwrite")
-    assert "one of the videos" in run_vsearch(*words, exit_code=1).stderr
+    arguments = ("summarize", film, "-o", film, "--overwrite")
+    assert "one of the videos" in run_vsearch(*arguments, exit_code=1).stderr
     assert film.read_bytes() == before
 
 
@@ -166,4 +166,4 @@ def test_python_api_gives_the_same_summary(film: Path, tmp_path: Path) -> None:
         summary = library.summarize(film, length=10.0, query="green")
         assert summary == library.summarize(str(film), length="10s", query="green")
     assert summary.video_path == film
-    assert any(20 <= one.peak_time < 22 for one in summary.excerpts)
+    assert any(20 <= each.peak_time < 22 for each in summary.excerpts)

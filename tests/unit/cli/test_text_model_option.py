@@ -41,13 +41,16 @@ def test_text_model_encodes_queries_without_reindexing(
     run_vsearch("index", videos_folder)
     own = run_vsearch("search", "green", "--json")
     other = run_vsearch("search", "green", "--json", "--text-model", words)
-    assert "text_model" not in json.loads(own.stdout)
+    assert json.loads(own.stdout)["text_model"] is None
     assert list(json.loads(other.stdout)) == [
         "query",
         "space",
         "text_model",
+        "query_adapted",
         "took_ms",
         "has_confident_match",
+        "feedback_count",
+        "hints",
         "results",
     ]
     assert json.loads(other.stdout)["text_model"] == words

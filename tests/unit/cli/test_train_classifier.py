@@ -23,12 +23,12 @@ pytestmark = pytest.mark.usefixtures("fake_model")
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def library_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Create a library, and labels.csv next to its videos."""
     tiny = TransformerConfig(features=1, hidden=32, layers=2, heads=2, mlp=64)
     monkeypatch.setitem(weights.CONFIG_PRESETS, "small", tiny)
-    with make_library(tmp_path) as made:
-        folder = made.path
+    with make_library(tmp_path) as library:
+        folder = library.path
     monkeypatch.setenv("VSEARCH_LIBRARY", str(folder))
     rows = [
         f"{number}.mp4,,,{CIRCLE_NAMES[number % len(CIRCLE_NAMES)]}"
@@ -38,13 +38,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_classifier_is_trained_tested_and_used(run_vsearch: CommandRunner, place: Path) -> None:
-    words = ("train", "classifier", "labels.csv", "--epochs", "40", "--learning-rate", "0.003")
-    done = run_vsearch(*words, "--patience", "0", "--device", "cpu")
-    assert "4 labels (small)" in done.stdout
-    assert "x.mp4: is not in the library" in done.stdout
-    assert "top-1 100.0 %" in done.stdout
-    folder = place / "training" / "classifiers" / "labels"
+def test_classifier_is_trained_tested_and_used(
+    run_vsearch: CommandRunner, library_path: Path
+) -> None:
+    arguments = ("train", "classifier", "labels.csv", "--epochs", "40", "--learning-rate", "0.003")
+    result = run_vsearch(*arguments, "--patience", "0", "--device", "cpu")
+    assert "4 labels (small)" in result.stdout
+    assert "x.mp4: not in the library" in result.stdout
+    assert "top-1 100.0 %" in result.stdout
+    folder = library_path / "training" / "classifiers" / "labels"
     assert {file.name for file in folder.iterdir()} == {
         "classifier.npz", "checkpoint.pt", "log.csv", "figures.json", "confusion.png",
     }  # fmt: skip
@@ -53,20 +55,22 @@ def test_classifier_is_trained_tested_and_used(run_vsearch: CommandRunner, place
     assert output["test"]["top1_accuracy"]["value"] == 1
     assert sum(map(sum, output["test"]["confusion_matrix"])) == output["rows"]["test"]
     for name in ("figures.json", "confusion.png"):
-        (place / name).hardlink_to(folder / name)
-    again = json.loads(run_vsearch(*words, "--patience", "0", "--device", "cpu", "--json").stdout)
-    assert again["digest"] == output["digest"], "a finished run is not repeated"
+        (library_path / name).hardlink_to(folder / name)
+    repeated = json.loads(
+        run_vsearch(*arguments, "--patience", "0", "--device", "cpu", "--json").stdout
+    )
+    assert repeated["digest"] == output["digest"], "a finished run is not repeated"
     for name in ("figures.json", "confusion.png"):
-        assert not (place / name).samefile(folder / name), "the file was replaced atomically"
-        (place / name).unlink()
-    shown = run_vsearch("classify", "--all", "--checkpoint", folder / "classifier.npz")
-    assert "stored with source “classifier labels”" in shown.stderr
+        assert not (library_path / name).samefile(folder / name), "the file was replaced atomically"
+        (library_path / name).unlink()
+    classification = run_vsearch("classify", "--all", "--checkpoint", folder / "classifier.npz")
+    assert "stored with source “classifier labels”" in classification.stderr
     assert "red" in run_vsearch("tags").stdout
     run_vsearch("doctor")
 
 
 @pytest.mark.parametrize(
-    ("words", "exit_code", "message"),
+    ("arguments", "exit_code", "message"),
     [
         (["train", "classifier"], 2, "FILE"),
         (["train", "classifier", "nowhere.csv"], 1, "nowhere.csv"),
@@ -79,18 +83,22 @@ def test_classifier_is_trained_tested_and_used(run_vsearch: CommandRunner, place
     ],
 )
 def test_mistakes_are_reported_in_one_line(
-    run_vsearch: CommandRunner, place: Path, words: list[str], exit_code: int, message: str
+    run_vsearch: CommandRunner,
+    library_path: Path,
+    arguments: list[str],
+    exit_code: int,
+    message: str,
 ) -> None:
-    assert message in run_vsearch(*words, exit_code=exit_code).stderr
+    assert message in run_vsearch(*arguments, exit_code=exit_code).stderr
 
 
 def test_a_confusion_matrix_is_shaded_by_share_and_stays_small() -> None:
-    made = draw_confusion_matrix(("dog", "größer"), ((9, 1), (0, 0)))
-    assert made.mode == "RGB"
-    pixels = np.asarray(made).astype(int).sum(axis=2)
+    image = draw_confusion_matrix(("dog", "größer"), ((9, 1), (0, 0)))
+    assert image.mode == "RGB"
+    pixels = np.asarray(image).astype(int).sum(axis=2)
     assert (pixels < 300).any(), "labels and a dark cell"
-    many = [f"label {number}" for number in range(700)]
-    large = draw_confusion_matrix(many, np.eye(700, dtype=int).tolist())
+    label_names = [f"label {number}" for number in range(700)]
+    large = draw_confusion_matrix(label_names, np.eye(700, dtype=int).tolist())
     assert max(large.size) < 4_000
     assert draw_confusion_matrix(["x" * 300, "\x1b"], ((1, 0), (0, 1))).size[0] < 600
-    assert isinstance(made, Image.Image)
+    assert isinstance(image, Image.Image)

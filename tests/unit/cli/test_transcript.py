@@ -48,7 +48,7 @@ def test_one_of_several_sources_is_selected(run_vsearch: CommandRunner, film: Pa
         with library._catalog.begin() as change:
             cues = [Cue(Span(0, 1), "heard", "speech")]
             change.replace_cues(video.id, "speech", cues, source_name="tiny")
-        assert library.transcript(film).source == "subtitles"
+        assert library.transcripts.get(film).source == "subtitles"
     assert run_vsearch("transcript", film, "--source", "speech").stdout == "0:00:00  heard\n"
     done = run_vsearch("transcript", film, "--source", "ocr", exit_code=1)
     assert "vsearch ocr" in done.stderr

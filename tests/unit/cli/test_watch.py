@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.speech_samples import FakeOcrEngine
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.catalog.lock import WriteLock
 from vsearch.cli.watch import _Watcher
+from vsearch.indexing import transcribe
 from vsearch.library import Library
 from vsearch.media.folder_watch import FolderWatcher
 
@@ -158,3 +160,14 @@ def test_watch_waits_for_another_writer_and_stops_on_ctrl_c(
             assert watching.returncode == 0
         finally:
             watching.kill()
+
+
+def test_new_videos_are_transcribed_before_they_are_searched(
+    watched: CommandRunner, arriving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcribe, "RapidOcrEngine", FakeOcrEngine)
+    monkeypatch.setenv("VSEARCH_OCR", "yes")
+    watched("save", "signs", "shown:stop")
+    arrive(arriving, "red.mp4", [ColorScene(RED, 2)])
+    done = watched("watch", "in", "--once", "--json", "--alert", "@signs")
+    assert alerts(done) == [("signs", "red.mp4")]

@@ -26,7 +26,7 @@ from vsearch.errors import (
 from vsearch.server.auth import AccessPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 TOKEN = "0123456789abcdef"
 SUBTITLES = "1\n00:00:00,500 --> 00:00:02,000\nthank you all\n"
@@ -51,8 +51,11 @@ def pair(tmp_path: Path, videos_folder: Path) -> Iterator[LibraryPair]:
         yield LibraryPair(local, remote)
 
 
-def moment_keys(found: list[Moment]) -> list[tuple[int, float, float]]:
-    return [(one.video.id, round(one.span.start, 2), round(one.span.end, 2)) for one in found]
+def moment_keys(moments: Iterable[Moment]) -> list[tuple[int, float, float]]:
+    return [
+        (moment.video.id, round(moment.span.start, 2), round(moment.span.end, 2))
+        for moment in moments
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,17 +162,17 @@ def test_videos_equal_those_of_the_library(pair: LibraryPair, videos_folder: Pat
 
 
 def test_tags_transcripts_and_info_are_returned(pair: LibraryPair) -> None:
-    pair.local.tag("green.mp4", "meadow", Span(0, 1))
-    [tag] = pair.remote.tags(["green.mp4"])
-    [own] = pair.local.tags(["green.mp4"])
+    pair.local.tags.add("green.mp4", "meadow", Span(0, 1))
+    [tag] = pair.remote.tags.list(["green.mp4"])
+    [own] = pair.local.tags.list(["green.mp4"])
     assert (tag.label, tag.span, tag.source) == ("meadow", Span(0, 1), own.source)
-    words = pair.remote.transcript("green.mp4")
-    assert words == pair.local.transcript("green.mp4")
-    assert pair.remote.transcript(words.video, "subtitles").cues == words.cues
+    words = pair.remote.transcripts.get("green.mp4")
+    assert words == pair.local.transcripts.get("green.mp4")
+    assert pair.remote.transcripts.get(words.video, "subtitles").cues == words.cues
     with pytest.raises(LibraryError, match="no transcript"):
-        pair.remote.transcript("red then blue.mp4")
+        pair.remote.transcripts.get("red then blue.mp4")
     with pytest.raises(LibraryError, match="no such video"):
-        pair.remote.transcript("nowhere.mp4")
+        pair.remote.transcripts.get("nowhere.mp4")
     info, held = pair.remote.info(), pair.local.info()
     assert (info.video_count, info.segment_count, info.transcript_counts) == (
         held.video_count,
@@ -211,7 +214,7 @@ def test_feedback_is_stored_and_deleted(pair: LibraryPair) -> None:
     assert (mark.video_id, mark.relevant) == (found[0].video.id, False)
     assert pair.remote.feedback.list() == pair.remote.feedback.list("blue") == [mark]
     assert len(pair.local.feedback.list("blue")) == 1
-    assert pair.remote.search_with_details("blue").feedback_count == 1
+    assert pair.remote.search("blue").feedback_count == 1
     assert pair.remote.feedback.clear("blue") == 1
     assert pair.remote.feedback.list() == []
 
@@ -269,7 +272,9 @@ def test_an_empty_library_finds_nothing(tmp_path: Path) -> None:
         serve_library(tmp_path / "lib") as client,
         Remote(ServerConnection(BASE_URL, transport=client._transport)) as remote,
     ):
-        assert remote.search("green") == []
+        search_result = remote.search("green")
+        assert not search_result
+        assert "index some videos first" in search_result.hints[0]
         assert remote.info().space is None
         with pytest.raises(LibraryError, match="no folder may be indexed"):
             next(iter(remote.index()))

@@ -20,6 +20,7 @@ from vsearch.encoders.query_adapter import (
     ResidualLinearMap,
 )
 from vsearch.errors import DamagedLibraryError, LibraryError
+from vsearch.protocols import QuerybankEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,18 +89,17 @@ def test_texts_are_adapted_and_images_are_not(tmp_path: Path) -> None:
     images = np.zeros((2, 8, 8, 3), np.uint8)
     np.testing.assert_array_equal(adapted.encode_images(images), plain.encode_images(images))
     assert (adapted.space, adapted.image_size) == (plain.space, plain.image_size)
-    assert adapted.device == "auto"  # type: ignore[attr-defined] # what else it tells
+    assert adapted.device == "auto"  # type: ignore[attr-defined] # other attributes are forwarded
 
 
-def test_the_querybank_is_adapted_too(tmp_path: Path) -> None:
-    file, plain = AdapterFile(tmp_path), MisreadingEncoder()
-    file.write_adapter(some())
-    adapted = file.wrap_encoder(plain)
-    assert isinstance(adapted, AdaptedEncoder)
-    assert adapted.querybank is None
+def test_the_querybank_is_adapted_too() -> None:
+    plain, adapter = MisreadingEncoder(), some()
+    adapted = AdaptedEncoder(plain, adapter)
+    assert isinstance(adapted, QuerybankEncoder)
+    assert adapted.querybank.shape == (0, VECTOR_DIM)
+    plain.querybank = plain.encode_texts(["one"])  # type: ignore[attr-defined]
     expected = adapted.encode_texts(["one"])
-    plain.querybank = plain.encode_texts(["one"])  # type: ignore[attr-defined] # as some do
-    np.testing.assert_allclose(np.asarray(adapted.querybank), expected)
+    np.testing.assert_allclose(AdaptedEncoder(plain, adapter).querybank, expected)
 
 
 def test_a_replaced_file_is_reloaded(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_file_that_is_too_large_is_not_read(
 ) -> None:
     file = AdapterFile(tmp_path)
     file.write_adapter(some())
-    monkeypatch.setattr(module, "MAX_FILE_BYTES", 500)
+    monkeypatch.setattr(module, "MAX_ADAPTER_BYTES", 500)
     with pytest.raises(DamagedLibraryError):
         file.read_adapter()
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.random_walks import wandering
+from tests.support.random_walks import random_walk_vectors
 from vsearch.index.ground_truth import GroundTruth, perturb_queries
 from vsearch.index.kmeans import assign_clusters, kmeans
 
-VECTORS = wandering(2_000)
+VECTORS = random_walk_vectors(2_000)
 
 
 def test_the_result_does_not_depend_on_batches() -> None:

@@ -102,7 +102,7 @@ def test_no_damaged_byte_raises_anything(
 
 
 @pytest.mark.parametrize(
-    "told",
+    "changed_arrays",
     [
         {"ids": np.array(["a", "b", "c"])},
         {"ids": np.arange(3.0)},
@@ -116,13 +116,13 @@ def test_no_damaged_byte_raises_anything(
     ],
 )
 def test_an_index_with_a_mismatching_stamp_is_not_used(
-    cache: IndexCache, cls: Any, tmp_path: Path, told: dict[str, Any]
+    cache: IndexCache, cls: Any, tmp_path: Path, changed_arrays: dict[str, Any]
 ) -> None:
     cache.save(SPACE, cached(cls))
     sound: dict[str, Any] = {"revision": 5, "ids": np.arange(3), "space": SPACE.name}
     np.savez(files(tmp_path)[1], **sound)
     assert cache.load(SPACE) is not None
-    np.savez(files(tmp_path)[1], **(sound | told))
+    np.savez(files(tmp_path)[1], **(sound | changed_arrays))
     assert cache.load(SPACE) is None
 
 
@@ -183,9 +183,9 @@ def test_an_index_replaced_while_loading_never_gets_another_stamp(
 def test_a_reader_waits_for_the_stamp_during_a_save(
     cache: IndexCache, cls: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def met(path: Path, told: dict[str, Any]) -> None:
+    def met(path: Path, changed_arrays: dict[str, Any]) -> None:
         monkeypatch.setattr(module, "save_arrays", save_arrays)
-        monkeypatch.setattr(time, "sleep", lambda _: save_arrays(path, told))
+        monkeypatch.setattr(time, "sleep", lambda _: save_arrays(path, changed_arrays))
         found.append(cache.load(SPACE))
 
     found: list[SavedIndex | None] = []

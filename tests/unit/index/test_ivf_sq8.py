@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.crafted_index import CRAFTED, write
-from tests.support.random_walks import DIM, FIRST, go_on, source, wandering
+from tests.support.random_walks import DIM, FIRST_ID, make_source, never_cancel, random_walk_vectors
 from vsearch.errors import DamagedLibraryError
 from vsearch.index import ivf_sq8
 from vsearch.index.cache import IndexCache, SavedIndex
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from vsearch.types import Ids, Matrix
 
 COUNT = 6_000
-VECTORS = wandering(COUNT)
-IDS = FIRST + 3 * np.arange(COUNT)
-MORE = wandering(1_200, seed=1)
+VECTORS = random_walk_vectors(COUNT)
+IDS = FIRST_ID + 3 * np.arange(COUNT)
+MORE = random_walk_vectors(1_200, seed=1)
 MORE_IDS = IDS[-1] + 1 + np.arange(len(MORE))
 
 
@@ -44,7 +44,9 @@ def index(cls: Any) -> Any:
 
 
 def built(cls: Any, vectors: Matrix = VECTORS, ids: Ids = IDS) -> Any:
-    return cls.build(DIM, source(vectors, ids), single_list=False, check_cancelled=go_on)
+    return cls.build(
+        DIM, make_source(vectors, ids), single_list=False, check_cancelled=never_cancel
+    )
 
 
 def referee(vectors: Matrix = VECTORS, ids: Ids = IDS) -> ExactIndex:
@@ -186,11 +188,13 @@ def test_it_needs_a_rebuild_when_a_tenth_has_changed(
 
 
 def test_a_single_list_index_answers_until_it_is_rebuilt() -> None:
-    made = source(VECTORS, IDS)
-    quick = IvfIndex.build(DIM, made, single_list=True, check_cancelled=go_on)
+    made = make_source(VECTORS, IDS)
+    quick = IvfIndex.build(DIM, made, single_list=True, check_cancelled=never_cancel)
     assert quick.needs_rebuild
     assert recall(quick, referee()) >= 0.99
-    assert not Sq8Index.build(DIM, made, single_list=True, check_cancelled=go_on).needs_rebuild
+    assert not Sq8Index.build(
+        DIM, made, single_list=True, check_cancelled=never_cancel
+    ).needs_rebuild
 
 
 def test_few_vectors_are_compared_exactly(cls: Any) -> None:
@@ -208,7 +212,7 @@ def test_building_can_be_cancelled(cls: Any) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        cls.build(DIM, source(VECTORS, IDS), single_list=False, check_cancelled=stop)
+        cls.build(DIM, make_source(VECTORS, IDS), single_list=False, check_cancelled=stop)
 
 
 def test_the_base_segment_is_written_once(index: Any, tmp_path: Path) -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.random_walks import DIM, wandering
+from tests.support.random_walks import DIM, random_walk_vectors
 from vsearch.index.exact import ExactIndex
 from vsearch.index.rescoring import RescoringIndex
 from vsearch.protocols import VectorIndex
 
-VECTORS = wandering(300)
+VECTORS = random_walk_vectors(300)
 IDS = np.arange(300)
 
 

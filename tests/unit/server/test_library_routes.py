@@ -171,4 +171,4 @@ def test_undecodable_names_in_saved_searches_are_escaped(
     )
     answer = client.get("/api/v1/search", params={"q": "@odd"})
     assert answer.status_code == 200
-    assert "Only videos matching path:gr\\udcffn.mp4" in answer.json()["hints"][0]
+    assert "gr\\udcffn.mp4: no such video" in answer.json()["hints"][0]

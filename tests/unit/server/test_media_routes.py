@@ -242,9 +242,9 @@ def test_a_stream_reports_its_start_time(client: TestClient, tmp_path: Path, opt
     with av.open(io.BytesIO(answer.content), "r") as container:
         ends = [float(frame.time or 0) for frame in container.decode(video=0)][-1]
     assert begins + ends == pytest.approx(3.9, abs=0.05)
-    told = client.head(f"/videos/2/stream?start=2.5{option}")
-    assert told.headers["x-vsearch-start"] == answer.headers["x-vsearch-start"]
-    assert told.content == b""
+    head_response = client.head(f"/videos/2/stream?start=2.5{option}")
+    assert head_response.headers["x-vsearch-start"] == answer.headers["x-vsearch-start"]
+    assert head_response.content == b""
     assert client.get("/videos/2/stream?start=100").status_code == 200
 
 

@@ -229,9 +229,9 @@ def test_the_access_log_contains_no_query_and_no_token(
         locked.get(f"/api/v1/search?q=red&token={TOKEN}")
         locked.get(f"/{TOKEN}", headers=headers)
         locked.post("/api/v1/session", json={"token": TOKEN})
-    told = [one.message for one in caplog.records if one.name.startswith("vsearch")]
-    assert not any(TOKEN in one or "secretwords" in one for one in told)
-    lines = list(map(json.loads, told))
+    messages = [one.message for one in caplog.records if one.name.startswith("vsearch")]
+    assert not any(TOKEN in one or "secretwords" in one for one in messages)
+    lines = list(map(json.loads, messages))
     assert [line["status"] for line in lines] == [200, 401, 404, 204]
     assert lines[0]["route"] == "/search"
     assert lines[0]["ms"] > 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,8 +45,8 @@ def build_schema() -> dict[str, Any]:
     """Return the OpenAPI schema of an application without a library."""
     guarded = create_app(cast("AppState", SimpleNamespace(metrics=ServerMetrics())))
     assert isinstance(guarded, SecurityMiddleware)
-    told: dict[str, Any] = cast("Any", guarded._app).openapi()
-    return told
+    schema: dict[str, Any] = cast("Any", guarded._app).openapi()
+    return schema
 
 
 SCHEMA = build_schema()
@@ -158,10 +160,10 @@ def test_many_responses_conform_to_the_schema(api: ServedApi, method: str, path:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_route_is_documented(method: str, path: str) -> None:
-    told = SCHEMA["paths"][path][method.lower()]
-    assert told["summary"]
-    assert told["description"].endswith(".")
-    assert told["tags"]
+    operation_schema = SCHEMA["paths"][path][method.lower()]
+    assert operation_schema["summary"]
+    assert operation_schema["description"].endswith(".")
+    assert operation_schema["tags"]
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
@@ -175,9 +177,35 @@ def test_every_json_response_has_a_model(method: str, path: str) -> None:
 
 
 def test_the_served_schema_is_the_generated_one(api: ServedApi) -> None:
-    told = api.client.get(f"{API_PREFIX}/openapi.json").json()
-    assert told == json.loads(json.dumps(SCHEMA))
+    operation_schema = api.client.get(f"{API_PREFIX}/openapi.json").json()
+    assert operation_schema == json.loads(json.dumps(SCHEMA))
 
 
 def test_an_empty_previous_search_id_is_ignored(api: ServedApi) -> None:
     assert api.client.get(f"{API_PREFIX}/search?q=blue&previous_search_id=").status_code == 200
+
+
+def list_documented_operations() -> list[tuple[str, str]]:
+    """Return the operations of `docs/rest-api.md`; `/curve` replaces the end of the path before."""
+    page = (Path(__file__).parents[3] / "docs" / "rest-api.md").read_text("utf-8")
+    operations = []
+    for row in re.findall(r"^\| (`.+?`) \|", page, re.MULTILINE):
+        method, methods, last_path = "", [], ""
+        for entry in re.findall(r"`(.+?)`", row):
+            if not entry.startswith("/"):
+                method, _, path = entry.partition(" ")
+                methods.append(method)
+                if not path:  # the next entry names the path
+                    continue
+            else:
+                path = last_path.rpartition("/")[0] + entry
+                methods.append(method)
+            operations += [(method, f"{API_PREFIX}{path}") for method in methods]
+            methods, last_path = [], path
+    return operations
+
+
+def test_the_documented_operations_exist() -> None:
+    documented = list_documented_operations()
+    assert len(documented) > 20
+    assert set(documented) <= set(OPERATIONS)

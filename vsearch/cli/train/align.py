@@ -86,7 +86,7 @@ def align(
 
 def _remove_adapter(options: CommonOptions) -> None:
     with options.open_library() as library:
-        was_installed = library.set_query_adapter(None)
+        was_installed = library.models.set_query_adapter(None)
     click.echo(
         "The adapter was removed." if was_installed else "There is no adapter to remove.", err=True
     )

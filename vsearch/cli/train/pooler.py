@@ -99,7 +99,7 @@ def _remove_pooler(options: CommonOptions) -> None:
         if not trained_pooler_files(library.path):
             click.echo("There is no pooler to remove.", err=True)
             sys.exit(1)
-        pooler_name = library.install_pooler(None)
+        pooler_name = library.models.install_pooler(None)
     click.echo(f"The pooler was removed; segments are pooled by {pooler_name} again.", err=True)
 
 

@@ -48,7 +48,7 @@ class EtaEstimator:
         remaining_seconds = self._estimate_pending(progress) * elapsed_seconds / done_seconds
         if progress.pass_number < progress.pass_count:
             remaining_seconds += (elapsed_seconds + remaining_seconds) * (
-                1 / progress.to_overall_share(1.0) - 1
+                1 / progress.to_stage_share(1.0) - 1
             )
         return remaining_seconds
 

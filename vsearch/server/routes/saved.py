@@ -22,13 +22,13 @@ OptionalSearchId = Annotated[str | None, Query(max_length=64)]
 OptionalQueryText = Annotated[str | None, Query(max_length=2_000)]
 FILTER_EXAMPLES = (
     ("path", "path:holiday/*", "a file, folder or glob"),
-    ("tag", "tag:dog", "videos or spans with that tag"),
+    ("tag", "tag:dog", "videos or parts with that tag"),
     ("after", "after:2024-05", "recorded on or after that date"),
     ("before", "before:2024-05-17", "recorded before that date"),
     ("longer", "longer:10s", "videos at least that long"),
     ("shorter", "shorter:1m30s", "videos shorter than that"),
     ("at", "at:0:10:00-0:20:00", "only that part of every video"),
-    ("has", "has:speech", "with speech, subtitles, ocr or tags"),
+    ("has", "has:speech", "with speech, subtitles, screen text or tags"),
     ("model", "model:builtin:fast", "videos indexed with that model"),
     ("said", 'said:"thank you"', "spoken words"),
     ("shown", "shown:EXIT", "text on the screen (OCR)"),
@@ -47,7 +47,7 @@ def get_query_syntax(state: State) -> Any:
             for filter_example in FILTER_EXAMPLES
         ],
         "saved_searches": _list_saved_searches(state),
-        "tags": sorted({tag.label for tag in state.library.tags()})[:500],
+        "tags": sorted({tag.label for tag in state.library.tags.list()})[:500],
         "models": sorted({video.model for video in videos if video.model}),
     }
 

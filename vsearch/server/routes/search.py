@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from vsearch.query import formatting
 from vsearch.search.remote_query import parse_remote_query
-from vsearch.search.serialization import has_confident_match
+from vsearch.search.serialization import search_details_to_dict
 from vsearch.server import presenters, schemas
 from vsearch.server.problems import Problem
 from vsearch.server.state import AppState, State  # noqa: TC001 - read by FastAPI
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.query.model import Query as SearchQuery
-    from vsearch.server.search_history import RecordedSearch
-    from vsearch.types import Moment, RelevanceLabel
+    from vsearch.types import RelevanceLabel
 
 router = APIRouter(tags=["search"])
 MAX_MOMENTS_PER_VIDEO = 50
@@ -68,7 +66,6 @@ async def get_moments(state: State, video_id: schemas.VideoId, search_id: Search
 
 
 def _run_search(state: AppState, search_request: schemas.SearchRequest) -> dict[str, Any]:
-    started_at = time.perf_counter()
     query_text = " ".join([search_request.q, *_format_media_terms(search_request)]).strip()
     previous_moments = (
         state.search_history.get_search(search_request.previous_search_id).moments
@@ -83,16 +80,23 @@ def _run_search(state: AppState, search_request: schemas.SearchRequest) -> dict[
             previous_moments=previous_moments,
         )
     with state.metrics.time_stage("search"):
-        moments = state.library.search(
+        search_result = state.library.search(
             query,
             k=search_request.k,
             per_video=search_request.per_video,
             diversify=search_request.diversify,
             include_duplicates=search_request.include_duplicates,
         )
-    recorded_search = state.search_history.add_search(query_text, query, moments)
+    recorded_search = state.search_history.add_search(query_text, query, search_result.moments)
     with state.metrics.time_stage("present"):
-        return _present_search(state, recorded_search, (time.perf_counter() - started_at) * 1_000)
+        feedback_labels = _list_feedback(state, query)
+        return {
+            "id": recorded_search.search_id,
+            "query": query_text,
+            "query_tokens": list(presenters.describe_tokens(query_text)),
+            **search_details_to_dict(search_result),
+            "results": presenters.present_moments(search_result, feedback_labels),
+        }
 
 
 def _format_media_terms(search_request: schemas.SearchRequest) -> list[str]:
@@ -114,54 +118,8 @@ def _format_media_terms(search_request: schemas.SearchRequest) -> list[str]:
     return media_terms
 
 
-def _present_search(
-    state: AppState, recorded_search: RecordedSearch, elapsed_ms: float
-) -> dict[str, Any]:
-    library, feedback_labels = state.library, _list_feedback(state, recorded_search.query)
-    space = library.space
-    has_text_terms = any(term.kind == "text" for term in recorded_search.query.terms)
-    return {
-        "id": recorded_search.search_id,
-        "query": recorded_search.query_text,
-        "query_tokens": list(presenters.describe_tokens(recorded_search.query_text)),
-        "space": space.name if space else None,
-        "text_model": library.settings.text_model or None,
-        "query_adapted": bool(recorded_search.moments and has_text_terms and library.query_adapter),
-        "took_ms": round(elapsed_ms, 1),
-        "has_confident_match": has_confident_match(recorded_search.moments),
-        "feedback_count": len(feedback_labels),
-        "hints": _collect_hints(state, recorded_search.query, recorded_search.moments),
-        "results": presenters.present_moments(recorded_search.moments, feedback_labels),
-    }
-
-
 def _list_feedback(state: AppState, query: SearchQuery) -> list[RelevanceLabel]:
     return [] if query.next_steps else state.library.feedback.list(query)
-
-
-def _collect_hints(state: AppState, query: SearchQuery, moments: tuple[Moment, ...]) -> list[str]:
-    """Return advice for searches with few or no results."""
-    if state.library.space is None:
-        return ["The library is empty. Index some videos first."]
-    hints = []
-    if not moments and query.filters.path_patterns:
-        hints.append(
-            f"Only videos matching path:{', '.join(query.filters.path_patterns)} were searched."
-        )
-    terms = [*query.terms, *(term for step in query.next_steps for term in step.terms)]
-    term_kinds = {term.kind for term in terms} | set(query.filters.has)
-    if moments or not term_kinds & {"said", "speech", "shown", "ocr"}:
-        return hints
-    available_sources = {cue_source for cue_source, _ in state.library.info().transcript_counts}
-    if term_kinds & {"said", "speech"} and not available_sources & {"speech", "subtitles"}:
-        hints.append(
-            "No transcripts yet. Index the videos with speech transcription to search speech."
-        )
-    if term_kinds & {"shown", "ocr"} and "ocr" not in available_sources:
-        hints.append(
-            "No on-screen text yet. Index the videos with OCR to search text on the screen."
-        )
-    return hints
 
 
 def _compute_curve(state: AppState, video_id: int, search_id: str) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def get_video(state: State, video_id: schemas.VideoId) -> Any:
         "segment_count": state.library.segment_count(video),
         "transcript_sources": [
             transcript.source
-            for transcript in state.library.transcripts(video)
+            for transcript in state.library.transcripts.list(video)
             if transcript.cue_count
         ],
         "tags": [
@@ -95,7 +95,7 @@ def get_video(state: State, video_id: schemas.VideoId) -> Any:
                 "model": tag.model,
                 "created_at": tag.created_at,
             }
-            for tag in state.library.tags([str(video.path)])
+            for tag in state.library.tags.list([str(video.path)])
         ],
     }
 
@@ -136,12 +136,14 @@ def get_transcript(
     """Return a transcript: by default subtitles, else speech, else OCR."""
     video = state.require_video(video_id)
     available_sources = [
-        transcript.source for transcript in state.library.transcripts(video) if transcript.cue_count
+        transcript.source
+        for transcript in state.library.transcripts.list(video)
+        if transcript.cue_count
     ]
     if not available_sources or (source is not None and source not in available_sources):
         missing_text = "transcript" if source is None else f"{source} transcript"
         raise Problem(404, "not-found", f"{video.path.name} has no {missing_text} in the library")
-    transcript_text = state.library.transcript(str(video.path), source)
+    transcript_text = state.library.transcripts.get(video, source)
     return {
         "source": transcript_text.source,
         "cues": [
