@@ -3,11 +3,11 @@ FROM python:3.12-slim
 COPY . /src
 RUN pip install --no-cache-dir /src \
     && rm -rf /src \
-    && useradd --create-home vsearch \
+    && useradd --uid 1000 --create-home vsearch \
     && mkdir /data /videos \
     && chown vsearch /data
 
-USER vsearch
+USER 1000
 ENV VSEARCH_LIBRARY=/data/library VSEARCH_CACHE=/data/cache
 VOLUME ["/data", "/videos"]
 EXPOSE 8765
