@@ -27,8 +27,11 @@ def instruction(name: str) -> str:
 def docker_works() -> bool:
     if not shutil.which("docker"):
         return False
-    pull = ["docker", "pull", "--quiet", BASE_IMAGE]
-    return subprocess.run(pull, capture_output=True, timeout=120).returncode == 0
+    pull_command = ["docker", "pull", "--quiet", BASE_IMAGE]
+    try:
+        return subprocess.run(pull_command, capture_output=True, timeout=120).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def test_the_image_runs_as_another_user_with_a_volume_and_a_healthcheck() -> None:
