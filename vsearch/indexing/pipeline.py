@@ -14,7 +14,6 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from vsearch.encoders.frame_dedup import DedupEncoder
 from vsearch.errors import NoPictureError, SettingsError
@@ -293,18 +292,19 @@ def encode_frames(
         The features, rounded to float16 as they will be stored; None without frames.
     """
     dedup_encoder, timer = DedupEncoder(encoder), timer or StageTimer()
-    feature_blocks: list[npt.NDArray[np.float16]] = []  # (N, D) each
+    feature_bytes = bytearray()  # one block of memory, which does not fragment the heap
     time_blocks: list[Times] = []
     for frame_batch in frame_batches:
         with timer.measure("encode"):
             frame_vectors = dedup_encoder.encode_frames(frame_batch.images)
-        feature_blocks.append(frame_vectors.astype(np.float16))
+        feature_bytes += frame_vectors.astype(np.float16).tobytes()
         time_blocks.append(frame_batch.frame_times)
         on_progress(float(frame_batch.frame_times[-1]))
-    if not feature_blocks:
+    if not time_blocks:
         return None
-    feature_matrix = np.concatenate(feature_blocks, dtype=np.float32)
-    return Features(encoder.space, feature_matrix, np.concatenate(time_blocks))
+    frame_times = np.concatenate(time_blocks)
+    feature_matrix = np.frombuffer(feature_bytes, np.float16).reshape(len(frame_times), -1)
+    return Features(encoder.space, feature_matrix.astype(np.float32), frame_times)
 
 
 def repool_library(catalog: Catalog, feature_store: FeatureStore, pooler: Pooler) -> None:
