@@ -10,9 +10,7 @@ import pytest
 
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 
-# From a minute to two hours of video. Their features take 22 MB while they are joined, and are
-# copied to be written; the sampled frames would take more than a gigabyte.
-MAX_GROWTH_MB = 75
+MAX_GROWTH_MB = 60  # from a minute to two hours of video
 INDEX_CODE = """
 import sys
 import numpy as np

@@ -371,6 +371,7 @@ def test_a_rating_is_applied_and_cleared(seen: WatchedPage) -> None:
     learnt.filter(has_text="Adjusted by 1 rating").wait_for()
     seen.page.get_by_test_id("clear-feedback").click()
     learnt.wait_for(state="hidden")
+    assert not learnt.is_visible()
 
 
 @pytest.mark.slow
@@ -381,7 +382,9 @@ def test_a_search_without_confident_match_is_reported(seen: WatchedPage) -> None
 
     seen.page.route("**/api/v1/search?*", doubtful)
     seen.open_path("/?q=blue")
-    seen.page.get_by_test_id("not-in-library").filter(has_text="not in this library").wait_for()
+    warning = seen.page.get_by_test_id("not-in-library")
+    warning.filter(has_text="not in this library").wait_for()
+    assert warning.is_visible()
 
 
 @pytest.mark.slow

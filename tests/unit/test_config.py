@@ -71,6 +71,7 @@ def test_unusual_toml_spellings_are_edited_in_place(tmp_path: Path, text: str) -
 def test_special_characters_are_escaped(tmp_path: Path) -> None:
     for name in ('C:\\new\\"x"', "del\x7f", "line\nbreak\ttab", "é 🐈", "# no comment"):
         changed(tmp_path, 'model = "a"\n', model=name)
+        assert config.read_file(tmp_path)["model"] == name
 
 
 def test_a_file_that_can_be_read_but_not_edited_is_reported(tmp_path: Path) -> None:

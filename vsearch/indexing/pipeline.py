@@ -297,14 +297,14 @@ def encode_frames(
     for frame_batch in frame_batches:
         with timer.measure("encode"):
             frame_vectors = dedup_encoder.encode_frames(frame_batch.images)
-        feature_bytes += frame_vectors.astype(np.float16).tobytes()
+        feature_bytes += frame_vectors.astype(np.float16).astype(np.float32).tobytes()
         time_blocks.append(frame_batch.frame_times)
         on_progress(float(frame_batch.frame_times[-1]))
     if not time_blocks:
         return None
     frame_times = np.concatenate(time_blocks)
-    feature_matrix = np.frombuffer(feature_bytes, np.float16).reshape(len(frame_times), -1)
-    return Features(encoder.space, feature_matrix.astype(np.float32), frame_times)
+    feature_matrix = np.frombuffer(feature_bytes, np.float32).reshape(len(frame_times), -1)
+    return Features(encoder.space, feature_matrix, frame_times)
 
 
 def repool_library(catalog: Catalog, feature_store: FeatureStore, pooler: Pooler) -> None:

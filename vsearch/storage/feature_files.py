@@ -11,6 +11,7 @@ import math
 import os
 import zlib
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +21,18 @@ from vsearch.storage.atomic_files import atomic_write
 from vsearch.types import Features, Space
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     import numpy.typing as npt
 
-    from vsearch.types import Span, Times
+    from vsearch.types import Matrix, Span, Times
 
 SUFFIX, OLD_SUFFIX = ".safetensors", ".npz"
+BLOCK_FRAMES = 1_024  # converted at a time
 CACHED_LAYOUTS = 256  # files; the times of an hour take 29 kB
 _NUMPY_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
-_DTYPE_NAMES = {numpy_dtype: name for name, numpy_dtype in _NUMPY_DTYPES.items()}
 _MAX_HEADER_BYTES = 100_000  # many times what `write_features` needs
 
 
@@ -49,11 +51,11 @@ def write_features(feature_path: Path, features: Features) -> None:
     """
     space = features.space
     space_json = json.dumps([space.name, space.dim, space.supports_text])
-    matrix = np.ascontiguousarray(features.frame_vectors, "<f2")
     frame_times = np.ascontiguousarray(features.frame_times, "<f8")
-    metadata = {"space": space_json, "crc32": str(_checksum(space_json, frame_times, matrix))}
+    crc32 = _checksum(space_json, chain([frame_times], _half_blocks(features.frame_vectors)))
     with atomic_write(feature_path) as feature_file:
-        _write_tensors(feature_file, {"times": frame_times, "matrix": matrix}, metadata)
+        metadata = {"space": space_json, "crc32": str(crc32)}
+        _write_tensors(feature_file, frame_times, features.frame_vectors, metadata)
 
 
 def read_features(feature_path: Path) -> Features:
@@ -74,7 +76,7 @@ def read_features(feature_path: Path) -> Features:
         frame_times = layout.read_rows(feature_file, "times")
         matrix = layout.read_rows(feature_file, "matrix")
     space_json = layout.metadata["space"]
-    if layout.metadata["crc32"] != str(_checksum(space_json, frame_times, matrix)):
+    if layout.metadata["crc32"] != str(_checksum(space_json, [frame_times, matrix])):
         raise ValueError("the checksum does not match")
     return _to_features(_parse_space(space_json), frame_times, matrix)
 
@@ -144,23 +146,32 @@ def read_space_name(feature_path: Path) -> str:
 
 
 def _write_tensors(
-    feature_file: BinaryIO, tensors: dict[str, npt.NDArray[Any]], metadata: dict[str, str]
+    feature_file: BinaryIO, frame_times: Times, frame_vectors: Matrix, metadata: dict[str, str]
 ) -> None:
     """Write a .safetensors file. `safetensors.save` would copy long videos in memory twice."""
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end_offset = 0
-    for tensor_name, tensor in tensors.items():
-        start_offset, end_offset = end_offset, end_offset + tensor.nbytes
-        header[tensor_name] = {
-            "dtype": _DTYPE_NAMES[tensor.dtype.str],
-            "shape": tensor.shape,
-            "data_offsets": [start_offset, end_offset],
-        }
+    times_end = frame_times.nbytes
+    matrix_end = times_end + 2 * frame_vectors.size
+    header = {
+        "__metadata__": metadata,
+        "times": {"dtype": "F64", "shape": frame_times.shape, "data_offsets": [0, times_end]},
+        "matrix": {
+            "dtype": "F16",
+            "shape": frame_vectors.shape,
+            "data_offsets": [times_end, matrix_end],
+        },
+    }
     header_bytes = json.dumps(header).encode()
     header_bytes += b" " * (-len(header_bytes) % 8)  # aligns the data
     feature_file.write(len(header_bytes).to_bytes(8, "little") + header_bytes)
-    for tensor in tensors.values():
-        feature_file.write(tensor.data)
+    feature_file.write(frame_times.data)
+    for block in _half_blocks(frame_vectors):
+        feature_file.write(block.data)
+
+
+def _half_blocks(frame_vectors: Matrix) -> Iterator[npt.NDArray[np.float16]]:
+    """Yield frame vectors as float16, some rows at a time, which bounds memory."""
+    for first_row in range(0, len(frame_vectors), BLOCK_FRAMES):
+        yield np.ascontiguousarray(frame_vectors[first_row : first_row + BLOCK_FRAMES], "<f2")
 
 
 class _TensorLayout:
@@ -201,8 +212,11 @@ class _TensorLayout:
         return np.frombuffer(tensor_bytes, dtype).reshape(end_row - first_row, *row_shape)
 
 
-def _checksum(space_json: str, frame_times: npt.NDArray[Any], matrix: npt.NDArray[Any]) -> int:
-    return zlib.crc32(matrix.data, zlib.crc32(frame_times.data, zlib.crc32(space_json.encode())))
+def _checksum(space_json: str, arrays: Iterable[npt.NDArray[Any]]) -> int:
+    crc32 = zlib.crc32(space_json.encode())
+    for array in arrays:
+        crc32 = zlib.crc32(array.data, crc32)
+    return crc32
 
 
 def _parse_space(space_json: str) -> Space:

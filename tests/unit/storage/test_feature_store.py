@@ -147,7 +147,7 @@ def write_current_file(stem: Path, arrays: dict[str, Any]) -> None:
     tensors = {name: np.asarray(arrays[name]) for name in ("matrix", "times")}
     crc32 = 0
     if isinstance(space_json, str):  # otherwise, nothing is written
-        crc32 = feature_files._checksum(space_json, tensors["times"], tensors["matrix"])
+        crc32 = feature_files._checksum(space_json, [tensors["times"], tensors["matrix"]])
     save_file(tensors, stem.with_suffix(".safetensors"), {"space": space_json, "crc32": str(crc32)})
 
 
