@@ -23,10 +23,11 @@ A query is a sequence of elements separated by blanks (EBNF):
     kind     = "speech" | "subtitles" | "screen" | "tags" ;
     name     = letters , digits , "_" and "-" ;            (* at most 64 *)
 
-Adjacent words form one text; each phrase in quotes is a text of its own. A leading `-` excludes. A
-backslash escapes `"`, `\`, `:` and blanks, and `-` or `@` at the start of an element; before other
-characters it is literal. A colon is literal after a number if a digit follows (10:30), after a
-single letter (a:b), before a blank, and before two slashes (http://x).
+Adjacent words form one text, interpreted by `query/natural_language.py`; each phrase in quotes is a
+text of its own. A leading `-` excludes. A backslash escapes `"`, `\`, `:` and blanks, and `-` or
+`@` at the start of an element; before other characters it is literal. A colon is literal after a
+number if a digit follows (10:30), after a single letter (a:b), before a blank, and before two
+slashes (http://x).
 """
 
 from __future__ import annotations
@@ -71,6 +72,11 @@ class QueryToken:
     weight: float | None = None
     is_negative: bool = False
     span_text: str | None = None  # of a clip with a quoted path
+
+    @property
+    def is_plain_word(self) -> bool:
+        """True for a word without field, quotes, weight or minus."""
+        return not (self.field_name or self.is_quoted) and self.signed_weight == 1
 
     @property
     def signed_weight(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsearch.query import formatting
+from vsearch.query.natural_language import is_literal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,9 +42,11 @@ class Term:
         )
         weight_prefix = f"-{weight_text}" if self.weight < 0 else weight_text
         if self.kind == "text" and not self.is_phrase:
-            if not weight_prefix:
+            if not weight_prefix and is_literal(self.value):
                 return formatting.quote_words(self.value)
-            is_ambiguous = self.value in ("-", "@") or self.value[0].isdecimal()  # 2:30 is a time
+            is_ambiguous = (  # 2:30 is a time
+                not weight_prefix or self.value in ("-", "@") or self.value[0].isdecimal()
+            )
             return (
                 f"{weight_prefix}text:{formatting.escape_value(self.value)}"
                 if is_ambiguous
@@ -170,10 +173,9 @@ def _format_terms(terms: tuple[Term, ...]) -> str:
     for term in terms:
         is_plain_text = term.kind == "text" and not term.is_phrase and term.weight == 1
         needs_prefix = is_plain_text and ends_in_text
-        term_texts.append(
-            f"text:{formatting.escape_value(term.value)}" if needs_prefix else str(term)
-        )
-        ends_in_text = is_plain_text and not needs_prefix
+        term_text = f"text:{formatting.escape_value(term.value)}" if needs_prefix else str(term)
+        term_texts.append(term_text)
+        ends_in_text = is_plain_text and not term_text.startswith("text:")
     return " ".join(term_texts)
 
 

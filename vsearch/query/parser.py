@@ -8,10 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
+from vsearch.query.filters import parse_filters
 from vsearch.query.formatting import format_number
 from vsearch.query.grammar import FILTER_NAMES, tokenize_query
 from vsearch.query.model import Filters, Query, Step, Term
-from vsearch.query.times import parse_date, parse_duration, parse_span
+from vsearch.query.natural_language import (
+    IMPLIED_OPERATORS,
+    NOT_OPERATOR,
+    REFUSED_OPERATORS,
+    find_operators,
+    interpret_words,
+)
+from vsearch.query.times import parse_duration, parse_span
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -21,7 +29,6 @@ if TYPE_CHECKING:
     from vsearch.query.model import ResultRef
     from vsearch.types import TermKind
 
-CONTENT_KINDS = ("speech", "subtitles", "screen", "tags")  # values of `has:`
 MAX_QUERY_CHARS = 2_000
 MAX_QUERY_TERMS = 16
 MAX_FILTERS = 64
@@ -239,30 +246,50 @@ class _QueryBuilder:
     step_terms: list[list[Term]] = field(default_factory=lambda: [[]])
     max_gaps: list[float | None] = field(default_factory=list)  # of each step after the first
     filter_tokens: list[QueryToken] = field(default_factory=list)
-    pending_words: list[str] = field(default_factory=list)  # not part of a term yet
+    pending_tokens: list[QueryToken] = field(default_factory=list)  # not part of a term yet
 
     def read_text(self, query_text: str, *, is_saved: bool = False) -> None:
         """Add all elements of a text."""
+        operators = find_operators(query_text)
         for token in tokenize_query(query_text):
+            if token.is_plain_word:
+                self.add_word(token, is_operator=token.source_text in operators)
+                continue
+            if self.take_not_operator():
+                token = replace(token, is_negative=not token.is_negative)
             if token.field_name == "then":
                 self.start_step(token)
             elif token.field_name in FILTER_NAMES:
                 self.add_filter(token)
             elif token.field_name == "@":
                 self.expand_saved_search(token, is_saved=is_saved)
-            elif token.field_name or token.is_quoted or token.signed_weight != 1:
+            else:
                 self.add_terms(
                     _parse_terms(token, NameResolver() if is_saved else self.name_resolver)
                 )
-            else:
-                self.pending_words.append(token.value_text)
         self.add_terms()
 
+    def add_word(self, token: QueryToken, *, is_operator: bool) -> None:
+        """Add a plain word to the pending ones; raise QueryError for OR."""
+        if is_operator and token.source_text in REFUSED_OPERATORS:
+            raise QueryError(
+                f"{token.source_text} is not part of the query language: search for each "
+                "alternative separately, or type `or` for the word"
+            )
+        if not is_operator or token.source_text not in IMPLIED_OPERATORS:
+            self.pending_tokens.append(token)
+
+    def take_not_operator(self) -> bool:
+        """Remove NOT from the end of the pending words; return True if it was there."""
+        if not self.pending_tokens or self.pending_tokens[-1].source_text != NOT_OPERATOR:
+            return False
+        self.pending_tokens.pop()
+        return True
+
     def add_terms(self, new_terms: Iterable[Term] = ()) -> None:
-        """Add the pending words as one term, then other terms."""
-        if self.pending_words:
-            self.step_terms[-1].append(Term("text", _require_utf8(" ".join(self.pending_words))))
-            self.pending_words.clear()
+        """Add the terms of the pending words, then other terms."""
+        self.step_terms[-1].extend(_parse_words(self.pending_tokens))
+        self.pending_tokens.clear()
         self.step_terms[-1].extend(new_terms)
         if (term_count := sum(map(len, self.step_terms))) > MAX_QUERY_TERMS:
             raise QueryError(f"the query has {term_count} terms; the maximum is {MAX_QUERY_TERMS}")
@@ -336,6 +363,19 @@ class _QueryBuilder:
         )
 
 
+def _parse_words(word_tokens: Iterable[QueryToken]) -> list[Term]:
+    """Return the terms of adjacent plain words; with a backslash, they are one term as typed."""
+    tokens = list(word_tokens)
+    joined_text = _require_utf8(" ".join(token.value_text for token in tokens))
+    if any(token.value_text != token.source_text for token in tokens):
+        return [Term("text", joined_text)]
+    plain_text = interpret_words(joined_text)
+    return [
+        *([Term("text", plain_text.wanted)] if plain_text.wanted else []),
+        *(Term("text", excluded_text, -1.0) for excluded_text in plain_text.excluded),
+    ]
+
+
 def _parse_terms(token: QueryToken, name_resolver: NameResolver) -> list[Term]:
     """Return the terms of an element."""
     min_weight, max_weight = WEIGHT_RANGE
@@ -391,49 +431,3 @@ def _require_utf8(query_words: str) -> str:
 def _file_exists(file_path: str) -> bool:
     """Return True if the file exists; never raise, even for names that the system rejects."""
     return os.path.exists(os.path.expanduser(file_path))  # noqa: PTH110, PTH111
-
-
-def parse_filters(query_tokens: Iterable[QueryToken], *, excluded: bool = False) -> Filters:
-    """Combine filter elements (`path:holiday/* after:2024 has:speech`).
-
-    Repeated bounds are combined so that all of them hold; excluded ones, so that a video matching
-    any of them is excluded.
-
-    Args:
-        query_tokens: Filter elements of a query.
-        excluded: The elements are excluded (`-after:2024`).
-
-    Returns:
-        The filters.
-
-    Raises:
-        QueryError: If a value is invalid.
-    """
-    values_by_name: dict[str, list[str]] = {}
-    for token in query_tokens:
-        values_by_name.setdefault(token.field_name, []).append(token.value_text)
-
-    def values_of(filter_name: str) -> list[str]:
-        return values_by_name.get(filter_name, [])
-
-    combine_lower_bounds, combine_upper_bounds = (min, max) if excluded else (max, min)
-    return Filters(
-        path_patterns=tuple(values_of("path")),
-        tags=tuple(values_of("tag")),
-        recorded_after=combine_lower_bounds(map(parse_date, values_of("after")), default=None),
-        recorded_before=combine_upper_bounds(map(parse_date, values_of("before")), default=None),
-        min_duration=combine_lower_bounds(map(parse_duration, values_of("longer")), default=None),
-        max_duration=combine_upper_bounds(map(parse_duration, values_of("shorter")), default=None),
-        spans=tuple(map(parse_span, values_of("at"))),
-        models=tuple(values_of("model")),
-        has=tuple(map(_parse_content_kind, values_of("has"))),
-    )
-
-
-def _parse_content_kind(kind_text: str) -> str:
-    content_kind = kind_text.lower()
-    if content_kind not in CONTENT_KINDS:
-        raise QueryError(
-            f"has:{kind_text}: must be {', '.join(CONTENT_KINDS[:-1])} or {CONTENT_KINDS[-1]}"
-        )
-    return content_kind

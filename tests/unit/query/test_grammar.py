@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsearch.errors import QueryError
+from vsearch.query.filters import CONTENT_KINDS
 from vsearch.query.grammar import FIELD_NAMES
 from vsearch.query.model import Filters, Query, ResultRef, Step, Term
 from vsearch.query.parser import (
-    CONTENT_KINDS,
     MAX_QUERY_CHARS,
     MAX_QUERY_TERMS,
     NameResolver,
@@ -224,7 +224,12 @@ spelled = st.text(string.ascii_letters + '0123.:-@"\\# <~äß\n\t', max_size=12)
 tricky = st.sampled_from(
     [*(f"{name}:" for name in FIELD_NAMES), "2:", "-", "@", "http://x", '"', "\\"]
 )
-values = st.one_of(spelled, blank_or_odd, st.tuples(tricky, spelled).map("".join)).filter(str.strip)
+EVERYDAY_WORDS = """a dog? cat. show me find please videos of where is no not without but and or OR
+AND NOT + | who isn't people on the (beach) , ? ! / nobody it with, zeig mir 狗的视频 犬を見せて"""
+everyday_words = st.lists(st.sampled_from(EVERYDAY_WORDS.split()), max_size=10).map(" ".join)
+values = st.one_of(
+    spelled, blank_or_odd, st.tuples(tricky, spelled).map("".join), everyday_words
+).filter(str.strip)
 weights = st.sampled_from([1.0, 1.0, -1.0, 2.0, 0.1 + 0.2, -0.5, 1000.0, -0.001])
 spans = st.tuples(st.floats(0, 1e6), st.floats(0.001, 1e4)).map(lambda t: (t[0], t[0] + t[1]))
 periods = spans.filter(lambda t: t[0] < t[1]).map(lambda t: Span(*t))
@@ -272,7 +277,7 @@ hostile = st.lists(
     ]),
     max_size=30,
 ).map("".join)  # fmt: skip
-anything = st.one_of(hostile, st.text(max_size=200))
+anything = st.one_of(hostile, everyday_words, st.text(max_size=200))
 
 
 @settings(max_examples=1_000, deadline=None)

@@ -11,6 +11,7 @@ const KEYS = [
 const LANGUAGE = [
   ['a dog jumps into a pool', 'Describe what is visible, spoken or written'],
   ['"a dog" 2:"a pool" -indoor', 'Phrase, double weight, exclusion'],
+  ['a kitchen without people', 'The same as a kitchen -people'],
   ['a dog runs then:<30s "a splash"', 'One event after another, within 30 seconds'],
   ['said:"thank you" shown:EXIT', 'Only speech, or only text on the screen'],
   ['like:#3 -like:#1', 'More like result 3, less like result 1'],

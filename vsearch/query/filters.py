@@ -1,0 +1,62 @@
+"""Parsing of filter elements: `path:holiday/* after:2024 has:speech`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vsearch.errors import QueryError
+from vsearch.query.model import Filters
+from vsearch.query.times import parse_date, parse_duration, parse_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vsearch.query.grammar import QueryToken
+
+CONTENT_KINDS = ("speech", "subtitles", "screen", "tags")  # values of `has:`
+
+
+def parse_filters(query_tokens: Iterable[QueryToken], *, excluded: bool = False) -> Filters:
+    """Combine filter elements (`path:holiday/* after:2024 has:speech`).
+
+    Repeated bounds are combined so that all of them hold; excluded ones, so that a video matching
+    any of them is excluded.
+
+    Args:
+        query_tokens: Filter elements of a query.
+        excluded: The elements are excluded (`-after:2024`).
+
+    Returns:
+        The filters.
+
+    Raises:
+        QueryError: If a value is invalid.
+    """
+    values_by_name: dict[str, list[str]] = {}
+    for token in query_tokens:
+        values_by_name.setdefault(token.field_name, []).append(token.value_text)
+
+    def values_of(filter_name: str) -> list[str]:
+        return values_by_name.get(filter_name, [])
+
+    combine_lower_bounds, combine_upper_bounds = (min, max) if excluded else (max, min)
+    return Filters(
+        path_patterns=tuple(values_of("path")),
+        tags=tuple(values_of("tag")),
+        recorded_after=combine_lower_bounds(map(parse_date, values_of("after")), default=None),
+        recorded_before=combine_upper_bounds(map(parse_date, values_of("before")), default=None),
+        min_duration=combine_lower_bounds(map(parse_duration, values_of("longer")), default=None),
+        max_duration=combine_upper_bounds(map(parse_duration, values_of("shorter")), default=None),
+        spans=tuple(map(parse_span, values_of("at"))),
+        models=tuple(values_of("model")),
+        has=tuple(map(_parse_content_kind, values_of("has"))),
+    )
+
+
+def _parse_content_kind(kind_text: str) -> str:
+    content_kind = kind_text.lower()
+    if content_kind not in CONTENT_KINDS:
+        raise QueryError(
+            f"has:{kind_text}: must be {', '.join(CONTENT_KINDS[:-1])} or {CONTENT_KINDS[-1]}"
+        )
+    return content_kind
