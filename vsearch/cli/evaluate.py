@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import click
 
 from vsearch.cli.index import run_index
 from vsearch.cli.options import HtmlPathParam, library_options
+from vsearch.cli.query_tables import print_query_report, query_report_to_dict
 from vsearch.cli.render import print_json
 from vsearch.cli.report_tables import (
     gate_to_dict,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vsearch.cli.options import CommonOptions
     from vsearch.evaluation.benchmark import BenchmarkReport
     from vsearch.evaluation.datasets import CaptionDataset
+    from vsearch.evaluation.query_datasets import QueryDataset
     from vsearch.library import Library
 
 MAX_SHOWN_FAILURES = 50  # on the contact sheet
@@ -35,7 +37,23 @@ SCRATCH_DIR = Path("indexes", "evaluation")
 
 
 @click.command()
-@click.argument("captions_path", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+@click.argument("dataset_path", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--queries",
+    "query_paths",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    multiple=True,
+    help="Also evaluate the queries in this file; may be repeated.",
+)
+@click.option(
+    "--clips",
+    "clips_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the clips that the queries name; all of its videos are searched.  "
+    "[default: the folder of the file, and the named clips only]",
+)
 @click.option(
     "--format",
     "dataset_format",
@@ -48,7 +66,11 @@ SCRATCH_DIR = Path("indexes", "evaluation")
     metavar="DIR",
     help="Folder with the videos of the dataset; only with --format.",
 )
-@click.option("--robustness", is_flag=True, help="Also evaluate misspelled and rephrased queries.")
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Also evaluate misspelled, rephrased, shortened, punctuated and negated queries.",
+)
 @click.option(
     "--check-pooler", is_flag=True, help="Also compare the trained pooler with mean pooling."
 )
@@ -80,7 +102,9 @@ SCRATCH_DIR = Path("indexes", "evaluation")
 @click.pass_obj
 def evaluate(
     options: CommonOptions,
-    captions_path: Path | None,
+    dataset_path: Path | None,
+    query_paths: tuple[Path, ...],
+    clips_folder: Path | None,
     dataset_format: str | None,
     videos: Path | None,
     robustness: bool,
@@ -91,81 +115,147 @@ def evaluate(
     contact_sheet: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure retrieval quality on captioned clips.
+    """Measure retrieval quality on captioned clips and on people's queries.
 
     With --auto-dataset, compare models, frame rates and poolers on your own videos instead. FILE is
-    .jsonl or .csv with the fields path and caption, and optionally start, end (seconds) and group.
-    The clips are indexed in a separate library, indexes/evaluation/NAME, unless --library is given.
+    .jsonl or .csv with the fields path and caption, and optionally start, end (seconds) and group;
+    or .jsonl with the fields query and clips (a list, empty if nothing matches), and optionally
+    lang; or with clip and a caption per language (en, de, …). The clips are indexed in a separate
+    library, indexes/evaluation/NAME, unless --library is given.
 
     \b
     vsearch evaluate clips.jsonl
+    vsearch evaluate queries.jsonl --clips clips
+    vsearch evaluate clips.jsonl --queries queries.jsonl
     vsearch evaluate --auto-dataset --models openclip:ViT-B-32/openai
     """
+    needs_captions = robustness or check_pooler or bool(contact_sheet)
     if auto_dataset:
-        if captions_path or dataset_format or videos or robustness or check_pooler or contact_sheet:
+        if (
+            dataset_path or query_paths or clips_folder or dataset_format or videos
+            or needs_captions
+        ):  # fmt: skip
             raise click.UsageError(
                 "--auto-dataset can only be combined with --models, --fps and --json"
             )
         _run_comparison(options, (models or "").split(","), fps, as_json)
-    elif captions_path is None or models:
-        raise click.UsageError("name a FILE of captions, or use --auto-dataset [--models NAME,…]")
+    elif (dataset_path is None and not query_paths) or models:
+        raise click.UsageError(
+            "name a FILE of captions or queries, or use --auto-dataset [--models NAME,…]"
+        )
     else:
-        dataset = _read_dataset(captions_path, dataset_format, videos)
-        _run_benchmark(options, dataset, fps, robustness, check_pooler, contact_sheet, as_json)
+        datasets = _read_datasets(dataset_path, query_paths, clips_folder, dataset_format, videos)
+        if needs_captions and datasets.captions is None:
+            raise click.UsageError(
+                "--robustness, --check-pooler and --contact-sheet require a FILE of captions"
+            )
+        _run_benchmark(options, datasets, fps, robustness, check_pooler, contact_sheet, as_json)
 
 
-def _read_dataset(
-    captions_path: Path, dataset_format: str | None, videos_dir: Path | None
-) -> CaptionDataset:
-    from vsearch.evaluation import datasets, public_datasets  # deferred: --help needs no numpy
+@dataclass(frozen=True, slots=True)
+class _EvaluationDatasets:
+    """Datasets of one run."""
 
+    captions: CaptionDataset | None
+    queries: tuple[QueryDataset, ...]
+    clips_folder: Path | None  # all videos in it are searched
+
+    @property
+    def name(self) -> str:
+        """Name of the first dataset, and of its library."""
+        return (self.captions or self.queries[0]).dataset_name
+
+    def list_video_paths(self) -> tuple[str, ...]:
+        """Return the videos and folders to index."""
+        from vsearch.evaluation.datasets import list_video_paths  # deferred: brings numpy
+
+        caption_paths = list_video_paths(self.captions.items) if self.captions else []
+        clip_paths = [path for queries in self.queries for path in queries.clip_paths]
+        query_paths = [self.clips_folder] if self.clips_folder else clip_paths
+        return tuple(dict.fromkeys(map(str, [*caption_paths, *query_paths])))
+
+
+def _read_datasets(
+    dataset_path: Path | None,
+    query_paths: tuple[Path, ...],
+    clips_folder: Path | None,
+    dataset_format: str | None,
+    videos_dir: Path | None,
+) -> _EvaluationDatasets:
+    """Read the captions, if there are any, and all files of queries."""
+    from vsearch.evaluation import (  # deferred: --help needs no numpy
+        datasets,
+        public_datasets,
+        query_datasets,
+    )
+
+    captions = None
     if (dataset_format is None) != (videos_dir is None):
         raise click.UsageError("--format and --videos must be used together")
-    if dataset_format is None or videos_dir is None:
-        return datasets.read_dataset(captions_path)
-    return public_datasets.read_published(dataset_format, captions_path, videos_dir)
+    if dataset_path is None:
+        if dataset_format:
+            raise click.UsageError("--format requires a FILE of captions")
+    elif dataset_format is not None and videos_dir is not None:
+        captions = public_datasets.read_published(dataset_format, dataset_path, videos_dir)
+    elif query_datasets.is_query_file(dataset_path):
+        query_paths = (dataset_path, *query_paths)
+    else:
+        captions = datasets.read_dataset(dataset_path)
+    if clips_folder is not None and not query_paths:
+        raise click.UsageError("--clips requires a file of queries")
+    if clips_folder is not None and not clips_folder.is_dir():
+        raise click.UsageError(f"--clips: there is no folder {clips_folder}")
+    queries = tuple(query_datasets.read_queries(path, clips_folder) for path in query_paths)
+    return _EvaluationDatasets(captions, queries, clips_folder)
 
 
 def _run_benchmark(
     options: CommonOptions,
-    dataset: CaptionDataset,
+    datasets: _EvaluationDatasets,
     fps: float | None,
     with_robustness: bool,
     check_pooler: bool,
     contact_sheet: Path | None,
     as_json: bool,
 ) -> None:
-    """Index the videos of a dataset, evaluate all captions, and print the report."""
+    """Index the videos of the datasets, evaluate captions and queries, and print the reports."""
     from vsearch.evaluation.benchmark import evaluate_library  # deferred: brings numpy
-    from vsearch.evaluation.datasets import list_video_paths
     from vsearch.evaluation.pooler_gate import run_library_gate
+    from vsearch.evaluation.query_evaluation import evaluate_queries
     from vsearch.evaluation.robustness import measure_robustness
 
+    captions, report, perturbation_results, gate_result = datasets.captions, None, [], None
     if options.library is None:
-        options = replace(options, library=str(SCRATCH_DIR / dataset.dataset_name))
+        options = replace(options, library=str(SCRATCH_DIR / datasets.name))
     with options.open_library(create=True, fps=fps) as library:
-        run_index(library, tuple(map(str, list_video_paths(dataset.items))), quiet=True)
-        report = evaluate_library(library, dataset)
-        perturbation_results = measure_robustness(library, dataset) if with_robustness else []
-        gate_result = run_library_gate(library, dataset) if check_pooler else None
-        if contact_sheet is not None:
-            _write_failures(contact_sheet, library, report)
+        run_index(library, datasets.list_video_paths(), quiet=True)
+        if captions is not None:
+            report = evaluate_library(library, captions)
+            perturbation_results = measure_robustness(library, captions) if with_robustness else []
+            gate_result = run_library_gate(library, captions) if check_pooler else None
+            if contact_sheet is not None:
+                _write_failures(contact_sheet, library, report)
+        query_reports = [evaluate_queries(library, queries) for queries in datasets.queries]
     if as_json:
-        print_json(
-            {
-                **_report_to_dict(report),
-                "robustness": [asdict(result) for result in perturbation_results],
-                "pooler_check": gate_to_dict(gate_result) if gate_result else None,
-            }
-        )
+        caption_values = {
+            **_report_to_dict(report),
+            "robustness": [asdict(result) for result in perturbation_results],
+            "pooler_check": gate_to_dict(gate_result) if gate_result else None,
+        } if report else {}  # fmt: skip
+        print_json({**caption_values, "queries": list(map(query_report_to_dict, query_reports))})
         return
-    print_report(report)
+    if report is not None:
+        print_report(report)
     if perturbation_results:
         print_robustness(perturbation_results)
     if gate_result is not None:
         print_gate(gate_result)
     elif check_pooler:
         click.echo("There is no trained pooler for this space; mean pooling is used.", err=True)
+    for query_report in query_reports:
+        if report is not None or query_report is not query_reports[0]:
+            click.echo("")
+        print_query_report(query_report)
 
 
 def _run_comparison(
@@ -173,7 +263,7 @@ def _run_comparison(
 ) -> None:
     """Compare index configurations on a dataset built from the library's own videos."""
     from vsearch.evaluation.auto_dataset import build_auto_dataset  # deferred: brings numpy
-    from vsearch.evaluation.benchmark import describe_protocol
+    from vsearch.evaluation.benchmark import VECTOR_SCORING_DESCRIPTION, describe_protocol
     from vsearch.evaluation.comparison import check_text_support, compare_libraries
 
     with ExitStack() as exit_stack:
@@ -189,7 +279,7 @@ def _run_comparison(
         for scratch_library in scratch_libraries:
             run_index(scratch_library, tuple(str(video.path) for video in videos), quiet=True)
         comparison = compare_libraries([library, *scratch_libraries], auto_dataset.dataset)
-        protocol = describe_protocol(library, videos, "auto")
+        protocol = describe_protocol(library, videos, "auto", VECTOR_SCORING_DESCRIPTION)
     if as_json:
         print_json(
             {

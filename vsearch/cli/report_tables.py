@@ -44,40 +44,53 @@ def print_report(report: BenchmarkReport) -> None:
     if report.missing_count or report.unusable_count:
         excluded_text = f"{report.missing_count} missing, {report.unusable_count} unusable"
         fact_rows.append(("excluded", excluded_text))
-    _print_facts([*fact_rows, *_list_facts(report.protocol)])
+    print_facts([*fact_rows, *list_facts(report.protocol)])
     for task_result in report.task_results:
         _print_task(task_result)
 
 
 def print_robustness(perturbation_results: Sequence[PerturbationResult]) -> None:
     """Print the loss of each kind of query perturbation, on the captions it changes."""
-    click.echo(
-        f"\n{click.style('robustness', bold=True)}   text → video, perturbed captions only; "
-        "lost: percentage points, 95 %: interval of lost R@1"
-    )
-    table_rows: list[Sequence[str]] = [
-        ("", "changed", "R@1", "R@5", "MRR", "lost R@1", "95 %", "lost R@5", "example")
-    ]
-    for result in perturbation_results:
-        metric_texts = [format_share(metric.value) for metric in result.perturbed_metrics]
-        losses = {metric.name: metric for metric in result.metric_losses}
-        loss_texts = ["–"] * 3
-        if losses:
-            loss_texts = [
-                format_points(losses["R@1"].value),
-                format_interval(losses["R@1"]),
-                format_points(losses["R@5"].value),
-            ]
-        table_rows.append(
-            (
-                result.perturbation,
-                f"{result.changed_count} of {result.caption_count}",
-                *(metric_texts or ["–"] * 3),
-                *loss_texts,
-                _truncate_example(result.example_after),
-            )
+    sections = {
+        "robustness": [result for result in perturbation_results if not result.is_typed],
+        "robustness as typed": [result for result in perturbation_results if result.is_typed],
+    }
+    for title, results in sections.items():
+        method_text = "read by the query parser" if title.endswith("as typed") else "literal"
+        click.echo(
+            f"\n{click.style(title, bold=True)}   text → video, complete search, {method_text}, "
+            "perturbed captions only; lost: percentage points, 95 %: interval of lost R@1"
         )
-    print_table(table_rows, alignments="lrrrrrrrl", shrink_column=8)
+        table_rows: list[Sequence[str]] = [
+            ("", "changed", "R@1", "R@5", "MRR", "lost R@1", "95 %", "lost R@5", "example")
+        ]
+        print_table(
+            [*table_rows, *map(_build_perturbation_row, results)],
+            alignments="lrrrrrrrl",
+            shrink_column=8,
+        )
+        for result in results:
+            for query in result.failed_queries:
+                click.echo(f"could not be searched: {_truncate_example(query)}")
+
+
+def _build_perturbation_row(result: PerturbationResult) -> Sequence[str]:
+    metric_texts = [format_share(metric.value) for metric in result.perturbed_metrics]
+    losses = {metric.name: metric for metric in result.metric_losses}
+    loss_texts = ["–"] * 3
+    if losses:
+        loss_texts = [
+            format_points(losses["R@1"].value),
+            format_interval(losses["R@1"]),
+            format_points(losses["R@5"].value),
+        ]
+    return (
+        result.perturbation,
+        f"{result.changed_count} of {result.caption_count}",
+        *(metric_texts or ["–"] * 3),
+        *loss_texts,
+        _truncate_example(result.example_after),
+    )
 
 
 def print_gate(gate_result: GateResult) -> None:
@@ -146,7 +159,7 @@ def print_comparison(
         ("excluded", escape_unprintable(skip_reason))
         for skip_reason in (*auto_dataset.unread_reasons, *comparison.skipped_reasons)
     ]
-    _print_facts([*fact_rows, *_list_facts(protocol)])
+    print_facts([*fact_rows, *list_facts(protocol)])
     click.echo("")
     table_head = (
         "", "model", "frames/s", "pooler", "R@1", "95 %", "R@5", "MRR", "encoding", "on disk",
@@ -168,7 +181,7 @@ def print_comparison(
         )
 
 
-def _list_facts(protocol: EvaluationProtocol) -> list[tuple[str, str]]:
+def list_facts(protocol: EvaluationProtocol) -> list[tuple[str, str]]:
     """List the names and values that describe how the evaluation was done."""
     model_text = f"{escape_unprintable(protocol.model)} ({protocol.space})"
     if protocol.text_model:
@@ -186,7 +199,8 @@ def _list_facts(protocol: EvaluationProtocol) -> list[tuple[str, str]]:
     ]
 
 
-def _print_facts(fact_rows: Sequence[tuple[str, str]]) -> None:
+def print_facts(fact_rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one pair per line."""
     for fact_name, fact_value in fact_rows:
         click.echo(f"{fact_name:<9} {fact_value}")
 

@@ -11,22 +11,23 @@ from vsearch import __version__
 from vsearch.encoders.query_adapter import AdaptedEncoder
 from vsearch.errors import DatasetError
 from vsearch.evaluation import metrics
-from vsearch.evaluation.datasets import list_video_paths
+from vsearch.evaluation.datasets import list_video_paths, normalize_caption
 from vsearch.evaluation.retrieval_cases import (
     build_retrieval_case,
     rank_first_hits,
     score_best_segments,
     score_videos,
 )
+from vsearch.evaluation.video_search import MAX_RANK, score_by_search
 from vsearch.protocols import DescribedEncoder
 from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vsearch.evaluation.datasets import CaptionDataset, CaptionItem
-    from vsearch.evaluation.metrics import Metric, RelevanceMatrix, ScoreMatrix
+    from vsearch.evaluation.metrics import Metric, OverlapMatrix, RelevanceMatrix, ScoreMatrix
     from vsearch.evaluation.retrieval_cases import RetrievalCase
     from vsearch.library import Library
     from vsearch.types import Matrix, Span, Video
@@ -48,7 +49,7 @@ class MissedCaption:
 
     caption: str
     path: Path
-    rank: int  # of the best relevant video, from 1
+    rank: int  # of the best relevant video, from 1; the last if it is not found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,15 @@ def evaluate_library(library: Library, dataset: CaptionDataset) -> BenchmarkRepo
         NoTextError: If the library's model does not encode text.
     """
     caption_items, retrieval_case = prepare_case(library, dataset)
+    captions, relevance_matrix = retrieval_case.captions, retrieval_case.relevance_matrix
     segment_vectors = [library.segments_with_vectors(video)[1] for video in retrieval_case.videos]
-    similarity_scores = score_videos(retrieval_case.captions, library.encoder, segment_vectors)
+    search_scores = score_by_search(
+        library, captions, [video.path for video in retrieval_case.videos]
+    )
+    similarity_scores = score_videos(captions, library.encoder, segment_vectors)
     task_results = [
-        _build_task_result("text → video", similarity_scores, retrieval_case.relevance_matrix),
-        _build_task_result("video → text", similarity_scores.T, retrieval_case.relevance_matrix.T),
+        _build_task_result("text → video", search_scores, relevance_matrix),
+        _build_task_result("video → text", similarity_scores.T, relevance_matrix.T),
     ]
     task_results += _evaluate_clip_retrieval(caption_items, retrieval_case.videos, segment_vectors)
     task_results += _evaluate_moment_retrieval(library, caption_items)
@@ -96,9 +101,9 @@ def evaluate_library(library: Library, dataset: CaptionDataset) -> BenchmarkRepo
         len(retrieval_case.videos),
         len(dataset.missing_paths),
         len(list_video_paths(dataset.items)) - len(retrieval_case.videos),
-        describe_protocol(library, retrieval_case.videos, dataset.split_name),
+        describe_protocol(library, retrieval_case.videos, dataset.split_name, SCORING_DESCRIPTION),
         tuple(task_results),
-        _collect_missed_captions(retrieval_case, similarity_scores),
+        _collect_missed_captions(retrieval_case, search_scores),
     )
 
 
@@ -128,9 +133,9 @@ def prepare_case(
 
 
 def _collect_missed_captions(
-    retrieval_case: RetrievalCase, similarity_scores: ScoreMatrix
+    retrieval_case: RetrievalCase, search_scores: ScoreMatrix
 ) -> tuple[MissedCaption, ...]:
-    ranks = rank_first_hits(similarity_scores, retrieval_case.relevance_matrix).tolist()
+    ranks = rank_first_hits(search_scores, retrieval_case.relevance_matrix).tolist()
     missed_captions = [
         MissedCaption(item.caption, item.video_path, rank)
         for item, rank in zip(retrieval_case.query_items, ranks, strict=True)
@@ -162,37 +167,59 @@ def _evaluate_clip_retrieval(
 def _evaluate_moment_retrieval(
     library: Library, caption_items: Sequence[CaptionItem]
 ) -> list[RetrievalTaskResult]:
-    """Retrieve the first moment of each timed caption, in its video and in all videos."""
-    true_spans: dict[tuple[Path, str], list[Span]] = {}
+    """Retrieve the moments of each timed caption, in its video and in all videos."""
+    captions: dict[tuple[Path, str], str] = {}  # one query per video and caption
+    true_spans: dict[str, dict[Path, list[Span]]] = {}  # by normalized caption
     for item in caption_items:
         if item.span is not None:
-            true_spans.setdefault((item.video_path, item.caption), []).append(item.span)
-    if not true_spans:
+            caption_key = normalize_caption(item.caption)
+            captions.setdefault((item.video_path, caption_key), item.caption)
+            spans_by_path = true_spans.setdefault(caption_key, {})
+            spans_by_path.setdefault(item.video_path, []).append(item.span)
+    if not captions:
         return []
-    in_video_spans = [
-        _find_first_moment(library, caption, path, [str(path)]) for path, caption in true_spans
-    ]
-    library_spans = [_find_first_moment(library, caption, path, []) for path, caption in true_spans]
+    in_video_overlaps, library_overlaps = [], []
+    for (path, caption_key), caption in captions.items():
+        spans_by_path = true_spans[caption_key]
+        in_video_overlaps.append(
+            _compute_moment_overlaps(library, caption, {path: spans_by_path[path]}, [str(path)])
+        )
+        library_overlaps.append(_compute_moment_overlaps(library, caption, spans_by_path, []))
     return [
         RetrievalTaskResult(
             task_name,
-            len(true_spans),
+            len(captions),
             candidate_count,
-            tuple(metrics.compute_moment_metrics(found_spans, list(true_spans.values()))),
+            tuple(metrics.compute_moment_metrics(overlap_matrices)),
         )
-        for task_name, candidate_count, found_spans in (
-            ("text → moment in its video", 1, in_video_spans),
-            ("text → moment in all videos", library.info().video_count, library_spans),
+        for task_name, candidate_count, overlap_matrices in (
+            ("text → moment in its video", 1, in_video_overlaps),
+            ("text → moment in all videos", library.info().video_count, library_overlaps),
         )
     ]
 
 
-def _find_first_moment(
-    library: Library, caption_text: str, video_path: Path, path_filters: Sequence[str]
-) -> Span | None:
-    """Return the span of the first moment, or None if it is in another video."""
-    moments = library.search(text_query(caption_text, path_filters), k=1)
-    return next((moment.span for moment in moments if moment.video.path == video_path), None)
+def _compute_moment_overlaps(
+    library: Library,
+    caption_text: str,
+    true_spans: Mapping[Path, Sequence[Span]],
+    path_filters: Sequence[str],
+) -> OverlapMatrix:
+    """Return the overlaps of the moments found, best first, with the spans of all true videos."""
+    moments = library.search(
+        text_query(caption_text, path_filters),
+        k=metrics.MAX_MOMENT_PREDICTIONS,
+        per_video=metrics.MAX_MOMENT_PREDICTIONS,
+        include_duplicates=True,
+    )
+    return np.hstack(
+        [
+            metrics.compute_overlaps(
+                [moment.span if moment.video.path == path else None for moment in moments], spans
+            )
+            for path, spans in true_spans.items()
+        ]
+    )
 
 
 def _build_task_result(
@@ -210,6 +237,10 @@ def _build_task_result(
 # Evaluation protocol.
 
 SCORING_DESCRIPTION = (
+    f"text → video: complete search, one result per video, up to rank {MAX_RANK}; video → text and "
+    "clip → clip: cosine of the best segment; 95 % bootstrap"
+)
+VECTOR_SCORING_DESCRIPTION = (
     "cosine with querybank normalization if available; best segment per video; 95 % bootstrap"
 )
 
@@ -234,7 +265,7 @@ class EvaluationProtocol:
 
 
 def describe_protocol(
-    library: Library, videos: Sequence[Video], split_name: str
+    library: Library, videos: Sequence[Video], split_name: str, scoring: str
 ) -> EvaluationProtocol:
     """Collect the settings with which some videos of a library are searched.
 
@@ -242,6 +273,7 @@ def describe_protocol(
         library: Library to evaluate.
         videos: Candidate videos.
         split_name: Split of the dataset.
+        scoring: Description of the ranking and the intervals.
 
     Returns:
         The protocol.
@@ -262,6 +294,6 @@ def describe_protocol(
         frame_count=sum(video.sampled_frames for video in videos),
         pooling=library.info().pooler or library.settings.pooler,
         split_name=split_name,
-        scoring=SCORING_DESCRIPTION,
+        scoring=scoring,
         vsearch_version=__version__,
     )

@@ -18,9 +18,21 @@ from vsearch.evaluation.metrics import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vsearch.evaluation.metrics import QueryValues
     from vsearch.types import Ids, Matrix
 
 CONFIDENCE_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Rows of similar confidence: `low` <= confidence < `high`, 1 included in the last bin."""
+
+    low: float
+    high: float
+    count: int
+    mean_confidence: float | None  # None without rows
+    correct_share: float | None  # None without rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +111,46 @@ def compute_calibration_error(
     Returns:
         The error in [0, 1].
     """
-    bin_indices = np.minimum((confidences * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
-    confidence_sums = np.bincount(bin_indices, confidences, CONFIDENCE_BINS)
-    correct_counts = np.bincount(bin_indices, is_correct, CONFIDENCE_BINS)
+    _, confidence_sums, correct_counts = _sum_bins(confidences, is_correct)
     return float(np.abs(confidence_sums - correct_counts).sum() / len(confidences))
+
+
+def build_reliability_table(
+    confidences: npt.NDArray[np.float32], is_correct: npt.NDArray[np.bool_]
+) -> tuple[ReliabilityBin, ...]:
+    """Compare the stated confidence with the share that is right (DeGroot and Fienberg 1983).
+
+    Args:
+        confidences: Confidence of each row, float32 (N,).
+        is_correct: Correct rows, bool (N,).
+
+    Returns:
+        CONFIDENCE_BINS equal bins from 0 to 1, which `compute_calibration_error` also uses.
+    """
+    return tuple(
+        ReliabilityBin(
+            index / CONFIDENCE_BINS,
+            (index + 1) / CONFIDENCE_BINS,
+            int(count),
+            float(confidence_sum / count) if count else None,
+            float(correct_count / count) if count else None,
+        )
+        for index, (count, confidence_sum, correct_count) in enumerate(
+            zip(*_sum_bins(confidences, is_correct), strict=True)
+        )
+    )
+
+
+def _sum_bins(
+    confidences: npt.NDArray[np.float32], is_correct: npt.NDArray[np.bool_]
+) -> tuple[QueryValues, QueryValues, QueryValues]:
+    """Return the row count, the sum of confidences and the correct rows of each bin."""
+    bin_indices = np.minimum((confidences * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
+    return (
+        np.bincount(bin_indices, minlength=CONFIDENCE_BINS).astype(np.float64),
+        np.bincount(bin_indices, confidences, CONFIDENCE_BINS).astype(np.float64),
+        np.bincount(bin_indices, is_correct, CONFIDENCE_BINS).astype(np.float64),
+    )
 
 
 def _compute_class_metrics(

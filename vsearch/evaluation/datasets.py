@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import DatasetError
@@ -14,7 +16,6 @@ from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _parse_item(dataset_path: Path, line_number: int, record: Any) -> CaptionIte
         raise DatasetError(f"{location}: path and caption must be non-empty text")
     group_name = record.get("group")
     return CaptionItem(
-        (dataset_path.parent / path_text).absolute(),
+        make_absolute(dataset_path.parent / path_text),
         caption,
         _parse_span(location, record.get("start"), record.get("end")),
         None if group_name in (None, "") else str(group_name),
@@ -123,6 +124,27 @@ def _parse_span(location: str, start_value: Any, end_value: Any) -> Span | None:
     if not math.isfinite(span.duration) or span.duration <= 0:
         raise DatasetError(f"{location}: end must be after start")
     return span
+
+
+def make_absolute(path: Path) -> Path:
+    """Return a path in the form in which libraries store it: absolute, without `..`.
+
+    Args:
+        path: Path of a video.
+    """
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+
+
+def normalize_caption(caption: str) -> str:
+    """Return the form in which captions are compared: without case and repeated white space.
+
+    If several videos have equal captions, finding any of them is right. Every evaluation and every
+    training split compares captions by this function.
+
+    Args:
+        caption: A caption or query.
+    """
+    return " ".join(caption.casefold().split())
 
 
 def list_video_paths(items: Iterable[CaptionItem]) -> list[Path]:

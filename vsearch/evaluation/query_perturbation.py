@@ -70,9 +70,22 @@ def extract_keywords(caption: str, caption_index: int) -> str:  # noqa: ARG001 -
     Returns:
         The keywords; the caption if it has no content words.
     """
+    return pick_keywords(caption, KEYWORD_COUNT)
+
+
+def pick_keywords(caption: str, keyword_count: int) -> str:
+    """Reduce a caption to some keywords, preferably nouns, in the order of the caption.
+
+    Args:
+        caption: The caption.
+        keyword_count: Number of words to keep.
+
+    Returns:
+        The keywords; the caption if it has no content words.
+    """
     noun_spans = {noun.span() for noun in find_head_nouns(caption)}
     words = find_content_words(caption)
-    words = sorted(words, key=lambda word: word.span() not in noun_spans)[:KEYWORD_COUNT]
+    words = sorted(words, key=lambda word: word.span() not in noun_spans)[:keyword_count]
     return " ".join(word[0].lower() for word in sorted(words, key=re.Match.start)) or caption
 
 
@@ -86,7 +99,7 @@ def phrase_as_question(caption: str, caption_index: int) -> str:
     Returns:
         The question.
     """
-    phrase = _extract_phrase(caption)
+    phrase = extract_phrase(caption)
     be = "are" if any(is_plural(noun[0]) for noun in find_head_nouns(phrase)[:1]) else "is"
     return QUESTION_TEMPLATES[caption_index % len(QUESTION_TEMPLATES)].format(be=be, it=phrase)
 
@@ -102,7 +115,7 @@ def wrap_verbosely(caption: str, caption_index: int) -> str:
         The long caption.
     """
     template = VERBOSE_TEMPLATES[caption_index % len(VERBOSE_TEMPLATES)]
-    return template.format(it=_extract_phrase(caption))
+    return template.format(it=extract_phrase(caption))
 
 
 def rewrite_spelling(caption: str, caption_index: int) -> str:  # noqa: ARG001
@@ -138,7 +151,7 @@ def invert_number(caption: str, caption_index: int) -> str:  # noqa: ARG001
             continue
         was_plural = is_plural(noun)
         new_words[word_index] = singularize_noun(noun) if was_plural else pluralize_noun(noun)
-        phrase_start = _find_phrase_start(word_matches, word_index, caption)
+        phrase_start = find_phrase_start(word_matches, word_index, caption)
         new_words[phrase_start] = _invert_determiner(new_words[phrase_start], was_plural)
         if word_index + 1 < len(word_matches) and is_adjacent(word_matches, word_index, caption):
             new_words[word_index + 1] = _invert_verb(new_words[word_index + 1], was_plural)
@@ -175,11 +188,37 @@ PERTURBATIONS: dict[str, RewriteFunction] = {
 }
 
 
-def _extract_phrase(caption: str) -> str:
-    """Turn a sentence into a noun phrase: `A dog is running.` → `a dog running`."""
-    phrase_text = caption.strip().rstrip(".!?… ")
-    if not re.match(r"[^\W\d_]+\s+[A-Z]|[A-Z]{2}", phrase_text):  # Iron Man, a name
-        phrase_text = phrase_text[:1].lower() + phrase_text[1:]
+def strip_final_marks(caption: str) -> str:
+    """Return a caption without a final period or the like, unless nothing else remains.
+
+    Args:
+        caption: The caption.
+    """
+    return caption.strip().rstrip(".!?… ") or caption
+
+
+def embed_sentence(caption: str) -> str:
+    """Return a caption without a final period and, unless it is a name, in lower case at the start.
+
+    Args:
+        caption: The caption.
+    """
+    sentence = strip_final_marks(caption)
+    if re.match(r"[^\W\d_]+\s+[A-Z]|[A-Z]{2}", sentence):  # Iron Man, a name
+        return sentence
+    return sentence[:1].lower() + sentence[1:]
+
+
+def extract_phrase(caption: str) -> str:
+    """Turn a sentence into a noun phrase: `A dog is running.` → `a dog running`.
+
+    Args:
+        caption: The caption.
+
+    Returns:
+        The phrase.
+    """
+    phrase_text = embed_sentence(caption)
     subject = next(iter(find_head_nouns(phrase_text)), None)
     for word_match in WORD_PATTERN.finditer(phrase_text, subject.end() if subject else 0):
         word = word_match[0].lower()
@@ -193,10 +232,16 @@ def _extract_phrase(caption: str) -> str:
     return phrase_text
 
 
-def _find_phrase_start(
+def find_phrase_start(
     word_matches: Sequence[re.Match[str]], word_index: int, caption_text: str
 ) -> int:
-    """Return the index of the first word of a noun phrase: its determiner or first adjective."""
+    """Return the index of the first word of a noun phrase: its determiner or first adjective.
+
+    Args:
+        word_matches: Matches of all words of the caption.
+        word_index: Index of the noun.
+        caption_text: The caption.
+    """
     while word_index > 0 and is_adjacent(word_matches, word_index - 1, caption_text):
         lowercase_word = word_matches[word_index - 1][0].lower()
         previous_word = word_matches[word_index - 2][0].lower() if word_index > 1 else ""

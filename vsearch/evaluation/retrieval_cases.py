@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch.evaluation import metrics
+from vsearch.evaluation.datasets import normalize_caption
 from vsearch.search.hubness import Querybank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from vsearch.evaluation.datasets import CaptionItem
     from vsearch.evaluation.metrics import RankArray, RelevanceMatrix, ScoreMatrix
@@ -49,7 +50,10 @@ def build_retrieval_case(
         The case; a caption with several moments in one video is one query.
     """
     query_items = _merge_moments(caption_items)
-    relevance_matrix = _build_relevance(query_items, [video.path for video in videos])
+    columns = {video.path: column for column, video in enumerate(videos)}
+    relevance_matrix = build_relevance(
+        query_items, [columns[item.video_path] for item in query_items], len(videos)
+    )
     return RetrievalCase(tuple(query_items), tuple(videos), relevance_matrix)
 
 
@@ -112,30 +116,57 @@ def rank_first_hits(similarity_scores: ScoreMatrix, relevance_matrix: RelevanceM
 def _merge_moments(caption_items: Sequence[CaptionItem]) -> list[CaptionItem]:
     """Keep one item of a caption that has several moments in one video."""
     timed_items = {
-        (item.video_path, item.caption, item.group_name): item
+        (item.video_path, normalize_caption(item.caption), item.group_name): item
         for item in caption_items
         if item.span
     }
     return [item for item in caption_items if not item.span] + list(timed_items.values())
 
 
-def _build_relevance(
-    caption_items: Sequence[CaptionItem], video_paths: Sequence[Path]
+def build_relevance(
+    caption_items: Sequence[CaptionItem], item_columns: Sequence[int], candidate_count: int
 ) -> RelevanceMatrix:
-    """Return the relevance of videos to captions, bool (captions, videos)."""
-    columns = {video_path: column for column, video_path in enumerate(video_paths)}
-    columns_by_key: dict[str, set[int]] = {}  # videos that share a key
-    for item in caption_items:
+    """Relate captions to candidates: by equal captions, the same video, or the same group.
+
+    Args:
+        caption_items: The Q captions.
+        item_columns: Index of the candidate that each caption describes.
+        candidate_count: Number of candidates, N.
+
+    Returns:
+        Relevance, bool (Q, N).
+    """
+    columns_by_key: dict[str, set[int]] = {}  # candidates that share a key
+    for item, column in zip(caption_items, item_columns, strict=True):
         for key in _list_relevance_keys(item):
-            columns_by_key.setdefault(key, set()).add(columns[item.video_path])
-    relevance_matrix = np.zeros((len(caption_items), len(video_paths)), np.bool_)
+            columns_by_key.setdefault(key, set()).add(column)
+    relevance_matrix = np.zeros((len(caption_items), candidate_count), np.bool_)
     for row, item in zip(relevance_matrix, caption_items, strict=True):
         for key in _list_relevance_keys(item):
             row[list(columns_by_key[key])] = True
     return relevance_matrix
 
 
+def find_relevant_videos(caption_items: Sequence[CaptionItem]) -> list[set[Path]]:
+    """Return the videos that are right for each caption, by the rule of `build_relevance`.
+
+    Args:
+        caption_items: The Q captions.
+
+    Returns:
+        Q sets of videos.
+    """
+    paths_by_key: dict[str, set[Path]] = {}  # videos that share a key
+    for item in caption_items:
+        for key in _list_relevance_keys(item):
+            paths_by_key.setdefault(key, set()).add(item.video_path)
+    return [
+        set[Path]().union(*(paths_by_key[key] for key in _list_relevance_keys(item)))
+        for item in caption_items
+    ]
+
+
 def _list_relevance_keys(item: CaptionItem) -> list[str]:
     """Return the keys of an item; items that share one are relevant to each other."""
-    keys = [f"words {' '.join(item.caption.casefold().split())}", f"path {item.video_path}"]
+    keys = [f"words {normalize_caption(item.caption)}", f"path {item.video_path}"]
     return keys if item.group_name is None else [*keys, f"group {item.group_name}"]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vsearch.errors import DamagedLibraryError, DatasetError
 from vsearch.evaluation.auto_dataset import build_auto_dataset
+from vsearch.evaluation.datasets import normalize_caption
 from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
@@ -217,9 +218,7 @@ def _collect_images(
 def _build_pairs(
     encoder: Encoder, item_rows: _ItemsWithImages, fold_names: Sequence[str]
 ) -> TextImagePairs:
-    normalized_captions = [
-        " ".join(item.caption.casefold().split()) for item in item_rows.caption_items
-    ]
+    normalized_captions = [normalize_caption(item.caption) for item in item_rows.caption_items]
     group_keys = [
         ("group", item.group_name) if item.group_name is not None else ("row", row_index)
         for row_index, item in enumerate(item_rows.caption_items)

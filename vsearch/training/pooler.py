@@ -24,6 +24,7 @@ from vsearch.evaluation.pooler_gate import (
     run_gate,
     subsample_clip,
 )
+from vsearch.evaluation.retrieval_cases import build_relevance
 from vsearch.plugins import require_models_extra
 from vsearch.pooling.augmentation import AugmentedClip
 from vsearch.pooling.mean import MeanPooler
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vsearch.evaluation.datasets import CaptionDataset
+    from vsearch.evaluation.datasets import CaptionDataset, CaptionItem
     from vsearch.library import Library
     from vsearch.pooling.augmentation import RandomGenerator
     from vsearch.protocols import Encoder, Pooler
-    from vsearch.types import Features, Span, Vector, Video
+    from vsearch.types import Features, Vector, Video
 
 DISTRACTOR_COUNT = 140  # training images
 MAX_CLIP_FRAMES = 48
@@ -125,10 +126,13 @@ class LibraryClips:
             for validation_clip in self.clip_dataset.iter_validation_clips(HELD_OUT_CLIPS)
         ]
 
-    def load_held_out_captions(self) -> Sequence[PoolerExample]:
+    def load_held_out_captions(self) -> Sequence[tuple[CaptionItem, PoolerExample]]:
         """Return at most MAX_CAPTIONS captioned clips of held-out videos."""
-        examples = map(self._build_example, self._held_out_captions)
-        return [example for example in examples if example is not None]
+        return [
+            (captioned_span.item, example)
+            for captioned_span in self._held_out_captions
+            if (example := self._build_example(captioned_span)) is not None
+        ]
 
     def _encode_captions(
         self, encoder: Encoder, dataset: CaptionDataset | None, videos: Sequence[Video]
@@ -139,7 +143,7 @@ class LibraryClips:
         )
         text_vectors = encoder.encode_texts([item.caption for item in caption_items])
         return [
-            _CaptionedSpan(videos_by_path[item.video_path], item.span, text_vector)
+            _CaptionedSpan(videos_by_path[item.video_path], item, text_vector)
             for item, text_vector in zip(caption_items, text_vectors, strict=True)
         ]
 
@@ -148,9 +152,8 @@ class LibraryClips:
         frame_features = self.clip_dataset.load_features(captioned_span.video)
         if frame_features is None:
             return None
-        span_features = (
-            frame_features.within(captioned_span.span) if captioned_span.span else frame_features
-        )
+        span = captioned_span.item.span
+        span_features = frame_features.within(span) if span else frame_features
         return PoolerExample(
             subsample_clip(_convert_to_clip(span_features)),
             captioned_span.text_vector,
@@ -163,7 +166,7 @@ class _CaptionedSpan:
     """A caption of a span of a video, or of the whole video."""
 
     video: Video
-    span: Span | None
+    item: CaptionItem
     text_vector: Vector  # float32 (D,)
 
 
@@ -261,7 +264,8 @@ def _load_current_pooler(library: Library) -> Pooler | None:
 def build_gate_case(clip_source: LibraryClips, encoder: Encoder) -> PoolingCase:
     """Build the retrieval case of the gate from held-out videos.
 
-    The queries are their captions, or every second frame of each clip if there are no captions.
+    The queries are their captions, of which equal ones share their clips, or every second frame of
+    each clip if there are no captions.
 
     Args:
         clip_source: Clips of the library.
@@ -278,17 +282,20 @@ def build_gate_case(clip_source: LibraryClips, encoder: Encoder) -> PoolingCase:
         clip_source.load_held_out_captions(),
     )
     if len(captioned_examples) >= MIN_HELD_OUT_CLIPS:
-        video_numbers = np.array([example.content_id for example in captioned_examples])
         query_vectors = np.stack(
             [
                 example.caption_vector
-                for example in captioned_examples
+                for _, example in captioned_examples
                 if example.caption_vector is not None
             ]
         )
-        relevance_matrix = video_numbers[:, None] == video_numbers
+        relevance_matrix = build_relevance(
+            [item for item, _ in captioned_examples],
+            range(len(captioned_examples)),
+            len(captioned_examples),
+        )
         return PoolingCase(
-            tuple(example.clean_clip for example in captioned_examples),
+            tuple(example.clean_clip for _, example in captioned_examples),
             query_vectors,
             relevance_matrix,
             distractor_vectors,

@@ -52,8 +52,8 @@ def test_protocol_is_printed(run_vsearch: CommandRunner, captions: Path) -> None
         "model     fake (fake), float32",
         "prompt    as written",
         "frames    3 at 1 fps, pooler mean",
-        "score     cosine with querybank normalization if available; best segment per video; 95 % "
-        "bootstrap",
+        "score     text → video: complete search, one result per video, up to rank 100; "
+        "video → text and clip → clip: cosine of the best segment; 95 % bootstrap",
         "version   vsearch 0.1.0",
     ]
     report = json.loads(run_vsearch("evaluate", captions, "--json").stdout)
@@ -103,6 +103,104 @@ def test_robustness_prints_losses_per_perturbation(
     assert [each["perturbation"] for each in report["robustness"]][:2] == ["keywords", "question"]
     no_loss = {"name": "R@1", "value": 0, "ci_low": 0, "ci_high": 0}
     assert report["robustness"][1]["metric_losses"][0] == no_loss
+
+
+def test_robustness_as_typed_is_a_table_of_its_own(
+    run_vsearch: CommandRunner, captions: Path
+) -> None:
+    output = run_vsearch("evaluate", captions, "--robustness").stdout
+    wording_section, typed_section = output.split("robustness as typed")
+    assert "complete search, literal" in wording_section
+    assert "complete search, read by the query parser" in typed_section
+    rows = [line.split("  ")[0] for line in typed_section.splitlines()[2:]]
+    assert rows == ["noun phrase", "1–3 words", "punctuation", "polite", "negation"]
+    assert "show me green" in typed_section
+
+
+@pytest.fixture
+def queries(tmp_path: Path, videos_folder: Path) -> Path:
+    """Three queries, of which one is absent and one is invalid."""
+    records = [
+        {"query": "green", "clips": ["green.mp4"]},
+        {"query": "then: red", "clips": ["red then blue.mp4"], "lang": "en"},
+        {"query": "tram", "clips": []},
+    ]
+    (videos_folder / "queries.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return videos_folder / "queries.jsonl"
+
+
+def test_queries_are_evaluated(run_vsearch: CommandRunner, queries: Path, tmp_path: Path) -> None:
+    output = run_vsearch("evaluate", queries).stdout
+    assert output.splitlines()[0] == "queries   3 in 2 videos (queries): 2 present, 1 absent"
+    assert "complete search as typed" in output
+    rows = {line.split()[0]: line.split() for line in output.splitlines() if line}
+    assert rows["90–100"][0] == "90–100"
+    ranking = output.split("text → video")[1].splitlines()
+    assert [line.split()[:3] for line in ranking[2:5]] == [
+        ["all", "2", "50.0"],
+        ["unknown", "1", "100.0"],
+        ["en", "1", "0.0"],
+    ]
+    assert "could not be searched: then: red (then:" in output
+    assert (tmp_path / "indexes" / "evaluation" / "queries").is_dir()
+
+
+def test_queries_are_printed_as_json(run_vsearch: CommandRunner, queries: Path) -> None:
+    output = json.loads(run_vsearch("evaluate", queries, "--json").stdout)
+    assert list(output) == ["queries"]
+    [report] = output["queries"]
+    assert [group["group_name"] for group in report["groups"]] == ["all", "unknown", "en"]
+    group = report["groups"][0]
+    assert [metric["name"] for metric in group["metrics"]] == ["R@1", "R@5", "R@10", "MRR"]
+    assert (group["present_count"], group["absent_count"], group["failed_count"]) == (2, 1, 1)
+    assert group["confidence"]["false_alarms"]["total"] == 1
+    assert len(group["confidence"]["reliability"]) == 10
+    first, failed, absent = report["outcomes"]
+    assert first["first_path"] == str(queries.with_name("green.mp4"))
+    assert (failed["rank"], failed["first_path"], absent["is_present"]) == (None, None, False)
+    assert "then:" in failed["error_text"]
+
+
+def test_captions_and_queries_are_evaluated_together(
+    run_vsearch: CommandRunner, captions: Path, queries: Path, tmp_path: Path
+) -> None:
+    translated = tmp_path / "translated.jsonl"
+    translated.write_text('{"clip": "green.mp4", "en": "green", "de": "Wald"}')
+    arguments = ("evaluate", captions, "--queries", queries, "--queries", translated)
+    output = run_vsearch(*arguments, "--clips", queries.parent).stdout
+    assert output.startswith("captions  1 of 1 video (set)")
+    assert "queries   3 in 2 videos (queries)" in output
+    assert "queries   2 in 2 videos (translated)" in output
+    report = json.loads(run_vsearch(*arguments, "--clips", queries.parent, "--json").stdout)
+    assert (report["dataset_name"], len(report["queries"])) == ("set", 2)
+
+
+def test_without_a_clips_folder_only_the_named_clips_are_searched(
+    run_vsearch: CommandRunner, videos_folder: Path
+) -> None:
+    queries = videos_folder / "green.jsonl"
+    queries.write_text('{"query": "green", "clips": ["green.mp4"]}')
+    assert "1 in 1 video (green)" in run_vsearch("evaluate", queries).stdout
+    output = run_vsearch("evaluate", queries, "--clips", videos_folder).stdout
+    assert "1 in 2 videos (green)" in output
+
+
+def test_options_of_captions_require_captions(
+    run_vsearch: CommandRunner, captions: Path, queries: Path
+) -> None:
+    for option in (("--robustness",), ("--check-pooler",), ("--contact-sheet", "x.html")):
+        assert (
+            "require a FILE of captions"
+            in run_vsearch("evaluate", queries, *option, exit_code=2).stderr
+        )
+    assert (
+        "--clips requires"
+        in run_vsearch("evaluate", captions, "--clips", queries.parent, exit_code=2).stderr
+    )
+    assert (
+        "can only be combined"
+        in run_vsearch("evaluate", "--auto-dataset", "--queries", queries, exit_code=2).stderr
+    )
 
 
 def test_auto_dataset_uses_subtitles_and_file_names(

@@ -10,6 +10,7 @@ from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library, __version__
 from vsearch.evaluation.benchmark import evaluate_library
 from vsearch.evaluation.datasets import read_dataset
+from vsearch.evaluation.video_search import score_by_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,33 @@ def test_recall_counts_correct_first_results_only(tmp_path: Path) -> None:
     report = evaluate_rows(tmp_path, purple, blue)
     assert list_values(report)["text → video"]["R@1"] == 0.5
     assert [(missed.caption, missed.rank) for missed in report.failures] == [("purple", 2)]
+
+
+def test_a_video_that_the_search_does_not_find_is_ranked_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsearch.evaluation.video_search.MAX_RANK", 1)
+    report = evaluate_rows(
+        tmp_path,
+        {"path": "red.mp4", "caption": "blue"},
+        {"path": "green.mp4", "caption": "green"},
+        {"path": "both.mp4", "caption": "blue water"},
+    )
+    assert [(missed.caption, missed.rank) for missed in report.failures] == [("blue", 3)]
+    assert list_values(report)["text → video"]["R@1"] == pytest.approx(2 / 3)
+    assert "complete search" in report.protocol.scoring
+
+
+def test_copies_of_a_result_are_ranked(tmp_path: Path) -> None:
+    make_video(tmp_path / "copy.mp4", [ColorScene(RED, 2)])
+    with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
+        for _ in library.index([tmp_path]):
+            pass
+        paths = [tmp_path / f"{name}.mp4" for name in ("red", "copy", "green", "both")]
+        scores = score_by_search(library, ["red", "then: red"], paths)
+    assert sorted(scores[0].tolist()) == [-4, -3, -2, -1]
+    assert sorted(scores[0, :2].tolist()) in ([-3, -2], [-3, -1], [-2, -1])
+    assert scores[1, 2] < scores[1, :2].min()  # `then:` is a word of the caption
 
 
 def test_equal_captions_and_group_members_are_relevant(tmp_path: Path) -> None:
@@ -130,3 +158,31 @@ def test_a_caption_with_several_moments_is_one_query(tmp_path: Path) -> None:
     assert report.caption_count == 1
     assert {task.task_name: task.query_count for task in report.task_results}["text → video"] == 1
     assert list_values(report)["text → moment in its video"]["R1@0.7"] == 1
+
+
+def test_the_average_precision_of_moments_counts_all_true_spans(tmp_path: Path) -> None:
+    make_video(
+        tmp_path / "twice.mp4", [ColorScene(BLUE, 4), ColorScene(GREEN, 4), ColorScene(BLUE, 4)]
+    )
+    row = {"path": "twice.mp4", "caption": "blue"}
+    once = list_values(evaluate_rows(tmp_path, row | {"start": 0, "end": 4}))
+    twice = list_values(
+        evaluate_rows(
+            tmp_path, row | {"start": 0, "end": 4}, row | {"start": 8, "end": 12, "caption": "Blue"}
+        )
+    )
+    assert twice["text → moment in its video"]["mAP@0.5"] == 1
+    assert once["text → moment in its video"]["mAP@0.5"] >= 0.5  # the other one may be first
+    assert list(once["text → moment in its video"])[-3:] == ["mAP@0.5", "mAP@0.75", "mAP@0.5:0.95"]
+
+
+def test_a_moment_of_any_video_with_an_equal_caption_is_right(tmp_path: Path) -> None:
+    report = evaluate_rows(
+        tmp_path,
+        {"path": "red.mp4", "caption": "Red", "start": 0, "end": 3},
+        {"path": "both.mp4", "caption": " red", "start": 0, "end": 4},
+        {"path": "green.mp4", "caption": "green", "start": 0, "end": 3},
+    )
+    values = list_values(report)["text → moment in all videos"]
+    assert values["R1@0.3"] == 1
+    assert values["mAP@0.5"] == 1  # both moments are true for both captions

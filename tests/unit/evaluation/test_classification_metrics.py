@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsearch.evaluation.classification import build_classification_report, compute_calibration_error
+from vsearch.evaluation.classification import (
+    build_classification_report,
+    build_reliability_table,
+    compute_calibration_error,
+)
 
 NAMES = ("a", "b", "c")
 
@@ -38,3 +42,19 @@ def test_calibration_error_is_confidence_minus_accuracy() -> None:
     assert compute_calibration_error(np.ones(4, np.float32), np.ones(4, bool)) == 0
     halves = np.full(100, 0.5, np.float32)
     assert compute_calibration_error(halves, np.arange(100) % 2 == 0) == pytest.approx(0)
+
+
+def test_the_reliability_table_has_the_bins_of_the_calibration_error() -> None:
+    confidences = np.array([0.05, 0.95, 1.0, 0.45], np.float32)
+    is_correct = np.array([False, True, False, True])
+    bins = build_reliability_table(confidences, is_correct)
+    assert [each.count for each in bins] == [1, 0, 0, 0, 1, 0, 0, 0, 0, 2]
+    assert (bins[0].mean_confidence, bins[0].correct_share) == pytest.approx((0.05, 0))
+    assert (bins[1].mean_confidence, bins[1].correct_share) == (None, None)
+    assert (bins[9].mean_confidence, bins[9].correct_share) == pytest.approx((0.975, 0.5))
+    gaps = [
+        each.count * abs(each.mean_confidence - each.correct_share)
+        for each in bins
+        if each.mean_confidence is not None and each.correct_share is not None
+    ]
+    assert compute_calibration_error(confidences, is_correct) == pytest.approx(sum(gaps) / 4)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch.errors import DatasetError
-from vsearch.evaluation.datasets import CaptionItem, read_dataset
+from vsearch.evaluation.datasets import CaptionItem, normalize_caption, read_dataset
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -83,3 +83,12 @@ def test_invalid_csv_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("path,caption\nclips/a.mp4," + "x" * 200_000)
     with pytest.raises(DatasetError, match="invalid CSV"):
         read_dataset(tmp_path / "set.csv")
+
+
+def test_paths_are_normalized_like_those_of_a_library(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text('{"path": "clips/../clips/a.mp4", "caption": "x"}')
+    assert read_dataset(tmp_path / "set.jsonl").items[0].video_path == tmp_path / "clips" / "a.mp4"
+
+
+def test_captions_are_compared_without_case_and_white_space() -> None:
+    assert normalize_caption(" A  Red\nball ") == normalize_caption("a red BALL") == "a red ball"

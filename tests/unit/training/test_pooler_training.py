@@ -21,7 +21,12 @@ from vsearch.pooling.weights import (
     TransformerConfig,
     compute_array_shapes,
 )
-from vsearch.training.pooler import install_pooler, train_pooler
+from vsearch.training.pooler import (
+    LibraryClips,
+    build_gate_case,
+    install_pooler,
+    train_pooler,
+)
 from vsearch.training.trainer import CHECKPOINT_FILENAME, LOG_FILENAME
 
 if TYPE_CHECKING:
@@ -179,6 +184,18 @@ def test_captions_of_held_out_videos_are_the_gate_queries(library: Library, tmp_
         force=True,
     )
     assert result.gate_result.query_count == 33  # three of each held-out video
+
+
+def test_equal_captions_are_relevant_to_each_other_in_the_gate(library: Library) -> None:
+    items = tuple(
+        CaptionItem(video.path, ("Red", "green", " red")[int(video.path.stem) % 3])
+        for video in library.videos()
+    )
+    clips = LibraryClips(library, library.encoder, CaptionDataset("captions", items, ()), 0)
+    relevance = build_gate_case(clips, library.encoder).relevance_matrix
+    is_green = np.array([item.caption == "green" for item, _ in clips.load_held_out_captions()])
+    assert 0 < is_green.sum() < len(is_green)
+    assert (relevance == (is_green[:, None] == is_green)).all()
 
 
 def test_too_few_videos_are_rejected(tmp_path: Path) -> None:
