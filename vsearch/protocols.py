@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from vsearch.types import GrayImages, Ids, Images, Matrix, Space, Times, Vector
+    from vsearch.types import (
+        GrayImages,
+        Ids,
+        Images,
+        Matrix,
+        Space,
+        TextReading,
+        Times,
+        Vector,
+    )
 
 
 @runtime_checkable
@@ -23,7 +32,8 @@ class Encoder(Protocol):
 
     Instantiated as `cls(argument, *, device=device)`: `argument` is the part of the setting
     `model` after the colon ("" if there is none), `device` is "auto", "cpu", "cuda" or "mps".
-    Methods must be thread-safe. Optional members: `QuerybankEncoder`, `DescribedEncoder`.
+    Methods must be thread-safe. Optional members: `QuerybankEncoder`, `DescribedEncoder`,
+    `TextReader`.
     """
 
     @property
@@ -69,6 +79,21 @@ class QuerybankEncoder(Encoder, Protocol):
     @property
     def querybank(self) -> Matrix:
         """Typical text queries, float32 (B, D), rows of unit length; B may be 0."""
+
+
+@runtime_checkable
+class TextReader(Encoder, Protocol):
+    """Extension of `Encoder` for models that report languages and words that they do not know."""
+
+    def read_text(self, text: str) -> TextReading:
+        """Describe how the model reads a text.
+
+        Args:
+            text: Text as `encode_texts` takes it.
+
+        Returns:
+            Language, corrected and unknown words; the defaults if there is nothing to report.
+        """
 
 
 @runtime_checkable

@@ -272,6 +272,17 @@ TermKind: TypeAlias = Literal["text", "image", "clip", "said", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
+class TextReading:
+    """The way in which a text model reads a text, for hints to the user."""
+
+    language: str | None = None  # name in English, such as "Finnish"; None if not identified
+    is_supported: bool = True  # the model was trained on the language
+    supported_languages: tuple[str, ...] = ()  # unless `is_supported`
+    replacements: tuple[tuple[str, str], ...] = ()  # (word, correction that is searched as well)
+    unknown_words: tuple[str, ...] = ()  # not in the vocabulary, and without a correction
+
+
+@dataclass(frozen=True, slots=True)
 class RelevanceLabel:
     """A judgment of one moment as relevant or irrelevant to a query."""
 
@@ -325,6 +336,13 @@ class Explanation:
 
 
 WEAK_CONFIDENCE = 0.25  # where misses below equal false alarms above, on validation queries
+
+
+def round_confidence(confidence: float, digits: int) -> float:
+    """Round a confidence for output; a low one is never rounded up to the threshold."""
+    rounded = round(confidence, digits)
+    is_raised = confidence < WEAK_CONFIDENCE <= rounded
+    return round(rounded - 10**-digits, digits) if is_raised else rounded
 
 
 @dataclass(frozen=True, slots=True)

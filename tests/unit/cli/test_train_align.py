@@ -166,7 +166,7 @@ def test_protocol_names_the_adapter(
     from vsearch.evaluation.benchmark import describe_protocol
 
     with Library.open(library_path) as library:
-        protocol = describe_protocol(library, library.videos(), "all")
+        protocol = describe_protocol(library, library.videos(), "all", "cosine")
     assert protocol.adapter is not None
     assert protocol.adapter.startswith(
         f"{VIDEO_COUNT - 26} rows of {VIDEO_COUNT - 26} videos (scene; "

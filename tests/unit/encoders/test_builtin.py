@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from vsearch.encoders.builtin import BuiltinEncoder
+from vsearch.encoders.builtin import BuiltinEncoder, mix_towers
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER, read_checksums, read_verified_file
+from vsearch.encoders.multilingual import EMBEDDING_FILE
 from vsearch.errors import UnknownPluginError, WeightsError
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ def weights(tmp_path: Path) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()
     for file in WEIGHTS_FOLDER.iterdir():
-        if file.suffix == ".onnx":
+        if file.suffix == ".onnx" or file.name == EMBEDDING_FILE:
             (folder / file.name).symlink_to(file)
         else:
             shutil.copy(file, folder)
@@ -68,8 +71,9 @@ def test_the_model_card_names_every_digest() -> None:
         assert digest in card
 
 
-@pytest.mark.parametrize("name", ["alignment.npz", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["alignment.npz", "tokenizer.json", "text.npz"])
 def test_a_damaged_text_tower_is_rejected_on_first_use(weights: Path, name: str) -> None:
+    (weights / name).unlink()  # may be a link to the real file
     (weights / name).write_bytes(b"damaged")
     encoder = BuiltinEncoder(weights_folder=weights)
     assert encoder.encode_images(disc(RED)[None]).shape == (1, 512), "pictures do not need it"
@@ -137,3 +141,46 @@ def test_the_generic_queries_are_unit_vectors_of_the_space() -> None:
 def test_an_unknown_tier_is_rejected() -> None:
     with pytest.raises(UnknownPluginError, match="large"):
         BuiltinEncoder("large")
+
+
+@pytest.mark.parametrize("name", ["multilingual.npz", EMBEDDING_FILE, "multilingual-alignment.npz"])
+def test_damaged_weights_of_other_languages_are_rejected_on_first_use(
+    weights: Path, name: str
+) -> None:
+    (weights / name).unlink()
+    (weights / name).write_bytes(b"damaged")
+    encoder = BuiltinEncoder(weights_folder=weights)
+    assert encoder.read_text("a dog on a beach").is_supported
+    with pytest.raises(WeightsError, match=name):
+        encoder.encode_texts(["ein Hund am Strand"])
+
+
+def test_text_is_encoded_without_onnx_runtime() -> None:
+    code = (
+        "import sys; from vsearch.encoders.builtin import BuiltinEncoder; "
+        "BuiltinEncoder().encode_texts(['a dog', 'ein Hund']); "
+        "raise SystemExit('onnxruntime' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_common_english_is_identified_without_the_multilingual_vocabulary(weights: Path) -> None:
+    for name in ("multilingual.npz", "languages.npz"):
+        (weights / name).unlink()
+    assert BuiltinEncoder(weights_folder=weights).read_text("a red car").language == "English"
+
+
+def test_a_text_has_the_same_vector_alone_and_in_company() -> None:
+    encoder = BuiltinEncoder()
+    texts = ["a red car", "", "ein Hund am Strand", "a brown dog that runs on a beach", "koala"]
+    together = encoder.encode_texts(texts)
+    for text, vector in zip(texts, together, strict=True):
+        assert encoder.encode_texts([text])[0] @ vector > 0.99999
+    assert encoder.encode_texts([]).shape == (0, 512)
+
+
+def test_both_towers_share_the_vector_of_an_english_text() -> None:
+    sentence, multilingual = np.eye(2, 512, dtype=np.float32)[:, None]
+    mixed = mix_towers(sentence, multilingual)
+    assert mixed.dtype == np.float32
+    assert mixed[0, :2] == pytest.approx(np.array([0.6, 0.4]) / np.hypot(0.6, 0.4), abs=1e-6)

@@ -20,7 +20,8 @@ from vsearch.encoders.query_adapter import (
     ResidualLinearMap,
 )
 from vsearch.errors import DamagedLibraryError, LibraryError
-from vsearch.protocols import QuerybankEncoder
+from vsearch.protocols import QuerybankEncoder, TextReader
+from vsearch.types import TextReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +101,17 @@ def test_the_querybank_is_adapted_too() -> None:
     plain.querybank = plain.encode_texts(["one"])  # type: ignore[attr-defined]
     expected = adapted.encode_texts(["one"])
     np.testing.assert_allclose(AdaptedEncoder(plain, adapter).querybank, expected)
+
+
+def test_an_adapted_encoder_reads_texts_as_its_base_does() -> None:
+    class ReadingEncoder(MisreadingEncoder):
+        def read_text(self, text: str) -> TextReading:
+            return TextReading(text)
+
+    reader = AdaptedEncoder(ReadingEncoder(), some())
+    assert isinstance(reader, TextReader)
+    assert reader.read_text("Finnish").language == "Finnish"
+    assert AdaptedEncoder(MisreadingEncoder(), some()).read_text("x") == TextReading()
 
 
 def test_a_replaced_file_is_reloaded(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.fakes import FakeEncoder
-from vsearch.encoders.builtin import BuiltinEncoder, normalize_rows
+from vsearch.encoders.builtin import BuiltinEncoder
+from vsearch.encoders.network_layers import normalize_rows
 from vsearch.encoders.text_tower import TextTower, measure_agreement
 from vsearch.errors import ModelError, NoTextError, SpaceMismatchError
 from vsearch.protocols import Encoder

@@ -17,11 +17,15 @@ from tests.support.random_tower import make_tower_weights
 from tools.build_encoder import build, onnx_graphs
 from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
+from vsearch.encoders.english_vocabulary import VOCABULARY_FILE
+from vsearch.encoders.multilingual import EMBEDDING_FILE, NETWORK_FILE
+from vsearch.encoders.sentence_tower import SENTENCE_FILE, TOKENIZER_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 COUNT = 40  # more than a batch of `distill`
+TEXT_TOWER_FILES = (SENTENCE_FILE, TOKENIZER_FILE, VOCABULARY_FILE, NETWORK_FILE, EMBEDDING_FILE)
 COLOURS = ("red", "green", "blue", "yellow")
 
 
@@ -52,15 +56,15 @@ def test_both_tiers_are_built_from_pairs(
 ) -> None:
     weights, into, cache = make_tower_weights(), tmp_path / "weights", tmp_path / "vectors.npy"
     into.mkdir()
-    for name in ("text.onnx", "tokenizer.json"):
+    for name in TEXT_TOWER_FILES:
         shutil.copy(WEIGHTS_FOLDER / name, into)
     onnx.save(onnx_graphs.build_image_tower(dict(weights)), str(into / "image.onnx"))
-    build.update_checksums(into, "image.onnx", "text.onnx", "tokenizer.json")
+    build.update_checksums(into, "image.onnx", *TEXT_TOWER_FILES)
     build.build_alignment(pairs, into, cache, open_licenses=True)
     assert np.load(cache).shape == (COUNT, 512)
     monkeypatch.setattr(onnx_graphs, "read_clip_weights", lambda _: weights)
     build.build_fast_tier(pairs, tmp_path / "no file is read", into, cache)
-    assert "val R@1" in capsys.readouterr().out
+    assert "English, validation: R@1" in capsys.readouterr().out
     monkeypatch.setattr(build, "CALIBRATION_IMAGES", 4)
     build.build_int8_tiers(pairs, into)
     assert (into / "fast.onnx").stat().st_size < (into / "image.onnx").stat().st_size / 20
@@ -70,3 +74,14 @@ def test_both_tiers_are_built_from_pairs(
     pictures = np.random.default_rng(0).integers(0, 255, (2, 240, 320, 3), np.uint8)
     assert np.isfinite(fast.encode_images(pictures)).all()
     assert default.encode_texts(["red"]).shape == (1, 512)
+
+
+def test_only_texts_of_the_training_split_are_read(tmp_path: Path) -> None:
+    rows = [
+        {"split": "train", "text": "a dog", "alt_texts": ["a puppy"]},
+        {"split": "val", "text": "a cat"},
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert build.read_training_texts(tmp_path) == ["a dog", "a puppy"]
+    (tmp_path / "more.jsonl").write_text(json.dumps({"split": "train", "texts": ["a tram"]}))
+    assert build.read_training_texts(tmp_path) == ["a dog", "a puppy", "a tram"]
