@@ -37,7 +37,7 @@ from vsearch.errors import (
 )
 from vsearch.pooling.mean import MeanPooler
 from vsearch.query.parser import parse_query
-from vsearch.types import Space, Span
+from vsearch.types import Space, Span, TextReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -82,6 +82,26 @@ def test_text_finds_the_moment(library: Library, videos_folder: Path) -> None:
     assert best.confidence is not None
     assert best.confidence > 0.5
     assert names(library.search("green"))[0] == "green.mp4"
+
+
+def test_a_text_that_the_model_does_not_read_is_never_denied(
+    tmp_path: Path, videos_folder: Path
+) -> None:
+    class ReadingEncoder(FakeEncoder):
+        def read_text(self, text: str) -> TextReading:
+            is_supported = "koira" not in text
+            return TextReading("English" if is_supported else "Finnish", is_supported)
+
+    with Library.open(tmp_path / "library", encoder=ReadingEncoder()) as library:
+        index(library, videos_folder)
+        result = library.search("koira rannalla")
+        assert len(result)
+        assert all(moment.confidence is None for moment in result)
+        assert result.has_confident_match is None
+        assert "Finnish" in result.hints[0]
+        known = library.search("something blue")
+        assert known.has_confident_match
+        assert known.hints == ()
 
 
 def test_an_unchanged_video_is_not_decoded_again(

@@ -3,15 +3,19 @@
 A raw cosine means little by itself, so it is compared with the scores of null queries: generic
 texts, or the library's own frames. They are scored against the library like the query and yield the
 null distribution: the mean and the spread of the score of any segment, and the expected score of
-the best segment, which grows with the library. For a moment with score s among moments of which the
-best scores t,
+the best segment, which grows with the library. For a moment with score s in a library in which the
+best moment scores t,
 
     logit P = score_weight * (s - mean) / unit + null_weight * (best - mean) / unit + intercept
-              - gap_weight * (t - s) / unit
+              + lead_weight * lead / unit - gap_weight * (t - s) / unit
 
-where the unit is the standard deviation for text queries, and 1 - mean for image queries, because
-an identical image scores 1 in every space. The weights were fitted once by logistic regression, on
-images with captions whose match was in the library or was not: `benchmarks/fit_calibration.py`.
+where the lead is that of s over the best score of other videos, up to a limit, and the unit is the
+standard deviation for text queries, and 1 - mean for image queries, because an identical image
+scores 1 in every space. The weights were fitted once by logistic regression, on queries of all
+kinds whose match was in the library or was not: `benchmarks/fit_calibration.py`.
+
+The confidence of a moment depends on the moment, the term and the library, but not on filters,
+relevance feedback or other terms: each term is calibrated by itself, on the whole library.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999.
 """
@@ -26,16 +30,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.search.hubness import HUBNESS_STRIDE
-from vsearch.search.null_queries import (
-    combine_null_queries,
-    image_null_queries,
-    text_null_queries,
-)
+from vsearch.search.null_queries import image_null_queries, text_null_queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.query.model import Term
     from vsearch.search.hubness import Querybank
     from vsearch.search.null_queries import NullQueries
     from vsearch.types import Ids, Matrix, Vector
@@ -46,6 +45,8 @@ MAX_MEAN_SCORE = 0.95  # image queries: keeps the unit, 1 - mean, above zero
 MAX_SAMPLE_SEGMENTS = 500  # scoring the whole sample would double the time of a query
 PRIOR_VIDEO_COUNT = 8  # library size at which measurement and prior weigh the same (shrinkage)
 PRIOR_MAX_Z = 0.13  # image queries: expected lead of the best segment per normal deviate
+MAX_LEAD = 1.5  # in units; a larger lead over other videos says no more
+MEAN_LEAD = 1.3  # in units; the lead in a library of one video
 MAX_CONFIDENCE = 0.99  # upper limit, given to a pixel-verified copy
 
 
@@ -57,10 +58,11 @@ class LogisticParams:
     null_weight: float
     intercept: float
     gap_weight: float
+    lead_weight: float = 0.0
 
 
 TEXT_PARAMS = LogisticParams(
-    score_weight=2.74, null_weight=-1.57, intercept=-4.13, gap_weight=2.3
+    score_weight=1.68, null_weight=-0.88, intercept=-3.80, gap_weight=2.0, lead_weight=1.45
 )  # with hubness correction
 TEXT_PARAMS_NO_BANK = LogisticParams(
     score_weight=1.95, null_weight=-1.31, intercept=-3.63, gap_weight=2.0
@@ -84,80 +86,89 @@ class NullDistribution:
 
 
 @dataclass(frozen=True, slots=True)
+class BestScores:
+    """Best score of a term in the library, and the best score in any other video."""
+
+    best_score: float = 0.0
+    best_video: int | None = None  # id; None: nothing was found
+    runner_up: float | None = None  # None: there is no other video
+
+    @classmethod
+    def of_moments(cls, video_scores: Sequence[tuple[int, float]]) -> BestScores:
+        """Return the best scores among moments of the whole library, given best first."""
+        if not video_scores:
+            return cls()
+        best_video, best_score = video_scores[0]
+        runner_ups = (score for video_id, score in video_scores if video_id != best_video)
+        return cls(best_score, best_video, next(runner_ups, None))
+
+    def lead(self, video_id: int, moment_score: float) -> float | None:
+        """Return the lead of a moment over the best of other videos, or 0; None: no other video."""
+        other_score = self.runner_up if video_id == self.best_video else self.best_score
+        return None if other_score is None else max(0.0, moment_score - other_score)
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """Map from the scores of one query to probabilities."""
 
     null_distribution: NullDistribution
     logistic_params: LogisticParams
 
-    def score_confidences(self, moment_scores: Sequence[float]) -> list[float]:
+    def score_confidences(
+        self, video_scores: Sequence[tuple[int, float]], best_scores: BestScores
+    ) -> list[float]:
         """Return the match probability of each moment, increasing with its score.
 
         Args:
-            moment_scores: Scores of all moments of one result list; the gap to the best counts.
+            video_scores: Video id and score of each moment.
+            best_scores: Best scores in the library for the same term.
 
         Returns:
             Probabilities in (0, `MAX_CONFIDENCE`], in the same order.
         """
-        best_score = max(moment_scores, default=0.0)
-        return [self._score_confidence(moment_score, best_score) for moment_score in moment_scores]
+        return [
+            self._score_confidence(score, best_scores.best_score, best_scores.lead(video_id, score))
+            for video_id, score in video_scores
+        ]
 
-    def _score_confidence(self, moment_score: float, best_score: float) -> float:
+    def _score_confidence(
+        self, moment_score: float, best_score: float, score_lead: float | None
+    ) -> float:
         params, null_scores = self.logistic_params, self.null_distribution
+        score_unit = null_scores.score_unit
+        score_gap = max(0.0, best_score - moment_score) / score_unit
+        relative_lead = MEAN_LEAD if score_lead is None else min(score_lead / score_unit, MAX_LEAD)
         logit = (
             params.score_weight * null_scores.standardize(moment_score)
             + params.null_weight * null_scores.standardize(null_scores.best_score)
             + params.intercept
+            + params.lead_weight * relative_lead
+            - params.gap_weight * score_gap
         )
-        logit -= params.gap_weight * (best_score - moment_score) / null_scores.score_unit
         return min(MAX_CONFIDENCE, 1 / (1 + math.exp(-max(-30.0, min(30.0, logit)))))
 
 
-def calibrate_query(
-    query_terms: Sequence[Term],
-    text_vectors: Matrix | None,
-    sample_vectors: Matrix,
-    video_ids: Ids,
-    querybank: Querybank,
-    segment_count: int,
+def calibrate_text(
+    text_vectors: Matrix, sample_vectors: Matrix, querybank: Querybank, segment_count: int
 ) -> Calibration | None:
-    """Measure the null distribution for a query and return its calibration.
+    """Measure the null distribution of text queries in a library.
 
     Args:
-        query_terms: The visual terms of the query, combined if there are several.
-        text_vectors: Generic texts, float32 (B, D), or None for an encoder without text support.
+        text_vectors: Generic texts, float32 (B, D).
         sample_vectors: Segments sampled evenly from the library, float32 (M, D).
-        video_ids: The video of each sampled segment, int64 (M,).
         querybank: The querybank that corrects the scores of the search.
-        segment_count: Number of segments that are searched.
+        segment_count: Number of segments in the library.
 
     Returns:
-        The calibration, or None for an empty library or a text query without generic texts.
+        The calibration, or None for an empty library.
     """
-    has_text = any(term.kind == "text" for term in query_terms)
-    if not len(sample_vectors) or segment_count < 1 or (has_text and text_vectors is None):
+    if not len(sample_vectors) or segment_count < 1:
         return None
-    sample_slice = slice(None, None, max(1, -(-len(sample_vectors) // MAX_SAMPLE_SEGMENTS)))
-    sample_vectors, video_ids = sample_vectors[sample_slice], video_ids[sample_slice]
-    library_queries = image_null_queries(sample_vectors, video_ids)
-    null_queries = combine_null_queries(
-        [
-            library_queries
-            if text_vectors is None or term.kind != "text"
-            else text_null_queries(text_vectors)
-            for term in query_terms
-        ],
-        [term.weight for term in query_terms],
-        sample_vectors,
-    )
-    if not has_text:
-        null_distribution = image_null_distribution(
-            null_queries, sample_vectors, len(np.unique(video_ids)), segment_count
-        )
-        return Calibration(null_distribution, IMAGE_PARAMS)
+    sample_vectors = sample_vectors[_calibration_sample(len(sample_vectors))]
     hubness_penalties = querybank.hubness_penalty(sample_vectors)
     null_distribution = text_null_distribution(
-        null_queries,
+        text_null_queries(text_vectors),
         sample_vectors,
         hubness_penalties - hubness_penalties[::HUBNESS_STRIDE].mean(),
         segment_count,
@@ -165,6 +176,37 @@ def calibrate_query(
     return Calibration(
         null_distribution, TEXT_PARAMS if hubness_penalties.any() else TEXT_PARAMS_NO_BANK
     )
+
+
+def calibrate_images(
+    sample_vectors: Matrix, video_ids: Ids, segment_count: int
+) -> Calibration | None:
+    """Measure the null distribution of image and clip queries in a library.
+
+    Args:
+        sample_vectors: Segments sampled evenly from the library, float32 (M, D).
+        video_ids: The video of each sampled segment, int64 (M,).
+        segment_count: Number of segments in the library.
+
+    Returns:
+        The calibration, or None for an empty library.
+    """
+    if not len(sample_vectors) or segment_count < 1:
+        return None
+    sample_slice = _calibration_sample(len(sample_vectors))
+    sample_vectors, video_ids = sample_vectors[sample_slice], video_ids[sample_slice]
+    null_distribution = image_null_distribution(
+        image_null_queries(sample_vectors, video_ids),
+        sample_vectors,
+        len(np.unique(video_ids)),
+        segment_count,
+    )
+    return Calibration(null_distribution, IMAGE_PARAMS)
+
+
+def _calibration_sample(sample_size: int) -> slice:
+    """Return at most `MAX_SAMPLE_SEGMENTS` evenly spaced rows of the sample."""
+    return slice(None, None, max(1, -(-sample_size // MAX_SAMPLE_SEGMENTS)))
 
 
 def text_null_distribution(

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.protocols import Encoder
+    from vsearch.types import Matrix
 
 log = logging.getLogger(__name__)
 EMBED_BATCH_CUES = 256
 WARN_ABOVE_CUES = 5_000  # at about 8 ms each, the user is warned that it takes a while
+PROBE_CUES = 16  # compared: languages change from cue to cue, and a model may be new for some
 SAME_MODEL_SIMILARITY = 0.99  # cosine of a cue embedded twice by one model
 
 
@@ -29,7 +31,7 @@ def embed_cues(
     Args:
         catalog: The catalog of the library.
         load_encoder: Returns the library's encoder; only called if there is something to do.
-        check_model: First embed a known cue again; if the encoder's output has changed, discard
+        check_model: First embed some known cues again; if the encoder's output has changed, discard
             all vectors and start over.
 
     Returns:
@@ -44,12 +46,7 @@ def embed_cues(
     cue_encoder = load_encoder()
     if cue_encoder.space != space:
         return 0
-    probe_vector = cue_index.probe_vector(space) if check_model else None
-    if (
-        probe_vector is not None
-        and float(cue_encoder.encode_texts([probe_vector[0]])[0] @ probe_vector[1])
-        < SAME_MODEL_SIMILARITY
-    ):
+    if check_model and _has_changed(cue_encoder, *cue_index.probe_vectors(space, PROBE_CUES)):
         with catalog.begin() as transaction:
             transaction.remove_cue_vectors(space)
         last_cue_id = 0
@@ -72,3 +69,9 @@ def embed_cues(
     if embedded_count:
         log.info("embedded %d cues for semantic search", embedded_count)
     return embedded_count
+
+
+def _has_changed(cue_encoder: Encoder, cue_texts: Sequence[str], cue_vectors: Matrix) -> bool:
+    """Return whether the encoder embeds any of the cues differently than before."""
+    similarities = (cue_encoder.encode_texts(cue_texts) * cue_vectors).sum(axis=1)
+    return bool((similarities < SAME_MODEL_SIMILARITY).any())

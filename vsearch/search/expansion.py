@@ -140,7 +140,7 @@ class NeighborExpander:
         for segment_id, candidate in self._iter_run_candidates(segment_ids, CONTEXT_SEGMENTS):
             seed_row = int(np.searchsorted(segment_ids, segment_id))
             candidates_by_group[group_index[seed_row]].append(
-                replace(candidate, score=float(segment_scores[seed_row]))
+                _correct_score(candidate, candidate.score - float(segment_scores[seed_row]))
             )
         for group, grown_candidates in zip(ordered_groups, candidates_by_group, strict=True):
             self._candidates_by_group[group.segment_ids.tobytes()] = grown_candidates
@@ -233,11 +233,7 @@ class NeighborExpander:
             penalties = self._hubness_model.hubness_penalty_of(
                 segment_ids, segment_vectors[peak_indexes]
             ).tolist()
-            corrected_candidates = [
-                replace(candidate, score=candidate.score - penalty)
-                for candidate, penalty in zip(candidates, penalties, strict=True)
-            ]
-            yield segments, corrected_candidates
+            yield segments, list(map(_correct_score, candidates, penalties))
 
 
 def group_candidates(segment_ids: Ids, segment_scores: Vector) -> list[CandidateGroup]:
@@ -269,6 +265,13 @@ def group_candidates(segment_ids: Ids, segment_scores: Vector) -> list[Candidate
         )
         for group_row in np.argsort(-best_scores, kind="stable").tolist()
     ]
+
+
+def _correct_score(candidate: MomentCandidate, hubness_penalty: float) -> MomentCandidate:
+    """Subtract the hubness penalty from the score of a candidate."""
+    return replace(
+        candidate, score=candidate.score - hubness_penalty, hubness_penalty=hubness_penalty
+    )
 
 
 def _is_truncated(segment_run: SegmentRun, peak_region: PeakRegion) -> bool:

@@ -5,34 +5,75 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import find_unmatched
+from vsearch.protocols import TextReader
+from vsearch.query.hints import negation_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.protocols import Encoder
     from vsearch.query.model import Query
-    from vsearch.types import Moment
+    from vsearch.types import Moment, TextReading
 
 EMPTY_LIBRARY_HINT = "The library is empty: index some videos first."
 
 
-def collect_hints(catalog: Catalog, query: Query, moments: Sequence[Moment]) -> tuple[str, ...]:
+def collect_hints(
+    catalog: Catalog,
+    query: Query,
+    moments: Sequence[Moment],
+    text_readings: Sequence[TextReading] = (),
+) -> tuple[str, ...]:
     """Return hints for a search of a library that is not empty.
 
     Args:
         catalog: The catalog.
         query: The query.
         moments: Its results.
+        text_readings: The encoder's readings of the query's texts.
 
     Returns:
         Sentences for a person; they contain paths and labels of the query unescaped.
     """
+    text_hints = [
+        *filter(None, [negation_hint(query)]),
+        *dict.fromkeys(hint for reading in text_readings for hint in _describe_reading(reading)),
+    ]
     hints = _find_unknown_paths(catalog, query, moments)
     if moments:
-        return tuple(hints)
+        return (*hints, *text_hints)
     if not hints and (restriction := _describe_restriction(query)):
         hints.append(f"Only {restriction} were searched.")
-    return (*hints, *_find_missing_transcripts(catalog, query))
+    return (*hints, *_find_missing_transcripts(catalog, query), *text_hints)
+
+
+def read_texts(query: Query, encoder: Encoder) -> list[TextReading]:
+    """Return the encoder's readings of the texts in a query; none if it does not report them."""
+    query_terms = [*query.terms, *(term for step in query.next_steps for term in step.terms)]
+    if not isinstance(encoder, TextReader):
+        return []
+    return [encoder.read_text(term.value) for term in query_terms if term.kind == "text"]
+
+
+def _describe_reading(text_reading: TextReading) -> list[str]:
+    """Return hints about the language and the words of a text."""
+    if not text_reading.is_supported:
+        return [
+            f"These words look {text_reading.language}, which the model does not read. It reads "
+            f"{', '.join(text_reading.supported_languages)}. For other languages use --text-model."
+        ]
+    hints = [
+        f'Searched for "{correction}" as well, as "{word}" is not in the vocabulary.'
+        for word, correction in text_reading.replacements
+    ]
+    if text_reading.unknown_words:
+        word_list = ", ".join(f'"{word}"' for word in text_reading.unknown_words)
+        verb = "is" if len(text_reading.unknown_words) == 1 else "are"
+        hints.append(
+            f"{word_list} {verb} not in the vocabulary of the model; the results may be off."
+        )
+    return hints
 
 
 def _find_unknown_paths(catalog: Catalog, query: Query, moments: Sequence[Moment]) -> list[str]:

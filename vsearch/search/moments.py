@@ -59,6 +59,7 @@ class MomentCandidate:
     peak_index: int  # of its best segment in the video
     peak_span: Span  # of the peak segment
     context_spans: tuple[Span, ...]  # its segments and the neighbors it may extend into
+    hubness_penalty: float = 0.0  # of its peak segment, already subtracted from the score
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Null queries: generic queries of the same form as a query, as the reference for calibration.
 
 Generic texts stand for text terms, and frames of the library itself for image terms; the latter are
-not compared with segments of their own video. Combined terms have combined null queries.
+not compared with segments of their own video.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from vsearch.storage.array_files import load_arrays, save_arrays
 from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, safe_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -76,42 +75,6 @@ def image_null_queries(sample_vectors: Matrix, video_ids: Ids) -> NullQueries:
     return NullQueries(
         sample_vectors[sample_slice], video_ids[sample_slice][:, None] == video_ids[None, :]
     )
-
-
-def combine_null_queries(
-    term_queries: Sequence[NullQueries], term_weights: Sequence[float], sample_vectors: Matrix
-) -> NullQueries:
-    """Combine null queries like `vsearch.search.embedding.combine_terms` combines terms.
-
-    Args:
-        term_queries: Null queries of each term; permuted so that combinations are random pairs.
-        term_weights: Weight of each term.
-        sample_vectors: Segments sampled evenly from the library, float32 (M, D).
-    """
-    if len(term_queries) == 1 and term_weights[0] > 0:
-        return term_queries[0]
-    query_count = max(len(null_queries.query_vectors) for null_queries in term_queries)
-    vector_sum = np.zeros((query_count, sample_vectors.shape[1]), np.float32)
-    hidden_mask = np.zeros((query_count, len(sample_vectors)), np.bool_)
-    for term_index, (null_queries, term_weight) in enumerate(
-        zip(term_queries, term_weights, strict=True)
-    ):
-        query_order = np.random.default_rng(term_index).permutation(query_count) % len(
-            null_queries.query_vectors
-        )
-        term_vectors = null_queries.query_vectors[query_order]
-        score_std = (
-            (term_vectors @ sample_vectors.T).std(axis=1)
-            if len(sample_vectors) > 1
-            else np.ones(query_count)
-        )
-        vector_sum += (term_weight / np.maximum(score_std, 1e-6)).astype(np.float32)[
-            :, None
-        ] * term_vectors
-        if null_queries.hidden_mask is not None:
-            hidden_mask |= null_queries.hidden_mask[query_order]
-    vector_norms = np.linalg.norm(vector_sum, axis=1, keepdims=True)
-    return NullQueries(vector_sum / np.maximum(vector_norms, 1e-9), hidden_mask)
 
 
 class GenericEmbeddings:

@@ -15,33 +15,34 @@ from vsearch.catalog.filters import allowed_segment_ids
 from vsearch.encoders.query_adapter import AdaptedEncoder
 from vsearch.errors import NoTextError, QueryError, VSearchError
 from vsearch.protocols import AttentionPooler
-from vsearch.search.confidence import assign_confidence, calibrate_text_hits
+from vsearch.search.confidence import assign_confidence, combine_confidences
 from vsearch.search.copy_search import CopyFinder, merge_copies
 from vsearch.search.diversity import deduplicate_moments, diversify_moments, limit_per_video
 from vsearch.search.embedding import combine_terms, embed_term
 from vsearch.search.fusion import ScoreScale, TextHit, fuse_evidence, text_only_moments
-from vsearch.search.hints import EMPTY_LIBRARY_HINT, collect_hints
+from vsearch.search.hints import EMPTY_LIBRARY_HINT, collect_hints, read_texts
 from vsearch.search.query_clips import QueryClipLoader
 from vsearch.search.result import SearchResult
 from vsearch.search.semantic_cues import SemanticCueIndex
 from vsearch.search.snapshot import VISUAL_TERM_KINDS
 from vsearch.search.step_joining import filter_salient, join_steps
+from vsearch.search.term_rating import TermRater, read_best_scores
 from vsearch.search.text import TranscriptSearch
 from vsearch.search.text_terms import TextMatches, match_text_terms
 from vsearch.search.visual import VisualSearch
 from vsearch.types import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.indexing.pipeline import Pipeline
     from vsearch.protocols import Pooler
     from vsearch.query.model import Query, Term
+    from vsearch.search.calibration import BestScores
     from vsearch.search.copy_search import CopyMatch
     from vsearch.search.feedback import RelevanceFeedback
-    from vsearch.search.hubness import HubnessModel
     from vsearch.search.query_clips import QueryClip
     from vsearch.search.snapshot import LibrarySnapshot, SnapshotSource
     from vsearch.storage.feature_store import FeatureStore
@@ -66,6 +67,9 @@ class _SearchParams:
     feedback: RelevanceFeedback | None = None
 
 
+_CURVE_PARAMS = _SearchParams(1, 1, fill_remaining=True, allowed_ids=None)  # no moments are rated
+
+
 @dataclass(frozen=True, slots=True)
 class _VisualQuery:
     """The embedded visual terms of a query, and the search for them."""
@@ -73,6 +77,34 @@ class _VisualQuery:
     visual_search: VisualSearch
     query_vector: Vector  # float32 (D,)
     query_clip: QueryClip | None  # the only term, a clip that is not in the library
+    term_raters: tuple[TermRater, ...]  # of the positive terms
+
+    @property
+    def is_single_term(self) -> bool:
+        """True if the query vector is that of its only term, not moved by feedback."""
+        return len(self.term_raters) == 1 and self.term_raters[0].term_vector is self.query_vector
+
+    def rate_spans(self, video_spans: Sequence[tuple[int, Span]]) -> list[float | None]:
+        """Return the confidence of each (video id, span)."""
+        return combine_confidences(
+            [rater.rate_spans(video_spans) for rater in self.term_raters], len(video_spans)
+        )
+
+    def rate_moments(
+        self, moments: Sequence[Moment], best_scores: BestScores | None
+    ) -> list[float | None]:
+        """Return the confidence of moments.
+
+        Args:
+            moments: Moments found by the query vector.
+            best_scores: Best scores, if the whole library was searched; None: it was not.
+        """
+        if not self.is_single_term:
+            return self.rate_spans([(moment.video.id, moment.span) for moment in moments])
+        confidences = self.term_raters[0].rate_scores(
+            [(moment.video.id, moment.score) for moment in moments], best_scores
+        )
+        return combine_confidences([confidences], len(moments))
 
     @property
     def score_scale(self) -> ScoreScale:
@@ -196,11 +228,15 @@ class Searcher:
             and isinstance(encoder, AdaptedEncoder)
             and encoder.active_adapter is not None
         )
+        text_readings = read_texts(query, encoder)
+        if not all(text_reading.is_supported for text_reading in text_readings):
+            # what the model does not read may well be in the library
+            moments = [replace(moment, confidence=None) for moment in moments]
         return SearchResult(
             tuple(moments),
             str(query),
             snapshot.space.name,
-            collect_hints(self._catalog, query, moments),
+            collect_hints(self._catalog, query, moments, text_readings),
             took_ms=(time.perf_counter() - start_time) * 1_000,
             feedback_count=0 if feedback is None else feedback.label_count,
             text_model=self._active_model.settings.text_model or None,
@@ -234,7 +270,7 @@ class Searcher:
         """Search for the terms of one step: embed, retrieve, expand, refine, calibrate, fuse."""
         text_matches = self._match_text(query_terms, search_params.allowed_ids)
         visual_terms = [term for term in query_terms if term.kind in VISUAL_TERM_KINDS]
-        visual_query = self._embed_query(visual_terms, text_matches, snapshot)
+        visual_query = self._embed_query(visual_terms, text_matches, snapshot, search_params)
         if visual_query is None:
             return text_only_moments(text_matches.text_hits)
         visual_query = visual_query.apply_feedback(search_params.feedback)
@@ -253,13 +289,10 @@ class Searcher:
                 visual_query, visual_query.query_clip, snapshot, text_matches.allowed_ids
             )
             moments = merge_copies(copy_matches, moments, search_params.k, None)
-        query_calibration = snapshot.statistics.calibration_for(
-            visual_terms, text_matches.allowed_ids
-        )
-        moments = assign_confidence(moments, query_calibration)
+        best_scores = read_best_scores(candidates) if text_matches.allowed_ids is None else None
+        moments = assign_confidence(moments, visual_query.rate_moments(moments, best_scores))
         if text_matches.text_hits:
-            text_hits = self._add_visual_scores(text_matches.text_hits, visual_query, snapshot)
-            text_hits = calibrate_text_hits(text_hits, moments, query_calibration)
+            text_hits = _rate_text_hits(text_matches.text_hits, visual_query)
             moments = fuse_evidence(moments, text_hits, visual_query.score_scale)
         if search_params.only_salient:
             moments = filter_salient(moments, visual_query.score_scale.baseline)
@@ -270,12 +303,13 @@ class Searcher:
         visual_terms: Sequence[Term],
         text_matches: TextMatches,
         snapshot: LibrarySnapshot,
+        search_params: _SearchParams,
     ) -> _VisualQuery | None:
         """Embed the visual terms; None if transcripts alone answer the query."""
         if not visual_terms:
             return None
         try:
-            return self._embed_visual_terms(visual_terms, snapshot)
+            return self._embed_visual_terms(visual_terms, snapshot, search_params)
         except NoTextError:
             # without text support, plain text can still match transcripts
             if not text_matches.text_hits or any(term.kind != "text" for term in visual_terms):
@@ -306,23 +340,19 @@ class Searcher:
         max_gaps = [step.max_gap_seconds for step in query.next_steps]
         all_terms = [term for query_terms in step_terms for term in query_terms]
         if all(term.kind in VISUAL_TERM_KINDS for term in all_terms):
-            visual_queries = [
-                self._embed_visual_terms(query_terms, snapshot) for query_terms in step_terms
+            visual_steps = [
+                self._embed_visual_terms(query_terms, snapshot, search_params)
+                for query_terms in step_terms
             ]
-            moments = visual_queries[0].visual_search.search_sequence(
-                [visual_query.query_vector for visual_query in visual_queries],
+            moments = visual_steps[0].visual_search.search_sequence(
+                [visual_step.query_vector for visual_step in visual_steps],
                 max_gaps,
                 search_params.k,
                 allowed_ids=search_params.allowed_ids,
                 per_video=search_params.per_video,
                 fill_remaining=search_params.fill_remaining,
             )
-            return self._add_sequence_confidences(
-                moments,
-                list(zip(visual_queries, step_terms, strict=True)),
-                snapshot,
-                search_params,
-            )
+            return _rate_sequences(moments, visual_steps)
         step_params = replace(
             search_params, k=CANDIDATES_PER_STEP, per_video=CANDIDATES_PER_STEP, only_salient=True
         )
@@ -331,42 +361,15 @@ class Searcher:
         ]
         return join_steps(moments_by_step, max_gaps)
 
-    def _add_sequence_confidences(
+    def _embed_visual_terms(
         self,
-        moments: Sequence[Moment],
-        visual_steps: Sequence[tuple[_VisualQuery, Sequence[Term]]],
+        query_terms: Sequence[Term],
         snapshot: LibrarySnapshot,
         search_params: _SearchParams,
-    ) -> list[Moment]:
-        """Give sequences the confidence of their weakest step, as every step has to match."""
-        step_confidences: list[list[float]] = []
-        for step_index, (visual_query, query_terms) in enumerate(visual_steps):
-            query_calibration = snapshot.statistics.calibration_for(
-                query_terms, search_params.allowed_ids
-            )
-            if query_calibration is None:
-                return list(moments)
-            video_spans = [
-                (moment.video.id, moment.explanation.step_spans[step_index]) for moment in moments
-            ]
-            step_confidences.append(
-                query_calibration.score_confidences(
-                    self._score_spans(video_spans, visual_query, snapshot)
-                )
-            )
-        return [
-            replace(moment, confidence=min(confidences))
-            for moment, *confidences in zip(moments, *step_confidences, strict=True)
-        ]
-
-    def _embed_visual_terms(
-        self, query_terms: Sequence[Term], snapshot: LibrarySnapshot
     ) -> _VisualQuery:
         """Embed visual terms as one query. Raises QueryError, NoTextError and MediaError."""
         encoder = snapshot.encoder
-        visual_search = self._build_visual_search(
-            snapshot, snapshot.statistics.hubness_for(query_terms)
-        )
+        visual_search = self._build_visual_search(snapshot, query_terms)
         clips_by_term = {
             term: self._query_clips.load(Path(term.value), term.span, encoder)
             for term in query_terms
@@ -382,11 +385,25 @@ class Searcher:
         query_clip = clips_by_term.get(query_terms[0]) if len(query_terms) == 1 else None
         if query_clip is not None and query_clip.library_video is not None:
             query_clip = None  # an indexed video needs no copy search: it finds itself
-        return _VisualQuery(visual_search, query_vector, query_clip)
+        term_raters = tuple(
+            TermRater(
+                term_vector,
+                visual_search
+                if len(query_terms) == 1
+                else self._build_visual_search(snapshot, [term]),
+                snapshot.statistics.calibration_for(term),
+                search_params.k,
+                search_params.per_video,
+            )
+            for term, term_vector in zip(query_terms, term_vectors, strict=True)
+            if term.weight > 0
+        )
+        return _VisualQuery(visual_search, query_vector, query_clip, term_raters)
 
     def _build_visual_search(
-        self, snapshot: LibrarySnapshot, hubness_model: HubnessModel
+        self, snapshot: LibrarySnapshot, query_terms: Sequence[Term]
     ) -> VisualSearch:
+        hubness_model = snapshot.statistics.hubness_for(query_terms)
         return VisualSearch(
             self._catalog,
             self._feature_store,
@@ -394,6 +411,7 @@ class Searcher:
             hubness_model.querybank,
             self._frame_weights,
             hubness_model,
+            late_interaction=bool(query_terms) and all(term.kind == "text" for term in query_terms),
         )
 
     def _match_text(self, query_terms: Sequence[Term], allowed_ids: Ids | None) -> TextMatches:
@@ -406,42 +424,6 @@ class Searcher:
             return TextMatches([], allowed_ids)
         transcript_search = TranscriptSearch(self._catalog, self._semantic_cues)
         return match_text_terms(query_terms, allowed_ids, self._catalog, transcript_search)
-
-    def _add_visual_scores(
-        self,
-        text_hits: Sequence[TextHit],
-        visual_query: _VisualQuery,
-        snapshot: LibrarySnapshot,
-    ) -> list[TextHit]:
-        """Add the visual score at the time of each transcript hit."""
-        video_spans = [(text_hit.video.id, text_hit.span) for text_hit in text_hits]
-        visual_scores = self._score_spans(video_spans, visual_query, snapshot)
-        return [
-            replace(text_hit, visual_score=visual_score)
-            for text_hit, visual_score in zip(text_hits, visual_scores, strict=True)
-        ]
-
-    def _score_spans(
-        self,
-        video_spans: Sequence[tuple[int, Span]],
-        visual_query: _VisualQuery,
-        snapshot: LibrarySnapshot,
-    ) -> list[float]:
-        """Return the best segment score within each (video id, span)."""
-        overlapping_ids = self._catalog.segments_overlapping(video_spans)
-        wanted_ids = _sorted_union(overlapping_ids)
-        known_ids, segment_vectors = self._catalog.vectors(wanted_ids, snapshot.space)
-        segment_scores = visual_query.visual_search.score_vectors(
-            segment_vectors, visual_query.query_vector
-        )
-        return [
-            float(
-                segment_scores[np.isin(known_ids, span_ids)].max(
-                    initial=visual_query.score_scale.baseline
-                )
-            )
-            for span_ids in overlapping_ids
-        ]
 
     def _peak_vectors(self, moments: Sequence[Moment], space: Space) -> Matrix:
         """Return the vector of the segment at each moment's peak, float32 (N, D)."""
@@ -478,7 +460,7 @@ class Searcher:
         feedback = self._load_feedback(query, space)
         best_scores, baseline = np.full(len(frame_features.frame_times), -1.0, np.float32), -1.0
         for query_terms in filter(None, visual_steps):
-            visual_query = self._embed_visual_terms(query_terms, snapshot)
+            visual_query = self._embed_visual_terms(query_terms, snapshot, _CURVE_PARAMS)
             visual_query = visual_query.apply_feedback(feedback)
             step_scores = visual_query.visual_search.score_vectors(
                 frame_features.frame_vectors, visual_query.query_vector
@@ -514,7 +496,7 @@ class Searcher:
         query_clip = self._query_clips.load(
             self._query_clips.resolve_path(video_path), clip_span, encoder
         )
-        visual_search = self._build_visual_search(snapshot, snapshot.statistics.image_hubness)
+        visual_search = self._build_visual_search(snapshot, ())
         allowed_ids = self._other_segments(
             query_clip, index_snapshot.segment_ids, same_video=same_video
         )
@@ -560,8 +542,29 @@ def _check_query(query: Query, k: int, per_video: int | None) -> None:
             raise QueryError("this query only excludes; add a term to search for")
 
 
-def _sorted_union(id_arrays: Iterable[Ids]) -> Ids:
-    """Return distinct ids, ascending; NumPy's set routines are slow to import."""
-    return np.array(
-        sorted({segment_id for id_array in id_arrays for segment_id in id_array.tolist()}), np.int64
-    )
+def _rate_text_hits(text_hits: Sequence[TextHit], visual_query: _VisualQuery) -> list[TextHit]:
+    """Add the visual score at the time of each transcript hit, and its confidence."""
+    video_spans = [(text_hit.video.id, text_hit.span) for text_hit in text_hits]
+    visual_scores = visual_query.visual_search.score_spans(video_spans, visual_query.query_vector)
+    return [
+        replace(text_hit, visual_score=visual_score, confidence=confidence)
+        for text_hit, visual_score, confidence in zip(
+            text_hits, visual_scores, visual_query.rate_spans(video_spans), strict=True
+        )
+    ]
+
+
+def _rate_sequences(
+    moments: Sequence[Moment], visual_steps: Sequence[_VisualQuery]
+) -> list[Moment]:
+    """Give sequences the confidence of their weakest step, as every step has to match."""
+    step_confidences = [
+        visual_step.rate_spans(
+            [(moment.video.id, moment.explanation.step_spans[step_index]) for moment in moments]
+        )
+        for step_index, visual_step in enumerate(visual_steps)
+    ]
+    return [
+        replace(moment, confidence=None if None in confidences else min(confidences))
+        for moment, *confidences in zip(moments, *step_confidences, strict=True)
+    ]

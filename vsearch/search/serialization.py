@@ -15,6 +15,7 @@ from vsearch.types import (
     ScoreShares,
     Span,
     Video,
+    round_confidence,
 )
 
 if TYPE_CHECKING:
@@ -60,13 +61,14 @@ def moment_to_dict(rank: int, moment: Moment) -> dict[str, Any]:
     Returns:
         A dict in which `video` is the path of the video.
     """
+    confidence = moment.confidence
     return {
         "rank": rank,
         "video": str(moment.video.path),
         "start": round(moment.span.start, 3),
         "end": round(moment.span.end, 3),
         "score": round(moment.score, 6),
-        "confidence": None if moment.confidence is None else round(moment.confidence, 4),
+        "confidence": None if confidence is None else round_confidence(confidence, 4),
         "low_confidence": moment.has_low_confidence,
         "explanation": explanation_to_dict(moment.explanation),
     }

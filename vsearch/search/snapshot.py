@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vsearch.errors import SpaceMismatchError
-from vsearch.search.calibration import calibrate_query
+from vsearch.search.calibration import calibrate_images, calibrate_text
 from vsearch.search.hubness import HubnessModel, Querybank
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from vsearch.search.hubness import HubnessCache
     from vsearch.search.live_index import IndexSnapshot, LiveIndex
     from vsearch.search.null_queries import GenericEmbeddings
-    from vsearch.types import Ids, Space
+    from vsearch.types import Space
 
 VISUAL_TERM_KINDS = ("text", "image", "clip")  # terms that are matched against frames
-MAX_CACHED_CALIBRATIONS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +63,6 @@ class ScoreStatistics:
         """
         self._catalog, self._index_snapshot, self._encoder = catalog, index_snapshot, encoder
         self._hubness_cache, self._generic_embeddings = hubness_cache, generic_embeddings
-        self._calibrations: dict[object, Calibration | None] = {}
 
     def describes(self, index_snapshot: IndexSnapshot, encoder: Encoder) -> bool:
         """Return True for the same segments, recognized by their array of ids, and encoder."""
@@ -89,45 +87,29 @@ class ScoreStatistics:
     def _hubness_model(self, querybank: Querybank) -> HubnessModel:
         return HubnessModel(self._catalog, self._index_snapshot, querybank, self._hubness_cache)
 
-    def calibration_for(
-        self, query_terms: Sequence[Term], allowed_ids: Ids | None
-    ) -> Calibration | None:
-        """Return the calibration for queries of the same form.
+    def calibration_for(self, term: Term) -> Calibration | None:
+        """Return the calibration for a visual term; None if none can be measured."""
+        return self._text_calibration if term.kind == "text" else self._image_calibration
 
-        Args:
-            query_terms: The query; transcript terms (`said:`, `shown:`) are ignored.
-            allowed_ids: Segments that are searched; None: all.
-
-        Returns:
-            The calibration, or None if none can be measured; see `calibrate_query`.
-        """
-        visual_terms = [term for term in query_terms if term.kind in VISUAL_TERM_KINDS]
-        if not visual_terms:
+    @cached_property
+    def _text_calibration(self) -> Calibration | None:
+        text_vectors = self._generic_embeddings.embeddings_for(self._encoder)
+        if text_vectors is None:
             return None
-        segment_ids = self._index_snapshot.segment_ids
-        segment_count = len(segment_ids if allowed_ids is None else allowed_ids)
-        query_form = tuple((term.kind == "text", term.weight) for term in visual_terms)
-        cache_key = (query_form, segment_count)
-        calibrations = self._calibrations  # other threads may replace it
-        if cache_key not in calibrations:
-            if len(calibrations) >= MAX_CACHED_CALIBRATIONS:
-                self._calibrations = calibrations = {}
-            calibrations[cache_key] = self._measure_calibration(visual_terms, segment_count)
-        return calibrations[cache_key]
+        return calibrate_text(
+            text_vectors,
+            self.text_hubness.sample_vectors,
+            self.text_hubness.querybank,
+            len(self._index_snapshot.segment_ids),
+        )
 
-    def _measure_calibration(
-        self, visual_terms: Sequence[Term], segment_count: int
-    ) -> Calibration | None:
-        hubness_model = self.hubness_for(visual_terms)
-        has_text = any(term.kind == "text" for term in visual_terms)
-        sample_ids, sample_vectors = hubness_model.sampled_segments
-        return calibrate_query(
-            visual_terms,
-            self._generic_embeddings.embeddings_for(self._encoder) if has_text else None,
+    @cached_property
+    def _image_calibration(self) -> Calibration | None:
+        sample_ids, sample_vectors = self.image_hubness.sampled_segments
+        return calibrate_images(
             sample_vectors,
             self._catalog.video_ids_of(sample_ids),
-            hubness_model.querybank,
-            segment_count,
+            len(self._index_snapshot.segment_ids),
         )
 
 

@@ -1,15 +1,15 @@
 """Visual search: from a query vector to moments.
 
-The nearest segments are retrieved from the vector index, corrected for hubness, expanded into
-candidate moments, and the best of these are refined to frame accuracy and explained. Each segment
-is retrieved by one pooled vector; there is no late interaction with the vectors of its frames.
+The nearest segments are retrieved from the vector index by their pooled vectors, corrected for
+hubness, and expanded into candidate moments. For text, the best of these are scored again by their
+frames (late interaction). Those that remain are refined to frame accuracy and explained.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from vsearch.search.boundaries import refine_boundaries
 from vsearch.search.expansion import NeighborExpander, build_allowed_mask, group_candidates
 from vsearch.search.explanations import explain_moment
 from vsearch.search.hubness import HubnessModel
+from vsearch.search.late_interaction import context_span, score_segment
 from vsearch.search.moments import MomentCandidate, is_top_k_final, top_k_per_video
 from vsearch.search.sequences import SequenceMatch, StepScores, match_sequences
 from vsearch.types import Moment, Span
@@ -41,7 +42,41 @@ MIN_CANDIDATES = 64  # segments retrieved at least
 HUBNESS_CANDIDATES = 512  # up to here, the bound for unseen segments includes the hubness gain
 MAX_CANDIDATES = 4_096  # segments retrieved at most; beyond, whole videos are scored
 CANDIDATES_PER_SEQUENCE_STEP = 1_000  # segments retrieved per step of a sequence
+RESCORED_CANDIDATES = 24  # candidates scored by their frames, if the search found that many
 STEP_SALIENCE_SHARE = 0.5  # share of the library's best lead over the baseline a step must reach
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedCandidate:
+    """A candidate moment with the stored frames of its context."""
+
+    candidate: MomentCandidate
+    frame_features: Features | None  # None: no frames are stored
+
+    @property
+    def video_id(self) -> int:
+        """Id of its video."""
+        return self.candidate.video_id
+
+    @property
+    def span(self) -> Span:
+        """Span in seconds."""
+        return self.candidate.span
+
+    @property
+    def score(self) -> float:
+        """Score of its peak segment."""
+        return self.candidate.score
+
+    def rescore(self, query_vector: Vector) -> LoadedCandidate:
+        """Replace the score of the pooled vector by that of the frames of the peak segment."""
+        if self.frame_features is None:
+            return self
+        frame_score = score_segment(self.frame_features, self.candidate.peak_span, query_vector)
+        return replace(
+            self,
+            candidate=replace(self.candidate, score=frame_score - self.candidate.hubness_penalty),
+        )
 
 
 class VisualSearch:
@@ -55,6 +90,8 @@ class VisualSearch:
         querybank: Querybank,
         weigh_frames: FrameWeighing | None = None,
         hubness_model: HubnessModel | None = None,
+        *,
+        late_interaction: bool = False,
     ) -> None:
         """Search `index_snapshot`.
 
@@ -65,11 +102,12 @@ class VisualSearch:
             querybank: The encoder's bank for text queries; an empty one for image queries.
             weigh_frames: Attention weights of the pooler, for explanations; None: unknown.
             hubness_model: The model of this snapshot and bank, if it exists already.
+            late_interaction: Rank candidates by their frames, as is best for text.
         """
         self._catalog, self._feature_store = catalog, feature_store
         self._index_snapshot = index_snapshot
         self.hubness_model = hubness_model or HubnessModel(catalog, index_snapshot, querybank)
-        self._weigh_frames = weigh_frames
+        self._weigh_frames, self._late_interaction = weigh_frames, late_interaction
 
     @property
     def querybank(self) -> Querybank:
@@ -119,13 +157,13 @@ class VisualSearch:
         allowed_ids: Ids | None,
         per_video: int,
         fill_remaining: bool = True,
-    ) -> list[MomentCandidate]:
-        """Retrieve the nearest segments and expand them into the best `k` candidates.
+    ) -> list[LoadedCandidate]:
+        """Retrieve the nearest segments, expand them, and return the best `k` candidates.
 
         Takes the arguments of `search`.
 
         Returns:
-            Candidate moments, best first.
+            Candidate moments with their frames, best first.
         """
         expander = NeighborExpander(
             self._catalog,
@@ -135,10 +173,19 @@ class VisualSearch:
             allowed_ids,
         )
         candidates = self._retrieve_and_expand(expander, query_vector, k, allowed_ids, per_video)
-        return top_k_per_video(candidates, k, per_video, fill_remaining=fill_remaining)
+        pool_size = max(k, RESCORED_CANDIDATES) if self._late_interaction else k
+        loaded_candidates = [
+            LoadedCandidate(candidate, self._load_context_frames(candidate))
+            for candidate in top_k_per_video(
+                candidates, pool_size, per_video, fill_remaining=fill_remaining
+            )
+        ]
+        if self._late_interaction:
+            loaded_candidates = [candidate.rescore(query_vector) for candidate in loaded_candidates]
+        return top_k_per_video(loaded_candidates, k, per_video, fill_remaining=fill_remaining)
 
     def refine_candidates(
-        self, top_candidates: Sequence[MomentCandidate], query_vector: Vector
+        self, top_candidates: Sequence[LoadedCandidate], query_vector: Vector
     ) -> list[Moment]:
         """Refine the boundaries of candidates by their frames, and explain them.
 
@@ -153,31 +200,74 @@ class VisualSearch:
         videos_by_id = self._catalog.videos_by_id(
             {candidate.video_id for candidate in top_candidates}
         )
-        moment_by_candidate: dict[MomentCandidate, Moment] = {}
+        moment_by_candidate: dict[LoadedCandidate, Moment] = {}
         for video_id, video in videos_by_id.items():
             video_candidates = [
                 candidate for candidate in top_candidates if candidate.video_id == video_id
             ]
-            candidate_frames = [
-                self._load_context_frames(candidate) for candidate in video_candidates
-            ]
-            moment_spans = _refine_video_spans(
-                video_candidates, candidate_frames, query_vector, baseline
-            )
-            for candidate, moment_span, frame_features in zip(
-                video_candidates, moment_spans, candidate_frames, strict=True
-            ):
+            moment_spans = _refine_video_spans(video_candidates, query_vector, baseline)
+            for loaded, moment_span in zip(video_candidates, moment_spans, strict=True):
                 explanation = explain_moment(
-                    candidate, moment_span, frame_features, query_vector, self._weigh_frames
+                    loaded.candidate,
+                    moment_span,
+                    loaded.frame_features,
+                    query_vector,
+                    self._weigh_frames,
                 )
-                moment_by_candidate[candidate] = Moment(
-                    video, moment_span, candidate.score, None, explanation
+                moment_by_candidate[loaded] = Moment(
+                    video, moment_span, loaded.score, None, explanation
                 )
         return [
             moment_by_candidate[candidate]
             for candidate in top_candidates
             if candidate in moment_by_candidate
         ]
+
+    def score_spans(
+        self, video_spans: Sequence[tuple[int, Span]], query_vector: Vector
+    ) -> list[float]:
+        """Score the best segment in each span, as the same segment is scored in a search.
+
+        Args:
+            video_spans: Video id, and span in seconds.
+            query_vector: float32 (D,).
+
+        Returns:
+            One score per span; the mean score of the library where a span has no segment.
+        """
+        mean_score = self.hubness_model.query_baseline(query_vector).score
+        ids_by_span = self._catalog.segments_overlapping(video_spans)
+        wanted_ids = _sorted_union(ids_by_span)
+        known_ids, segment_vectors = self._catalog.vectors(wanted_ids, self._index_snapshot.space)
+        similarities = segment_vectors @ query_vector
+        penalties = self.hubness_model.hubness_penalty_of(known_ids, segment_vectors)
+        span_scores = []
+        for (video_id, _), span_ids in zip(video_spans, ids_by_span, strict=True):
+            span_rows = np.flatnonzero(np.isin(known_ids, span_ids))
+            if not len(span_rows):
+                span_scores.append(mean_score)
+                continue
+            best_row = span_rows[similarities[span_rows].argmax()]
+            frame_score = self._score_by_frames(video_id, int(known_ids[best_row]), query_vector)
+            similarity = float(similarities[best_row]) if frame_score is None else frame_score
+            span_scores.append(similarity - float(penalties[best_row]))
+        return span_scores
+
+    def _score_by_frames(
+        self, video_id: int, segment_id: int, query_vector: Vector
+    ) -> float | None:
+        """Return the late interaction score of a segment; None if it is not used or possible."""
+        if not self._late_interaction:
+            return None
+        segment_runs = self._catalog.segment_runs(
+            np.array([segment_id]), 0, self._index_snapshot.space
+        )
+        for segment_run in segment_runs:
+            segment_span = Span(*segment_run.segment_times[0])
+            frame_features = self._load_frames(video_id, context_span(segment_span))
+            if frame_features is not None:
+                return score_segment(frame_features, segment_span, query_vector)
+        return None
 
     def search_sequence(
         self,
@@ -413,45 +503,46 @@ class VisualSearch:
     def _load_context_frames(self, candidate: MomentCandidate | SequenceMatch) -> Features | None:
         """Load the frames of a candidate's context; None if they are missing or damaged."""
         sequence_steps = candidate.steps if isinstance(candidate, SequenceMatch) else (candidate,)
-        context_spans = [
-            context_span for step in sequence_steps for context_span in step.context_spans
-        ]
+        needed_spans = [span for step in sequence_steps for span in step.context_spans]
+        if self._late_interaction:
+            needed_spans += [context_span(step.peak_span) for step in sequence_steps]
         full_span = Span(
-            min(context_span.start for context_span in context_spans),
-            max(context_span.end for context_span in context_spans),
+            min(span.start for span in needed_spans), max(span.end for span in needed_spans)
         )
+        return self._load_frames(candidate.video_id, full_span)
+
+    def _load_frames(self, video_id: int, span: Span) -> Features | None:
+        """Load the stored frames of a span; None if they are missing or damaged."""
         try:
-            return self._feature_store.load_range(
-                candidate.video_id, self._index_snapshot.space, full_span
-            )
+            return self._feature_store.load_range(video_id, self._index_snapshot.space, span)
         except DamagedLibraryError as error:
             log.warning("%s", error)
             return None
 
 
 def _refine_video_spans(
-    video_candidates: Sequence[MomentCandidate],
-    candidate_frames: Sequence[Features | None],
-    query_vector: Vector,
-    baseline: Baseline,
+    video_candidates: Sequence[LoadedCandidate], query_vector: Vector, baseline: Baseline
 ) -> list[Span]:
     """Refine candidates of one video, best first, so that their spans do not overlap.
 
     A candidate without stored frames keeps its segment boundaries.
     """
     refined_spans: list[Span] = []
-    for candidate_index, (candidate, frame_features) in enumerate(
-        zip(video_candidates, candidate_frames, strict=True)
-    ):
+    for candidate_index, loaded in enumerate(video_candidates):
         later_spans = [
-            later_candidate.peak_span for later_candidate in video_candidates[candidate_index + 1 :]
+            later_loaded.candidate.peak_span
+            for later_loaded in video_candidates[candidate_index + 1 :]
         ]
         refined_spans.append(
             refine_boundaries(
-                candidate, frame_features, query_vector, baseline, [*refined_spans, *later_spans]
+                loaded.candidate,
+                loaded.frame_features,
+                query_vector,
+                baseline,
+                [*refined_spans, *later_spans],
             )
-            if frame_features
-            else candidate.span
+            if loaded.frame_features
+            else loaded.span
         )
     return refined_spans
 
@@ -492,4 +583,11 @@ def _build_sequence_moment(
         sequence_match.score,
         None,
         explanation,
+    )
+
+
+def _sorted_union(id_arrays: Sequence[Ids]) -> Ids:
+    """Return distinct ids, ascending; NumPy's set routines are slow to import."""
+    return np.array(
+        sorted({segment_id for id_array in id_arrays for segment_id in id_array.tolist()}), np.int64
     )

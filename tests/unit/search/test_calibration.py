@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from vsearch.query.model import Term
 from vsearch.search.calibration import (
     IMAGE_PARAMS,
     MAX_CONFIDENCE,
+    MAX_LEAD,
+    MEAN_LEAD,
     TEXT_PARAMS,
     TEXT_PARAMS_NO_BANK,
+    BestScores,
     Calibration,
     NullDistribution,
-    calibrate_query,
+    calibrate_images,
+    calibrate_text,
     expected_normal_max,
     extrapolate_max,
 )
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from vsearch.types import Ids, Matrix
 
 DIM = 64
-TEXT, IMAGE = Term("text", "a dog"), Term("image", "dog.png")
+TEXT, IMAGE = "text", "image"
 NO_BANK = Querybank.create_empty(DIM)
 
 
@@ -43,7 +46,7 @@ def each_its_own(sample: Matrix) -> Ids:
 
 
 def of(
-    terms: list[Term],
+    kind: str,
     sample: Matrix,
     *,
     texts: Matrix | None = None,
@@ -53,64 +56,71 @@ def of(
 ) -> Calibration:
     texts = pictures(300, seed=1) if texts is None else texts
     videos = each_its_own(sample) if videos is None else videos
-    found = calibrate_query(terms, texts, sample, videos, bank, size or len(sample))
+    found = (
+        calibrate_text(texts, sample, bank, size or len(sample))
+        if kind == TEXT
+        else calibrate_images(sample, videos, size or len(sample))
+    )
     assert found is not None
     return found
 
 
-@pytest.mark.parametrize("terms", [[TEXT], [IMAGE], [TEXT, IMAGE]])
-def test_confidence_increases_with_the_score(terms: list[Term]) -> None:
-    chances = of(terms, pictures(200)).score_confidences([0.9, 0.6, 0.4, 0.3, 0.1, -0.5])
+def rate(found: Calibration, *scores: float) -> list[float]:
+    """Rate moments of different videos, the best ones of the library."""
+    video_scores = list(enumerate(scores))
+    return found.score_confidences(video_scores, BestScores.of_moments(video_scores))
+
+
+@pytest.mark.parametrize("kind", [TEXT, IMAGE])
+@pytest.mark.parametrize("bank", [NO_BANK, Querybank(pictures(300, seed=1))])
+def test_confidence_increases_with_the_score(kind: str, bank: Querybank) -> None:
+    chances = rate(of(kind, pictures(200), bank=bank), 0.9, 0.6, 0.4, 0.3, 0.1, -0.5)
     assert chances == sorted(chances, reverse=True)
     assert len(set(chances)) > 4
     assert all(0 < chance <= MAX_CONFIDENCE for chance in chances)
 
 
-@pytest.mark.parametrize("terms", [[TEXT], [IMAGE]])
-def test_the_score_of_a_null_query_has_a_low_confidence(terms: list[Term]) -> None:
-    found = of(terms, pictures(200))
-    usual, far = (
-        found.score_confidences([found.null_distribution.best_score, 1.0])[0],
-        found.score_confidences([1.0])[0],
-    )
+@pytest.mark.parametrize("kind", [TEXT, IMAGE])
+def test_the_score_of_a_null_query_has_a_low_confidence(kind: str) -> None:
+    found = of(kind, pictures(200))
+    [usual] = rate(found, found.null_distribution.best_score)
+    [far] = rate(found, 1.0)
     assert usual < 0.3
     assert far > 0.9
 
 
 def test_the_same_score_has_less_confidence_in_a_larger_library() -> None:
-    small, large, huge = (of([TEXT], pictures(400), size=size) for size in (400, 5_000, 100_000))
-    score = [small.null_distribution.best_score]
-    chances = [found.score_confidences(score)[0] for found in (small, large, huge)]
+    small, large, huge = (of(TEXT, pictures(400), size=size) for size in (400, 5_000, 100_000))
+    score = small.null_distribution.best_score
+    chances = [rate(found, score)[0] for found in (small, large, huge)]
     assert chances == sorted(chances, reverse=True)
     assert chances[2] < chances[0] / 2
 
 
-def test_a_filtered_search_needs_a_lower_score_for_the_same_confidence() -> None:
+def test_the_best_null_score_is_lower_in_a_smaller_library() -> None:
     sample = pictures(400)
-    whole, part = of([TEXT], sample), of([TEXT], sample, size=5)
+    whole, part = of(TEXT, sample), of(TEXT, sample, size=5)
     assert part.null_distribution.best_score < whole.null_distribution.best_score
     assert part.null_distribution.mean_score == whole.null_distribution.mean_score
 
 
 def test_the_best_score_is_extrapolated_to_the_whole_library() -> None:
     texts, sample = pictures(256, seed=1), pictures(8_000)
-    some = of([TEXT], sample[:500], texts=texts, size=8_000)
+    some = of(TEXT, sample[:500], texts=texts, size=8_000)
     truth = float((texts @ sample.T).max(axis=1).mean())
     assert some.null_distribution.best_score == pytest.approx(truth, rel=0.05)
 
 
-def test_a_library_of_one_segment_can_be_calibrated() -> None:
-    one = pictures(1)
-    for terms in ([TEXT], [IMAGE], [TEXT, IMAGE]):
-        low, high = of(terms, one).score_confidences([1.0, 0.0])[::-1]
-        assert low < 0.3 < 0.7 < high
+@pytest.mark.parametrize("kind", [TEXT, IMAGE])
+def test_a_library_of_one_segment_can_be_calibrated(kind: str) -> None:
+    found = of(kind, pictures(1))
+    [high], [low] = rate(found, 1.0), rate(found, 0.0)
+    assert low < 0.3 < 0.7 < high
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_matches_and_misses_differ_in_a_library_of_few_videos(count: int) -> None:
-    sample = pictures(count)
-    found = of([IMAGE], sample)
-    same, other = found.score_confidences([1.0, 0.1])
+    same, other = rate(of(IMAGE, pictures(count)), 1.0, 0.1)
     assert same > 0.9
     assert other < 0.1
 
@@ -118,63 +128,97 @@ def test_matches_and_misses_differ_in_a_library_of_few_videos(count: int) -> Non
 def test_segments_of_one_video_do_not_raise_the_expected_similarity() -> None:
     """Segments of one video are similar; images are compared with other videos."""
     scenes = np.repeat(pictures(40), 5, axis=0)
-    apart = of([IMAGE], scenes, videos=np.arange(200) // 5)
-    together = of([IMAGE], scenes)
+    apart = of(IMAGE, scenes, videos=np.arange(200) // 5)
+    together = of(IMAGE, scenes)
     assert apart.null_distribution.best_score < 0.6 < together.null_distribution.best_score
 
 
 def test_an_uncentered_space_is_calibrated() -> None:
     """Unrelated images of an uncentered encoder have a cosine of 0.8."""
     alike = unit(pictures(200).astype(np.float64) + 2 * pictures(1, seed=3).astype(np.float64))
-    found = of([IMAGE], alike)
+    found = of(IMAGE, alike)
     assert found.null_distribution.mean_score == pytest.approx(0.8, abs=0.05)
-    unrelated, same = found.score_confidences([1.0, 0.82])[::-1]
+    same, unrelated = rate(found, 1.0, 0.82)
     assert unrelated < 0.2 < 0.9 < same
 
 
-def test_there_is_no_calibration_without_generic_texts_or_segments() -> None:
-    sample = pictures(10)
+def test_there_is_no_calibration_without_segments() -> None:
+    sample, texts = pictures(10), pictures(300, seed=1)
     videos = each_its_own(sample)
-    assert calibrate_query([TEXT], None, sample, videos, NO_BANK, 10) is None
-    assert calibrate_query([TEXT, IMAGE], None, sample, videos, NO_BANK, 10) is None
-    assert calibrate_query([IMAGE], None, sample, videos, NO_BANK, 10) is not None
-    assert calibrate_query([IMAGE], None, sample[:0], videos[:0], NO_BANK, 0) is None
-    assert calibrate_query([IMAGE], None, sample, videos, NO_BANK, 0) is None
+    assert calibrate_text(texts, sample, NO_BANK, 10) is not None
+    assert calibrate_text(texts, sample[:0], NO_BANK, 0) is None
+    assert calibrate_text(texts, sample, NO_BANK, 0) is None
+    assert calibrate_images(sample, videos, 10) is not None
+    assert calibrate_images(sample[:0], videos[:0], 0) is None
+    assert calibrate_images(sample, videos, 0) is None
 
 
 def test_each_kind_of_query_has_its_own_parameters() -> None:
     sample, bank = pictures(50), Querybank(pictures(300, seed=1))
-    assert of([TEXT], sample, bank=bank).logistic_params is TEXT_PARAMS
-    assert of([TEXT], sample).logistic_params is TEXT_PARAMS_NO_BANK
-    assert of([TEXT, IMAGE], sample).logistic_params is TEXT_PARAMS_NO_BANK
-    assert of([IMAGE, IMAGE], sample).logistic_params is IMAGE_PARAMS
+    assert of(TEXT, sample, bank=bank).logistic_params is TEXT_PARAMS
+    assert of(TEXT, sample).logistic_params is TEXT_PARAMS_NO_BANK
+    assert of(IMAGE, sample).logistic_params is IMAGE_PARAMS
 
 
-def test_combined_terms_are_compared_with_combined_null_queries() -> None:
-    """Each of two terms that match at once scores less than it would alone."""
-    sample = pictures(400)
-    both = of([TEXT, Term("text", "a cat", 1.0)], sample)
-    without = of([TEXT, Term("text", "a cat", -1.0)], sample)
-    for found in (both, without):
-        assert found.null_distribution.score_unit == pytest.approx(
-            of([TEXT], sample).null_distribution.score_unit, rel=0.2
-        )
-        assert found.null_distribution.best_score > 0.2
-
-
-def test_calibration_is_deterministic() -> None:
-    one, other = (of([TEXT, IMAGE], pictures(100)) for _ in range(2))
+@pytest.mark.parametrize("kind", [TEXT, IMAGE])
+def test_calibration_is_deterministic(kind: str) -> None:
+    one, other = (of(kind, pictures(100)) for _ in range(2))
     assert one == other
 
 
+EXAMPLE = Calibration(NullDistribution(0.0, 0.1, 0.3), TEXT_PARAMS)
+
+
 def test_no_scores_give_no_confidences() -> None:
-    assert Calibration(NullDistribution(0.0, 0.1, 0.3), TEXT_PARAMS).score_confidences([]) == []
+    assert EXAMPLE.score_confidences([], BestScores()) == []
+    assert BestScores.of_moments([]) == BestScores()
 
 
 def test_an_extreme_score_still_gives_a_probability() -> None:
     found = Calibration(NullDistribution(0.0, 1e-3, 0.3), TEXT_PARAMS)
-    assert 0 <= found.score_confidences([-1.0])[0] < 1e-6
-    assert found.score_confidences([1e9]) == [MAX_CONFIDENCE]
+    assert 0 <= rate(found, -1.0)[0] < 1e-6
+    assert rate(found, 1e9) == [MAX_CONFIDENCE]
+
+
+def test_best_scores_are_those_of_the_best_video_and_of_all_others() -> None:
+    best_scores = BestScores.of_moments([(7, 0.5), (7, 0.4), (8, 0.3), (9, 0.1)])
+    assert best_scores == BestScores(0.5, 7, 0.3)
+    assert best_scores.lead(7, 0.5) == pytest.approx(0.2)
+    assert best_scores.lead(7, 0.2) == 0  # behind another video
+    assert best_scores.lead(8, 0.3) == 0
+    assert BestScores.of_moments([(7, 0.5), (7, 0.4)]).lead(7, 0.5) is None
+
+
+def test_a_result_that_stands_out_from_other_videos_has_more_confidence() -> None:
+    def rate_best(other_score: float) -> float:
+        return rate(EXAMPLE, 0.35, other_score)[0]
+
+    chances = [rate_best(other_score) for other_score in (0.35, 0.3, 0.25)]
+    assert chances == sorted(chances)
+    assert chances[0] < chances[1] < chances[2]
+    farthest = 0.35 - 0.1 * MAX_LEAD
+    assert rate_best(farthest) == pytest.approx(rate_best(farthest - 0.2))
+
+
+def test_the_only_video_of_a_library_has_a_usual_lead() -> None:
+    assert rate(EXAMPLE, 0.35)[0] == pytest.approx(rate(EXAMPLE, 0.35, 0.35 - 0.1 * MEAN_LEAD)[0])
+
+
+def test_other_moments_of_the_same_video_do_not_reduce_its_confidence() -> None:
+    alone = [(1, 0.4), (2, 0.2)]
+    repeated = [(1, 0.4), (1, 0.39), (2, 0.2)]
+    first_alone, first_repeated = (
+        EXAMPLE.score_confidences(video_scores, BestScores.of_moments(video_scores))[0]
+        for video_scores in (alone, repeated)
+    )
+    assert first_alone == first_repeated
+
+
+def test_a_result_far_behind_the_best_has_less_confidence() -> None:
+    best_scores = BestScores(0.6, 1, 0.5)
+    [behind] = EXAMPLE.score_confidences([(3, 0.35)], best_scores)
+    [level] = EXAMPLE.score_confidences([(3, 0.35)], BestScores(0.35, 1, 0.3))
+    assert behind < level
 
 
 def test_the_expected_maximum_grows_with_the_sample_size() -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from tests.support.filled_library import add_vectors, vectors_with_scores
 from vsearch.catalog.catalog import Catalog
+from vsearch.query.hints import NEGATION_HINT
 from vsearch.query.parser import parse_query
 from vsearch.search.hints import collect_hints
 from vsearch.search.result import SearchResult
 from vsearch.search.serialization import search_result_to_dict
-from vsearch.types import Explanation, Moment, Span
+from vsearch.types import Explanation, Moment, Span, TextReading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,3 +101,27 @@ def test_missing_transcripts_are_named_with_the_command(catalog: Catalog) -> Non
     [hint] = hints_for(catalog, "shown:exit")
     assert "`vsearch ocr`" in hint
     assert hints_for(catalog, "said:hello", create_moment(catalog)) == ()
+
+
+def test_a_negation_that_was_not_understood_gets_a_hint_even_with_results(catalog: Catalog) -> None:
+    moment = create_moment(catalog)
+    assert hints_for(catalog, "never give up", moment) == (NEGATION_HINT,)
+    assert NEGATION_HINT in hints_for(catalog, "it is not funny")
+    assert hints_for(catalog, "a kitchen without people", moment) == ()
+
+
+def test_what_the_model_does_not_read_gets_a_hint_even_with_results(catalog: Catalog) -> None:
+    query, moments = parse_query("koira"), [create_moment(catalog)]
+    finnish = TextReading("Finnish", is_supported=False, supported_languages=("English", "German"))
+    [hint] = collect_hints(catalog, query, moments, [finnish, finnish])
+    assert hint.startswith("These words look Finnish, which the model does not read.")
+    assert "English, German" in hint
+    assert "--text-model" in hint
+    misspelled = TextReading("English", replacements=(("dolfin", "dolphin"),))
+    assert collect_hints(catalog, query, moments, [misspelled]) == (
+        'Searched for "dolphin" as well, as "dolfin" is not in the vocabulary.',
+    )
+    unknown = TextReading("English", unknown_words=("zqxwv", "qwx"))
+    [hint] = collect_hints(catalog, query, moments, [unknown])
+    assert hint.startswith('"zqxwv", "qwx" are not in the vocabulary')
+    assert collect_hints(catalog, query, moments, [TextReading("German")]) == ()

@@ -109,6 +109,16 @@ def test_a_retrained_model_embeds_all_cues_again(tmp_path: Path) -> None:
         assert embed_cues(catalog, Trained, check_model=True) == 0
 
 
+def test_a_model_that_is_new_for_a_part_of_the_cues_is_noticed(tmp_path: Path) -> None:
+    class Multilingual(FakeEncoder):
+        def encode_texts(self, texts: Sequence[str]) -> Matrix:
+            return super().encode_texts(["red" if "9" in text else text for text in texts])
+
+    with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
+        embed_cues(catalog, FakeEncoder)
+        assert embed_cues(catalog, Multilingual, check_model=True) == len(LINES)
+
+
 def test_an_encoder_of_another_space_or_without_text_embeds_nothing(tmp_path: Path) -> None:
     with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
         assert embed_cues(catalog, lambda: FakeEncoder("other")) == 0

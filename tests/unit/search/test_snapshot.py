@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from vsearch.search.calibration import Calibration
     from vsearch.search.snapshot import LibrarySnapshot
-    from vsearch.types import Ids
 
 TEXT, IMAGE = Term("text", "a dog"), Term("image", "dog.png")
 
@@ -57,8 +56,8 @@ class SmallLibrary:
         assert snapshot is not None
         return snapshot
 
-    def calibration(self, *terms: Term, allowed_ids: Ids | None = None) -> Calibration | None:
-        return self.snapshot.statistics.calibration_for(terms, allowed_ids)
+    def calibration(self, term: Term) -> Calibration | None:
+        return self.snapshot.statistics.calibration_for(term)
 
 
 @pytest.fixture
@@ -99,27 +98,19 @@ def test_image_null_queries_are_not_compared_with_their_own_video(library: Small
 
 def test_a_calibration_is_cached_until_the_library_changes(library: SmallLibrary) -> None:
     calibration = library.calibration(TEXT)
-    some_ids = library.snapshot.index_snapshot.segment_ids[:4]
+    assert calibration is not None
     assert library.calibration(TEXT) is calibration
-    assert library.calibration(TEXT, allowed_ids=some_ids) is not calibration
-    assert library.calibration(TEXT) is calibration
+    assert library.calibration(Term("text", "a cat", -0.5)) is calibration
     add_vectors(library.catalog, "new.mp4", vectors_with_scores(0.5, seed=99))
     assert library.calibration(TEXT) is not calibration
 
 
-def test_a_calibration_is_found_although_another_thread_resets_the_cache(
-    library: SmallLibrary,
-) -> None:
-    statistics = library.snapshot.statistics
-
-    class ResetMeanwhile(dict[object, object]):
-        def __contains__(self, cache_key: object) -> bool:
-            statistics._calibrations = {}
-            return super().__contains__(cache_key)
-
-    calibration = library.calibration(IMAGE)
-    statistics._calibrations = ResetMeanwhile(statistics._calibrations)  # type: ignore[assignment]
-    assert library.calibration(IMAGE) is calibration
+def test_text_and_images_are_calibrated_separately(library: SmallLibrary) -> None:
+    text_calibration, image_calibration = library.calibration(TEXT), library.calibration(IMAGE)
+    assert text_calibration is not None
+    assert image_calibration is not None
+    assert text_calibration != image_calibration
+    assert library.calibration(Term("clip", "dog.mp4")) is image_calibration
 
 
 def test_a_cached_calibration_reads_nothing_from_the_catalog(library: SmallLibrary) -> None:
@@ -129,14 +120,8 @@ def test_a_cached_calibration_reads_nothing_from_the_catalog(library: SmallLibra
     with library.catalog._pool.read_transaction() as connection:  # the next reader gets it, too
         connection.set_trace_callback(statements.append)
     statements.clear()
-    assert snapshot.statistics.calibration_for([Term("image", "cat.png")], None) is not None
+    assert snapshot.statistics.calibration_for(Term("image", "cat.png")) is not None
     assert statements == []
-
-
-def test_transcript_terms_do_not_affect_the_calibration(library: SmallLibrary) -> None:
-    said = Term("said", "hello")
-    assert library.calibration(said) is None
-    assert library.calibration(TEXT, said) == library.calibration(TEXT)
 
 
 def test_an_encoder_without_text_support_calibrates_image_queries_only(
@@ -144,5 +129,5 @@ def test_an_encoder_without_text_support_calibrates_image_queries_only(
 ) -> None:
     statistics = library.snapshot.statistics
     library.encoder._space = Space(SPACE.name, SPACE.dim, supports_text=False)
-    assert statistics.calibration_for([TEXT], None) is None
-    assert statistics.calibration_for([IMAGE], None) is not None
+    assert statistics.calibration_for(TEXT) is None
+    assert statistics.calibration_for(IMAGE) is not None

@@ -202,3 +202,22 @@ def test_only_said_terms_match_semantically(tmp_path: Path) -> None:
         assert not any(one.explanation.quotes for one in library.search("blue sea tonight"))
         left = library.search('blue -said:"blue sea tonight"')
         assert left[0].span == Span(5, 7)  # a literal match, which is not excluded
+
+
+def test_a_request_finds_the_same_as_its_content(library: Library) -> None:
+    say(library, "one.mp4", Cue(Span(5, 7), "the parcel never arrived"))
+    expected = library.search("parcel arrived -green")
+    for text in (
+        "please find videos of parcel arrived, not green?",
+        "parcel arrived without green",
+    ):
+        search_result = library.search(text)
+        assert list(search_result) == list(expected)
+        assert search_result.query == "parcel arrived -green"
+    assert expected[0].explanation.quotes[0].text == "the parcel never arrived"
+
+
+@pytest.mark.parametrize("text", ["no dogs", "not a dog", "anything except dogs"])
+def test_a_negation_alone_only_excludes(library: Library, text: str) -> None:
+    with pytest.raises(QueryError, match="only excludes"):
+        library.search(text)
