@@ -343,10 +343,9 @@ class Library:
             At most k moments, best first; a sequence with hints and other details.
 
         Raises:
-            QueryError: If the query is invalid.
+            QueryError: If the query is invalid, or there is no such tag.
             NoTextError: If the query has text and the model has no text encoder.
             MediaError: If an image or clip cannot be read.
-            LibraryError: If there is no such tag.
             SpaceMismatchError: If the library was indexed with another model.
         """
         if not isinstance(query, Query):
@@ -539,7 +538,7 @@ class Library:
             An iterator of shared spans.
 
         Raises:
-            QueryError: If a path is invalid.
+            LibraryError: If no path matches a video in the library or on disk.
         """
         from vsearch.copies.library_duplicates import (
             find_library_duplicates,  # deferred: imports a decoder

@@ -149,8 +149,7 @@ def allowed_segment_ids(catalog: Catalog, query: Query) -> Ids | None:
         Segment ids, int64 (N,) ascending; None: the query has no filters.
 
     Raises:
-        LibraryError: A required tag does not exist.
-        QueryError: A required model did not index any video.
+        QueryError: A required tag does not exist, or a required model did not index any video.
     """
     if query.filters == query.exclude == NO_FILTERS:
         return None
@@ -183,9 +182,9 @@ def _resolve_labels(
     for tag_name in tag_names:
         try:
             yield tuple(resolve_tags(tag_name, known_labels))
-        except LibraryError:
+        except LibraryError as error:
             if not is_excluded:
-                raise
+                raise QueryError(str(error)) from error
 
 
 def _resolve_models(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vsearch.types import Cue, Ids, Space, Vector
+    from vsearch.types import Cue, Ids, Matrix, Space
 
     RowReader = Callable[..., list[Any]]  # (function that converts a row, query, *values)
 
@@ -63,7 +63,7 @@ _SELECT_LAST_EMBEDDED_SQL = f"""
 _SELECT_CUES_AFTER_SQL = "SELECT id, text FROM cues WHERE id > ? ORDER BY id LIMIT ?"
 _SELECT_PROBE_SQL = f"""
     SELECT text, embedding FROM cue_vectors JOIN cues ON cues.id = cue_id
-    WHERE {_IN_SPACE_SQL} LIMIT 1
+    WHERE {_IN_SPACE_SQL} AND cue_id >= ? ORDER BY cue_id LIMIT 1
 """  # noqa: S608
 _SELECT_NEWEST_VECTORS_SQL = f"""
     SELECT cue_id, embedding FROM cue_vectors WHERE {_IN_SPACE_SQL} AND cue_id < ?
@@ -184,14 +184,23 @@ class CueIndex:
         """Return the number of cues after an id."""
         return int(self._fetch_rows("SELECT count(*) FROM cues WHERE id > ?", after_id)[0][0])
 
-    def probe_vector(self, space: Space) -> tuple[str, Vector] | None:
-        """Return the text and vector, float32 (D,), of any cue with a vector in `space`."""
-        probe_rows = self._fetch_rows(_SELECT_PROBE_SQL, space.name)
-        return (
-            (str(probe_rows[0][0]), unpack([probe_rows[0][1]], space.dim)[0])
-            if probe_rows
-            else None
-        )
+    def probe_vectors(self, space: Space, max_probes: int) -> tuple[list[str], Matrix]:
+        """Return the texts and vectors of cues that are spread over the library.
+
+        Args:
+            space: The space of the vectors.
+            max_probes: Maximum number of cues N.
+
+        Returns:
+            N texts, and vectors float32 (N, D); N is 0 if no cue has a vector.
+        """
+        first_ids = np.linspace(1, self.last_embedded_cue(space), max_probes, dtype=np.int64)
+        probe_rows = {
+            str(text): embedding
+            for first_id in first_ids.tolist()
+            for text, embedding in self._fetch_rows(_SELECT_PROBE_SQL, space.name, first_id)
+        }
+        return list(probe_rows), unpack(list(probe_rows.values()), space.dim)
 
     def newest_vectors(self, space: Space, max_vectors: int) -> tuple[Ids, npt.NDArray[np.float16]]:
         """Return the vectors of the newest cues.

@@ -46,8 +46,11 @@ def list_command(options: CommonOptions, paths: tuple[str, ...], as_json: bool) 
         print_json({"videos": [_video_to_dict(video) for video in videos]})
     elif videos:
         _print_videos(videos)
-    else:
-        click.echo("No video matches." if paths else "No videos.", err=True)
+    elif not paths:
+        click.echo("No videos.", err=True)
+    if paths and not videos:
+        click.echo("No video matches; see `vsearch list`.", err=True)
+        sys.exit(1)
 
 
 def _print_videos(videos: Sequence[Video]) -> None:
@@ -145,7 +148,10 @@ def _info_to_dict(
         "segments": library_info.segment_count,
         "frames": library_info.frame_count,
         "bytes": library_info.size_bytes,
-        "transcript_counts": dict(library_info.transcript_counts),
+        "transcript_counts": [
+            {"source": source, "video_count": video_count}
+            for source, video_count in library_info.transcript_counts
+        ],
         **({"adapter": _adapter_to_dict(adapter_status)} if adapter_status else {}),
     }
 

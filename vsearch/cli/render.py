@@ -147,12 +147,21 @@ def print_table(
             click.echo(click.style(f"{indent}{note}", dim=True), err=to_stderr)
 
 
-def print_moments(ranked_moments: Sequence[Moment]) -> None:
-    """Print search results as a table, best first; the confidence column only if it is known."""
-    has_confidence = any(moment.confidence is not None for moment in ranked_moments)
+def print_moments(ranked_moments: Sequence[Moment], max_weak: int | None = None) -> int:
+    """Print search results as a table, best first; the confidence column only if it is known.
+
+    Args:
+        ranked_moments: The results. Rows are numbered by the position in this list.
+        max_weak: Maximum number of weak results to print; None prints all.
+
+    Returns:
+        The number of weak results that were not printed.
+    """
+    shown_moments = _fold_weak(ranked_moments, max_weak)
+    has_confidence = any(moment.confidence is not None for _, moment in shown_moments)
     confidence_head = ["confidence"] if has_confidence else []
     table_rows = [["#", "moment", "score", *confidence_head, "peak", "video"]]
-    for rank, moment in enumerate(ranked_moments, 1):
+    for rank, moment in shown_moments:
         explanation = moment.explanation
         table_rows.append(
             [
@@ -165,23 +174,32 @@ def print_moments(ranked_moments: Sequence[Moment]) -> None:
             ]
         )
     column_count = len(table_rows[0])
+    numbered_rows = [(row_index, moment) for row_index, (_, moment) in enumerate(shown_moments, 1)]
     print_table(
         table_rows,
         alignments="rl" + "r" * (column_count - 3),
         shrink_column=column_count - 1,
-        row_notes={rank: _collect_notes(moment) for rank, moment in enumerate(ranked_moments, 1)},
-        dim_rows={
-            rank for rank, moment in enumerate(ranked_moments, 1) if moment.has_low_confidence
-        },
+        row_notes={row_index: _collect_notes(moment) for row_index, moment in numbered_rows},
+        dim_rows={row_index for row_index, moment in numbered_rows if moment.has_low_confidence},
     )
+    return len(ranked_moments) - len(shown_moments)
+
+
+def _fold_weak(ranked_moments: Sequence[Moment], max_weak: int | None) -> list[tuple[int, Moment]]:
+    """Pair results with their ranks; leave out weak ones after the first `max_weak`."""
+    shown_moments, weak_count = [], 0
+    for rank, moment in enumerate(ranked_moments, 1):
+        weak_count += moment.has_low_confidence
+        if max_weak is None or not moment.has_low_confidence or weak_count <= max_weak:
+            shown_moments.append((rank, moment))
+    return shown_moments
 
 
 def format_percent(confidence: float) -> str:
     """Return a confidence as `12 %`; a low one is never rounded up to the threshold."""
-    from vsearch.types import WEAK_CONFIDENCE  # deferred: --help needs no numpy
+    from vsearch.types import round_confidence  # deferred: --help needs no numpy
 
-    max_shown = WEAK_CONFIDENCE - 0.01 if confidence < WEAK_CONFIDENCE else 1.0
-    return f"{100 * min(confidence, max_shown):.0f} %"
+    return f"{100 * round_confidence(confidence, 2):.0f} %"
 
 
 def format_confidence(moment: Moment) -> str:

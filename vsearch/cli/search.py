@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from vsearch.cli.options import CommonOptions
     from vsearch.search.result import SearchResult
 
+MAX_WEAK_RESULTS = 3  # printed without --all
+
 
 @click.command(cls=QueryCommand)
 @click.argument("query_words", nargs=-1, metavar="[QUERY]...")
@@ -77,6 +79,9 @@ if TYPE_CHECKING:
 @click.option(
     "--include-duplicates", is_flag=True, help="Show near-duplicates of better results, too."
 )
+@click.option(
+    "--all", "show_all", is_flag=True, help="Print all weak results, not only the best three."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--contact-sheet",
@@ -98,6 +103,7 @@ def search(
     per_video: int | None,
     diverse: bool,
     include_duplicates: bool,
+    show_all: bool,
     as_json: bool,
     contact_sheet: Path | None,
     server: str | None,
@@ -131,7 +137,7 @@ def search(
 
         print_json(search_result_to_dict(search_result))
     else:
-        _print_results(search_result)
+        _print_results(search_result, show_all=show_all)
     for hint in search_result.hints:
         click.echo(escape_unprintable(hint), err=True)
     if search_result.feedback_count:
@@ -207,7 +213,7 @@ def _write_contact_sheet(
     write_contact_sheet(search_options.contact_sheet, library, [section])
 
 
-def _print_results(search_result: SearchResult) -> None:
+def _print_results(search_result: SearchResult, *, show_all: bool) -> None:
     if not search_result:
         if search_result.space is not None:
             click.echo("Nothing found.", err=True)
@@ -219,4 +225,6 @@ def _print_results(search_result: SearchResult) -> None:
             "nearest results:",
             err=True,
         )
-    print_moments(search_result)
+    hidden_count = print_moments(search_result, None if show_all else MAX_WEAK_RESULTS)
+    if hidden_count:
+        click.echo(f"{format_count(hidden_count, 'more weak result')}; show with --all", err=True)

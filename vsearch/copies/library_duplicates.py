@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.copies.duplicates import create_exact_duplicate, find_duplicates
-from vsearch.errors import QueryError
+from vsearch.errors import LibraryError
 from vsearch.media.discovery import compute_fingerprint, find_videos
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def find_library_duplicates(
         Exact duplicates of files that are not indexed, then shared spans.
 
     Raises:
-        QueryError: A path matches no video in the library or on disk.
+        LibraryError: A path matches no video in the library or on disk.
     """
     queried_videos = videos_matching(catalog, video_paths) if video_paths else catalog.videos()
     known_paths = {video.path for video in queried_videos}
@@ -41,7 +41,7 @@ def find_library_duplicates(
         else []
     )
     if video_paths and not queried_videos and not file_paths:
-        raise QueryError(f"{', '.join(video_paths)}: no such video, in the library or on disk")
+        raise LibraryError(f"{', '.join(video_paths)}: no such video, in the library or on disk")
     for file_path in file_paths:
         if file_path not in known_paths:
             for twin_video in catalog.videos_by_fingerprint(compute_fingerprint(file_path)):

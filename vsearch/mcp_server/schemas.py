@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from vsearch.export.excerpts import to_one_line
+from vsearch.types import round_confidence
 
 if TYPE_CHECKING:
     from vsearch import types
@@ -75,7 +76,7 @@ class SearchHit(VideoTimeRange):
             **VideoTimeRange.from_moment(moment).model_dump(),
             rank=rank,
             peak_time=round(moment.explanation.peak_time, 3),
-            confidence=None if confidence is None else round(confidence, 3),
+            confidence=None if confidence is None else round_confidence(confidence, 3),
             low_confidence=moment.has_low_confidence,
             quotes=[TextCue.from_words(quote) for quote in moment.explanation.quotes[:3]],
             duplicates_hidden=moment.explanation.duplicates_hidden,

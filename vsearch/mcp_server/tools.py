@@ -49,8 +49,6 @@ SecondsParam = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False, descrip
 QueryText = Annotated[
     str,
     Field(
-        min_length=1,
-        max_length=2_000,
         description=(
             'what happens or is visible, in plain words. Also: said:"thank you" (speech), '
             "shown:EXIT (text on the screen), -word (exclude), a then:<30s b (a followed by b), "

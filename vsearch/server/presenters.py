@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsearch.media.playback import determine_playback
 from vsearch.query.grammar import FILTER_NAMES, tokenize_query
+from vsearch.query.natural_language import interpret_words
 from vsearch.search.serialization import moment_to_dict, video_to_dict
 
 if TYPE_CHECKING:
@@ -78,11 +79,10 @@ def describe_tokens(query_text: str) -> Iterator[dict[str, str]]:
     """Yield the tokens of a query as typed; consecutive plain words form one token."""
     plain_words: list[str] = []
     for token in tokenize_query(query_text):
-        is_plain_word = not token.field_name and not token.is_quoted and token.signed_weight == 1
-        if not is_plain_word and plain_words:
+        if not token.is_plain_word and plain_words:
             yield _describe_words(plain_words)
             plain_words = []
-        if is_plain_word:
+        if token.is_plain_word:
             plain_words.append(token.source_text)
         else:
             yield {
@@ -95,8 +95,10 @@ def describe_tokens(query_text: str) -> Iterator[dict[str, str]]:
 
 
 def _describe_words(plain_words: list[str]) -> dict[str, str]:
+    """Describe plain words as typed, labeled by what is searched for."""
     joined_text = " ".join(plain_words)
-    return {"kind": "text", "text": joined_text, "label": joined_text}
+    wanted_text = "" if "\\" in joined_text else interpret_words(joined_text).wanted
+    return {"kind": "text", "text": joined_text, "label": wanted_text or joined_text}
 
 
 def _classify_token(token: QueryToken) -> str:

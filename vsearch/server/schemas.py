@@ -200,8 +200,12 @@ class MomentResponse(TimeRange):
     rank: int
     video: VideoResponse
     score: float
-    confidence: float | None
-    low_confidence: bool
+    confidence: float | None = Field(
+        description="probability that the moment matches the query; null: not calibrated"
+    )
+    low_confidence: bool = Field(
+        description="probably not a match: confidence is below 0.25; false if it is null"
+    )
     explanation: ExplanationResponse
     relevant: bool | None
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.catalog_rows import SPACE, make_spans, unit_vectors
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.filters import allowed_segment_ids
-from vsearch.errors import LibraryError, QueryError
+from vsearch.errors import QueryError
 from vsearch.query.parser import parse_query
 from vsearch.types import Cue, Span, Tag
 
@@ -126,7 +126,7 @@ def test_without_filters_nothing_is_restricted(catalog: Catalog) -> None:
 
 
 def test_unknown_names_are_reported_with_suggestions(catalog: Catalog) -> None:
-    with pytest.raises(LibraryError, match="did you mean 'Snow'"):
+    with pytest.raises(QueryError, match="did you mean 'Snow'"):
         allowed_segment_ids(catalog, parse_query("x tag:snov"))
     with pytest.raises(QueryError, match="try builtin:fast"):
         allowed_segment_ids(catalog, parse_query("x model:builtin:fats"))

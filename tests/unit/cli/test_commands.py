@@ -157,13 +157,17 @@ def test_list_info_doctor_rebuild_and_remove(
     run_vsearch("index", "videos/*.mp4")
     assert "green.mp4" in run_vsearch("list").stdout
     assert len(json.loads(run_vsearch("list", "--json").stdout)["videos"]) == 2
-    assert json.loads(run_vsearch("info", "--json").stdout)["videos"] == 2
+    info = json.loads(run_vsearch("info", "--json").stdout)
+    assert (info["videos"], info["transcript_counts"]) == (2, [])
     assert "2, 0:00:11 in total" in run_vsearch("info").stdout
     assert run_vsearch("doctor").stdout == "No problems found.\n"
     assert re.fullmatch(r"\d segments rebuilt, pooled by mean\n", run_vsearch("rebuild").stdout)
     assert run_vsearch("remove", "videos/green.mp4").stdout == "1 video removed\n"
     assert "No video matches" in run_vsearch("remove", "videos/green.mp4", exit_code=1).stderr
-    assert run_vsearch("list", "green*").stdout == ""
+    done = run_vsearch("list", "green*", exit_code=1)
+    assert (done.stdout, done.stderr) == ("", "No video matches; see `vsearch list`.\n")
+    listed = run_vsearch("list", "green*", "--json", exit_code=1)
+    assert json.loads(listed.stdout) == {"videos": []}
 
 
 def test_missing_files_are_reported_and_removed_on_request(

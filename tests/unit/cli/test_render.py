@@ -149,6 +149,19 @@ def test_quote_steps_and_duplicates_are_printed_below_a_result(
     ]
 
 
+def test_weak_results_after_the_first_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    moments = [
+        replace(spoken_moment(), confidence=confidence, explanation=Explanation(61.0, 0.5, 1))
+        for confidence in (0.9, 0.2, 0.1, 0.3, 0.05, None, 0.01)
+    ]
+    assert print_moments(moments, max_weak=2) == 2
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3", "4", "6"]
+    assert ["weak" in row for row in rows] == [False, True, True, False, False]
+    assert print_moments(moments) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 8
+
+
 def test_json_explains_a_result() -> None:
     explanation = moment_to_dict(1, spoken_moment())["explanation"]
     assert explanation["quotes"] == [
@@ -159,3 +172,14 @@ def test_json_explains_a_result() -> None:
     assert explanation["duplicates_hidden"] == 2
     plain = moment_to_dict(1, replace(spoken_moment(), explanation=Explanation(61.0, 0.5, 1)))
     assert set(plain["explanation"]) == {"peak", "peak_score", "segment_count"}
+
+
+@pytest.mark.parametrize(
+    ("confidence", "rounded", "is_low"),
+    [(0.24999, 0.2499, True), (0.25, 0.25, False), (0.12345, 0.1235, True), (None, None, False)],
+)
+def test_json_marks_a_low_confidence(
+    confidence: float | None, rounded: float | None, is_low: bool
+) -> None:
+    result = moment_to_dict(1, replace(spoken_moment(), confidence=confidence))
+    assert (result["confidence"], result["low_confidence"]) == (rounded, is_low)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.video_factory import WHITE, YELLOW, ColorScene, make_video
 from vsearch.cli.query_args import query_from_argv
 
 if TYPE_CHECKING:
@@ -105,6 +106,26 @@ def test_results_can_be_referenced(library: CommandRunner) -> None:
     assert again["results"][0]["video"] == best["video"]  # type: ignore[index]
     assert again["results"][0]["start"] == best["start"]  # type: ignore[index]
     assert "there is no such result" in library("search", "like:#99", exit_code=2).stderr
+
+
+def test_weak_results_are_folded(
+    library: CommandRunner, videos_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_video(videos_folder / "three.mp4", [ColorScene(WHITE, 3), ColorScene(YELLOW, 3)])
+    library("index", videos_folder)
+    monkeypatch.setattr("vsearch.types.WEAK_CONFIDENCE", 1.1)
+    found = asked(library, "blue", "-k", "5")["results"]
+    assert isinstance(found, list)
+    assert [result["low_confidence"] for result in found] == [True] * 5
+    folded = library("search", "blue", "-k", "5", "--contact-sheet", "sheet.html")
+    assert [row[0] for row in folded.stdout.splitlines()] == ["#", "1", "2", "3"]
+    assert "\n2 more weak results; show with --all\n" in folded.stderr
+    sheet = (videos_folder.parent / "sheet.html").read_text("utf-8")
+    assert ">5. " in sheet
+    assert asked(library, "like:#5")["results"]
+    every = library("search", "blue", "-k", "5", "--all")
+    assert [row[0] for row in every.stdout.splitlines()] == ["#", "1", "2", "3", "4", "5"]
+    assert "--all" not in every.stderr
 
 
 def test_search_is_saved_listed_used_and_removed(library: CommandRunner, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_remote_search_prints_what_a_local_one_prints(
     )
     assert named["results"][0]["video"].endswith("red then blue.mp4")
     assert "data:image/jpeg;base64," in sheet.read_text()
-    done = run_vsearch("search", "tag:nothing red", exit_code=1)
+    done = run_vsearch("search", "tag:nothing red", exit_code=2)
     assert "tag" in done.stderr
     assert TOKEN not in done.stderr
     assert "there is no library" not in run_vsearch("search", '"open', exit_code=2).stderr

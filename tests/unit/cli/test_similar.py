@@ -50,6 +50,7 @@ def test_similar_writes_thumbnails(run_vsearch: CommandRunner, films: Path, tmp_
 def test_similar_to_a_missing_file_fails(run_vsearch: CommandRunner, films: Path) -> None:
     run_vsearch("index", films)
     assert "nowhere.mp4" in run_vsearch("similar", "nowhere.mp4", exit_code=1).stderr
+    assert "nowhere.mp4" in run_vsearch("duplicates", "nowhere.mp4", exit_code=1).stderr
 
 
 def test_duplicates_are_printed_with_both_spans(run_vsearch: CommandRunner, films: Path) -> None:

@@ -290,7 +290,7 @@ def test_search_is_filtered_by_every_tag(run_vsearch: CommandRunner, labels: Pat
         "tagged red and grass"
         in run_vsearch("search", "x", "--tag", "red", "--tag", "grass").stderr
     )
-    result = run_vsearch("search", "red", "--tag", "gras", exit_code=1)
+    result = run_vsearch("search", "red", "--tag", "gras", exit_code=2)
     assert "there is no tag 'gras'; did you mean 'grass'" in result.stderr
     assert result.stdout == ""
 

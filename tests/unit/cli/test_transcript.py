@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,7 +65,8 @@ def test_missing_transcript_explains_what_to_do(run_vsearch: CommandRunner, film
 
 def test_info_counts_transcripts(run_vsearch: CommandRunner, film: Path) -> None:
     assert "transcripts subtitles of 1 video\n" in run_vsearch("info").stdout
-    assert '"subtitles": 1' in run_vsearch("info", "--json").stdout
+    counts = json.loads(run_vsearch("info", "--json").stdout)["transcript_counts"]
+    assert counts == [{"source": "subtitles", "video_count": 1}]
 
 
 def test_broken_subtitle_file_is_reported_without_failing(

@@ -68,6 +68,7 @@ def test_results_equal_those_of_the_library(pair: LibraryPair, query: str) -> No
     for one, other in zip(remote, local, strict=True):
         assert one.video == other.video
         assert one.score == pytest.approx(other.score, abs=1e-5)
+        assert one.has_low_confidence == other.has_low_confidence
         assert one.explanation.quotes == other.explanation.quotes or one.explanation.quotes[0].text
         assert len(one.explanation.step_spans) == len(other.explanation.step_spans)
 

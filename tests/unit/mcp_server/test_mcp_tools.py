@@ -129,8 +129,9 @@ def test_a_query_can_be_a_library_moment(library: Library) -> None:
     [
         ({"query": '"open'}, "quote"),
         ({"query": "tag:nothing red"}, "tag"),
-        ({"query": ""}, "query"),
-        ({"query": "x" * 2_001}, "query"),
+        ({"query": ""}, "nothing to search for: add words, a picture or a clip"),
+        ({"query": " "}, "nothing to search for: add words, a picture or a clip"),
+        ({"query": "x" * 2_001}, "the query has 2001 characters; the maximum is 2000"),
         ({"query": "red", "k": 51}, "k"),
         ({}, "query"),
     ],

@@ -141,6 +141,22 @@ def test_moments_of_one_video_are_chronological(client: TestClient) -> None:
     assert [one["start"] for one in moments] == sorted(one["start"] for one in moments)
 
 
+def test_low_confidence_is_marked(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsearch.types.WEAK_CONFIDENCE", 0.5)
+    for result in ask(client, "a zebra")["results"] + ask(client, "blue")["results"]:
+        assert result["low_confidence"] is (
+            result["confidence"] is not None and result["confidence"] < 0.5
+        )
+    schemas = client.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    assert {"confidence", "low_confidence"} <= set(schemas["MomentResponse"]["required"])
+
+
+def test_an_unknown_tag_is_an_invalid_query(client: TestClient) -> None:
+    answer = client.get("/api/v1/search", params={"q": "blue tag:dgo"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:vsearch:query")
+    assert "there is no tag 'dgo'" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("what", ["curve", "moments"])
 def test_an_unknown_search_or_video_is_not_found(client: TestClient, what: str) -> None:
     found = ask(client, "blue")
@@ -164,3 +180,8 @@ def test_undecodable_file_names_are_escaped(tmp_path: Path, videos_folder: Path)
         best = ask(client, "green")["results"][0]["video"]
         assert best["name"] == "gr\\udcffn <b>.mp4"
         assert client.get(f"/api/v1/videos/{best['id']}").json()["tags"] == []
+
+
+def test_plain_words_are_labeled_by_their_content(client: TestClient) -> None:
+    [part] = ask(client, "find videos of a red ball, not green?")["query_tokens"]
+    assert part["label"] == "a red ball"

@@ -51,7 +51,7 @@ let ready = Promise.resolve(null); // the response to the search in the URL, for
 
 function ask(now) {
   const text = JSON.stringify([now.q, now.k, now.diversify, now.include_duplicates]);
-  if (text === requestKey) return;
+  if (text === requestKey) { results.fold(now.all); return; }
   const more = search && JSON.stringify([now.q, search.k, now.diversify, now.include_duplicates]) === requestKey;
   requestKey = text;
   asking?.abort();
@@ -89,7 +89,7 @@ function working(on) {
 
 function answer(more) {
   const found = search.results.length;
-  const at = found && more ? results.moments().length : 0;
+  const at = found && more ? results.shown().length : 0;
   chips();
   $('bar').hidden = false;
   const took = search.took_ms < 995 ? `${Math.round(search.took_ms)} ms` : `${(search.took_ms / 1000).toFixed(1)} s`;
@@ -101,7 +101,6 @@ function answer(more) {
   $('hints').hidden = !search.hints?.length;
   $('hints').replaceChildren(...(search.hints ?? []).map((hint) => el('li', {}, hint)));
   results.show(search, { more });
-  $('more').hidden = found < search.k || found >= 200;
   $('nothing').hidden = found > 0;
   if (!found) none();
   announce(results.spoken());
@@ -149,7 +148,7 @@ function wrong(text) {
 function refused(error) {
   search = null;
   results.clear();
-  for (const id of ['parts', 'bar', 'banner', 'hints', 'more']) $(id).hidden = true;
+  for (const id of ['parts', 'bar', 'banner', 'hints']) $(id).hidden = true;
   const typo = ['query', 'request'].includes(error.kind);
   if (typo) wrong(error.detail);
   const lost = /upload/.test(where().q) && [404, 422].includes(error.status);
@@ -218,7 +217,7 @@ const plain = (event) => !event.metaKey && !event.ctrlKey && !event.shiftKey;
 const hooks = {
   ask: (q, p = '') => {
     if (q === where().q && !where().view) again();
-    else go({ q, k: FIRST, p: /\blike:#/.test(q) ? p || search?.id || where().p : '', view: '', name: '', v: 0, t: null });
+    else go({ q, k: FIRST, all: false, p: /\blike:#/.test(q) ? p || search?.id || where().p : '', view: '', name: '', v: 0, t: null });
     $('q').blur();
     if (!q) $('q').focus();
   },
@@ -259,7 +258,7 @@ function follow(event) {
   event.preventDefault();
   const url = new URL(event.currentTarget.href);
   if (url.searchParams.get('view') === 'library') go({ view: 'library', v: 0, t: null });
-  else { box.set(''); go({ q: '', view: '', v: 0, t: null }); $('q').focus(); }
+  else { box.set(''); go({ q: '', all: false, view: '', v: 0, t: null }); $('q').focus(); }
 }
 
 const savedSearches = () => part('saved').then((saved) => saved.open(search, hooks)).catch(failed);
@@ -333,13 +332,13 @@ function listen() {
   $('help-open').addEventListener('click', () => part('help').then((help) => help.open()).catch(failed));
   for (const id of ['to-library', 'jobs-note']) $(id).addEventListener('click', follow);
   document.querySelector('.brand').addEventListener('click', follow);
-  $('diversify').addEventListener('change', (event) => go({ diversify: event.target.checked, k: FIRST }));
-  $('include-duplicates').addEventListener('change', (event) => go({ include_duplicates: event.target.checked, k: FIRST }));
+  $('diversify').addEventListener('change', (event) => go({ diversify: event.target.checked, k: FIRST, all: false }));
+  $('include-duplicates').addEventListener('change', (event) => go({ include_duplicates: event.target.checked, k: FIRST, all: false }));
   $('more').addEventListener('click', () => go({ k: Math.min(200, where().k + 2 * FIRST) }, { replace: true }));
   $('save').addEventListener('click', savedSearches);
   $('export-open').addEventListener('click', () => hooks.export());
   $('export-none').addEventListener('click', unselect);
-  $('export-all').addEventListener('click', () => results.moments().forEach((moment) => select(moment, true)));
+  $('export-all').addEventListener('click', () => results.shown().forEach((moment) => select(moment, true)));
   document.addEventListener('vsearch:selected', selected);
   document.addEventListener('vsearch:rated', ({ detail }) => {
     showFeedback(detail.feedback_count);

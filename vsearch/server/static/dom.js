@@ -59,11 +59,8 @@ export function clock(seconds, tenths = false) {
   return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
 }
 
-/** Format a time range as `0:03 – 0:08`. */
-export function range(start, end) {
-  const short = clock(start) === clock(end);
-  return `${clock(start, short)} – ${clock(Math.max(end, start), short)}`;
-}
+/** Format a time range as `0:03 – 0:08`, rounded outward to whole seconds as on the command line. */
+export const range = (start, end) => `${clock(start)} – ${clock(Math.ceil(Math.round(end * 1000) / 1000))}`;
 
 /** Format a duration as `42 s`, `5 min` or `1 h 20 min`. */
 export function length(seconds) {

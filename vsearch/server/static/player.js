@@ -115,7 +115,7 @@ function nearest(time) {
 
 function draw() {
   parts.curve.mark(moments, now);
-  parts.previous.disabled = parts.next.disabled = !moments.length && hooks.results.moments().length < 2;
+  parts.previous.disabled = parts.next.disabled = !moments.length && hooks.results.shown().length < 2;
   const seek = (time) => parts.film.seek(time);
   const one = now ?? around();
   const frames = (now?.explanation.frame_weights ?? []).filter((frame) => frame.weight > 0.05).toSorted((a, b) => a.time - b.time);
@@ -184,7 +184,7 @@ function hop(step) {
 
 /** Go to the next or previous result of another video. */
 function leap(step) {
-  const all = hooks.results.moments();
+  const all = hooks.results.shown();
   const at = all.findIndex((one) => now && key(one) === key(now));
   const from = at >= 0 ? at : step > 0 ? all.findLastIndex((one) => one.video.id === video.id) : all.findIndex((one) => one.video.id === video.id);
   let to = from + step;

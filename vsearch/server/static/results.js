@@ -3,16 +3,21 @@
 import * as api from './api.js';
 import { $, clock, count, el, icon, percent, prefersReducedMotion, range, tool } from './dom.js';
 import { confidence, facts, key, quotes, select, selection, thumbs, wordsOf } from './moment.js';
-import { link, where } from './route.js';
+import { go, link, where } from './route.js';
 
+const MAX_WEAK = 3; // shown weak results, as on the command line
+const MOST = 200; // results of one search
 const WAIT = 130; // ms of hover before a thumbnail plays
 
 let search = null; // the shown search response
 let hooks = {}; // open, like, showDuplicates
 const cards = new Map(); // key → {node, moment}
 
-/** Return the shown moments, best first. */
+/** Return all results, best first, including folded ones. */
 export const moments = () => search?.results ?? [];
+
+/** Return the results that are not folded. */
+export const shown = () => [...cards.values()].filter(({ node }) => !node.hidden).map(({ moment }) => moment);
 
 export function begin(given) {
   hooks = given;
@@ -21,6 +26,7 @@ export function begin(given) {
   list.addEventListener('pointerleave', () => rest());
   list.addEventListener('focusin', (event) => event.target.matches(':focus-visible') && look(event.target.closest('.card')));
   list.addEventListener('focusout', () => rest());
+  $('unfold').addEventListener('click', unfold);
   document.addEventListener('vsearch:selected', mirror);
 }
 
@@ -36,6 +42,7 @@ export function show(found, { more = false } = {}) {
   const nodes = [...cards.values()].map((one) => one.node);
   rest();
   $('results').replaceChildren(...nodes);
+  fold(where().all);
   mirror();
 }
 
@@ -44,6 +51,31 @@ export function clear() {
   cards.clear();
   rest();
   $('results').replaceChildren();
+  fold(false);
+}
+
+// --- folding
+
+/** Hide weak results after the first three, or show all; also show or hide the buttons below. */
+export function fold(all) {
+  let weak = 0;
+  for (const { node, moment } of cards.values()) {
+    weak += Number(moment.low_confidence);
+    node.hidden = !all && moment.low_confidence && weak > MAX_WEAK;
+  }
+  const nodes = [...cards.values()].map(({ node }) => node);
+  const folded = nodes.filter((node) => node.hidden).length;
+  $('unfold').hidden = !folded;
+  $('unfold').textContent = `Show ${count(folded, 'more weak match', 'more weak matches')}`;
+  // the next results would be weaker than the last folded one
+  $('more').hidden = !search || nodes.length < search.k || nodes.length >= MOST || nodes.at(-1).hidden;
+}
+
+/** Show all weak results and focus the first of those that were folded. */
+function unfold() {
+  const first = [...cards.values()].find(({ node }) => node.hidden)?.moment;
+  go({ all: true }, { replace: true });
+  if (first) focusOn(first);
 }
 
 // --- one card
@@ -153,9 +185,11 @@ export function current() {
   return node ? [...cards.values()].find((one) => one.node === node)?.moment ?? null : null;
 }
 
-/** Focus the nth card. */
+const visible = () => [...$('results').children].filter((node) => !node.hidden);
+
+/** Focus the nth of the shown cards. */
 export function focus(at = 0) {
-  const all = [...$('results').children];
+  const all = visible();
   all[Math.max(0, Math.min(all.length - 1, at))]?.querySelector('.open').focus({ focusVisible: true });
 }
 
@@ -164,10 +198,18 @@ export function focusOn(moment) {
   cards.get(key(moment))?.node.querySelector('.open').focus({ focusVisible: true });
 }
 
-/** Move the focus in the grid; return false if there are no cards. */
+/** Move the focus between the cards and the buttons below; return false if there are no cards. */
 export function move(arrow) {
-  const all = [...$('results').children];
+  const all = visible();
   if (!all.length) return false;
+  const buttons = [$('unfold'), $('more')].filter((button) => !button.hidden);
+  const button = buttons.indexOf(document.activeElement);
+  if (button >= 0) {
+    const next = button + (['ArrowDown', 'ArrowRight'].includes(arrow) ? 1 : -1);
+    if (next < 0) focus(all.length - 1);
+    else buttons[next]?.focus();
+    return true;
+  }
   const at = all.indexOf(document.activeElement?.closest?.('.card'));
   if (at < 0) {
     focus(0);
@@ -179,8 +221,8 @@ export function move(arrow) {
     $('q').focus();
     return true;
   }
-  if (to >= all.length && arrow === 'ArrowDown' && !$('more').hidden) {
-    $('more').focus();
+  if (to >= all.length && arrow === 'ArrowDown' && buttons.length) {
+    buttons[0].focus();
     return true;
   }
   focus(to);
@@ -192,5 +234,6 @@ export function spoken() {
   const [best] = moments();
   if (!best) return 'Nothing found';
   const sure = best.confidence === null || best.confidence === undefined ? '' : `, confidence ${percent(best.confidence)}`;
-  return `${moments().length} moments; the best is ${best.video.name} at ${clock(best.start)}${sure}`;
+  const folded = moments().length - shown().length;
+  return `${count(moments().length, 'moment')}; the best is ${best.video.name} at ${clock(best.start)}${sure}${folded ? `; ${folded} weak ones are folded` : ''}`;
 }

@@ -2,9 +2,9 @@
 
 export const FIRST = 12; // results before "Show more"
 
-const PLAIN = { q: '', k: FIRST, diversify: false, include_duplicates: false, p: '', view: '', name: '', sort: 'name', v: 0, t: null };
+const PLAIN = { q: '', k: FIRST, all: false, diversify: false, include_duplicates: false, p: '', view: '', name: '', sort: 'name', v: 0, t: null };
 
-/** Parse the URL. `p` is the search that `like:#3` refers to; `v` the playing video, from `t`. */
+/** Parse the URL. `all` shows all weak results; `p` is the search that `like:#3` refers to; `v` the playing video, from `t`. */
 export function read(search = location.search) {
   const given = new URLSearchParams(search);
   const number = (name, plain) => {
@@ -14,6 +14,7 @@ export function read(search = location.search) {
   return {
     q: given.get('q')?.trim() ?? '',
     k: Math.min(200, Math.max(1, Math.round(number('k', FIRST)))),
+    all: given.get('all') === '1',
     diversify: given.get('diversify') === '1',
     include_duplicates: given.get('include_duplicates') === '1',
     p: given.get('p') ?? '',
