@@ -46,7 +46,7 @@ bench: $(VENV)/.bench  ## measure speed; CLIPS=folder (with clips.jsonl): also w
 		echo "== $$name"; \
 		$(BIN)/python -m benchmarks.bench_$$name "$$CLIPS" --json build/bench/$$name.json || exit 1; \
 	done
-	@test -z "$$CLIPS" || $(BIN)/python -m benchmarks.bench_retrieval "$$CLIPS"
+	@test -z "$$CLIPS" || $(BIN)/python -m benchmarks.bench_ranking "$$CLIPS" --json build/bench/ranking.json
 
 docs: $(VENV)/.docs  ## build the manual into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -27,8 +27,9 @@ from tools.build_encoder.alignment import (
     compute_info_nce,
     fit_ridge_map,
 )
-from tools.build_encoder.build import encode_pairs
+from tools.build_encoder.build import encode_pairs, read_training_images
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
+from vsearch.encoders.sentence_tower import SentenceTower
 from vsearch.search.hubness import Querybank
 from vsearch.types import Matrix
 
@@ -63,10 +64,10 @@ class AlignmentNet(nn.Module):
 
 
 def sigmoid_loss(
-    texts: torch.Tensor, images: torch.Tensor, log_sharpness: torch.Tensor, groups: torch.Tensor
+    texts: torch.Tensor, images: torch.Tensor, log_sharpness: torch.Tensor, is_same: torch.Tensor
 ) -> torch.Tensor:
     """Return the loss of SigLIP (Zhai et al. 2023) with its bias at 8."""
-    signs = torch.where(groups[:, None] == groups[None, :], 1.0, -1.0)
+    signs = torch.where(is_same, 1.0, -1.0)
     return -functional.logsigmoid(signs * (texts @ images.T * log_sharpness.exp() - 8)).sum() / len(
         texts
     )
@@ -95,14 +96,11 @@ def train_alignment(
         order = rng.permutation(len(pairs.image_vectors))
         for batch_start in range(0, len(order) - BATCH_SIZE + 1, BATCH_SIZE):
             batch = order[batch_start : batch_start + BATCH_SIZE]
-            texts = alignment_net(
-                torch.tensor(pairs.text_vectors[[rng.choice(pairs.caption_rows[i]) for i in batch]])
-            )
-            images, groups = (
-                torch.tensor(pairs.image_vectors[batch]),
-                torch.tensor(pairs.group_ids[batch]),
-            )
-            loss = loss_function(texts, images, log_sharpness, groups)
+            text_vectors = pairs.text_vectors[pairs.draw_texts(batch, rng)]
+            texts = alignment_net(torch.tensor(text_vectors))
+            images, groups = torch.tensor(pairs.image_vectors[batch]), pairs.group_ids[batch]
+            is_same = torch.tensor(groups[:, None] == groups[None, :])
+            loss = loss_function(texts, images, log_sharpness, is_same)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -184,9 +182,9 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("vectors", type=Path)
     options = parser.parse_args()
-    rows = encode_pairs(options.pairs, WEIGHTS_FOLDER, options.vectors, open_licenses=False)
-    center = np.load(WEIGHTS_FOLDER / "centre.npy")
-    pairs, test_pairs = rows.select_split("train", center), rows.select_split("val", center)
+    training_images = read_training_images(options.pairs, WEIGHTS_FOLDER, options.vectors)
+    rows = encode_pairs(training_images, SentenceTower(WEIGHTS_FOLDER))
+    pairs, test_pairs = rows.select_split("train"), rows.select_split("val")
     is_relevant = test_pairs.group_ids[:, None] == test_pairs.group_ids[None, :]
 
     def format_ranks(scores: Matrix) -> str:

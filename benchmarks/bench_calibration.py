@@ -1,13 +1,14 @@
 """Measure whether the confidence of results shows if the library contains the target at all.
 
-    python -m benchmarks.bench_calibration CLIPS [--library DIR] [--plot FILE.png]
+    python -m benchmarks.bench_calibration CLIPS [QUERIES.jsonl…] [--library DIR] [--plot FILE.png]
 
-CLIPS holds clips.jsonl. Leave-one-out: every clip is searched in a library with and without it, by
-its caption as written and perturbed, by its middle frame, and by that frame mirrored and cropped to
-60 %. The AUROC is that of the first result's confidence. A false alarm is a result that is not
-marked as low confidence although the clip was removed; a miss is a low-confidence result although
-the clip is there. False alarms are listed by name: clips that look alike, or are also relevant. The
-expected calibration error covers all results; the plot shows the reliability diagram.
+CLIPS holds clips.jsonl. Kinds of queries are the captions as written and perturbed, the middle
+frame of each clip, that frame mirrored and cropped to 60 %, and the queries of each file, as
+`vsearch evaluate` reads and searches them (by language; names are relative to the folder of the
+clips). Leave-one-out: every query is searched in the library, and in a copy without the clips that
+answer it. Those, and queries that no clip answers, are absent ones: a false alarm is a first result
+that is not marked as weak. A miss is a right first result that is marked as weak. The table is that
+of `vsearch evaluate`, the plot a reliability diagram of all results.
 """
 
 from __future__ import annotations
@@ -16,109 +17,65 @@ import argparse
 import io
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vsearch import Library
+from vsearch.cli.query_tables import print_confidence
 from vsearch.encoders.builtin import BuiltinEncoder
-from vsearch.evaluation import datasets, query_perturbation
-from vsearch.evaluation.classification import compute_calibration_error
-from vsearch.evaluation.metrics import compute_auroc
+from vsearch.evaluation.datasets import list_video_paths, read_dataset
+from vsearch.evaluation.query_datasets import QueryItem, read_queries
+from vsearch.evaluation.query_evaluation import report_group, search_query
+from vsearch.evaluation.query_perturbation import PERTURBATIONS
+from vsearch.evaluation.retrieval_cases import find_relevant_videos
 from vsearch.media.sampler import probe_video
 from vsearch.media.thumbnails import render_thumbnail
-from vsearch.query.model import Query, Term
-from vsearch.types import WEAK_CONFIDENCE
+from vsearch.query.formatting import quote_phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
     from PIL.Image import Image as Picture
 
+    from vsearch.evaluation.classification import ReliabilityBin
     from vsearch.evaluation.datasets import CaptionItem
-    from vsearch.evaluation.metrics import QueryValues
+    from vsearch.evaluation.query_evaluation import QueryGroupReport, QueryOutcome
     from vsearch.protocols import Encoder
-    from vsearch.types import Moment
 
 QUERY_FORMS = ("keywords", "question", "number", "typo", "long")
-CALIBRATION_BINS = 10
-BOOTSTRAP_DRAWS = 1_000
+IMAGE_KINDS = ("image", "mirrored, cropped")
 PLOT_SIDE_PX, PLOT_MARGIN_PX = 360, 48
 
 
-@dataclass(slots=True)
-class FormResults:
-    """Results of one form of query, one row per clip and library."""
-
-    is_present: list[bool] = field(default_factory=list)
-    first_confidences: list[float] = field(
-        default_factory=list
-    )  # of the first result, 0 if there is none
-    all_confidences: list[float] = field(default_factory=list)  # of all results
-    is_correct: list[bool] = field(default_factory=list)  # of all results
-    false_alarms: list[str] = field(default_factory=list)
-
-    def add_search(self, item: CaptionItem, moments: Sequence[Moment], *, is_present: bool) -> None:
-        confidences = [moment.confidence or 0.0 for moment in moments]
-        self.is_present.append(is_present)
-        self.first_confidences.append(confidences[0] if confidences else 0.0)
-        self.all_confidences += confidences
-        self.is_correct += [moment.video.path == item.video_path for moment in moments]
-        if not is_present and self.first_confidences[-1] >= WEAK_CONFIDENCE:
-            name = moments[0].video.path.name
-            self.false_alarms.append(f"{self.first_confidences[-1]:4.0%}  {name}: {item.caption}")
-
-    def __str__(self) -> str:
-        first_confidences, is_present = np.array(self.first_confidences), np.array(self.is_present)
-        all_confidences, is_correct = np.array(self.all_confidences), np.array(self.is_correct)
-        figures = (
-            compute_auroc(first_confidences, is_present),
-            *auroc_interval(first_confidences, is_present),
-            100 * float((first_confidences[~is_present] >= WEAK_CONFIDENCE).mean()),
-            100 * float((first_confidences[is_present] < WEAK_CONFIDENCE).mean()),
-            compute_calibration_error(all_confidences, is_correct),
+def derive_queries(
+    caption_items: Sequence[CaptionItem], image_folder: Path
+) -> Iterator[tuple[str, QueryItem]]:
+    """Yield kind and query of each form of every caption, and the frames of its clip."""
+    right_paths = map(frozenset, find_relevant_videos(caption_items))
+    for index, (item, paths) in enumerate(zip(caption_items, right_paths, strict=True)):
+        yield "caption", QueryItem(item.caption, paths, is_literal=True)
+        for form in QUERY_FORMS:
+            query_text = PERTURBATIONS[form](item.caption, index)
+            yield form, QueryItem(query_text, paths, is_literal=True)
+        middle_time = probe_video(item.video_path).duration / 2
+        image = Image.open(
+            io.BytesIO(render_thumbnail(item.video_path, middle_time, max_width=640))
         )
-        return "{:6.3f} ({:.2f}-{:.2f}) {:12.1f} {:6.1f} {:6.3f}".format(*figures)
+        for kind, picture in zip(IMAGE_KINDS, (image, mirror_and_crop(image)), strict=True):
+            image_path = image_folder / f"{index} {kind}.png"
+            picture.save(image_path)
+            yield kind, QueryItem(f"image:{quote_phrase(str(image_path))}", paths)
 
 
-def auroc_interval(
-    first_confidences: QueryValues, is_present: npt.NDArray[np.bool_]
-) -> QueryValues:
-    """Return the 95 % interval of the AUROC from resampled clips."""
-    present, absent = (
-        first_confidences[is_present],
-        first_confidences[~is_present],
-    )  # the same clips in the same order
-    drawn_clips = np.random.default_rng(0).integers(
-        len(present), size=(BOOTSTRAP_DRAWS, len(present))
-    )
-    drawn_aurocs = [
-        compute_auroc(np.append(present[clips], absent[clips]), is_present) for clips in drawn_clips
-    ]
-    return np.percentile(drawn_aurocs, [2.5, 97.5])
-
-
-def build_queries(dataset_items: Sequence[CaptionItem], folder: Path) -> dict[str, list[Query]]:
-    """Build a query for every clip in each form."""
-    queries_by_form = {"caption": [Query((Term("text", item.caption),)) for item in dataset_items]}
-    for form in QUERY_FORMS:
-        rewrite = query_perturbation.PERTURBATIONS[form]
-        queries_by_form[form] = [
-            Query((Term("text", rewrite(item.caption, n)),)) for n, item in enumerate(dataset_items)
-        ]
-    for name, change in (("picture", lambda picture: picture), ("mirrored, cut", mirror_and_crop)):
-        files = [folder / f"{number} {name}.png" for number in range(len(dataset_items))]
-        for file, item in zip(files, dataset_items, strict=True):
-            data = render_thumbnail(
-                item.video_path, probe_video(item.video_path).duration / 2, max_width=640
-            )
-            change(Image.open(io.BytesIO(data))).save(file)
-        queries_by_form[name] = [Query((Term("image", str(file)),)) for file in files]
-    return queries_by_form
+def read_kinds(query_paths: Sequence[Path], clips_folder: Path) -> Iterator[tuple[str, QueryItem]]:
+    """Yield kind and query of each line of files of queries."""
+    for query_path in query_paths:
+        for item in read_queries(query_path, clips_folder).items:
+            yield f"{query_path.stem} {item.language}".strip(), item
 
 
 def mirror_and_crop(picture: Picture) -> Picture:
@@ -128,86 +85,60 @@ def mirror_and_crop(picture: Picture) -> Picture:
     return picture.crop(box).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def measure_forms(
-    library_folder: Path, dataset_items: Sequence[CaptionItem], encoder: Encoder
-) -> dict[str, FormResults]:
-    """Search every clip in the library and in a copy without the clip."""
-    with tempfile.TemporaryDirectory() as work_folder:
-        queries_by_form = build_queries(dataset_items, Path(work_folder))
-        results_by_form = {form: FormResults() for form in queries_by_form}
-        with Library.open(library_folder, encoder=encoder) as library:
-            for number, item in enumerate(dataset_items):
-                for form, queries in queries_by_form.items():
-                    results_by_form[form].add_search(
-                        item, library.search(queries[number]), is_present=True
-                    )
-        for number, item in enumerate(dataset_items):
+def search_kinds(
+    library_folder: Path, queries: Sequence[tuple[str, QueryItem]], encoder: Encoder
+) -> dict[str, list[QueryOutcome]]:
+    """Search every query in the library, and in a copy without the clips that answer it."""
+    outcomes: defaultdict[str, list[QueryOutcome]] = defaultdict(list)
+    queries_by_clips: defaultdict[frozenset[Path], list[tuple[str, QueryItem]]] = defaultdict(list)
+    with Library.open(library_folder, encoder=encoder) as library:
+        for kind, item in queries:
+            outcomes[kind].append(search_query(library, item))
+            queries_by_clips[item.clip_paths].append((kind, item))
+    queries_by_clips.pop(frozenset(), None)  # the library is already without them
+    for clip_paths, answered_queries in queries_by_clips.items():
+        with tempfile.TemporaryDirectory() as work_folder:
             reduced_folder = Path(work_folder) / "without"
             shutil.copytree(library_folder, reduced_folder)
             with Library.open(reduced_folder, encoder=encoder) as library:
-                library.remove([item.video_path])
-                for form, queries in queries_by_form.items():
-                    results_by_form[form].add_search(
-                        item, library.search(queries[number]), is_present=False
-                    )
-            shutil.rmtree(reduced_folder)
-    return results_by_form
+                library.remove(clip_paths)
+                for kind, item in answered_queries:
+                    absent_item = replace(item, clip_paths=frozenset[Path]())
+                    outcomes[kind].append(search_query(library, absent_item))
+    return outcomes
 
 
-def plot_calibration(results_by_form: Mapping[str, FormResults]) -> Picture:
-    """Plot a reliability diagram: text queries on the left, image queries on the right."""
-    panels = {
-        "words": [
-            form_results
-            for form, form_results in results_by_form.items()
-            if form in ("caption", *QUERY_FORMS)
-        ],
-        "pictures": [
-            form_results
-            for form, form_results in results_by_form.items()
-            if form not in ("caption", *QUERY_FORMS)
-        ],
-    }
-    picture = Image.new(
-        "RGB",
-        (
-            len(panels) * (PLOT_SIDE_PX + PLOT_MARGIN_PX) + PLOT_MARGIN_PX,
-            PLOT_SIDE_PX + 2 * PLOT_MARGIN_PX,
-        ),
-        "white",
-    )
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
-    for number, (name, forms) in enumerate(panels.items()):
-        left, low = (
-            PLOT_MARGIN_PX + number * (PLOT_SIDE_PX + PLOT_MARGIN_PX),
-            PLOT_MARGIN_PX + PLOT_SIDE_PX,
-        )
-        confidences = np.concatenate([form_results.all_confidences for form_results in forms])
-        is_correct = np.concatenate([form_results.is_correct for form_results in forms])
-        bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        for bin_index in set(bins.tolist()):
-            share, count = is_correct[bins == bin_index].mean(), int((bins == bin_index).sum())
-            bin_left = left + bin_index * PLOT_SIDE_PX / CALIBRATION_BINS
-            box = (
-                bin_left + 2,
-                low - share * PLOT_SIDE_PX,
-                bin_left + PLOT_SIDE_PX / CALIBRATION_BINS - 2,
-                low,
-            )
-            draw.rectangle(box, (120, 150, 200))
-            draw.text(
-                (bin_left + PLOT_SIDE_PX / CALIBRATION_BINS / 2, low + 10),
-                str(count),
-                "grey",
-                font,
-                anchor="mm",
-            )
-        draw.rectangle((left, PLOT_MARGIN_PX, left + PLOT_SIDE_PX, low), outline="black")
-        draw.line((left, low, left + PLOT_SIDE_PX, PLOT_MARGIN_PX), "black")
-        title = f"{name}: share of correct results by confidence, 0 to 100 %"
-        draw.text((left, PLOT_MARGIN_PX - 22), title, "black", font)
-        draw.text((left, low + 22), "results in each tenth", "grey", font)
+def plot_reliability(groups: Mapping[str, QueryGroupReport]) -> Picture:
+    """Plot the reliability diagrams of groups of queries from left to right."""
+    panel_width = PLOT_SIDE_PX + PLOT_MARGIN_PX
+    picture_size = len(groups) * panel_width + PLOT_MARGIN_PX, PLOT_SIDE_PX + 2 * PLOT_MARGIN_PX
+    picture = Image.new("RGB", picture_size, "white")
+    draw = ImageDraw.Draw(picture)
+    for panel_index, (name, group) in enumerate(groups.items()):
+        left = PLOT_MARGIN_PX + panel_index * panel_width
+        title = f"{name}: share of right results by confidence, 0 to 100 %"
+        draw_panel(draw, left, title, group.confidence.reliability)
     return picture
+
+
+def draw_panel(
+    draw: ImageDraw.ImageDraw, left: float, title: str, reliability: Sequence[ReliabilityBin]
+) -> None:
+    """Draw one reliability diagram."""
+    font, bottom = ImageFont.load_default(13), PLOT_MARGIN_PX + PLOT_SIDE_PX
+    for each in reliability:
+        if each.correct_share is None:
+            continue
+        bar_left, bar_right = (left + edge * PLOT_SIDE_PX for edge in (each.low, each.high))
+        bar_top = bottom - each.correct_share * PLOT_SIDE_PX
+        draw.rectangle((bar_left + 2, bar_top, bar_right - 2, bottom), (120, 150, 200))
+        label_position = ((bar_left + bar_right) / 2, bottom + 10)
+        draw.text(label_position, str(each.count), "grey", font, anchor="mm")
+    right = left + PLOT_SIDE_PX
+    draw.rectangle((left, PLOT_MARGIN_PX, right, bottom), outline="black")
+    draw.line((left, bottom, right, PLOT_MARGIN_PX), "black")
+    draw.text((left, PLOT_MARGIN_PX - 22), title, "black", font)
+    draw.text((left, bottom + 22), "results in each tenth", "grey", font)
 
 
 def main() -> None:
@@ -215,23 +146,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("clips", type=Path)
+    parser.add_argument("queries", type=Path, nargs="*")
     parser.add_argument("--library", type=Path, default=Path("indexes/evaluation/calibration"))
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    items = datasets.read_dataset(options.clips / "clips.jsonl").items
-    encoder = BuiltinEncoder()
+    caption_items = read_dataset(options.clips / "clips.jsonl").items
+    video_paths, encoder = list_video_paths(caption_items), BuiltinEncoder()
     with Library.open(options.library, encoder=encoder) as library:
-        for index_result in library.index(datasets.list_video_paths(items)):
+        for index_result in library.index(video_paths):
             assert index_result.error is None, index_result.error
-    results_by_form = measure_forms(options.library, items, encoder)
-    print(f"{len(items)} clips, low confidence below {WEAK_CONFIDENCE:.0%}")
-    print("query           AUROC (95 %)       false alarm   miss    ECE")
-    for form, form_results in results_by_form.items():
-        print(f"{form:14} {form_results}")
-    print("False alarms of the caption queries:")
-    print("\n".join(sorted(results_by_form["caption"].false_alarms, reverse=True)))
+    with tempfile.TemporaryDirectory() as image_folder:
+        queries = [
+            *derive_queries(caption_items, Path(image_folder)),
+            *read_kinds(options.queries, video_paths[0].parent),
+        ]
+        outcomes = search_kinds(options.library, queries, encoder)
+    print_confidence([report_group(kind, each) for kind, each in outcomes.items()])
     if options.plot is not None:
-        plot_calibration(results_by_form).save(options.plot)
+        groups = {
+            "text": [each for kind in outcomes.keys() - {*IMAGE_KINDS} for each in outcomes[kind]],
+            "images": [each for kind in IMAGE_KINDS for each in outcomes[kind]],
+        }
+        plot_reliability({name: report_group(name, each) for name, each in groups.items()}).save(
+            options.plot
+        )
 
 
 if __name__ == "__main__":

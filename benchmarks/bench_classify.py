@@ -22,9 +22,10 @@ import numpy as np
 from tools.build_encoder.build import compute_image_vectors, read_pair_rows
 from vsearch.analysis import zero_shot
 from vsearch.analysis.labels import Label
-from vsearch.encoders.builtin import BuiltinEncoder, normalize_rows
+from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
 from vsearch.encoders.generic_prompts import GENERIC_PROMPTS
+from vsearch.encoders.network_layers import normalize_rows
 from vsearch.evaluation.classification import compute_calibration_error
 from vsearch.evaluation.metrics import compute_auroc
 

@@ -19,7 +19,7 @@ from benchmarks.report import Claim, Report, add_json_option
 from benchmarks.synthetic import build_library
 
 REFERENCE_CODE = "import onnxruntime, faiss, numpy"
-MAX_RATIO = 2.5  # to the reference
+MAX_RATIO, MAX_OTHER_RATIO = 2.5, 3.5  # to the reference; for other languages than English
 
 
 def measure_process_cpu(command: list[str], cache_folder: Path) -> float:
@@ -44,6 +44,7 @@ def list_commands(library_path: Path) -> dict[str, list[str]]:
         REFERENCE_CODE: [sys.executable, "-c", REFERENCE_CODE],
         "vsearch --help": [*vsearch, "--help"],
         "vsearch search WORDS": [*search, "a dog on a beach"],
+        "vsearch search GERMAN": [*search, "ein Hund am Strand"],
         "vsearch search --json WORDS": [*search, "--json", "a dog on a beach"],
     }
 
@@ -83,7 +84,8 @@ def build_report(segment_count: int, round_count: int) -> Report:
             f"one text query in its own process, {segment_count:,} segments, CPU time",
             f"{ratio['vsearch search WORDS']}x of `python -c '{REFERENCE_CODE}'` (limit "
             f"{MAX_RATIO}); with --json, which adds frame weights, "
-            f"{ratio['vsearch search --json WORDS']}x",
+            f"{ratio['vsearch search --json WORDS']}x; in German "
+            f"{ratio['vsearch search GERMAN']}x (limit {MAX_OTHER_RATIO})",
             "`python -m benchmarks.bench_start`",
         )
     )

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsearch.encoders.builtin import BuiltinEncoder, normalize_rows
+from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.frame_dedup import MAX_LUMA_DIFF, DedupEncoder
+from vsearch.encoders.network_layers import normalize_rows
 from vsearch.media.sampler import Sampler
 from vsearch.search.hubness import Querybank
 from vsearch.types import Space

@@ -23,8 +23,9 @@ from torch import nn
 from torch.nn import functional
 
 from tools.build_encoder.alignment import LinearMap, compute_info_nce, fit_linear_map
-from tools.build_encoder.build import encode_pairs
+from tools.build_encoder.build import encode_pairs, read_captions, read_training_images
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
+from vsearch.encoders.sentence_tower import SentenceTower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,7 +145,8 @@ def tune_encoder(
         for batch in _shuffled_batches(len(pairs.images), size, random_):
             texts = text_encoder([_training_text(pairs.captions[i], random_) for i in batch])
             images = torch.tensor(pairs.images[batch])
-            loss = compute_info_nce(texts, images, sharpness, torch.tensor(pairs.groups[batch]))
+            groups = torch.tensor(pairs.groups[batch])
+            loss = compute_info_nce(texts, images, sharpness, groups[:, None] == groups[None, :])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(text_encoder.bert.parameters(), 1.0)
@@ -221,12 +223,13 @@ def main() -> None:
     for name in ("pairs", "vectors", "minilm"):
         parser.add_argument(name, type=Path)
     options = parser.parse_args()
-    rows = encode_pairs(options.pairs, WEIGHTS_FOLDER, options.vectors, open_licenses=False)
-    center = np.load(WEIGHTS_FOLDER / "centre.npy")
-    pairs, validation_pairs = rows.select_split("train", center), rows.select_split("val", center)
-    train = [row for row in rows.pair_rows if row["split"] == "train"]
-    captions = [[row["text"], *row.get("alt_texts", [])] for row in train]
-    validation_texts = [row["text"] for row in rows.pair_rows if row["split"] == "val"]
+    training_images = read_training_images(options.pairs, WEIGHTS_FOLDER, options.vectors)
+    rows = encode_pairs(training_images, SentenceTower(WEIGHTS_FOLDER))
+    pairs, validation_pairs = rows.select_split("train"), rows.select_split("val")
+    captions = [read_captions(row) for row, _ in training_images if row["split"] == "train"]
+    validation_texts = [
+        read_captions(row)[0] for row, _ in training_images if row["split"] == "val"
+    ]
     text_encoder = TextEncoder(options.minilm, fit_linear_map(pairs))
     for loss in tune_encoder(
         text_encoder, CaptionedImages(pairs.image_vectors, captions, pairs.group_ids)

@@ -43,6 +43,10 @@ class Report:
     def print_and_write(self, json_path: Path | None) -> None:
         """Print the report, and write it if a file is given."""
         self.print_table()
+        self.write(json_path)
+
+    def write(self, json_path: Path | None) -> None:
+        """Write the report, if a file is given."""
         if json_path is not None:
             json_path.write_text(
                 json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8"
