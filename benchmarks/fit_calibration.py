@@ -46,7 +46,7 @@ from vsearch.evaluation.query_datasets import read_queries
 from vsearch.evaluation.query_evaluation import QueryOutcome, report_group
 from vsearch.evaluation.query_perturbation import extract_keywords
 from vsearch.search import calibration
-from vsearch.search.calibration import BestScores, Calibration, LogisticParams
+from vsearch.search.calibration import Calibration, LogisticParams
 from vsearch.search.hubness import HUBNESS_STRIDE, Querybank
 from vsearch.search.late_interaction import score_segment
 from vsearch.search.null_queries import FALLBACK_PROMPTS, image_null_queries, text_null_queries
@@ -101,27 +101,22 @@ class SearchOutcome:
     fold: int
     is_present: bool
     null_distribution: NullDistribution
-    best_scores: BestScores
-    video_scores: tuple[tuple[int, float], ...]  # of the best RESULT_COUNT videos
+    scores: tuple[float, ...]  # of the best RESULT_COUNT videos
     are_right: tuple[bool, ...]
 
     @property
     def features(self) -> list[float]:
-        """Features of the first result: score, best null score, lead."""
-        null_scores, (video_id, score) = self.null_distribution, self.video_scores[0]
-        lead = self.best_scores.lead(video_id, score)
+        """Features of the first result: its score and the best null score."""
+        null_scores = self.null_distribution
         return [
-            null_scores.standardize(score),
+            null_scores.standardize(self.scores[0]),
             null_scores.standardize(null_scores.best_score),
-            calibration.MEAN_LEAD
-            if lead is None
-            else min(lead / null_scores.score_unit, calibration.MAX_LEAD),
         ]
 
     def rate(self, params: LogisticParams) -> list[float]:
         """Return the confidence of each result."""
         rated = Calibration(self.null_distribution, params)
-        return rated.score_confidences(self.video_scores, self.best_scores)
+        return rated.score_confidences(self.scores, self.scores[0])
 
     def to_query_outcome(self, params: LogisticParams) -> QueryOutcome:
         """Return the outcome for a report."""
@@ -272,7 +267,6 @@ def search_library(
         best_by_video.setdefault(int(library.video_ids[row]), float(scores[row]))
         if len(best_by_video) == RESULT_COUNT:
             break
-    video_scores = tuple(best_by_video.items())
     return SearchOutcome(
         "",
         0,
@@ -283,9 +277,8 @@ def search_library(
             library.video_ids[sample],
             segment_count,
         ),
-        BestScores.of_moments(video_scores),
-        video_scores,
-        tuple(video_id in right_ids for video_id, _ in video_scores),
+        tuple(best_by_video.values()),
+        tuple(video_id in right_ids for video_id in best_by_video),
     )
 
 
@@ -348,14 +341,12 @@ def read_clip_queries(
                 yield CLIPS_PREFIX + "keywords", keywords, item.clip_paths
 
 
-def fit_params(outcomes: Sequence[SearchOutcome], *, use_lead: bool) -> LogisticParams:
+def fit_params(outcomes: Sequence[SearchOutcome]) -> LogisticParams:
     """Fit the weights of first results, then the gap weight on later ones."""
     features = np.array([outcome.features for outcome in outcomes])
-    if not use_lead:
-        features[:, 2] = 0
     are_right = np.array([outcome.are_right[0] for outcome in outcomes])
-    score, null, lead, intercept = _fit_logistic(features, are_right, _weigh(outcomes))
-    params = LogisticParams(score, null, intercept, 0.0, lead)
+    score, null, intercept = _fit_logistic(features, are_right, _weigh(outcomes))
+    params = LogisticParams(score, null, intercept, 0.0)
     later_right = np.concatenate([outcome.are_right[1:] for outcome in outcomes])
     candidates = [replace(params, gap_weight=float(gap)) for gap in GAP_WEIGHTS]
     losses = [
@@ -365,13 +356,13 @@ def fit_params(outcomes: Sequence[SearchOutcome], *, use_lead: bool) -> Logistic
     return candidates[int(np.argmin(losses))]
 
 
-def print_report(outcomes: Sequence[SearchOutcome], *, use_lead: bool) -> None:
+def print_report(outcomes: Sequence[SearchOutcome]) -> None:
     """Print the constants, and the confidence of each kind in the cross-validation."""
-    fitted = asdict(fit_params(outcomes, use_lead=use_lead))
+    fitted = asdict(fit_params(outcomes))
     print("  ".join(f"{name} {value:.2f}" for name, value in fitted.items()))
     query_outcomes: defaultdict[str, list[QueryOutcome]] = defaultdict(list)
     for fold in range(FOLD_COUNT):
-        params = fit_params([each for each in outcomes if each.fold != fold], use_lead=use_lead)
+        params = fit_params([each for each in outcomes if each.fold != fold])
         for outcome in (each for each in outcomes if each.fold == fold):
             query_outcome = outcome.to_query_outcome(params)
             is_clip = outcome.kind.startswith(CLIPS_PREFIX)
@@ -429,7 +420,11 @@ def main() -> None:
     pool, encoder = ImagePool(options.pairs, options.vectors), BuiltinEncoder()
     text_queries = make_text_queries(pool, encoder)
     for name, querybank, text_vectors in (
-        ("TEXT_PARAMS", Querybank.from_encoder(encoder), encoder.querybank),
+        (
+            "TEXT_PARAMS",
+            Querybank.from_encoder(encoder),
+            encoder.querybank,
+        ),
         (
             "TEXT_PARAMS_NO_BANK",
             Querybank.create_empty(encoder.space.dim),
@@ -456,7 +451,7 @@ def main() -> None:
                 options.clips, options.queries, encoder, querybank, measure_text
             )
         print(f"\n{name}: {len(outcomes)} searches")
-        print_report(outcomes, use_lead=name == "TEXT_PARAMS")
+        print_report(outcomes)
 
     def measure_images(
         sample_vectors: Matrix, _: Vector, video_ids: Ids, segment_count: int
@@ -471,7 +466,7 @@ def main() -> None:
     no_hubness = np.zeros(len(pool.image_vectors), np.float32)
     outcomes = search_images(make_image_queries(pool), pool, no_hubness, measure_images)
     print(f"\nIMAGE_PARAMS: {len(outcomes)} searches")
-    print_report(outcomes, use_lead=False)
+    print_report(outcomes)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ the best segment, which grows with the library. For a moment with score s in a l
 best moment scores t,
 
     logit P = score_weight * (s - mean) / unit + null_weight * (best - mean) / unit + intercept
-              + lead_weight * lead / unit - gap_weight * (t - s) / unit
+              - gap_weight * (t - s) / unit
 
-where the lead is that of s over the best score of other videos, up to a limit, and the unit is the
-standard deviation for text queries, and 1 - mean for image queries, because an identical image
-scores 1 in every space. The weights were fitted once by logistic regression, on queries of all
-kinds whose match was in the library or was not: `benchmarks/fit_calibration.py`.
+where the unit is the standard deviation for text queries, and 1 - mean for image queries, because
+an identical image scores 1 in every space. The weights were fitted by logistic regression, on
+queries of all kinds whose match was in the library or was not: `benchmarks/fit_calibration.py`.
 
 The confidence of a moment depends on the moment, the term and the library, but not on filters,
 relevance feedback or other terms: each term is calibrated by itself, on the whole library.
@@ -45,8 +44,6 @@ MAX_MEAN_SCORE = 0.95  # image queries: keeps the unit, 1 - mean, above zero
 MAX_SAMPLE_SEGMENTS = 500  # scoring the whole sample would double the time of a query
 PRIOR_VIDEO_COUNT = 8  # library size at which measurement and prior weigh the same (shrinkage)
 PRIOR_MAX_Z = 0.13  # image queries: expected lead of the best segment per normal deviate
-MAX_LEAD = 1.5  # in units; a larger lead over other videos says no more
-MEAN_LEAD = 1.3  # in units; the lead in a library of one video
 MAX_CONFIDENCE = 0.99  # upper limit, given to a pixel-verified copy
 
 
@@ -58,11 +55,10 @@ class LogisticParams:
     null_weight: float
     intercept: float
     gap_weight: float
-    lead_weight: float = 0.0
 
 
 TEXT_PARAMS = LogisticParams(
-    score_weight=1.68, null_weight=-0.88, intercept=-3.80, gap_weight=2.0, lead_weight=1.45
+    score_weight=2.60, null_weight=-1.50, intercept=-3.25, gap_weight=2.5
 )  # with hubness correction
 TEXT_PARAMS_NO_BANK = LogisticParams(
     score_weight=1.95, null_weight=-1.31, intercept=-3.63, gap_weight=2.0
@@ -86,64 +82,31 @@ class NullDistribution:
 
 
 @dataclass(frozen=True, slots=True)
-class BestScores:
-    """Best score of a term in the library, and the best score in any other video."""
-
-    best_score: float = 0.0
-    best_video: int | None = None  # id; None: nothing was found
-    runner_up: float | None = None  # None: there is no other video
-
-    @classmethod
-    def of_moments(cls, video_scores: Sequence[tuple[int, float]]) -> BestScores:
-        """Return the best scores among moments of the whole library, given best first."""
-        if not video_scores:
-            return cls()
-        best_video, best_score = video_scores[0]
-        runner_ups = (score for video_id, score in video_scores if video_id != best_video)
-        return cls(best_score, best_video, next(runner_ups, None))
-
-    def lead(self, video_id: int, moment_score: float) -> float | None:
-        """Return the lead of a moment over the best of other videos, or 0; None: no other video."""
-        other_score = self.runner_up if video_id == self.best_video else self.best_score
-        return None if other_score is None else max(0.0, moment_score - other_score)
-
-
-@dataclass(frozen=True, slots=True)
 class Calibration:
     """Map from the scores of one query to probabilities."""
 
     null_distribution: NullDistribution
     logistic_params: LogisticParams
 
-    def score_confidences(
-        self, video_scores: Sequence[tuple[int, float]], best_scores: BestScores
-    ) -> list[float]:
+    def score_confidences(self, moment_scores: Sequence[float], best_score: float) -> list[float]:
         """Return the match probability of each moment, increasing with its score.
 
         Args:
-            video_scores: Video id and score of each moment.
-            best_scores: Best scores in the library for the same term.
+            moment_scores: Scores of moments.
+            best_score: Best score in the library for the same term; the gap to it counts.
 
         Returns:
             Probabilities in (0, `MAX_CONFIDENCE`], in the same order.
         """
-        return [
-            self._score_confidence(score, best_scores.best_score, best_scores.lead(video_id, score))
-            for video_id, score in video_scores
-        ]
+        return [self._score_confidence(moment_score, best_score) for moment_score in moment_scores]
 
-    def _score_confidence(
-        self, moment_score: float, best_score: float, score_lead: float | None
-    ) -> float:
+    def _score_confidence(self, moment_score: float, best_score: float) -> float:
         params, null_scores = self.logistic_params, self.null_distribution
-        score_unit = null_scores.score_unit
-        score_gap = max(0.0, best_score - moment_score) / score_unit
-        relative_lead = MEAN_LEAD if score_lead is None else min(score_lead / score_unit, MAX_LEAD)
+        score_gap = max(0.0, best_score - moment_score) / null_scores.score_unit
         logit = (
             params.score_weight * null_scores.standardize(moment_score)
             + params.null_weight * null_scores.standardize(null_scores.best_score)
             + params.intercept
-            + params.lead_weight * relative_lead
             - params.gap_weight * score_gap
         )
         return min(MAX_CONFIDENCE, 1 / (1 + math.exp(-max(-30.0, min(30.0, logit)))))

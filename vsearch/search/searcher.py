@@ -26,7 +26,7 @@ from vsearch.search.result import SearchResult
 from vsearch.search.semantic_cues import SemanticCueIndex
 from vsearch.search.snapshot import VISUAL_TERM_KINDS
 from vsearch.search.step_joining import filter_salient, join_steps
-from vsearch.search.term_rating import TermRater, read_best_scores
+from vsearch.search.term_rating import TermRater
 from vsearch.search.text import TranscriptSearch
 from vsearch.search.text_terms import TextMatches, match_text_terms
 from vsearch.search.visual import VisualSearch
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from vsearch.indexing.pipeline import Pipeline
     from vsearch.protocols import Pooler
     from vsearch.query.model import Query, Term
-    from vsearch.search.calibration import BestScores
     from vsearch.search.copy_search import CopyMatch
     from vsearch.search.feedback import RelevanceFeedback
     from vsearch.search.query_clips import QueryClip
@@ -91,18 +90,18 @@ class _VisualQuery:
         )
 
     def rate_moments(
-        self, moments: Sequence[Moment], best_scores: BestScores | None
+        self, moments: Sequence[Moment], best_score: float | None
     ) -> list[float | None]:
         """Return the confidence of moments.
 
         Args:
             moments: Moments found by the query vector.
-            best_scores: Best scores, if the whole library was searched; None: it was not.
+            best_score: Their best score, if the whole library was searched; None: it was not.
         """
         if not self.is_single_term:
             return self.rate_spans([(moment.video.id, moment.span) for moment in moments])
         confidences = self.term_raters[0].rate_scores(
-            [(moment.video.id, moment.score) for moment in moments], best_scores
+            [moment.score for moment in moments], best_score
         )
         return combine_confidences([confidences], len(moments))
 
@@ -289,8 +288,9 @@ class Searcher:
                 visual_query, visual_query.query_clip, snapshot, text_matches.allowed_ids
             )
             moments = merge_copies(copy_matches, moments, search_params.k, None)
-        best_scores = read_best_scores(candidates) if text_matches.allowed_ids is None else None
-        moments = assign_confidence(moments, visual_query.rate_moments(moments, best_scores))
+        is_unfiltered = text_matches.allowed_ids is None and bool(candidates)
+        best_score = candidates[0].score if is_unfiltered else None
+        moments = assign_confidence(moments, visual_query.rate_moments(moments, best_score))
         if text_matches.text_hits:
             text_hits = _rate_text_hits(text_matches.text_hits, visual_query)
             moments = fuse_evidence(moments, text_hits, visual_query.score_scale)

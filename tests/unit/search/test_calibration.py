@@ -10,12 +10,10 @@ import pytest
 from vsearch.search.calibration import (
     IMAGE_PARAMS,
     MAX_CONFIDENCE,
-    MAX_LEAD,
-    MEAN_LEAD,
     TEXT_PARAMS,
     TEXT_PARAMS_NO_BANK,
-    BestScores,
     Calibration,
+    LogisticParams,
     NullDistribution,
     calibrate_images,
     calibrate_text,
@@ -66,9 +64,8 @@ def of(
 
 
 def rate(found: Calibration, *scores: float) -> list[float]:
-    """Rate moments of different videos, the best ones of the library."""
-    video_scores = list(enumerate(scores))
-    return found.score_confidences(video_scores, BestScores.of_moments(video_scores))
+    """Rate moments, the best ones of the library."""
+    return found.score_confidences(scores, max(scores))
 
 
 @pytest.mark.parametrize("kind", [TEXT, IMAGE])
@@ -166,12 +163,14 @@ def test_calibration_is_deterministic(kind: str) -> None:
     assert one == other
 
 
-EXAMPLE = Calibration(NullDistribution(0.0, 0.1, 0.3), TEXT_PARAMS)
+EXAMPLE = Calibration(
+    NullDistribution(0.0, 0.1, 0.3),
+    LogisticParams(1.7, -0.9, -3.8, gap_weight=2.0),
+)
 
 
 def test_no_scores_give_no_confidences() -> None:
-    assert EXAMPLE.score_confidences([], BestScores()) == []
-    assert BestScores.of_moments([]) == BestScores()
+    assert EXAMPLE.score_confidences([], 0.0) == []
 
 
 def test_an_extreme_score_still_gives_a_probability() -> None:
@@ -180,44 +179,9 @@ def test_an_extreme_score_still_gives_a_probability() -> None:
     assert rate(found, 1e9) == [MAX_CONFIDENCE]
 
 
-def test_best_scores_are_those_of_the_best_video_and_of_all_others() -> None:
-    best_scores = BestScores.of_moments([(7, 0.5), (7, 0.4), (8, 0.3), (9, 0.1)])
-    assert best_scores == BestScores(0.5, 7, 0.3)
-    assert best_scores.lead(7, 0.5) == pytest.approx(0.2)
-    assert best_scores.lead(7, 0.2) == 0  # behind another video
-    assert best_scores.lead(8, 0.3) == 0
-    assert BestScores.of_moments([(7, 0.5), (7, 0.4)]).lead(7, 0.5) is None
-
-
-def test_a_result_that_stands_out_from_other_videos_has_more_confidence() -> None:
-    def rate_best(other_score: float) -> float:
-        return rate(EXAMPLE, 0.35, other_score)[0]
-
-    chances = [rate_best(other_score) for other_score in (0.35, 0.3, 0.25)]
-    assert chances == sorted(chances)
-    assert chances[0] < chances[1] < chances[2]
-    farthest = 0.35 - 0.1 * MAX_LEAD
-    assert rate_best(farthest) == pytest.approx(rate_best(farthest - 0.2))
-
-
-def test_the_only_video_of_a_library_has_a_usual_lead() -> None:
-    assert rate(EXAMPLE, 0.35)[0] == pytest.approx(rate(EXAMPLE, 0.35, 0.35 - 0.1 * MEAN_LEAD)[0])
-
-
-def test_other_moments_of_the_same_video_do_not_reduce_its_confidence() -> None:
-    alone = [(1, 0.4), (2, 0.2)]
-    repeated = [(1, 0.4), (1, 0.39), (2, 0.2)]
-    first_alone, first_repeated = (
-        EXAMPLE.score_confidences(video_scores, BestScores.of_moments(video_scores))[0]
-        for video_scores in (alone, repeated)
-    )
-    assert first_alone == first_repeated
-
-
 def test_a_result_far_behind_the_best_has_less_confidence() -> None:
-    best_scores = BestScores(0.6, 1, 0.5)
-    [behind] = EXAMPLE.score_confidences([(3, 0.35)], best_scores)
-    [level] = EXAMPLE.score_confidences([(3, 0.35)], BestScores(0.35, 1, 0.3))
+    [behind] = EXAMPLE.score_confidences([0.35], 0.6)
+    [level] = EXAMPLE.score_confidences([0.35], 0.35)
     assert behind < level
 
 
