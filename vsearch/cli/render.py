@@ -199,7 +199,8 @@ def format_percent(confidence: float) -> str:
     """Return a confidence as `12 %`; a low one is never rounded up to the threshold."""
     from vsearch.types import round_confidence  # deferred: --help needs no numpy
 
-    return f"{100 * round_confidence(confidence, 2):.0f} %"
+    # rounded as in JSON first, so that a remote search prints the same
+    return f"{100 * round_confidence(round_confidence(confidence, 4), 2):.0f} %"
 
 
 def format_confidence(moment: Moment) -> str:

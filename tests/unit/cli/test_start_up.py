@@ -60,5 +60,5 @@ def test_text_query_loads_no_torch_decoder_or_orm(tmp_path: Path) -> None:
     list_loaded_modules(format_main_call("index", "a.mp4"), tmp_path)
     modules = list_loaded_modules(format_main_call("search", "a red wall"), tmp_path)
     slow = {"torch", "torchvision", "open_clip", "av", "faiss", "alembic", "sqlalchemy", "PIL"}
-    assert not modules & slow
-    assert "onnxruntime" in modules
+    assert not modules & (slow | {"onnxruntime"})  # texts are encoded with NumPy
+    assert "vsearch.encoders.sentence_tower" in modules
