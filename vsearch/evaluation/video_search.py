@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.errors import LibraryError, MediaError, NoTextError, QueryError, VSearchError
+from vsearch.errors import MediaError, NoTextError, QueryError, VSearchError
 from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
@@ -103,6 +103,4 @@ def is_query_fault(error: VSearchError) -> bool:
     Args:
         error: Error of a search.
     """
-    if isinstance(error, QueryError | MediaError):
-        return not isinstance(error, NoTextError)
-    return type(error) is LibraryError  # there is no such tag; its subclasses concern the library
+    return isinstance(error, QueryError | MediaError) and not isinstance(error, NoTextError)

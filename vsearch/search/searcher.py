@@ -66,9 +66,6 @@ class _SearchParams:
     feedback: RelevanceFeedback | None = None
 
 
-_CURVE_PARAMS = _SearchParams(1, 1, fill_remaining=True, allowed_ids=None)  # no moments are rated
-
-
 @dataclass(frozen=True, slots=True)
 class _VisualQuery:
     """The embedded visual terms of a query, and the search for them."""
@@ -365,7 +362,7 @@ class Searcher:
         self,
         query_terms: Sequence[Term],
         snapshot: LibrarySnapshot,
-        search_params: _SearchParams,
+        rating_params: _SearchParams | None = None,
     ) -> _VisualQuery:
         """Embed visual terms as one query. Raises QueryError, NoTextError and MediaError."""
         encoder = snapshot.encoder
@@ -385,20 +382,32 @@ class Searcher:
         query_clip = clips_by_term.get(query_terms[0]) if len(query_terms) == 1 else None
         if query_clip is not None and query_clip.library_video is not None:
             query_clip = None  # an indexed video needs no copy search: it finds itself
-        term_raters = tuple(
+        term_raters = (
+            self._build_raters(query_terms, term_vectors, snapshot, rating_params)
+            if rating_params is not None
+            else ()
+        )
+        return _VisualQuery(visual_search, query_vector, query_clip, term_raters)
+
+    def _build_raters(
+        self,
+        query_terms: Sequence[Term],
+        term_vectors: Sequence[Vector],
+        snapshot: LibrarySnapshot,
+        rating_params: _SearchParams,
+    ) -> tuple[TermRater, ...]:
+        """Build a rater for each positive term."""
+        return tuple(
             TermRater(
                 term_vector,
-                visual_search
-                if len(query_terms) == 1
-                else self._build_visual_search(snapshot, [term]),
+                self._build_visual_search(snapshot, [term]),
                 snapshot.statistics.calibration_for(term),
-                search_params.k,
-                search_params.per_video,
+                rating_params.k,
+                rating_params.per_video,
             )
             for term, term_vector in zip(query_terms, term_vectors, strict=True)
             if term.weight > 0
         )
-        return _VisualQuery(visual_search, query_vector, query_clip, term_raters)
 
     def _build_visual_search(
         self, snapshot: LibrarySnapshot, query_terms: Sequence[Term]
@@ -460,7 +469,7 @@ class Searcher:
         feedback = self._load_feedback(query, space)
         best_scores, baseline = np.full(len(frame_features.frame_times), -1.0, np.float32), -1.0
         for query_terms in filter(None, visual_steps):
-            visual_query = self._embed_visual_terms(query_terms, snapshot, _CURVE_PARAMS)
+            visual_query = self._embed_visual_terms(query_terms, snapshot)
             visual_query = visual_query.apply_feedback(feedback)
             step_scores = visual_query.visual_search.score_vectors(
                 frame_features.frame_vectors, visual_query.query_vector

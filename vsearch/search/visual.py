@@ -241,33 +241,49 @@ class VisualSearch:
         known_ids, segment_vectors = self._catalog.vectors(wanted_ids, self._index_snapshot.space)
         similarities = segment_vectors @ query_vector
         penalties = self.hubness_model.hubness_penalty_of(known_ids, segment_vectors)
+        best_rows = [
+            int(rows[similarities[rows].argmax()]) if len(rows) else None
+            for rows in (np.flatnonzero(np.isin(known_ids, span_ids)) for span_ids in ids_by_span)
+        ]
+        segment_spans = self._find_segment_spans(
+            known_ids[[row for row in best_rows if row is not None]]
+        )
         span_scores = []
-        for (video_id, _), span_ids in zip(video_spans, ids_by_span, strict=True):
-            span_rows = np.flatnonzero(np.isin(known_ids, span_ids))
-            if not len(span_rows):
+        for (video_id, _), row in zip(video_spans, best_rows, strict=True):
+            if row is None:
                 span_scores.append(mean_score)
                 continue
-            best_row = span_rows[similarities[span_rows].argmax()]
-            frame_score = self._score_by_frames(video_id, int(known_ids[best_row]), query_vector)
-            similarity = float(similarities[best_row]) if frame_score is None else frame_score
-            span_scores.append(similarity - float(penalties[best_row]))
+            segment_span = segment_spans.get(int(known_ids[row]))
+            frame_score = self._score_by_frames(video_id, segment_span, query_vector)
+            similarity = float(similarities[row]) if frame_score is None else frame_score
+            span_scores.append(similarity - float(penalties[row]))
         return span_scores
 
+    def _find_segment_spans(self, segment_ids: Ids) -> dict[int, Span]:
+        """Return the spans of segments by id; none if late interaction does not need them."""
+        if not self._late_interaction:
+            return {}
+        segment_runs = self._catalog.segment_runs(
+            _sorted_union([segment_ids]), 0, self._index_snapshot.space
+        )
+        return {
+            segment_id: Span(*segment_times)
+            for segment_run in segment_runs
+            for segment_id, segment_times in zip(
+                segment_run.segment_ids.tolist(), segment_run.segment_times, strict=True
+            )
+        }
+
     def _score_by_frames(
-        self, video_id: int, segment_id: int, query_vector: Vector
+        self, video_id: int, segment_span: Span | None, query_vector: Vector
     ) -> float | None:
         """Return the late interaction score of a segment; None if it is not used or possible."""
-        if not self._late_interaction:
+        if segment_span is None:
             return None
-        segment_runs = self._catalog.segment_runs(
-            np.array([segment_id]), 0, self._index_snapshot.space
-        )
-        for segment_run in segment_runs:
-            segment_span = Span(*segment_run.segment_times[0])
-            frame_features = self._load_frames(video_id, context_span(segment_span))
-            if frame_features is not None:
-                return score_segment(frame_features, segment_span, query_vector)
-        return None
+        frame_features = self._load_frames(video_id, context_span(segment_span))
+        if frame_features is None:
+            return None
+        return score_segment(frame_features, segment_span, query_vector)
 
     def search_sequence(
         self,
