@@ -1,291 +1,219 @@
-"""Compare shot detectors on concatenations of real clips.
+"""Compare shot detectors on films whose boundaries are known, one kind of difficulty at a time.
 
-    python -m benchmarks.bench_shots CLIPS
+    python -m benchmarks.bench_shots CLIPS [--half evaluation] [--films 3] [--seed 3]
 
-The cuts are known by construction; flashes, fades to black and whip pans are inserted as
-distractors. The clips are split in two: constants may be tuned on the first half, the second half
-is for evaluation. Then the same films are encoded, and cuts are detected while decoding every
-frame, or only the frames that sampling at one frame per second needs.
+Films are made of parts of real clips (see `benchmarks/shot_films.py`), encoded, and decoded the way
+indexing does: the detector sees the frames that sampling one frame per second decodes. The
+detectors of PySceneDetect see every frame in color. The clips are split in two: the weights of the
+detector are fitted to the first half (`benchmarks/fit_shots.py`), the second one is for evaluation.
+A boundary is found if a detection touches its span, give or take a quarter of a second.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import partial
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from PIL import Image
 
-from vsearch.errors import MediaError
-from vsearch.media.reader import AvVideoReader
+from benchmarks.shot_films import KINDS, Clip, Film, load_clips, make_film
+from benchmarks.shot_reference import StepDetector
 from vsearch.media.sampler import Sampler
 from vsearch.media.shot_detection import ContentDetector
-from vsearch.types import Images, Span, Times
+from vsearch.protocols import ShotDetector, TransitionDetector
+from vsearch.types import Span
 
-FRAME_SIZE = (128, 72)  # width, height of the films
-LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
-CUT_TOLERANCE_SECONDS = 0.25
-MIN_SCENE_FRAMES = 5  # for PySceneDetect: its default of 15 misses shots at 10 frames a second
-CLIPS_WITH_CUTS = ("bikes", "demo_demo", "sample_demo_3", "media_cat", "opossum", "vggsound_3")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-
-@dataclass(frozen=True, slots=True)
-class CutFilm:
-    """A concatenation with its true cuts."""
-
-    images: Images  # uint8 (N, 72, 128, 3)
-    frame_times: Times  # float64 (N,) seconds
-    cut_times: Times  # float64 (C,) seconds
+TOLERANCE_SECONDS = 0.25
+SCENEDETECT_CLASSES = (
+    "ContentDetector", "AdaptiveDetector", "HashDetector", "HistogramDetector", "ThresholdDetector",
+)  # fmt: skip
+# PySceneDetect's default of 15 misses shots below 0.6 seconds; the better one counts.
+MIN_SCENE_FRAMES = (5, 15)
 
 
-DetectFunction = Callable[[CutFilm], Times]
+@dataclass(slots=True)
+class Accuracy:
+    """Counts of boundaries and detections."""
+
+    hits: int = 0
+    false_alarms: int = 0
+    misses: int = 0
+
+    def add(self, detections: list[Span], boundaries: list[Span]) -> None:
+        """Match detections with boundaries one to one; others within a boundary do not count."""
+        free_detections = list(detections)
+        for boundary in boundaries:
+            touching = [found for found in free_detections if _touches(found, boundary)]
+            if touching:
+                middle = (boundary.start + boundary.end) / 2
+                free_detections.remove(
+                    min(touching, key=lambda found: abs((found.start + found.end) / 2 - middle))
+                )
+                self.hits += 1
+            else:
+                self.misses += 1
+        self.false_alarms += sum(
+            not any(_touches(found, boundary) for boundary in boundaries)
+            for found in free_detections
+        )
+
+    @property
+    def precision(self) -> float:
+        """Share of the detections that are right."""
+        return self.hits / max(self.hits + self.false_alarms, 1)
+
+    @property
+    def recall(self) -> float:
+        """Share of the boundaries that are found."""
+        return self.hits / max(self.hits + self.misses, 1)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.hits / max(2 * self.hits + self.false_alarms + self.misses, 1)
 
 
-def load_clips(clips_folder: Path) -> Iterator[CutFilm]:
-    """Load the first 8 seconds of each clip without a cut."""
-    for path in sorted(clips_folder.iterdir()):
-        if any(name in path.name for name in CLIPS_WITH_CUTS):
-            continue
-        try:
-            batches = list(Sampler(path, fps=500, short_side=FRAME_SIZE[1], span=Span(0, 8)))
-        except MediaError:
-            continue
-        images = np.stack([resize_image(image) for batch in batches for image in batch.images])
-        times = np.concatenate([batch.frame_times for batch in batches])
-        if len(times) > 20:
-            yield CutFilm(images, times - times[0], np.empty(0))
-
-
-def resize_image(image: Images) -> Images:
-    """Resize to the common size, ignoring the aspect ratio."""
-    return np.asarray(Image.fromarray(image).resize(FRAME_SIZE))
-
-
-def downscale_frames(film: CutFilm) -> Images:
-    """Downscale to the input of a detector, in color: uint8 (N, 36, 64, 3)."""
-    blocks = film.images.reshape(
-        len(film.frame_times), 36, FRAME_SIZE[1] // 36, 64, FRAME_SIZE[0] // 64, 3
+def _touches(found: Span, boundary: Span) -> bool:
+    return (
+        found.end >= boundary.start - TOLERANCE_SECONDS
+        and found.start <= boundary.end + TOLERANCE_SECONDS
     )
-    return np.asarray(blocks.mean(axis=(2, 4)), np.uint8)
 
 
-def add_flash(images: Images, frame_index: int, rng: np.random.Generator) -> None:
-    """Brighten one to three frames."""
-    lit = images[frame_index : frame_index + rng.integers(1, 4)]
-    lit[:] = np.minimum(lit.astype(int) + 150, 255)
+def split_clips(clips: list[Clip]) -> dict[str, list[Clip]]:
+    """Split clips by name into those for fitting and those for evaluation."""
+    return {"tuning": clips[::2], "evaluation": clips[1::2]}
 
 
-def add_dip_to_black(images: Images, frame_index: int, rng: np.random.Generator) -> None:
-    """Fade to black and back within about a second."""
-    light = np.abs(np.linspace(-1, 1, len(images[frame_index - 12 : frame_index + 12])))[
-        :, None, None, None
-    ]
-    images[frame_index - 12 : frame_index + 12] = (
-        images[frame_index - 12 : frame_index + 12] * light
-    ).astype(np.uint8)
-
-
-def add_whip_pan(images: Images, frame_index: int, rng: np.random.Generator) -> None:
-    """Simulate a fast pan to the right."""
-    speed = int(rng.integers(2, 6)) * FRAME_SIZE[0] // 64  # pixels a frame
-    for index in range(frame_index, len(images)):
-        shift = speed * min(index - frame_index, 10)
-        images[index] = np.roll(images[index], -shift, axis=1)
-
-
-def make_film(clip_pool: list[CutFilm], rng: np.random.Generator, shot_count: int = 12) -> CutFilm:
-    """Concatenate parts of different clips, every other one with a distractor."""
-    images: list[Images] = []
-    times: list[Times] = []
-    cuts: list[float] = []
-    now = 0.0
-    for index in rng.permutation(len(clip_pool))[:shot_count]:
-        clip = clip_pool[index]
-        part_start = rng.uniform(0, max(clip.frame_times[-1] - 1.5, 0.01))
-        part_mask = (clip.frame_times >= part_start) & (
-            clip.frame_times < part_start + rng.uniform(1.0, 4.0)
+def iter_films(clips: list[Clip], kind_name: str, film_count: int, seed: int) -> Iterator[Film]:
+    """Yield films of one kind; the same ones for the same seed."""
+    for number in range(film_count):
+        yield make_film(
+            KINDS[kind_name],
+            clips,
+            np.random.default_rng((seed, list(KINDS).index(kind_name), number)),
         )
-        part_images, part_times = (
-            clip.images[part_mask].copy(),
-            clip.frame_times[part_mask] - clip.frame_times[part_mask][0],
-        )
-        if len(part_images) > 40 and rng.random() < 0.5:
-            add_distractor = (add_flash, add_dip_to_black, add_whip_pan)[rng.integers(3)]
-            add_distractor(part_images, int(rng.integers(14, len(part_images) - 14)), rng)
-        images.append(part_images)
-        times.append(now + part_times)
-        now = float(times[-1][-1]) + float(np.median(np.diff(part_times)))
-        cuts.append(now)
-    return CutFilm(np.concatenate(images), np.concatenate(times), np.array(cuts[:-1]))
 
 
-def detect_cuts(film: CutFilm) -> Times:
-    """Detect cuts with vsearch."""
-    detector = ContentDetector()
-    detector.process((downscale_frames(film) @ LUMA_WEIGHTS).astype(np.uint8), film.frame_times)
-    return detector.cuts()
-
-
-def encode_film(film: CutFilm, video_path: Path, gop_size: int) -> None:
-    """Encode with x264 defaults except for the keyframe interval."""
+def encode_film(film: Film, video_path: Path) -> None:
+    """Encode with x264, default keyframe interval."""
     with av.open(str(video_path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
+        stream = container.add_stream("libx264", rate=film.fps)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = *FRAME_SIZE, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.codec_context.gop_size = gop_size
-        stream.codec_context.options = {"preset": "fast"}
-        for image, time_ in zip(film.images, film.frame_times.tolist(), strict=True):
-            frame = av.VideoFrame.from_ndarray(image)
-            frame.pts, frame.time_base = round(time_ * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
+        stream.height, stream.width = film.images.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.options = {"preset": "fast", "threads": "1"}
+        for image in film.images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
         container.mux(stream.encode(None))
 
 
-def detect_while_decoding(video_path: Path, *, every_frame: bool, fps: float) -> Times:
-    """Detect cuts while decoding a file."""
-    detector = ContentDetector()
-    list_decode_plans = AvVideoReader._list_decode_plans
-    if every_frame:
-        AvVideoReader._list_decode_plans = lambda *_: []  # type: ignore[method-assign]
-    try:
-        for _ in Sampler(video_path, fps=fps, short_side=16, shot_detector=detector):
-            pass
-    finally:
-        AvVideoReader._list_decode_plans = list_decode_plans  # type: ignore[method-assign]
-    return detector.cuts()
+def detect_while_decoding(video_path: Path, detector: ShotDetector) -> tuple[list[Span], float]:
+    """Return the boundaries that a detector finds while a file is sampled, and its CPU seconds."""
+    sampler = Sampler(video_path, fps=1, short_side=64, shot_detector=detector)
+    for _ in sampler:
+        pass
+    started_at = time.thread_time()
+    cuts = detector.cuts()
+    spans = [Span(cut, cut) for cut in cuts.tolist()]
+    if isinstance(detector, TransitionDetector):
+        transitions = {end: Span(start, end) for start, end in detector.transitions().tolist()}
+        spans = [transitions.get(span.end, span) for span in spans]
+    return spans, sampler.shot_seconds + time.thread_time() - started_at
 
 
-def compare_decoding(films: list[CutFilm]) -> None:
-    """Print the effect of skipping frames."""
-    with TemporaryDirectory() as folder:
-        for gop in (250, 48):
-            paths = [Path(folder) / f"{number}.mkv" for number in range(len(films))]
-            for film, path in zip(films, paths, strict=True):
-                encode_film(film, path, gop)
-            for title, every_frame, fps in (
-                ("every frame", True, 1.0), ("1 frame/s", False, 1.0), ("0.5 frames/s", False, 0.5),
-                ("2 frames/s", False, 2.0),
-            ):  # fmt: skip
-                cuts = [
-                    detect_while_decoding(path, every_frame=every_frame, fps=fps) for path in paths
-                ]
-                print(
-                    f"GOP {gop}, {title:19} {format_accuracy(cuts, films)} "
-                    f"{mean_cut_error(cuts, films):7.3f}"
-                )
-
-
-def mean_cut_error(found_cuts: list[Times], films: list[CutFilm]) -> float:
-    """Return the mean distance in seconds of detected cuts from the true ones."""
-    distances = [
-        np.abs(cuts[:, None] - film.cut_times[None]).min(axis=0)
-        for cuts, film in zip(found_cuts, films, strict=True)
-        if len(cuts)
-    ]
-    cut_errors = np.concatenate(distances)
-    return float(cut_errors[cut_errors < 2].mean())
-
-
-def wrap_scenedetect(make_detector: Callable[[], Any]) -> DetectFunction:
-    """Wrap a detector of PySceneDetect."""
-    FrameTimecode = import_module("scenedetect").FrameTimecode  # noqa: N806
-
-    def detect_film(film: CutFilm) -> Times:
-        detector = make_detector()
-        detected = []
-        for index, image in enumerate(downscale_frames(film)[..., ::-1]):
-            detected += detector.process_frame(
-                FrameTimecode(index, 30.0), np.ascontiguousarray(image)
-            )
-        detected += detector.post_process(FrameTimecode(len(film.frame_times) - 1, 30.0))
-        return film.frame_times[[code.frame_num for code in detected]]
-
-    return detect_film
-
-
-def build_detectors() -> dict[str, DetectFunction]:
-    """Build the detectors to compare."""
-    rows: dict[str, DetectFunction] = {"vsearch": detect_cuts}
-    try:
-        library = import_module("scenedetect.detectors")
-    except ImportError:
-        return rows
-    for level in (20, 27, 35, 45, 55):
-        rows[f"PySceneDetect content {level}"] = wrap_scenedetect(
-            partial(library.ContentDetector, threshold=level, min_scene_len=MIN_SCENE_FRAMES)
-        )
-    for ratio, min_content in ((2, 15), (3, 15), (4, 15), (3, 25), (5, 25)):
-        rows[f"PySceneDetect adaptive {ratio} {min_content}"] = wrap_scenedetect(
-            partial(
-                library.AdaptiveDetector,
-                adaptive_threshold=ratio,
-                min_content_val=min_content,
-                min_scene_len=MIN_SCENE_FRAMES,
-            )
-        )
-    return rows
-
-
-def count_hits(found_cuts: Times, true_cuts: Times) -> int:
-    """Count true cuts matched one-to-one with detected ones within the tolerance."""
-    unmatched = list(found_cuts)
-    count = 0
-    for cut in true_cuts:
-        candidates = [
-            cut_time for cut_time in unmatched if abs(cut_time - cut) <= CUT_TOLERANCE_SECONDS
-        ]
-        if candidates:
-            unmatched.remove(min(candidates, key=lambda cut_time: abs(cut_time - cut)))
-            count += 1
-    return count
-
-
-def score_detector(detect: DetectFunction, films: list[CutFilm]) -> str:
-    """Format precision, recall, F1 and CPU time of a detector."""
-    start_time = time.process_time()
-    cuts = [detect(film) for film in films]
-    spent = time.process_time() - start_time
-    frames = sum(len(film.frame_times) for film in films)
-    return f"{format_accuracy(cuts, films)} {spent / frames * 1e6:7.0f}"
-
-
-def format_accuracy(found_cuts: list[Times], films: list[CutFilm]) -> str:
-    """Format precision, recall and F1."""
-    right = sum(
-        count_hits(cuts, film.cut_times) for cuts, film in zip(found_cuts, films, strict=True)
+def detect_with_scenedetect(video_path: Path) -> dict[str, list[Span]]:
+    """Return the cuts that each detector of PySceneDetect finds, by its name."""
+    library, make_timecode = (
+        import_module("scenedetect.detectors"),
+        import_module("scenedetect").FrameTimecode,
     )
-    precision = right / max(sum(map(len, found_cuts)), 1)
-    recall = right / sum(len(film.cut_times) for film in films)
-    f1 = 2 * right / max(sum(map(len, found_cuts)) + sum(len(film.cut_times) for film in films), 1)
-    return f"{precision:.3f} {recall:.3f} {f1:.3f}"
+    detectors: dict[str, Any] = {
+        f"{name.removesuffix('Detector').lower()} {min_frames}": getattr(library, name)(
+            min_scene_len=min_frames
+        )
+        for name in SCENEDETECT_CLASSES
+        for min_frames in MIN_SCENE_FRAMES
+    }
+    found_cuts: dict[str, list[Any]] = {name: [] for name in detectors}
+    with av.open(str(video_path)) as container:
+        fps = float(container.streams.video[0].average_rate or 25)
+        frame_count = 0
+        for video_frame in container.decode(video=0):
+            image = video_frame.to_ndarray(format="bgr24")
+            for name, detector in detectors.items():
+                found_cuts[name] += detector.process_frame(make_timecode(frame_count, fps), image)
+            frame_count += 1
+    for name, detector in detectors.items():
+        found_cuts[name] += detector.post_process(make_timecode(frame_count - 1, fps))
+    return {
+        name: [Span(code.frame_num / fps, code.frame_num / fps) for code in codes]
+        for name, codes in found_cuts.items()
+    }
 
 
-def main(clips_folder: str) -> None:
+def run_kind(
+    films: Iterator[Film], scenedetect: Callable[[Path], dict[str, list[Span]]]
+) -> tuple[dict[str, Accuracy], dict[str, float]]:
+    """Run all detectors on films of one kind.
+
+    Returns:
+        Accuracy of each detector, and CPU seconds of vsearch's: today's and the reference.
+    """
+    accuracies: dict[str, Accuracy] = {}
+    cpu_seconds = {"vsearch": 0.0, "reference": 0.0}
+    with TemporaryDirectory() as folder:
+        for film in films:
+            video_path = Path(folder) / "film.mkv"
+            encode_film(film, video_path)
+            detections = scenedetect(video_path)
+            for name, detector_class in (("vsearch", ContentDetector), ("reference", StepDetector)):
+                detections[name], seconds = detect_while_decoding(video_path, detector_class())
+                cpu_seconds[name] += seconds
+            for name, found in detections.items():
+                accuracies.setdefault(name, Accuracy()).add(found, film.transitions)
+    return accuracies, cpu_seconds
+
+
+def main() -> None:
     """Print the table."""
-    pool = list(load_clips(Path(clips_folder)))
-    halves = {"tuning": pool[::2], "evaluation": pool[1::2]}
-    for name, clips in halves.items():
-        rng = np.random.default_rng(7)
-        films = [make_film(clips, rng) for _ in range(25)]
-        assert all(a < b for film in films for a, b in pairwise(film.frame_times.tolist()))
-        cuts = sum(len(film.cut_times) for film in films)
-        print(f"\n{name}: {len(clips)} clips, {cuts} cuts   precision recall F1 CPU-us/frame")
-        for title, detect in build_detectors().items():
-            print(f"{title:28} {score_detector(detect, films)}")
-        print("while decoding:              precision recall F1 error-s")
-        compare_decoding(films)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--half", choices=("tuning", "evaluation"), default="evaluation")
+    parser.add_argument("--films", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--kind", choices=list(KINDS), action="append")
+    arguments = parser.parse_args()
+    clips = split_clips(list(load_clips(arguments.clips)))[arguments.half]
+    print(f"{len(clips)} clips, seed {arguments.seed}")
+    print(f"{'kind':33} {'P':>5} {'R':>5} {'F1':>5}   before   PySceneDetect's best   CPU ratio")
+    total_seconds = {"vsearch": 0.0, "reference": 0.0}
+    for kind_name in arguments.kind or KINDS:
+        accuracies, cpu_seconds = run_kind(
+            iter_films(clips, kind_name, arguments.films, arguments.seed), detect_with_scenedetect
+        )
+        found, reference = accuracies.pop("vsearch"), accuracies.pop("reference")
+        best_name = max(accuracies, key=lambda name: accuracies[name].f1)
+        for name, seconds in cpu_seconds.items():
+            total_seconds[name] += seconds
+        print(
+            f"{kind_name:33} {found.precision:.3f} {found.recall:.3f} {found.f1:.3f}   "
+            f"{reference.f1:.3f}    {accuracies[best_name].f1:.3f} {best_name:15} "
+            f"{cpu_seconds['vsearch'] / cpu_seconds['reference']:9.2f}"
+            f"{'' if found.f1 >= accuracies[best_name].f1 else '  worse'}",
+            flush=True,
+        )
+    print(f"CPU ratio of all films: {total_seconds['vsearch'] / total_seconds['reference']:.2f}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, render_frames
 from vsearch.plugins import plugin_names, resolve_plugin
-from vsearch.protocols import ShotDetector
+from vsearch.protocols import ShotDetector, TransitionDetector
 
 if TYPE_CHECKING:
     from vsearch.types import GrayImages
@@ -29,6 +29,10 @@ def process_images(detector: ShotDetector, images: GrayImages, *, batch: int = 6
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
         detector.process(images[part], times[part])
+
+
+def process_later(detector: ShotDetector, images: GrayImages, *, first_time: float) -> None:
+    detector.process(images, first_time + np.arange(len(images)) / 25)
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +75,26 @@ def test_arrays_may_be_reused_after_processing(
         detector.process(thumbnail, time)
         thumbnail[:] = 0
     assert detector.cuts() == pytest.approx([2, 5], abs=0.25)
+
+
+def test_transitions_are_ascending_spans_that_end_at_cuts(
+    detector: ShotDetector, three_shots: GrayImages
+) -> None:
+    if not isinstance(detector, TransitionDetector):
+        pytest.skip("detects no transitions")
+    shares = np.linspace(0, 1, 20)[:, None, None]
+    dissolved = three_shots[40] + (three_shots[60].astype(float) - three_shots[40]) * shares
+    process_images(detector, np.concatenate([three_shots[:40], dissolved.astype(np.uint8)]))
+    process_later(detector, three_shots[60:], first_time=60 / 25)
+    spans = detector.transitions()
+    assert spans.dtype == np.float64
+    assert spans.shape[1:] == (2,)
+    assert (spans[:, 0] < spans[:, 1]).all()
+    assert (spans[1:, 0] >= spans[:-1, 1]).all()
+    assert set(spans[:, 1].tolist()) <= set(detector.cuts().tolist())
+
+
+def test_without_frames_there_are_no_transitions(detector: ShotDetector) -> None:
+    if not isinstance(detector, TransitionDetector):
+        pytest.skip("detects no transitions")
+    assert detector.transitions().shape == (0, 2)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vsearch.types import Span, Times
+from vsearch.types import Span, Spans, Times
 
 _TARGET_SEGMENT_SECONDS = 5.0  # windows into which a long shot is split
 
@@ -17,10 +17,13 @@ def segment_video(
     shot_cuts: Times,
     duration: float,
     *,
+    transitions: Spans | None = None,
     min_seconds: float = 2.0,
     max_seconds: float = 8.0,
 ) -> list[Span]:
     """Tile [0, duration) with segments that follow the shots, each with a sampled frame in it.
+
+    Only gradual transitions are left out: segments end before them and begin after them.
 
     A shot over `max_seconds` is split evenly; one under `min_seconds` joins a neighbor if both
     together stay under `max_seconds`. Only a stretch without sampled frames, such as one long still
@@ -30,6 +33,7 @@ def segment_video(
         frame_times: Times of the sampled frames, float64 (N,), seconds.
         shot_cuts: Times at which a shot begins, float64 (C,), seconds.
         duration: Duration of the video in seconds.
+        transitions: Gradual transitions, float64 (T, 2), start and end in seconds.
         min_seconds: Shots below it are merged.
         max_seconds: Shots above it are split.
 
@@ -45,8 +49,13 @@ def segment_video(
         )
     if not (math.isfinite(duration) and duration > 0):
         return []
+    if transitions is None:
+        transitions = np.empty((0, 2))
+    shot_starts = np.concatenate([shot_cuts, transitions[:, 1]])
     shot_edges = np.unique(
-        np.concatenate([[0.0], shot_cuts[(shot_cuts > 0) & (shot_cuts < duration)], [duration]])
+        np.concatenate(
+            [[0.0], shot_starts[(shot_starts > 0) & (shot_starts < duration)], [duration]]
+        )
     )
     sampled_times = np.sort(frame_times[(frame_times >= 0) & (frame_times < duration)])
     segment_starts = [
@@ -59,7 +68,19 @@ def segment_video(
         segment_edges
     ):
         segment_edges = merged_edges
-    return [Span(start_time, end_time) for start_time, end_time in pairwise(segment_edges)]
+    transition_starts = {end_time: start_time for start_time, end_time in transitions.tolist()}
+    return [
+        _end_before_transition(
+            Span(start_time, end_time), transition_starts.get(end_time, end_time), sampled_times
+        )
+        for start_time, end_time in pairwise(segment_edges)
+    ]
+
+
+def _end_before_transition(segment: Span, end_time: float, sampled_times: Times) -> Span:
+    """Return a segment that ends earlier, if a sampled frame is left in it."""
+    first_frame, end_frame = np.searchsorted(sampled_times, [segment.start, end_time])
+    return Span(segment.start, end_time) if first_frame < end_frame else segment
 
 
 def _split_shot(

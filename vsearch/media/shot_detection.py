@@ -12,42 +12,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
-from numpy.lib.stride_tricks import sliding_window_view
+
+from vsearch.media.shot_boundaries import find_boundaries, select_boundaries
+from vsearch.media.shot_features import FrameSignatures, describe_frames
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from vsearch.media.reader import DecodedFrame
+    from vsearch.media.shot_boundaries import ShotBoundary
     from vsearch.protocols import ShotDetector
-    from vsearch.types import GrayImages, Times
+    from vsearch.types import GrayImages, Spans, Times
 
 THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH = 36, 64  # pixels
-_FLASH_FRAMES = 4  # a change that reverts within so few frames is a flash, not a cut
-_CONTEXT_FRAMES = 8  # on either side, with which a change is compared
-_MIN_CUT_CHANGE = 10.0  # mean absolute change of a pixel at a cut, of 255
-_MIN_CHANGE_RATIO = 3.2  # of the change at a cut to the mean change around it
-_MIN_PERSISTENCE = 0.5  # share of the change that must remain over every interval across the cut
-_MIN_SHOT_SECONDS = 0.3  # between two cuts
+_CONTEXT_SECONDS = 2.0  # on either side, on which the score of a place depends
+_FRAMES_PER_SEARCH = 256  # frames that are added before they are searched
+_MAX_CONTEXT_FRAMES = 1024  # bounds memory at absurd frame rates
 _THUMBNAILS_PER_BATCH = 64  # passed to the detector at once
 _BLOCK_PX = 4  # a thumbnail pixel is the mean of 4 x 4 sampled pixels
 _MIN_PLANE_SIZE = (THUMBNAIL_HEIGHT * _BLOCK_PX, THUMBNAIL_WIDTH * _BLOCK_PX)
 _SWSCALE_SLOW_ABOVE_LINES = 500  # larger frames are sampled here; swscale reads every pixel
 # Formats whose first plane is luma, one value per pixel; the group is the bit depth.
 _LUMA_FORMATS = re.compile(r"(?:yuvj?4\d\dp|yuva4\d\dp|nv(?:12|16|21|24)|gray)(9|1[0246])?(?:le)?")
-_PixelChanges = npt.NDArray[np.float32]  # (N,) mean absolute change of a pixel, of 255
 
 
 class ContentDetector:
-    """Detector of cuts where the image changes far more than around them, and for good.
+    """Detector of cuts and gradual transitions between shots.
 
-    A `ShotDetector`. It keeps two numbers and a time per frame, and the last few thumbnails.
+    A `TransitionDetector`. It keeps the last few seconds of frames as signatures (see
+    `media/shot_features.py`) and the boundaries found so far.
     """
 
     def __init__(self) -> None:
-        self._recent_frames = np.empty((0, THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH), np.int16)
-        self._frame_times: list[Times] = []
-        self._step_changes: list[_PixelChanges] = []  # from the previous frame
-        self._long_changes: list[_PixelChanges] = []  # from _FLASH_FRAMES frames earlier
+        self._pending_parts: list[FrameSignatures] = []  # described frames
+        self._pending_count = 0
+        self._searched_until = -np.inf  # seconds, time of the first place that is not searched
+        self._boundaries: list[ShotBoundary] = []
 
     def process(self, luma_thumbnails: GrayImages, frame_times: Times) -> None:
         """Process thumbnails of consecutive decoded frames.
@@ -56,71 +56,49 @@ class ContentDetector:
             luma_thumbnails: uint8 (N, 36, 64).
             frame_times: float64 (N,), seconds, ascending.
         """
-        luma_frames = np.concatenate([self._recent_frames, luma_thumbnails.astype(np.int16)])
-        self._step_changes.append(_measure_changes(luma_frames, 1)[-len(frame_times) :])
-        self._long_changes.append(_measure_changes(luma_frames, _FLASH_FRAMES)[-len(frame_times) :])
-        self._frame_times.append(frame_times)
-        self._recent_frames = luma_frames[-_FLASH_FRAMES:]
+        for start in range(0, len(frame_times), _FRAMES_PER_SEARCH):
+            part = slice(start, start + _FRAMES_PER_SEARCH)
+            self._pending_parts.append(describe_frames(luma_thumbnails[part], frame_times[part]))
+            self._pending_count += len(self._pending_parts[-1])
+            if self._pending_count >= _FRAMES_PER_SEARCH:
+                self._search_pending()
 
     def cuts(self) -> Times:
         """Return when each shot but the first begins: float64 (C,), seconds, ascending."""
-        if not self._frame_times:
-            return np.empty(0)
-        frame_times = np.concatenate(self._frame_times)
-        step_changes = np.concatenate(self._step_changes)
-        long_changes = np.concatenate(self._long_changes)
-        return _suppress_close_cuts(frame_times, _score_cuts(step_changes, long_changes))
+        return np.array([boundary.end_time for boundary in self._select_boundaries()], np.float64)
 
+    def transitions(self) -> Spans:
+        """Return the gradual transitions: float64 (T, 2), seconds, ascending.
 
-def _measure_changes(luma_frames: npt.NDArray[np.int16], frame_distance: int) -> _PixelChanges:
-    """Return the mean change from `frame_distance` frames earlier: (N,); 0 where there is none."""
-    pixel_changes = np.zeros(len(luma_frames), np.float32)
-    if len(luma_frames) > frame_distance:
-        frame_differences = np.abs(luma_frames[frame_distance:] - luma_frames[:-frame_distance])
-        pixel_changes[frame_distance:] = frame_differences.mean(axis=(1, 2), dtype=np.float32)
-    return pixel_changes
+        Each lasts from the last frame of the old shot to the first frame of the new one.
+        """
+        return np.array(
+            [
+                (boundary.start_time, boundary.end_time)
+                for boundary in self._select_boundaries()
+                if not boundary.is_cut
+            ],
+            np.float64,
+        ).reshape(-1, 2)
 
+    def _search_pending(self) -> None:
+        """Search all places with enough frames after them; keep the frames that later ones need."""
+        frames = FrameSignatures.concatenate(self._pending_parts)
+        end_time = float(frames.times[-1]) - _CONTEXT_SECONDS
+        if end_time > self._searched_until:
+            self._boundaries += find_boundaries(frames, self._searched_until, end_time)
+            self._searched_until = end_time
+        first_frame = int(np.searchsorted(frames.times, self._searched_until - _CONTEXT_SECONDS))
+        frames = frames.slice_frames(max(first_frame - 1, len(frames) - _MAX_CONTEXT_FRAMES, 0))
+        self._pending_parts, self._pending_count = [frames], 0
 
-def _score_cuts(step_changes: _PixelChanges, long_changes: _PixelChanges) -> _PixelChanges:
-    """Score how well each frame qualifies as the first of a shot: (N,); a cut has 1 or more."""
-    padded_changes = np.concatenate([long_changes, np.full(_FLASH_FRAMES - 1, np.inf, np.float32)])
-    # The least change over all intervals of _FLASH_FRAMES across the step.
-    lasting_change = sliding_window_view(padded_changes, _FLASH_FRAMES).min(axis=1)
-    neighbor_mean = _average_neighbors(step_changes)
-    change_ratio = step_changes / (neighbor_mean + 1.0) / _MIN_CHANGE_RATIO
-    is_candidate = (step_changes >= _MIN_CUT_CHANGE) & (
-        lasting_change >= _MIN_PERSISTENCE * step_changes
-    )
-    cut_scores: _PixelChanges = np.where(is_candidate, change_ratio, 0).astype(np.float32)
-    return cut_scores
-
-
-def _average_neighbors(step_changes: _PixelChanges) -> _PixelChanges:
-    """Return the mean change of the frames around each one, itself excluded: (N,)."""
-    cumulative_sums = np.concatenate([[0.0], np.cumsum(step_changes, dtype=np.float64)])
-    frame_indexes = np.arange(len(step_changes))
-    window_start = np.maximum(frame_indexes - _CONTEXT_FRAMES, 0)
-    window_end = np.minimum(frame_indexes + _CONTEXT_FRAMES + 1, len(step_changes))
-    neighbor_average = (
-        cumulative_sums[window_end] - cumulative_sums[window_start] - step_changes
-    ) / np.maximum(window_end - window_start - 1, 1)
-    neighbor_mean: _PixelChanges = np.maximum(neighbor_average, 0).astype(np.float32)
-    return neighbor_mean
-
-
-def _suppress_close_cuts(frame_times: Times, cut_scores: _PixelChanges) -> Times:
-    """Return the times of the cuts; of cuts too close together the one with the best score."""
-    kept_indexes: list[int] = []
-    for frame_index in np.flatnonzero(cut_scores >= 1).tolist():
-        if (
-            kept_indexes
-            and frame_times[frame_index] - frame_times[kept_indexes[-1]] < _MIN_SHOT_SECONDS
-        ):
-            if cut_scores[frame_index] > cut_scores[kept_indexes[-1]]:
-                kept_indexes[-1] = frame_index
-        else:
-            kept_indexes.append(frame_index)
-    return frame_times[kept_indexes]
+    def _select_boundaries(self) -> list[ShotBoundary]:
+        """Return the best boundaries that are compatible, in order."""
+        boundaries = self._boundaries
+        if self._pending_parts:
+            frames = FrameSignatures.concatenate(self._pending_parts)
+            boundaries = boundaries + find_boundaries(frames, self._searched_until, np.inf)
+        return select_boundaries(boundaries)
 
 
 # Luma thumbnails
@@ -191,9 +169,8 @@ def make_luma_thumbnail(video_frame: VideoFrame, frame_scaler: VideoReformatter)
             interpolation=Interpolation.AREA,
             threads=1,
         )
-        return _expand_luma_range(
-            gray_frame.to_ndarray().astype(np.float32), is_full_range=_is_full_range(gray_frame)
-        )
+        gray_image: GrayImages = gray_frame.to_ndarray().astype(np.uint8, copy=False)
+        return gray_image if _is_full_range(gray_frame) else _FULL_RANGE_LUMA[gray_image]
     block_means = _average_blocks(luma_plane)
     extra_bits = _parse_bit_depth(video_frame) - 8
     return _expand_luma_range(
@@ -256,6 +233,9 @@ def _expand_luma_range(luma_values: npt.NDArray[np.float32], *, is_full_range: b
     full_range_luma = luma_values if is_full_range else (luma_values - 16) * np.float32(255 / 219)
     rounded_luma: GrayImages = np.clip(full_range_luma + 0.5, 0, 255).astype(np.uint8)
     return rounded_luma
+
+
+_FULL_RANGE_LUMA = _expand_luma_range(np.arange(256, dtype=np.float32), is_full_range=False)
 
 
 def _parse_bit_depth(video_frame: VideoFrame) -> int:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.search.moments import grow_region
-from vsearch.types import Span
+from vsearch.types import Features, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vsearch.search.moments import Baseline, MomentCandidate
-    from vsearch.types import Features, Matrix, Vector
+    from vsearch.types import Matrix, Vector
 
 # a change of 0 means equal frames, 1 frames as dissimilar as two random frames of the library
 STRONG_SCENE_CHANGE = 0.5  # above it, a change is a scene boundary
@@ -51,6 +51,7 @@ def refine_boundaries(
     Returns:
         The refined span in seconds, or the candidate's own span if its peak is already taken.
     """
+    frame_features = _leave_out_gaps(candidate.context_spans, frame_features)
     piece_spans = _split_at_changes(candidate.context_spans, frame_features, baseline)
     piece_vectors = _mean_piece_vectors(frame_features, piece_spans)  # (P, D)
     piece_scores = (piece_vectors @ query_vector).tolist()
@@ -70,13 +71,36 @@ def refine_boundaries(
     first_piece, last_piece = grow_region(
         piece_times, piece_vectors, piece_scores, peak_piece, baseline, is_free
     )
-    return Span(piece_spans[first_piece].start, piece_spans[last_piece].end)
+    end_time = piece_spans[last_piece].end
+    gap_starts = {after.start: before.end for before, after in pairwise(candidate.context_spans)}
+    return Span(piece_spans[first_piece].start, gap_starts.get(end_time, end_time))
+
+
+def _leave_out_gaps(context_spans: Sequence[Span], frame_features: Features) -> Features:
+    """Leave out frames between segments, in gradual transitions."""
+    is_kept = np.ones(len(frame_features.frame_times), bool)
+    for before, after in pairwise(context_spans):
+        if before.end < after.start:
+            first_frame, end_frame = np.searchsorted(
+                frame_features.frame_times, [before.end, after.start]
+            )
+            is_kept[first_frame:end_frame] = False
+    if is_kept.all():
+        return frame_features
+    return Features(
+        frame_features.space,
+        frame_features.frame_vectors[is_kept],
+        frame_features.frame_times[is_kept],
+    )
 
 
 def _split_at_changes(
     context_spans: Sequence[Span], frame_features: Features, baseline: Baseline
 ) -> list[Span]:
-    """Split the context segments where the frames change within one."""
+    """Split the context segments where the frames change within one.
+
+    Pieces are contiguous: a gap between segments belongs to the piece before it.
+    """
     edge_times = [context_span.start for context_span in context_spans] + [context_spans[-1].end]
     first_frame, last_frame = np.searchsorted(
         frame_features.frame_times, [edge_times[0], edge_times[-1]]

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsearch.media.segmentation import segment_video
+from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from vsearch.types import Span, Times
+    from vsearch.types import Times
 
 seconds = st.floats(0, 500, allow_nan=False)
 
@@ -90,3 +91,44 @@ def test_a_short_video_is_one_segment_and_an_empty_one_has_none() -> None:
 def test_invalid_limits_are_rejected() -> None:
     with pytest.raises(ValueError, match="min_seconds"):
         segment_video(np.empty(0), np.empty(0), 5, min_seconds=9)
+
+
+def test_segments_leave_out_transitions() -> None:
+    spans = segment_video(
+        dense(15), np.array([5.0, 9.0]), 15, transitions=np.array([[4.0, 5.0], [8.4, 9.0]])
+    )
+    assert spans == [Span(0, 4), Span(5, 8.4), Span(9, 15)]
+
+
+def test_a_transition_is_a_boundary_even_if_it_is_not_among_the_cuts() -> None:
+    spans = segment_video(dense(10), np.empty(0), 10, transitions=np.array([[4.0, 5.0]]))
+    assert spans == [Span(0, 4), Span(5, 10)]
+
+
+def test_a_transition_within_merged_shots_stays_in_the_segment() -> None:
+    spans = segment_video(dense(5), np.array([1.0]), 5, transitions=np.array([[0.5, 1.0]]))
+    assert spans == [Span(0, 5)]
+
+
+def test_no_segment_loses_its_only_frame_to_a_transition() -> None:
+    times = np.array([0.0, 3.5, 6.0])
+    spans = segment_video(times, np.array([3.0, 6.0]), 9, transitions=np.array([[3.2, 6.0]]))
+    assert spans == [Span(0, 3), Span(3, 6), Span(6, 9)]
+
+
+@given(st.lists(st.tuples(seconds, st.floats(0.01, 3)), max_size=8), st.floats(0.01, 500))
+def test_segments_with_transitions_are_ordered_and_contain_frames(
+    gaps: list[tuple[float, float]], duration: float
+) -> None:
+    ordered: list[tuple[float, float]] = []
+    for start, length in sorted(gaps):
+        if not ordered or start > ordered[-1][1]:
+            ordered.append((start, start + length))
+    times = dense(duration)
+    spans = segment_video(
+        times, np.empty(0), duration, transitions=np.array(ordered).reshape(-1, 2)
+    )
+    assert spans[0].start == 0
+    assert all(before.end <= after.start for before, after in pairwise(spans))
+    for span in spans:
+        assert ((times >= span.start) & (times < span.end)).any()

@@ -99,3 +99,21 @@ def test_sparse_frames_are_sufficient() -> None:
     features = Features(SPACE, np.stack([SEA, DOG]), np.array([0.0, 30.0]))
     found = best(features, 0, 20, 25, 60)
     assert refine_boundaries(found, features, QUERY, USUAL).end == 60
+
+
+def test_a_moment_ends_before_a_transition_and_begins_after_one() -> None:
+    features = film((SEA, 8), (DOG, 7), (TREE, 8))
+    spans = [Span(0, 7.3), Span(8.7, 14.2), Span(15.8, 23)]
+    segments = [Segment(i, 7, span) for i, span in enumerate(spans)]
+    vectors: Matrix = np.stack([SEA, DOG, TREE])
+    found = next(iter(iter_candidates(segments, vectors, vectors @ QUERY, USUAL, None)))
+    assert refine_boundaries(found, features, QUERY, USUAL) == Span(8.7, 14.2)
+
+
+def test_frames_in_a_transition_do_not_count() -> None:
+    features = film((DOG, 8), (SEA, 1), (DOG, 8))
+    spans = [Span(0, 7.6), Span(9, 17)]
+    segments = [Segment(i, 7, span) for i, span in enumerate(spans)]
+    vectors: Matrix = np.stack([DOG, nudged(DOG, 0.1)])
+    found = next(iter(iter_candidates(segments, vectors, vectors @ QUERY, USUAL, None)))
+    assert refine_boundaries(found, features, QUERY, USUAL) == Span(0, 17)
