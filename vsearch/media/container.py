@@ -8,17 +8,20 @@ container's metadata.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.logging
 from av.codec.context import ThreadType
 from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
-from vsearch.errors import NoPictureError, SettingsError, TooLargeError
+from vsearch.errors import MediaError, NoPictureError, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +43,8 @@ av.logging.set_level(None)
 _METADATA_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
+MAX_FRAME_RATE = 100_000  # frames per second; more is a broken header
+_MEASURED_PACKETS = 250
 READ_TIMEOUT_SECONDS = 60.0  # for one read, and for all failed reads together
 # Formats that cannot refer to other files: no playlists, devices, manifests or image sequences.
 _ALLOWED_FORMATS = (
@@ -140,6 +145,42 @@ def select_video_stream(video_path: Path, container: InputContainer) -> VideoStr
         if other_stream is not stream:
             other_stream.discard = Discard.all
     return stream
+
+
+def has_only_dts(container: InputContainer) -> bool:
+    """Return whether a container stores decoding timestamps only, so that others are guesses."""
+    return container.format.name == "avi"
+
+
+def has_unknown_display_order(container: InputContainer, video_stream: VideoStream) -> bool:
+    """Return whether only decoding shows when the packets of a stream are displayed."""
+    return has_only_dts(container) and video_stream.codec_context.has_b_frames
+
+
+def measure_frame_rate(video_path: Path, *, uses_dts: bool = False) -> Fraction:
+    """Return the frames per second at the beginning of a video, from its packets' timestamps.
+
+    Args:
+        video_path: The video file.
+        uses_dts: Use decoding timestamps, for containers that store no others.
+
+    Returns:
+        Frames per second; 0 if it has fewer than two packets, or no plausible timestamps.
+    """
+    try:
+        with closing(open_file(video_path)) as container:
+            video_stream = select_video_stream(video_path, container)
+            timestamps = [
+                timestamp
+                for packet in islice(container.demux(video_stream), _MEASURED_PACKETS)
+                if (timestamp := packet.dts if uses_dts else packet.pts) is not None
+            ]
+            time_base = to_fraction(video_stream.time_base) or Fraction(1, av.time_base)
+    except (FFmpegError, MediaError, OSError, ValueError, IndexError, OverflowError):
+        return Fraction(0)
+    seconds = (max(timestamps) - min(timestamps)) * time_base if timestamps else Fraction(0)
+    frame_rate = Fraction(len(timestamps) - 1) / seconds if seconds else Fraction(0)
+    return frame_rate if frame_rate <= MAX_FRAME_RATE else Fraction(0)
 
 
 def get_codec_context(media_stream: Stream) -> CodecContext | None:

@@ -19,6 +19,7 @@ from vsearch.errors import MediaError
 from vsearch.media.container import (
     get_codec_context,
     get_time_origin,
+    has_unknown_display_order,
     open_file,
     select_video_stream,
     to_fraction,
@@ -99,8 +100,10 @@ def _probe_playback(video_path: Path, size_bytes: int, mtime_ns: int) -> Playbac
         mime_type = _detect_mime_type(container, header_bytes)
         if mime_type and _is_directly_playable(container, video_stream, mime_type):
             return Playback("direct", mime_type)
-        if container.format.name.split(",")[0] in _REMUXABLE_FORMATS and is_stream_copyable(
-            video_stream
+        if (
+            container.format.name.split(",")[0] in _REMUXABLE_FORMATS
+            and is_stream_copyable(video_stream)
+            and not has_unknown_display_order(container, video_stream)
         ):
             return Playback("remux", MP4_MIME)
     return _NEEDS_TRANSCODING

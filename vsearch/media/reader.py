@@ -6,31 +6,42 @@ Times are `Fraction` seconds, so that rounding never shifts a frame; 0 is what a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice, pairwise
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 import av
+from av.codec.context import ThreadType
 from av.error import FFmpegError
 
 from vsearch.errors import MediaError, NoPictureError
 from vsearch.media.bitstream import Bitstream
 from vsearch.media.container import (
+    MAX_FRAME_RATE,
     READ_TIMEOUT_SECONDS,
     check_frame_size,
     compute_max_pixels,
     find_recording_date,
     get_bits_per_pixel,
     get_time_origin,
+    has_only_dts,
+    measure_frame_rate,
     open_file,
     open_with_hwaccel,
     select_video_stream,
     to_fraction,
 )
 from vsearch.media.selective_decoding import SelectiveDecoder, SelectiveDecodingFailed
-from vsearch.media.timestamps import MAX_STEP_SECONDS, TimestampConverter
+from vsearch.media.timestamps import (
+    MAX_STEP_SECONDS,
+    TIME_RESOLUTION,
+    BestEffortTimestamps,
+    TimestampConverter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +66,10 @@ _ORDERED_FORMATS = {  # whose packets come in decoding order, with reliable time
 _PROBE_POSITION_COUNT = 100  # positions in a file at which timestamps are compared
 _MAX_DURATION_SECONDS = 30 * 24 * 3600.0  # a longer claimed duration is ignored
 _MAX_BAD_PACKETS = 2000  # damaged packets before the first frame
+_MAX_PACKETS_IN_DECODER = 32  # with up to 16 threads, and frames to reorder
+_MAX_TRUSTED_RATE = 480  # frames per second that headers may claim without a check
+_MAX_RATE_ERROR = Fraction(3, 100)  # of a rate measured at the beginning of a file
+_DEFAULT_FRAME_RATE = Fraction(25)  # of files without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,7 @@ class HeaderMetadata:
     timecode: str | None = None  # of the first frame, as written by the camera
     recorded_at: datetime | None = None  # UTC
     has_subtitle_streams: bool = False
+    reel_name: str | None = None  # of the tape or card, as written by the camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +152,15 @@ class AvVideoReader:
         self._video_path = video_path
         self._keyframes_only = keyframes_only
         self._hwaccel_device = hwaccel_device
+        self._is_damaged = False  # decode one frame after the other
         self._damage_count = 0  # damaged packets and frames
         self._first_damage_time: Fraction | None = None
         self._current_time = Fraction(0)
         self._has_frames = False
         self._is_encrypted = False
         self._fallback_warning: str | None = None
+        self._repeated_until = Fraction(0)  # seconds: end of the last repetition of a frame
+        self._measured_rate: Fraction | None = None  # frames per second; 0 where unknown
         self._open_container()
 
     def _open_container(self) -> None:
@@ -153,6 +172,8 @@ class AvVideoReader:
         except BaseException:
             self._container.close()
             raise
+        if self._is_damaged:
+            self._video_stream.codec_context.thread_type = ThreadType.SLICE
 
     def close(self) -> None:
         """Close the file."""
@@ -166,9 +187,10 @@ class AvVideoReader:
             self._estimate_duration(),
             float(self._frame_rate() or 0),
             codec_name,
-            self._find_timecode(),
+            self._find_tag("timecode"),
             recorded_at,
             bool(self._container.streams.subtitles),
+            self._find_tag("reel_name"),
         )
 
     def build_decode_error(self) -> MediaError:
@@ -234,7 +256,7 @@ class AvVideoReader:
                 follows it.
         """
         last_time: Fraction | None = None
-        for decode_plan in self._list_decode_plans(sample_times):
+        for decode_plan in (*self._list_decode_plans(sample_times), None):
             try:
                 for frame in self._seek_and_decode(start_time, decode_plan):
                     if last_time is None or frame.start_time >= last_time:
@@ -242,7 +264,7 @@ class AvVideoReader:
                         last_time = frame.start_time
                 return
             except SelectiveDecodingFailed as failure:
-                if decode_plan.sample_times.stop_event.is_set():
+                if sample_times and sample_times.stop_event.is_set():
                     return  # the missing frames are no longer needed
                 self._restart_reading(failure, last_time)
         for frame in self._seek_and_decode(start_time, None):
@@ -266,6 +288,7 @@ class AvVideoReader:
                 f"{failure.warning} after {format_timestamp(float(last_time or 0))}"
             )
         self._damage_count, self._first_damage_time, self._is_encrypted = 0, None, False
+        self._is_damaged = self._is_damaged or failure.is_damaged
         self._container.close()
         self._open_container()
 
@@ -326,14 +349,14 @@ class AvVideoReader:
             )
         except (FFmpegError, ValueError, IndexError):
             return None
-        return None if decode_timestamp is None else decode_timestamp * self._time_base()
+        return None if decode_timestamp is None else decode_timestamp * self._time_base
 
     def _decode_from(
         self, start_time: Fraction, decode_plan: _DecodePlan | None
     ) -> Iterator[DecodedFrame]:
         seek_time = min(start_time, Fraction(_MAX_DURATION_SECONDS)) + self._time_origin()
         try:
-            self._container.seek(int(seek_time / self._time_base()), stream=self._video_stream)
+            self._container.seek(int(seek_time / self._time_base), stream=self._video_stream)
         except (FFmpegError, OverflowError):
             return
         yield from self._decode_frames(decode_plan, is_after_seek=True)
@@ -341,40 +364,100 @@ class AvVideoReader:
     def _decode_frames(
         self, decode_plan: _DecodePlan | None, *, is_after_seek: bool
     ) -> Iterator[DecodedFrame]:
-        time_base = self._time_base()
-        frame_step = 1 / (self._frame_rate() or Fraction(25))
         timestamp_converter = TimestampConverter(
-            time_base, self._time_origin(), frame_step, is_after_seek=is_after_seek
+            self._time_base,
+            self._time_origin(),
+            self._frame_step,
+            is_after_seek=is_after_seek,
+            may_restart=bool(self._container.format.flags & _AVFMT_TS_DISCONT),
+            end_time=self._container_end if has_only_dts(self._container) else None,
         )
         if decode_plan:
             yield from self._decode_selectively(decode_plan, timestamp_converter)
             return
+        last_frame: DecodedFrame | None = None
+        for video_frame, timestamp, next_timestamp in self._iter_timestamped_frames():
+            self._current_time = timestamp_converter.to_seconds(timestamp, next_timestamp)
+            if video_frame.is_corrupt:
+                self._record_damage()
+            last_frame = DecodedFrame(
+                video_frame,
+                self._pixel_aspect(),
+                self._current_time,
+                self._frame_duration(video_frame, self._current_time),
+            )
+            yield last_frame
+        if last_frame and self._repeated_until > last_frame.start_time + last_frame.duration:
+            yield replace(last_frame, duration=self._repeated_until - last_frame.start_time)
+
+    def _iter_timestamped_frames(self) -> Iterator[tuple[VideoFrame, int | None, int | None]]:
+        """Yield each frame with its timestamp and the one of the frame after it, in ticks."""
+        best_effort_timestamps = BestEffortTimestamps(
+            has_pts=not has_only_dts(self._container), end_ticks=self._find_end_ticks()
+        )
+        held_frame: VideoFrame | None = None
+        held_timestamp: int | None = None
+        damage_counts = deque([self._damage_count], maxlen=_MAX_PACKETS_IN_DECODER)
         for packet in self._iter_packets():
             if packet and packet.has_sidedata("encryption_info"):
                 self._is_encrypted = True
             if self._is_encrypted or (
                 self._damage_count > _MAX_BAD_PACKETS and not self._has_frames
             ):
-                return
+                break
             for video_frame in self._decode_packet(packet):
-                pts = video_frame.pts if video_frame.pts is not None else video_frame.dts
-                self._current_time, self._has_frames = timestamp_converter.to_seconds(pts), True
-                if video_frame.is_corrupt:
-                    self._record_damage()
-                yield DecodedFrame(
-                    video_frame,
-                    self._pixel_aspect(),
-                    self._current_time,
-                    self._frame_duration(video_frame),
-                )
+                self._has_frames = True
+                timestamp = best_effort_timestamps.choose(video_frame.pts, video_frame.dts)
+                if held_frame:
+                    yield held_frame, held_timestamp, timestamp
+                held_frame, held_timestamp = video_frame, timestamp
+            damage_counts.append(self._damage_count)
+        if held_frame:
+            yield held_frame, held_timestamp, None
+        if self._damage_count > damage_counts[0] and self._decodes_frames_at_once():
+            # At the end, PyAV does not return the frames after a damaged one.
+            raise SelectiveDecodingFailed(is_damaged=True)
 
-    def _frame_duration(self, video_frame: VideoFrame) -> Fraction:
-        frame_duration = (video_frame.duration or 0) * self._time_base()
-        return (
-            frame_duration
-            if 0 < frame_duration < MAX_STEP_SECONDS
-            else 1 / (self._frame_rate() or Fraction(25))
-        )
+    def _decodes_frames_at_once(self) -> bool:
+        codec_context = self._video_stream.codec_context
+        is_threaded = bool(codec_context.thread_type & ThreadType.FRAME)
+        return is_threaded and codec_context.thread_count > 1 and not codec_context.is_hwaccel
+
+    def _frame_duration(self, video_frame: VideoFrame, start_time: Fraction) -> Fraction:
+        """Return how long a frame claims to be displayed.
+
+        Only one frame of usual duration may last beyond the end of the container.
+        """
+        frame_step = self._frame_step
+        frame_duration = (video_frame.duration or 0) * self._time_base
+        if not 0 < frame_duration < MAX_STEP_SECONDS:
+            frame_duration = frame_step
+        elif has_only_dts(self._container):  # a tick, which may be shorter than a frame
+            frame_duration = max(frame_duration, frame_step)
+        container_end = self._container_end
+        if container_end is None or start_time + frame_duration <= container_end:
+            return frame_duration
+        shown_seconds = container_end - start_time
+        if 0 < shown_seconds >= frame_duration - TIME_RESOLUTION:  # the container rounds
+            return shown_seconds
+        return min(frame_duration, max(frame_step, shown_seconds))
+
+    @cached_property
+    def _container_end(self) -> Fraction | None:
+        """Return the time in seconds at which the container claims to end; None if unknown."""
+        duration = Fraction(self._container.duration or 0, av.time_base)
+        return duration if 0 < duration < _MAX_DURATION_SECONDS else None
+
+    def _find_end_ticks(self) -> int | None:
+        """Return the timestamp at which the container claims to end; None if unknown."""
+        if self._container_end is None:
+            return None
+        return round((self._container_end + self._time_origin()) / self._time_base)
+
+    @cached_property
+    def _frame_step(self) -> Fraction:
+        """Return the usual seconds from frame to frame."""
+        return 1 / (self._frame_rate() or _DEFAULT_FRAME_RATE)
 
     def _decode_selectively(
         self, decode_plan: _DecodePlan, timestamp_converter: TimestampConverter
@@ -392,22 +475,20 @@ class AvVideoReader:
             bitstream,
             timestamp_converter,
             decode_plan.sample_times.copy_from_start(),
-            time_base=self._time_base(),
+            time_base=self._time_base,
             keyframes_only=decode_plan.keyframes_only,
         )
         for video_frame, display_interval in selective_decoder.iter_frames(
             self._iter_intact_packets(), self._decode_intact_packet
         ):
             self._current_time, self._has_frames = display_interval.start_time, True
-            frame_duration = self._frame_duration(video_frame)
+            frame_duration = self._frame_duration(video_frame, display_interval.start_time)
             if decode_plan.keyframes_only and display_interval.end_time is None:
                 # The frames after the last keyframe are not decoded but belong to it.
-                frame_duration = max(
-                    frame_duration,
-                    selective_decoder.get_end_time()
-                    - self._time_origin()
-                    - display_interval.start_time,
-                )
+                container_end = self._container_end
+                claimed_end = None if container_end is None else container_end + self._time_origin()
+                end_time = selective_decoder.get_end_time(claimed_end) - self._time_origin()
+                frame_duration = max(frame_duration, end_time - display_interval.start_time)
             yield DecodedFrame(
                 video_frame,
                 self._pixel_aspect(),
@@ -420,14 +501,14 @@ class AvVideoReader:
         """Yield packets until the first damage; then raise SelectiveDecodingFailed."""
         for packet in self._iter_packets():
             if self._damage_count:
-                raise SelectiveDecodingFailed
+                raise SelectiveDecodingFailed(is_damaged=True)
             yield packet
 
     def _decode_intact_packet(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """Decode a packet, or flush with None; raise SelectiveDecodingFailed on damage."""
         video_frames = self._decode_packet(packet)
         if self._damage_count or any(video_frame.is_corrupt for video_frame in video_frames):
-            raise SelectiveDecodingFailed
+            raise SelectiveDecodingFailed(is_damaged=True)
         return video_frames
 
     def _iter_packets(self) -> Iterator[Packet[VideoStream] | None]:
@@ -437,7 +518,10 @@ class AvVideoReader:
             read_started = monotonic()
             try:
                 for packet in self._container.demux(self._video_stream):
-                    yield packet
+                    if packet.size or packet.pts is None:
+                        yield packet
+                    else:  # FFmpeg's decoders reject a packet that only repeats a frame
+                        self._record_repetition(packet)
                     read_started = monotonic()
             except (FFmpegError, ValueError):
                 self._record_damage()
@@ -449,6 +533,13 @@ class AvVideoReader:
             if failed_seconds >= READ_TIMEOUT_SECONDS:
                 break
         yield None
+
+    def _record_repetition(self, packet: Packet[VideoStream]) -> None:
+        end_ticks = (packet.pts or 0) + (packet.duration or 0)
+        end_time = end_ticks * self._time_base - self._time_origin()
+        self._repeated_until = min(
+            max(self._repeated_until, end_time), self._container_end or end_time
+        )
 
     def _decode_packet(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:
@@ -472,6 +563,7 @@ class AvVideoReader:
         if self._first_damage_time is None:
             self._first_damage_time = self._current_time
 
+    @cached_property
     def _time_base(self) -> Fraction:
         return to_fraction(self._video_stream.time_base) or Fraction(1, av.time_base)
 
@@ -485,32 +577,44 @@ class AvVideoReader:
         )
 
     def _frame_rate(self) -> Fraction | None:
-        for frame_rate in map(
-            to_fraction, (self._video_stream.average_rate, self._video_stream.guessed_rate)
-        ):
-            if frame_rate and 0 < frame_rate < 1000:  # not Matroska's milliseconds
-                return frame_rate
-        return None
+        """Return the frames per second; None if unknown."""
+        rates = (self._video_stream.average_rate, self._video_stream.guessed_rate)
+        claimed_rates = [rate for rate in map(to_fraction, rates) if rate and rate > 0]
+        if claimed_rates and has_only_dts(self._container):
+            claimed_rates = [min(claimed_rates)]  # AVI counts packets without a frame
+        if claimed_rates and claimed_rates[0] > _MAX_TRUSTED_RATE:  # or ticks, as Matroska's 1000
+            if self._measured_rate is None:
+                self._measured_rate = measure_frame_rate(
+                    self._video_path, uses_dts=has_only_dts(self._container)
+                )
+            measured_rate = self._measured_rate
+            tolerance = measured_rate * _MAX_RATE_ERROR
+            claimed_rates = [
+                *(rate for rate in claimed_rates if abs(rate - measured_rate) <= tolerance),
+                measured_rate,
+                *(rate for rate in claimed_rates if rate <= _MAX_TRUSTED_RATE),
+            ]
+        return next((rate for rate in claimed_rates if 0 < rate <= MAX_FRAME_RATE), None)
 
     def _has_own_duration(self) -> bool:
         """Return whether the claimed duration is that of the video, not of the audio."""
         return self._video_stream.duration is not None or len(self._container.streams) == 1
 
-    def _find_timecode(self) -> str | None:
+    def _find_tag(self, tag_name: str) -> str | None:
         metadata_holders = (self._video_stream, *self._container.streams, self._container)
         return next(
             (
-                timecode
+                tag_value
                 for metadata_holder in metadata_holders
-                if (timecode := metadata_holder.metadata.get("timecode"))
+                if (tag_value := metadata_holder.metadata.get(tag_name))
             ),
             None,
         )
 
     def _estimate_duration(self) -> float:
-        stream_duration = (self._video_stream.duration or 0) * self._time_base()
+        stream_duration = (self._video_stream.duration or 0) * self._time_base
         container_duration = Fraction(self._container.duration or 0, av.time_base)
-        counted_duration = (self._video_stream.frames or 0) / (self._frame_rate() or Fraction(25))
+        counted_duration = (self._video_stream.frames or 0) * self._frame_step
         return next(
             (
                 float(duration)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 
 from vsearch.errors import MediaError
-from vsearch.media.container import get_time_origin, open_file, select_video_stream, to_fraction
+from vsearch.media.container import (
+    get_time_origin,
+    has_unknown_display_order,
+    open_file,
+    select_video_stream,
+    to_fraction,
+)
 from vsearch.media.playback import is_stream_copyable
 from vsearch.media.reader import AvVideoReader
 from vsearch.media.timestamps import MAX_STEP_SECONDS, TIME_RESOLUTION
@@ -79,6 +85,7 @@ def _seek_to_keyframe(
     if (
         not time_base
         or not is_stream_copyable(video_stream)
+        or has_unknown_display_order(container, video_stream)
         or not _has_monotonic_timestamps(video_path, container)
     ):
         return None

@@ -27,6 +27,7 @@ from vsearch.media.reader import AvVideoReader, format_timestamp
 from vsearch.media.rgb import RgbConverter, get_display_size
 from vsearch.media.sample_times import SampleTimes
 from vsearch.media.shot_detection import LumaFeeder
+from vsearch.media.urls import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ class VideoInfo:
     timecode: str | None = None  # of the first frame, as written by the camera
     recorded_at: datetime | None = None  # UTC, from the file's metadata
     has_subtitle_streams: bool = False  # embedded ones
+    reel_name: str | None = None  # of the tape or card, as written by the camera
 
 
 def probe_video(video_path: Path) -> VideoInfo:
@@ -78,6 +80,7 @@ def _build_info(header_metadata: HeaderMetadata, first_frame: DecodedFrame) -> V
         header_metadata.timecode,
         header_metadata.recorded_at,
         header_metadata.has_subtitle_streams,
+        header_metadata.reel_name,
     )
 
 
@@ -284,7 +287,7 @@ def open_video(
         with closing(_open_reader(video_path, keyframes_only, hwaccel)) as video_reader:
             yield video_reader
     except FileNotFoundError as error:
-        raise UnreadableError(f"{video_path}: there is no such file; check the path") from error
+        raise UnreadableError(describe_missing(video_path)) from error
     except PermissionError as error:
         raise UnreadableError(f"{video_path}: permission denied; check its permissions") from error
     except MemoryError as error:

@@ -32,18 +32,23 @@ MAX_GOP_PACKETS = 1500
 MAX_GOP_BYTES = 2**25
 MAX_KEYFRAME_GAP_SECONDS = 30  # farther apart, keyframes do not represent what is between them
 _MIN_FRAME_GAP_SECONDS = Fraction(1, 10_000)  # a smaller step is a broken timestamp
+_MAX_END_GAP_SECONDS = 1
 _VERIFIED_FRAME_COUNT = 24  # frames at the beginning that must all be output as planned
 
 
 class SelectiveDecodingFailed(Exception):  # noqa: N818
-    """Raised when selective decoding cannot be used for this stream.
+    """Raised when selective or multithreaded decoding cannot be used for this stream.
 
-    The caller decodes everything instead. `warning` is for the user; it may be empty.
+    The caller decodes everything instead, one frame after the other if it is damaged.
+
+    Args:
+        warning: Message for the user; may be empty.
+        is_damaged: Packets or frames are not as they should be.
     """
 
-    def __init__(self, warning: str = "") -> None:
+    def __init__(self, warning: str = "", *, is_damaged: bool = False) -> None:
         super().__init__(warning)
-        self.warning = warning
+        self.warning, self.is_damaged = warning, is_damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class SelectiveDecoder:
         self._is_first_gop = True
         self._has_decoder_output = False  # whether the decoder may hold frames
         self._last_planned_pts: int | None = None
-        self._end_pts = 0  # end of the last packet
+        self._last_ends = [0, 0]  # the two latest ends of packets, in ticks
         self._max_temporal_layer = 0
         self._last_output_pts = 0
         self._pending_intervals: dict[int, DisplayInterval] = {}  # of frames that may be output
@@ -134,14 +139,21 @@ class SelectiveDecoder:
                 if packet is None:
                     self._codec_context.flush_buffers()
                     if self._due_timestamps:
-                        raise SelectiveDecodingFailed
+                        raise SelectiveDecodingFailed(is_damaged=True)
                     self._pending_intervals.clear()
         if self._due_timestamps:
-            raise SelectiveDecodingFailed
+            raise SelectiveDecodingFailed(is_damaged=True)
 
-    def get_end_time(self) -> Fraction:
-        """Return the end of the last packet, in the container's own seconds."""
-        return self._end_pts * self._time_base
+    def get_end_time(self, claimed_end: Fraction | None) -> Fraction:
+        """Return the end of the last packet, in the container's own seconds.
+
+        Args:
+            claimed_end: End of the container according to its headers; None if unknown. Only one
+                packet beyond it, far from the others, has a damaged timestamp.
+        """
+        previous_end, end = (ticks * self._time_base for ticks in self._last_ends)
+        is_damaged = claimed_end is not None and end > claimed_end
+        return previous_end if is_damaged and end - previous_end > _MAX_END_GAP_SECONDS else end
 
     def _iter_packets_to_decode(
         self, gop: _Gop, next_gop: _Gop | None, *, is_closed: bool
@@ -208,7 +220,7 @@ class SelectiveDecoder:
             or display_interval is None
             or (self._due_timestamps and timestamp > self._due_timestamps[0])
         ):
-            raise SelectiveDecodingFailed
+            raise SelectiveDecodingFailed(is_damaged=True)
         self._last_output_pts = timestamp
         if self._due_timestamps and timestamp == self._due_timestamps[0]:
             self._due_timestamps.popleft()
@@ -286,7 +298,7 @@ class SelectiveDecoder:
             min_step < later_pts - earlier_pts < max_step
             for earlier_pts, later_pts in pairwise(consecutive_timestamps)
         ):
-            raise SelectiveDecodingFailed
+            raise SelectiveDecodingFailed(is_damaged=True)
         self._last_planned_pts = timestamps[-1]
         gop = _Gop(
             packets,
@@ -304,7 +316,7 @@ class SelectiveDecoder:
         timestamps = []
         for packet in packets:
             if packet.pts is None or packet.is_corrupt or packet.has_sidedata("new_extradata"):
-                raise SelectiveDecodingFailed
+                raise SelectiveDecodingFailed(is_damaged=True)
             self._max_temporal_layer = max(
                 self._max_temporal_layer, self._bitstream.read_temporal_layer(memoryview(packet))
             )
@@ -327,7 +339,8 @@ class SelectiveDecoder:
             if packet.is_keyframe and held_packets:
                 yield held_packets
                 held_packets, held_bytes = [], 0
-            self._end_pts = max(self._end_pts, (packet.pts or 0) + (packet.duration or 0))
+            packet_end = (packet.pts or 0) + (packet.duration or 0)
+            self._last_ends = sorted([*self._last_ends, packet_end])[1:]
             if held_packets and self._keyframes_only:
                 self._check_keyframe_gap(held_packets[0], packet)
             else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -178,17 +179,21 @@ def test_skipping_packets_of_real_clips_changes_no_output(
             assert sampled(path, fps, None) == everything(path, fps, None)
 
 
+def without_damage_count(output: Sampled) -> Sampled:
+    note = re.sub(r"^(a part|\d+ parts)", "parts", output.note or "")
+    return replace(output, images=[], note=note)
+
+
 @pytest.mark.slow
 def test_skipping_packets_of_broken_files_changes_no_output(
     broken_media: Path, everything: Callable[..., Sampled]
 ) -> None:
-    """Images of damaged parts vary from run to run, by races between FFmpeg's threads."""
+    """Images and numbers of damaged parts vary from run to run, by races of FFmpeg's threads."""
     for path in sorted(broken_media.iterdir()):
         for span in (None, Span(1.3, 4.2)):
             found, true = sampled(path, 1, span), everything(path, 1, span)
             if isinstance(found, Sampled) and path.name.startswith(("decode_error", "corrupted")):
-                found.images.clear()
-                true.images.clear()
+                found, true = without_damage_count(found), without_damage_count(true)
             assert found == true
 
 

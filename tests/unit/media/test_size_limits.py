@@ -151,7 +151,7 @@ def test_frames_that_outgrow_the_thread_budget_are_dropped(
     path = blank_video(tmp_path / "a.mov", [(64, 48)] * 3 + [(640, 480)] * 3)
     sampler = Sampler(path, fps=1, short_side=16)
     assert max(time for batch in sampler for time in batch.frame_times) <= 2
-    assert sampler.warning == "damaged after 0:02; its headers claim a duration of 0:06"
+    assert sampler.warning == "damaged after 0:03; its headers claim a duration of 0:06"
 
 
 def alive() -> int:

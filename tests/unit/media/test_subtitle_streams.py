@@ -8,7 +8,8 @@ from tests.support.subtitle_factory import make_subtitled_video
 from tests.support.video_factory import GREEN, ColorScene, make_video
 from vsearch.media import subtitle_streams as room
 from vsearch.media.subtitle_streams import TextSubtitleStream, read_subtitle_streams
-from vsearch.types import Span
+from vsearch.transcripts.subtitles import build_cues
+from vsearch.types import Cue, Span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +67,26 @@ def test_subtitle_reading_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [track], [note] = read_subtitle_streams(path)
     assert len(track.subtitle_lines) == 1
     assert note == "its subtitle streams were read only up to 0:00: they are too long"
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "expected"),
+    [
+        ("ass", "{\\p1}m 0 0 l 1 1{\\p0}after{note}\\Nnext", "after next"),
+        ("subrip", "{laughs} <i>it</i> a &amp; b", "{laughs} it a & b"),
+        ("webvtt", "<v Ann>hello <c.x>you</c> 1 &lt; 2", "hello you 1 < 2"),
+        ("mov_text", "two\nlines", "two lines"),
+    ],
+)
+def test_markup_of_streams_is_removed(codec: str, text: str, expected: str, tmp_path: Path) -> None:
+    name = "a.mp4" if codec == "mov_text" else "a.mkv"
+    path = make_subtitled_video(tmp_path / name, [(codec, "eng", [(0.5, 1.5, text)])])
+    [track], [] = read_subtitle_streams(path)
+    assert build_cues(track.subtitle_lines) == [Cue(Span(0.5, 1.5), expected)]
+
+
+def test_a_line_said_twice_in_a_stream_is_two_cues(tmp_path: Path) -> None:
+    lines = [(0.5, 1.0, "No."), (2.0, 2.5, "No.")]
+    path = make_subtitled_video(tmp_path / "a.mkv", [("subrip", "eng", lines)])
+    [track], [] = read_subtitle_streams(path)
+    assert [cue.span.start for cue in build_cues(track.subtitle_lines)] == [0.5, 2.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -12,10 +12,11 @@ import pytest
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video, render_frames
 from vsearch.media.reader import AvVideoReader
 from vsearch.media.sampler import Sampler
-from vsearch.media.timestamps import TimestampConverter
+from vsearch.media.timestamps import BestEffortTimestamps, TimestampConverter
 from vsearch.types import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vsearch.types import Images
@@ -99,6 +100,62 @@ def test_times_always_rise_by_plausible_steps() -> None:
     assert read == sorted(set(read))
     assert read[:4] == [0, 0.1, 0.2, 0.3]
     assert read[-1] < 2
+
+
+def test_rising_presentation_timestamps_are_used() -> None:
+    timestamps = BestEffortTimestamps()
+    assert [timestamps.choose(pts, pts + 2) for pts in range(5)] == list(range(5))
+
+
+def test_decoding_timestamps_are_used_once_presentation_timestamps_fall() -> None:
+    timestamps = BestEffortTimestamps()
+    frames = [(0, 0), (1, 1), (5, 5), (2, 6), (3, 7), (8, 8)]  # two frames come late
+    assert [timestamps.choose(pts, dts) for pts, dts in frames] == [0, 1, 5, 6, 7, 8]
+
+
+def test_a_missing_timestamp_is_replaced_by_the_other_kind() -> None:
+    timestamps = BestEffortTimestamps()
+    frames = [(None, 1), (2, None), (None, None), (1, None)]  # the last one falls back at the end
+    assert [timestamps.choose(pts, dts) for pts, dts in frames] == [1, 2, None, 1]
+
+
+def test_guessed_presentation_timestamps_are_not_used() -> None:
+    timestamps = BestEffortTimestamps(has_pts=False)
+    assert [timestamps.choose(pts, dts) for pts, dts in [(2, 4), (8, 6), (9, None)]] == [4, 6, None]
+
+
+def convert(stamps: Sequence[int | None], **options: Any) -> list[float]:
+    """Return the seconds of timestamps in tenths of a second, each known with the next one."""
+    base = Fraction(1, 10)
+    converter = TimestampConverter(base, Fraction(0), base, is_after_seek=False, **options)
+    return [
+        round(float(converter.to_seconds(stamp, following)), 3)
+        for stamp, following in zip(stamps, [*stamps[1:], None], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("damaged", [400, 2**33, -50, 6])
+def test_a_single_damaged_timestamp_moves_no_other_frame(damaged: int) -> None:
+    stamps = [*range(20), damaged, *range(21, 40)]
+    assert convert(stamps) == pytest.approx([index / 10 for index in range(40)])
+
+
+def test_frames_after_a_gap_keep_their_times() -> None:
+    stamps = [*range(5), *range(50, 55), 400]
+    assert convert(stamps) == pytest.approx([stamp / 10 for stamp in stamps])
+
+
+def test_timestamps_that_fall_add_no_time_where_they_cannot_restart() -> None:
+    times = convert([*range(50), *range(20, 60)], may_restart=False)
+    assert times[:50] == pytest.approx(np.arange(50) / 10)
+    assert times[50:80] == pytest.approx([4.9] * 30, abs=0.001)
+    assert times[-1] == pytest.approx(5.9)
+
+
+def test_frames_without_timestamps_stay_before_the_end() -> None:
+    assert convert([0, 1, None, None, None], end_time=Fraction(3, 10)) == pytest.approx(
+        [0, 0.1, 0.2, 0.2, 0.2], abs=0.001
+    )
 
 
 def test_equal_timestamps_do_not_delay_later_frames() -> None:

@@ -1,0 +1,234 @@
+"""Durations, frame rates and frame times of unusual and damaged containers."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.bench_damaged import FrameWatcher, compare_file, make_damaged, make_sources
+from tests.conftest import SHARED_FOLDER
+from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, render_frames
+from vsearch.export.mp4 import ClipSpan, export_clips
+from vsearch.media.fragmented_mp4 import open_stream
+from vsearch.media.playback import determine_playback
+from vsearch.media.sampler import Sampler, open_video, probe_video
+from vsearch.media.thumbnails import render_thumbnail
+from vsearch.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SCENES = [ColorScene(RED, 1), ColorScene(GREEN, 1), ColorScene(BLUE, 1)]
+
+
+def make_film(
+    path: Path,
+    *,
+    rate: Fraction = Fraction(25),
+    b_frames: int = 0,
+    codec: str = "libx264",
+    ticks_per_frame: int = 1,
+    empty_packets: int = 0,
+    scenes: Sequence[ColorScene] = SCENES,
+    seconds: float = 3,
+) -> Path:
+    """Write a film at `rate`, timed with `rate` x `ticks_per_frame` ticks per second.
+
+    Each packet is followed by `empty_packets` ones, which repeat its frame.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate * ticks_per_frame)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.gop_size = 20
+        if codec == "libx264":
+            stream.options = {"bf": str(b_frames), "b-adapt": "0", "preset": "veryfast"}
+        images = list(render_frames(scenes, fps=25, frame_size=(64, 48)))
+        tick = 1 / (rate * ticks_per_frame)
+        for index in range(round(seconds * rate)):
+            frame = av.VideoFrame.from_ndarray(images[index * len(images) // round(seconds * rate)])
+            frame.pts, frame.time_base = index * ticks_per_frame, tick
+            for packet in stream.encode(frame):
+                container.mux(packet)
+                for repeat in range(1, empty_packets + 1):
+                    empty = av.Packet(b"")
+                    empty.stream, empty.time_base = stream, tick
+                    empty.pts = empty.dts = index * ticks_per_frame + repeat
+                    container.mux(empty)
+        container.mux(stream.encode(None))
+    return path
+
+
+def frame_times(path: Path) -> list[float]:
+    with open_video(path) as video_reader:
+        return [float(frame.start_time) for frame in video_reader.iter_frames()]
+
+
+def sample(path: Path, *, watched: bool = False, keyframes_only: bool = False) -> Sampler:
+    """Sample all of a file."""
+    detector = FrameWatcher() if watched else None
+    sampler = Sampler(
+        path, fps=2, short_side=16, shot_detector=detector, keyframes_only=keyframes_only
+    )
+    times = [float(time) for batch in sampler for time in batch.frame_times]
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert times[-1] < sampler.end_time
+    return sampler
+
+
+def end_times(path: Path) -> list[float]:
+    """Return the ends that all kinds of sampling find, in seconds."""
+    samplers = [sample(path), sample(path, watched=True), sample(path, keyframes_only=True)]
+    return [sampler.end_time for sampler in samplers]
+
+
+# AVI stores decoding timestamps only
+
+
+@pytest.fixture
+def avi(tmp_path: Path) -> Path:
+    """H.264 with B-frames in AVI, where every second packet is empty, as some recorders write."""
+    return make_film(tmp_path / "a.avi", b_frames=2, ticks_per_frame=2)
+
+
+def test_frames_of_an_avi_with_b_frames_are_evenly_spaced(avi: Path) -> None:
+    times = frame_times(avi)
+    assert len(times) == 75
+    assert times[:-2] == pytest.approx([times[0] + index / 25 for index in range(73)])
+    assert 0 <= times[0] <= 0.08
+    assert times[-1] < 3
+
+
+def test_an_avi_with_b_frames_has_its_own_rate_and_end(avi: Path) -> None:
+    assert probe_video(avi).fps == 25
+    assert end_times(avi) == pytest.approx([3, 3, 3], abs=0.001)
+    assert max(end_times(avi)) <= 3 + 1e-5
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv", "a.mp4"])
+def test_an_exported_second_has_every_picture(tmp_path: Path, name: str) -> None:
+    film = make_film(tmp_path / name, b_frames=2)
+    clip = ClipSpan(film, Span(1.0, 2.0))
+    exported = export_clips([clip], tmp_path / "clip.mp4").path
+    times = frame_times(exported)
+    assert len(times) == 25
+    assert times == pytest.approx(np.arange(25) / 25, abs=0.002)
+
+
+def test_an_avi_with_b_frames_is_transcoded_for_browsers(avi: Path, tmp_path: Path) -> None:
+    assert determine_playback(avi).method == "transcode"
+    assert determine_playback(make_film(tmp_path / "b.avi")).method == "remux"
+    (tmp_path / "stream.mp4").write_bytes(b"".join(open_stream(avi, 1.0)))
+    times = frame_times(tmp_path / "stream.mp4")
+    assert times[:40] == pytest.approx(np.arange(40) / 25, abs=0.002)
+
+
+def test_thumbnails_of_an_avi_with_b_frames_show_their_time(avi: Path) -> None:
+    for time, color in ((0.5, RED), (1.5, GREEN), (2.5, BLUE), (2.99, BLUE)):
+        batch = next(iter(Sampler(avi, fps=1, short_side=48, span=Span(time, time))))
+        assert np.abs(batch.images[0][4, -4].astype(int) - color).max() < 40
+    assert render_thumbnail(avi, 1.5)
+
+
+# Frame rates
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts", "avi", "flv"])
+@pytest.mark.parametrize("rate", ["1000", "600", "1/2", "1/10", "24000/1001", "30000/1001"])
+def test_any_frame_rate_is_reported(tmp_path: Path, suffix: str, rate: str) -> None:
+    wanted = Fraction(rate)
+    seconds = max(0.2, float(6 / wanted))
+    film = make_film(tmp_path / f"a.{suffix}", rate=wanted, seconds=seconds)
+    assert probe_video(film).fps == pytest.approx(float(wanted), rel=0.001)
+
+
+@pytest.mark.parametrize("ticks", [1000, 90_000])
+@pytest.mark.parametrize("suffix", ["mkv", "flv"])
+def test_the_clock_of_a_container_is_not_a_frame_rate(
+    tmp_path: Path, suffix: str, ticks: int
+) -> None:
+    film = make_film(tmp_path / f"a.{suffix}", ticks_per_frame=ticks // 25)
+    assert probe_video(film).fps == pytest.approx(25, rel=0.02)
+
+
+# Packets without data
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_empty_packets_repeat_a_frame(tmp_path: Path, watched: bool) -> None:
+    film = make_film(tmp_path / "a.nut", codec="mpeg4", ticks_per_frame=4, empty_packets=3)
+    sampler = sample(film, watched=watched)
+    assert sampler.warning is None
+    assert sampler.end_time == pytest.approx(3, abs=0.011)
+
+
+# Ends
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.ts", "a.flv", "a.avi"])
+def test_no_frame_lasts_beyond_the_container(tmp_path: Path, name: str) -> None:
+    film = make_film(tmp_path / name, b_frames=2)
+    with av.open(str(film)) as container:
+        claimed = float(Fraction(container.duration or 0, av.time_base))
+    for end_time in end_times(film):
+        assert end_time == pytest.approx(3, abs=0.09)  # FLV: includes the delay of B-frames
+        assert end_time <= max(claimed, 3)
+
+
+@pytest.mark.parametrize("claimed", [0.0, 0.5, 60.0, float("nan"), 1e18])
+def test_wrong_durations_in_headers_change_no_time(tmp_path: Path, claimed: float) -> None:
+    film = make_film(tmp_path / "a.mkv", b_frames=2)
+    content = film.read_bytes()
+    position = content.index(b"\x44\x89\x88") + 3  # Duration, a float of 8 bytes
+    film.write_bytes(content[:position] + struct.pack(">d", claimed) + content[position + 8 :])
+    assert end_times(film) == pytest.approx([3, 3, 3], abs=0.002)
+
+
+def test_the_last_image_of_an_animation_lasts_as_long_as_it_claims(tmp_path: Path) -> None:
+    images = [Image.new("RGB", (32, 32), color) for color in (RED, GREEN, BLUE)]
+    for name in ("a.gif", "a.webp"):
+        images[0].save(
+            tmp_path / name, save_all=True, append_images=images[1:], duration=[500, 500, 4000]
+        )
+        assert sample(tmp_path / name).end_time == pytest.approx(5, abs=0.01)
+
+
+# Damage
+
+
+# In files 97, 189, 721 the decoder still holds frames behind damage at the end.
+@pytest.mark.parametrize(
+    "seeds", [range(10), range(10, 20), range(20, 30), range(30, 40), (97, 189, 721)], ids=str
+)
+def test_times_of_damaged_files_are_those_of_ffmpeg(tmp_path: Path, seeds: Sequence[int]) -> None:
+    sources = make_sources(tmp_path)
+    for seed in seeds:
+        source = sources[seed % len(sources)]
+        damage = make_damaged(source, damaged := tmp_path / f"damaged{source.suffix}", seed)
+        assert compare_file(damaged) == [], (seed, source.name, damage)
+
+
+@pytest.mark.parametrize(
+    ("name", "end_time", "warning"),
+    [
+        ("mp4_damaged_middle_grows.mp4", 20, "could not be decoded"),
+        ("avi_bframes.avi", 6, ""),
+        ("pattern.ogv", 97 / 30, ""),
+    ],
+)
+def test_files_that_had_wrong_times(name: str, end_time: float, warning: str) -> None:
+    path = SHARED_FOLDER / "faults" / name
+    if not path.exists():
+        pytest.skip("requires files that are not in the repository")
+    for sampler in (sample(path), sample(path, watched=True)):
+        assert sampler.end_time == pytest.approx(end_time, abs=0.001)
+        assert warning in (sampler.warning or "")
+        assert bool(warning) == bool(sampler.warning)
