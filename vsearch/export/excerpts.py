@@ -1,4 +1,4 @@
-"""The excerpts to export, and safe names for the files and reels that are written."""
+"""The excerpts to export, and safe names for the files that are written."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from fractions import Fraction
     from pathlib import Path
 
     from vsearch.types import Quote
 
 _MAX_STEM_BYTES = 120  # file systems allow 255 for a complete name
-_REEL_CHARS = 8  # limit of CMX 3600
-_RESERVED_REELS = {"AX", "BL"}  # have a special meaning: auxiliary source and black
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,13 @@ class SourceVideo:
 
     video_path: Path  # absolute
     duration: float  # seconds; 0 if unknown
-    frame_rate: Fraction | None = None  # average frames per second; None if unknown
+    frame_rate: Fraction | None = None  # frames per second, nominal if it varies; None if unknown
     width: int = 0  # pixels as displayed; 0 if unknown
     height: int = 0
     has_audio: bool = False
     start_timecode: str | None = None  # of the first frame, if the camera recorded one
+    reel_name: str | None = None  # of the tape or card, if the file has one
+    audio_channels: int = 2  # if it has audio
 
     @property
     def display_name(self) -> str:
@@ -56,6 +56,11 @@ class ExportExcerpt:
     def label(self) -> str:
         """Rank and query on one line."""
         return to_one_line(f"#{self.rank} {self.query_note}".strip())
+
+    @property
+    def marker_text(self) -> str:
+        """Rank, query and confidence on one line."""
+        return self.label if self.confidence is None else f"{self.label} ({self.confidence:.0%})"
 
 
 def longest_shown(excerpts: Sequence[ExportExcerpt]) -> ExportExcerpt | None:
@@ -160,23 +165,6 @@ def to_safe_stem(raw_name: str) -> str:
     raw_name = unicodedata.normalize("NFC", raw_name.encode("utf-8", "ignore").decode())
     raw_name = re.sub(r"[^\w.-]+", "_", raw_name).strip("._-")
     return raw_name.encode()[:_MAX_STEM_BYTES].decode("utf-8", "ignore").rstrip("._-") or "video"
-
-
-def make_reel_names(video_paths: Iterable[Path]) -> dict[Path, str]:
-    """Return a unique reel name for each video, of at most eight letters and digits."""
-    reel_names: dict[Path, str] = {}
-    taken_names = set(_RESERVED_REELS)
-    for video_path in dict.fromkeys(video_paths):
-        decomposed_stem = unicodedata.normalize("NFKD", video_path.stem)
-        ascii_stem = decomposed_stem.encode("ascii", "ignore").decode()
-        reel_stem = re.sub(r"[^A-Z0-9]", "", ascii_stem.upper())[:_REEL_CHARS] or "REEL"
-        reel_name, copy_number = reel_stem, 1
-        while reel_name in taken_names:
-            copy_number += 1
-            reel_name = f"{reel_stem[: _REEL_CHARS - len(str(copy_number))]}{copy_number}"
-        taken_names.add(reel_name)
-        reel_names[video_path] = reel_name
-    return reel_names
 
 
 def _format_span_name(span: Span) -> str:

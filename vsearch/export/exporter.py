@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ from vsearch.export.lists import to_csv, to_m3u
 from vsearch.export.mp4 import EXPORT_SUFFIX, ClipSpan, export_clips, validate_target
 from vsearch.export.otio import check_otio, to_otio
 from vsearch.export.timeline import Timeline, to_exact_rate
-from vsearch.media.audio import has_audio_stream
+from vsearch.export.xmeml import to_xmeml
+from vsearch.media.audio import count_audio_channels, has_audio_stream
+from vsearch.media.file_status import find_file_statuses
 from vsearch.media.sampler import probe_video
 from vsearch.query.model import ResultRef
 from vsearch.storage.atomic_files import atomic_write
@@ -33,6 +36,7 @@ from vsearch.storage.atomic_files import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from vsearch.export.timeline import TimelineRate
     from vsearch.types import Moment, Span
 
 CLIPS_KIND, SUPERCUT_KIND = "clips", "supercut"
@@ -63,21 +67,24 @@ class ExportFormat:
     """A file format that lists all excerpts."""
 
     suffixes: tuple[str, ...]
-    serialize: Callable[[Sequence[ExportExcerpt], str], bytes]  # excerpts and a title
+    serialize: Callable[[Sequence[ExportExcerpt], str, TimelineRate | None], bytes]
+    """Called with the excerpts, a title, and the rate of the timeline (None chooses one)."""
+
+
+def _timeline_format(suffix: str, serialize: Callable[[Timeline], bytes]) -> ExportFormat:
+    return ExportFormat(
+        (suffix,),
+        lambda excerpts, title, rate: serialize(Timeline.from_excerpts(excerpts, title, rate)),
+    )
 
 
 EXPORT_FORMATS: Mapping[str, ExportFormat] = {
-    "otio": ExportFormat(
-        (".otio",), lambda excerpts, title: to_otio(Timeline.from_excerpts(excerpts, title))
-    ),
-    "edl": ExportFormat(
-        (".edl",), lambda excerpts, title: to_edl(Timeline.from_excerpts(excerpts, title))
-    ),
-    "fcpxml": ExportFormat(
-        (".fcpxml",), lambda excerpts, title: to_fcpxml(Timeline.from_excerpts(excerpts, title))
-    ),
-    "csv": ExportFormat((".csv",), lambda excerpts, _: to_csv(excerpts)),
-    "m3u": ExportFormat((".m3u", ".m3u8"), to_m3u),
+    "otio": _timeline_format(".otio", to_otio),
+    "edl": _timeline_format(".edl", to_edl),
+    "fcpxml": _timeline_format(".fcpxml", to_fcpxml),
+    "fcp7": _timeline_format(".xml", to_xmeml),
+    "csv": ExportFormat((".csv",), lambda excerpts, *_: to_csv(excerpts)),
+    "m3u": ExportFormat((".m3u", ".m3u8"), lambda excerpts, title, _: to_m3u(excerpts, title)),
 }
 
 
@@ -120,7 +127,10 @@ def build_excerpts(
             continue
         span = pad_span(result.span, pad_seconds, source.duration)
         if span is None:
-            reason = f"{video_path}: ends before the result; index it again"
+            reason = (
+                f"{video_path}: ends before the result, or has only sound there; "
+                "index it again if it has changed"
+            )
             skipped_results.append(SkippedResult(rank, video_path, reason))
             continue
         excerpts.append(
@@ -159,6 +169,8 @@ def probe_source(video_path: Path, duration: float = 0.0) -> SourceVideo:
         height=video_info.height,
         has_audio=has_audio_stream(video_path),
         start_timecode=video_info.timecode,
+        reel_name=video_info.reel_name,
+        audio_channels=count_audio_channels(video_path) or 2,
     )
 
 
@@ -167,7 +179,13 @@ def _probe_or_reason(video_path: Path, duration: float) -> SourceVideo | str:
     try:
         return probe_source(video_path, duration)
     except MediaError as error:
-        return str(error)
+        file_status = find_file_statuses([video_path])[video_path]
+        if file_status == "available":
+            return str(error)
+        return (
+            f"{video_path}: the file is {file_status}; connect its drive or, if it was moved, run "
+            "`vsearch index NEWPLACE`"
+        )
 
 
 def _finite_or_none(number: float | None) -> float | None:
@@ -217,6 +235,7 @@ def write_exports(
     target_paths: Mapping[str, Path],
     title: str,
     *,
+    rate: TimelineRate | None = None,
     overwrite: bool = False,
 ) -> Iterator[ExportResult]:
     """Write all targets; see `check_targets`. One failure does not stop the others.
@@ -225,6 +244,7 @@ def write_exports(
         excerpts: The excerpts to export.
         target_paths: Output path by kind.
         title: Title of timelines and playlists.
+        rate: Rate of timelines; None chooses the most frequent one of the sources.
         overwrite: Allow existing files.
 
     Yields:
@@ -237,7 +257,8 @@ def write_exports(
             merged_excerpts = merge_overlapping(excerpts)
             yield _write_video(merged_excerpts, target_path, export_kind, overwrite=overwrite)
         else:
-            yield _write_file(export_kind, target_path, excerpts, title)
+            serialize = EXPORT_FORMATS[export_kind].serialize
+            yield _write_file(export_kind, target_path, partial(serialize, excerpts, title, rate))
 
 
 def write_clips(
@@ -284,10 +305,10 @@ def _clip_span(excerpt: ExportExcerpt) -> ClipSpan:
 
 
 def _write_file(
-    export_kind: str, target_path: Path, excerpts: Sequence[ExportExcerpt], title: str
+    export_kind: str, target_path: Path, serialize: Callable[[], bytes]
 ) -> ExportResult:
     try:
-        content = EXPORT_FORMATS[export_kind].serialize(excerpts, title)
+        content = serialize()
         with atomic_write(target_path) as output_file:
             output_file.write(content)
     except VSearchError as error:

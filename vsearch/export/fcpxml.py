@@ -1,24 +1,31 @@
 """Export excerpts as Final Cut Pro X XML 1.8, which DaVinci Resolve reads too.
 
-Times are exact fractions of a second; edits lie on frames of the timeline.
+Times are exact fractions of a second; edits lie on frames of the timeline, and clips start at the
+timecode of a frame of their source. Clips of other rates than the timeline's keep their speed.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from vsearch.export.excerpts import longest_shown, to_one_line
-from vsearch.export.timeline import count_frames, nearest_frame, start_offset
+from vsearch.export.timecode import is_drop_frame
+from vsearch.export.timeline import start_offset
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from vsearch.export.excerpts import SourceVideo
     from vsearch.export.timeline import Timeline, TimelineEvent
 
 _XML_HEADER = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n'
 _DEFAULT_SIZE = (1920, 1080)  # if the size of the videos is unknown
+_REEL_KEY = "com.apple.proapps.studio.reel"
+_CONFORMED_RATES = {  # that `conform-rate` can name
+    Fraction(24000, 1001): "23.98", Fraction(24): "24", Fraction(25): "25",
+    Fraction(30000, 1001): "29.97", Fraction(30): "30", Fraction(60): "60",
+    Fraction(48000, 1001): "47.95", Fraction(48): "48",
+}  # fmt: skip
 
 
 def to_fcpxml(timeline: Timeline) -> bytes:
@@ -36,14 +43,14 @@ def to_fcpxml(timeline: Timeline) -> bytes:
         format=format_id,
         duration=_format_seconds(timeline.frame_count / timeline.frame_rate),
         tcStart="0s",
-        tcFormat="NDF",
+        tcFormat="DF" if timeline.rate.drop_frame else "NDF",
     )
     spine = SubElement(sequence_element, "spine")
     asset_ids: dict[SourceVideo, str] = {}
     for timeline_event in timeline.events:
         if timeline_event.source not in asset_ids:
             asset_ids[timeline_event.source] = _add_asset(
-                resources, f"r{2 * len(asset_ids) + 2}", timeline_event, timeline.frame_rate
+                resources, f"r{2 * len(asset_ids) + 2}", timeline_event
             )
         _add_clip(spine, timeline_event, asset_ids[timeline_event.source], timeline.frame_rate)
     indent(root_element)
@@ -53,11 +60,8 @@ def to_fcpxml(timeline: Timeline) -> bytes:
 
 def _add_clip(spine: Element, event: TimelineEvent, asset_id: str, timeline_rate: Fraction) -> None:
     source = event.source
-    source_rate = source.frame_rate or timeline_rate
-    start_seconds = (
-        start_offset(source)
-        + nearest_frame(event.source_frame / timeline_rate, source_rate) / source_rate
-    )
+    start_seconds = start_offset(source) + event.source_frame / event.source_rate
+    drop_frame = is_drop_frame(source.start_timecode, event.source_rate)
     clip_element = SubElement(
         spine,
         "asset-clip",
@@ -66,23 +70,27 @@ def _add_clip(spine: Element, event: TimelineEvent, asset_id: str, timeline_rate
         offset=_format_seconds(event.timeline_frame / timeline_rate),
         start=_format_seconds(start_seconds),
         duration=_format_seconds(event.frame_count / timeline_rate),
-        tcFormat="NDF",
+        tcFormat="DF" if drop_frame else "NDF",
     )
     if source.has_audio:
         clip_element.set("audioRole", "dialogue")
     SubElement(clip_element, "note").text = event.excerpt.label
-
-
-def _add_asset(
-    resources: Element, asset_id: str, event: TimelineEvent, timeline_rate: Fraction
-) -> str:
-    source = event.source
-    source_rate = source.frame_rate or timeline_rate
-    format_id = _add_format(resources, f"{asset_id}f", source_rate, _frame_size(source))
-    duration_seconds = source.duration or float(
-        (event.source_frame + event.frame_count) / timeline_rate
+    if event.source_rate != timeline_rate:
+        conform_element = SubElement(clip_element, "conform-rate", scaleEnabled="0")
+        if rate_name := _CONFORMED_RATES.get(event.source_rate):
+            conform_element.set("srcFrameRate", rate_name)
+    SubElement(
+        clip_element,
+        "marker",
+        start=_format_seconds(start_seconds),
+        duration=_format_seconds(1 / event.source_rate, allow_whole=False),
+        value=event.excerpt.marker_text,
     )
-    source_frames = count_frames(duration_seconds, source_rate)
+
+
+def _add_asset(resources: Element, asset_id: str, event: TimelineEvent) -> str:
+    source, source_rate = event.source, event.source_rate
+    format_id = _add_format(resources, f"{asset_id}f", source_rate, _frame_size(source))
     asset_element = SubElement(
         resources,
         "asset",
@@ -90,12 +98,16 @@ def _add_asset(
         name=source.display_name,
         src=source.video_path.as_uri(),
         start=_format_seconds(start_offset(source)),
-        duration=_format_seconds(source_frames / source_rate),
+        duration=_format_seconds(event.source_length / source_rate),
         format=format_id,
         hasVideo="1",
     )
     if source.has_audio:
         asset_element.set("hasAudio", "1")
+    if source.reel_name:
+        metadata_element = SubElement(asset_element, "metadata")
+        reel_name = to_one_line(source.reel_name)
+        SubElement(metadata_element, "md", key=_REEL_KEY, value=reel_name)
     return asset_id
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from vsearch.export.excerpts import to_one_line
+from vsearch.storage.file_uris import to_file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 CSV_COLUMNS = (
     "rank", "name", "start", "end", "duration", "score", "confidence", "fps", "path", "note",
 )  # fmt: skip
-_FORMULA_PREFIXES = ("=", "+", "-", "@")  # a spreadsheet would evaluate such a cell
+# A spreadsheet would evaluate a cell that starts like this. In locales where another character
+# separates cells, a cell starts after it, whatever quotes enclose it.
+_FORMULA_START_RE = re.compile(r"""(^|[;,\t|])(?=[\s"']*[=+\-@＝＋－＠])""")
 
 
 def to_m3u(excerpts: Sequence[ExportExcerpt], title: str) -> bytes:
@@ -38,7 +42,7 @@ def to_m3u(excerpts: Sequence[ExportExcerpt], title: str) -> bytes:
             f"#EXTINF:{round(excerpt.span.duration)},{excerpt.rank}. {excerpt.source.display_name}",
             f"#EXTVLCOPT:start-time={excerpt.span.start:.3f}",
             f"#EXTVLCOPT:stop-time={excerpt.span.end:.3f}",
-            excerpt.source.video_path.as_uri(),
+            to_file_uri(excerpt.source.video_path),
         ]
     return "".join(f"{line}\n" for line in playlist_lines).encode()
 
@@ -68,5 +72,4 @@ def _excerpt_row(excerpt: ExportExcerpt) -> tuple[str, ...]:
 
 def _escape_formula(cell_text: str) -> str:
     """Return text that a spreadsheet does not evaluate as a formula."""
-    cell_line = to_one_line(cell_text)
-    return f"'{cell_line}" if cell_line.lstrip().startswith(_FORMULA_PREFIXES) else cell_line
+    return _FORMULA_START_RE.sub(r"\1'", to_one_line(cell_text))

@@ -1,20 +1,19 @@
 """Export excerpts as an OpenTimelineIO timeline.
 
-Excerpts are measured in frames of their own video, at its average rate if that varies. Excerpts
-with audio are also placed on an audio track.
+Excerpts are measured in frames of their own video, from its timecode on. Excerpts with audio are
+also placed on an audio track.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import MissingExtraError
 from vsearch.export.excerpts import to_one_line
-from vsearch.export.timeline import count_frames, nearest_frame, parse_timecode
+from vsearch.export.reels import make_reel_names
+from vsearch.export.timecode import parse_timecode
 
 if TYPE_CHECKING:
-    from vsearch.export.excerpts import SourceVideo
     from vsearch.export.timeline import Timeline, TimelineEvent
 
 
@@ -36,9 +35,11 @@ def to_otio(timeline: Timeline) -> bytes:
         MissingExtraError: The opentimelineio package is not installed.
     """
     otio = _import_otio()
+    rate_metadata = {"rate": str(timeline.frame_rate), "drop_frame": timeline.rate.drop_frame}
     otio_timeline = otio.schema.Timeline(
-        name=to_one_line(timeline.title), metadata={"vsearch": {"rate": str(timeline.frame_rate)}}
+        name=to_one_line(timeline.title), metadata={"vsearch": rate_metadata}
     )
+    reel_names = make_reel_names(event.source for event in timeline.events)
     track_kinds = [otio.schema.TrackKind.Video]
     if any(event.source.has_audio for event in timeline.events):
         track_kinds.append(otio.schema.TrackKind.Audio)
@@ -46,11 +47,12 @@ def to_otio(timeline: Timeline) -> bytes:
         otio_track = otio.schema.Track(name=track_kind, kind=track_kind)
         is_audio = track_kind == otio.schema.TrackKind.Audio
         for event in timeline.events:
-            source_range = _source_range(otio, event, timeline.frame_rate)
+            source_range = _source_range(otio, event)
             if is_audio and not event.source.has_audio:
                 otio_track.append(otio.schema.Gap(source_range=source_range))
             else:
-                otio_track.append(_make_clip(otio, event, source_range))
+                reel_name = reel_names[event.source.video_path]
+                otio_track.append(_make_clip(otio, event, source_range, reel_name))
         otio_timeline.tracks.append(otio_track)
     json_text: str = otio_timeline.to_json_string(indent=2)
     return json_text.encode()
@@ -62,12 +64,12 @@ def _import_otio() -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             "--otio needs the package 'opentimelineio', which is not installed: "
-            "pip install 'vsearch[edit]'; --fcpxml and --edl need no package"
+            "pip install 'vsearch[edit]'; --fcpxml, --fcp7 and --edl need no package"
         ) from error
     return opentimelineio
 
 
-def _make_clip(otio: Any, event: TimelineEvent, source_range: Any) -> Any:
+def _make_clip(otio: Any, event: TimelineEvent, source_range: Any, reel_name: str) -> Any:
     excerpt, source = event.excerpt, event.source
     excerpt_metadata = {
         "rank": excerpt.rank,
@@ -75,43 +77,45 @@ def _make_clip(otio: Any, event: TimelineEvent, source_range: Any) -> Any:
         "confidence": excerpt.confidence,
         "note": excerpt.query_note,
     }
+    marker = otio.schema.Marker(
+        name=excerpt.marker_text,
+        marked_range=otio.opentime.TimeRange(
+            source_range.start_time, otio.opentime.RationalTime(1, float(event.source_rate))
+        ),
+        color=otio.schema.MarkerColor.GREEN,
+    )
     return otio.schema.Clip(
         name=source.display_name,
         source_range=source_range,
         media_reference=otio.schema.ExternalReference(
-            target_url=source.video_path.as_uri(),
-            available_range=_available_range(otio, source, source_range.duration.rate),
+            target_url=source.video_path.as_uri(), available_range=_available_range(otio, event)
         ),
+        markers=[marker],
         metadata={
-            "vsearch": {key: value for key, value in excerpt_metadata.items() if value is not None}
+            "vsearch": {key: value for key, value in excerpt_metadata.items() if value is not None},
+            "cmx_3600": {"reel": reel_name},
         },
     )
 
 
-def _available_range(otio: Any, source: SourceVideo, rate_hz: float) -> Any:
+def _available_range(otio: Any, event: TimelineEvent) -> Any:
     """Return the full range of a source in its own frames; None if its duration is unknown."""
-    if not source.duration:
+    if not event.source.duration:
         return None
-    frame_count = count_frames(source.duration, source.frame_rate or Fraction(rate_hz))
-    start_frame = parse_timecode(source.start_timecode, source.frame_rate)
-    rational_time = otio.opentime.RationalTime
-    return otio.opentime.TimeRange(
-        rational_time(start_frame, rate_hz), rational_time(frame_count, rate_hz)
-    )
+    return _time_range(otio, event, 0, event.source_length)
 
 
-def _source_range(otio: Any, event: TimelineEvent, timeline_rate: Fraction) -> Any:
+def _source_range(otio: Any, event: TimelineEvent) -> Any:
     """Return the range of an event in frames of its source."""
-    source, span = event.source, event.excerpt.span
-    frame_rate = source.frame_rate or timeline_rate
-    start_frame = nearest_frame(span.start, frame_rate)
-    end_frame = nearest_frame(span.end, frame_rate)
-    if source.duration:
-        end_frame = min(end_frame, count_frames(source.duration, frame_rate))
+    return _time_range(otio, event, event.source_frame, event.source_frame_count)
+
+
+def _time_range(otio: Any, event: TimelineEvent, first_frame: int, frame_count: int) -> Any:
+    """Return a range of source frames from the start timecode of the source on."""
+    source_rate = event.source_rate
+    start_frame = parse_timecode(event.source.start_timecode, source_rate)
     rational_time = otio.opentime.RationalTime
-    start_time = rational_time(
-        start_frame + parse_timecode(source.start_timecode, frame_rate), float(frame_rate)
-    )
     return otio.opentime.TimeRange(
-        start_time, rational_time(max(1, end_frame - start_frame), float(frame_rate))
+        rational_time(start_frame + first_frame, float(source_rate)),
+        rational_time(frame_count, float(source_rate)),
     )

@@ -14,11 +14,11 @@ from vsearch.export.excerpts import (
     SourceVideo,
     longest_shown,
     make_clip_names,
-    make_reel_names,
     merge_overlapping,
     pad_span,
     to_one_line,
 )
+from vsearch.export.reels import make_reel_names
 from vsearch.export.timeline import TIMELINE_RATES, choose_timeline_rate, to_exact_rate
 from vsearch.types import Span
 
@@ -103,7 +103,7 @@ def test_reel_names_are_short_and_unique() -> None:
         for name in ("holiday 2024 a.mp4", "holiday 2024 b.mp4", "Été.mp4", "日本.mp4", "韓国.mp4",
                      "ax.mp4", "BL.mov", "x.mp4", "X.mov")
     ]  # fmt: skip
-    named = make_reel_names([*paths, *paths])
+    named = make_reel_names(SourceVideo(path, 1.0) for path in (*paths, *paths))
     assert named[paths[0]] == "HOLIDAY2"
     assert named[paths[2]] == "ETE"
     assert len(set(named.values())) == len(paths)
@@ -112,8 +112,31 @@ def test_reel_names_are_short_and_unique() -> None:
 
 
 def test_truncated_reel_names_are_unique() -> None:
-    named = make_reel_names(Path(f"/v/{number}/recording of the day.mp4") for number in range(1200))
+    paths = [Path(f"/v/{number}/recording of the day.mp4") for number in range(1200)]
+    named = make_reel_names(SourceVideo(path, 1.0) for path in paths)
     assert len(set(named.values())) == 1200
+
+
+def test_reel_names_are_read_from_the_files() -> None:
+    def tape(name: str, reel: str | None, start: str | None = None) -> SourceVideo:
+        return SourceVideo(
+            Path("/v") / name, 60.0, Fraction(25), start_timecode=start, reel_name=reel
+        )
+
+    sources = [
+        tape("tape01.mov", None), tape("a.mov", "Tape01", "01:00:00:00"),
+        tape("b.mov", "Tape01", "02:00:00:00"), tape("c.mov", "Tape01", "02:00:30:00"),
+        tape("d.mov", "A001_C002_0101"), tape("e.mov", "A001_C003_0101"), tape("f.mov", "日\n\x1b"),
+        tape("g.mov", "bl"),
+    ]  # fmt: skip
+    named = list(make_reel_names(sources).values())
+    by_path = {path.name: reel for path, reel in make_reel_names(sources).items()}
+    assert by_path["a.mov"] == by_path["b.mov"] == "Tape01", "one tape, other timecodes"
+    assert by_path["c.mov"] == "Tape012", "the timecodes of two files overlap"
+    assert by_path["tape01.mov"] not in ("TAPE01", "Tape01")
+    assert (by_path["d.mov"], by_path["e.mov"]) == ("A001_C00", "A001_C02")
+    assert (by_path["f.mov"], by_path["g.mov"]) == ("F", "bl2")
+    assert all(len(reel) <= 8 for reel in named)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_unreadable_videos_are_skipped_and_reported(film: Path, tmp_path: Path) 
     made, left = build_excerpts(enumerate(found, 1), durations={})
     assert [one.rank for one in made] == [1, 4]
     assert [one.rank for one in left] == [2, 3, 5]
-    assert "no such file" in left[0].reason
+    assert "missing" in left[0].reason
     assert "ends before" in left[2].reason
 
 

@@ -42,6 +42,24 @@ def test_names_are_never_formulas(name: str) -> None:
         assert "\n" not in cell
 
 
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("+1;=2+5", "'+1;'=2+5"), ("a;=2", "a;'=2"), ("a; -2", "a;' -2"), ('a;"=2"', "a;'\"=2\""),
+        ("a|@x", "a|'@x"), ("a;;+1", "a;;'+1"), ("\uff1d1", "'\uff1d1"), ("a-b;c=d", "a-b;c=d"),
+    ],
+)  # fmt: skip
+def test_no_cell_is_a_formula_where_another_character_separates_cells(
+    name: str, escaped: str
+) -> None:
+    content = to_csv([excerpt(name, note=name)])
+    [row] = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    assert (row["name"], row["note"]) == (escaped, escaped)
+    for separator in ";\t|":
+        for cells in csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=separator):
+            assert not [cell for cell in cells[1:] if cell.lstrip(' \t"')[:1] in tuple("=+-@")]
+
+
 def test_undecodable_names_are_escaped() -> None:
     [row] = rows(excerpt("\udce9.mp4"))
     assert row["name"] == "\\udce9.mp4"

@@ -1,4 +1,4 @@
-"""OTIO, EDL and FCPXML, read back by OpenTimelineIO and its adapters."""
+"""OTIO, EDL, FCPXML and Final Cut Pro 7 XML, read back by OpenTimelineIO and its adapters."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from vsearch.export.excerpts import ExportExcerpt, SourceVideo
 from vsearch.export.fcpxml import to_fcpxml
 from vsearch.export.otio import to_otio
 from vsearch.export.timeline import Timeline
+from vsearch.export.xmeml import to_xmeml
 from vsearch.types import Span
 
 NTSC, PAL = Fraction(30000, 1001), Fraction(25)
@@ -128,6 +129,20 @@ def test_camera_timecode_is_applied() -> None:
     root = ElementTree.fromstring(to_fcpxml(made))
     assert root.find(".//asset").get("start") == "180001/5s"  # type: ignore[union-attr]
     assert root.find(".//asset-clip").get("start") == "180011/5s"  # type: ignore[union-attr]
+
+
+def test_markers_name_rank_query_and_confidence() -> None:
+    made = timeline(ExportExcerpt(FIRST, Span(10, 12), 3, 0.5, 0.873, "a <dog>\nruns"))
+    text = "#3 a <dog>\\nruns (87%)"
+    read = otio.adapters.read_from_string(to_otio(made).decode(), "otio_json")
+    [marker] = clips(read)[0].markers
+    assert (marker.name, marker.marked_range.start_time.to_seconds()) == (text, 10)
+    [element] = ElementTree.fromstring(to_fcpxml(made)).iter("marker")
+    assert (element.get("value"), element.get("start")) == (text, "10s")
+    read = otio.adapters.read_from_string(to_edl(made).decode(), "cmx_3600", rate=25)
+    assert clips(read)[0].markers[0].name == text
+    [element] = ElementTree.fromstring(to_xmeml(made)).iter("marker")
+    assert (element.findtext("name"), element.findtext("in")) == (text, "250")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
