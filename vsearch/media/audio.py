@@ -5,9 +5,11 @@ Parts that cannot be decoded become silence, so that audio stays in sync with th
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import av
@@ -15,9 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
-from av.stream import Discard
+from av.stream import Discard, Disposition
 
 from vsearch.errors import MediaError
+from vsearch.media.audio_tracks import (
+    MAX_AUDIO_TRACKS,
+    SECONDARY_TITLE_RE,
+    AudioTrack,
+    parse_stated_language,
+)
 from vsearch.media.container import get_codec_context, get_time_origin, open_file, to_fraction
 from vsearch.media.reader import AvVideoReader
 from vsearch.media.sampler import open_video
@@ -36,7 +44,17 @@ AudioSamples: TypeAlias = npt.NDArray[np.float32]  # (2, N) left and right, in [
 MonoSamples: TypeAlias = npt.NDArray[np.float32]  # (N,) in [-1, 1]
 AUDIO_SAMPLE_RATE = 48_000  # samples per second
 _DRIFT_DIVISOR = 20  # timestamps may be off by 1/20 s, which is inaudible, before audio is moved
+MAX_SILENCE_SECONDS = 60  # of gaps in the sound after the last picture
+_MAX_AUDIO_SECONDS = 24 * 3600  # that are read of one file
 _PREROLL_SECONDS = Fraction(1)  # decoded before the start, since codecs need a run-up
+_SECONDARY = (
+    Disposition.comment
+    | Disposition.visual_impaired
+    | Disposition.karaoke
+    | Disposition.lyrics
+    | Disposition.clean_effects
+    | Disposition.dependent
+)  # dispositions of commentaries, of descriptions for blind people, and of music
 _PLAUSIBLE_RATES = range(1_000, 1_000_000)  # samples per second
 
 
@@ -73,14 +91,25 @@ class AudioReader:
         self._sample_blocks.close()
 
 
-def read_mono(video_path: Path, sample_rate: int) -> Generator[MonoSamples, None, None]:
-    """Read all audio as mono, in blocks of one second at most.
+def read_mono(
+    video_path: Path,
+    sample_rate: int,
+    *,
+    track_number: int | None = None,
+    start_time: float = 0.0,
+    picture_end: float = math.inf,
+) -> Generator[MonoSamples, None, None]:
+    """Read the audio of one track as mono, in blocks of one second at most.
 
-    A gap in the timestamps may yield hours of silence; the caller must limit it.
+    Sound may go on after the last picture. A broken timestamp there would yield hours of silence,
+    so reading stops after `MAX_SILENCE_SECONDS` of gaps, and in any case after a day.
 
     Args:
         video_path: Video to decode.
         sample_rate: Samples per second.
+        track_number: Audio track, from 1; None: the first one that can be decoded.
+        start_time: Seconds.
+        picture_end: End of the last picture in seconds.
 
     Yields:
         float32 (N,), in [-1, 1]; nothing if there is no audio.
@@ -90,9 +119,51 @@ def read_mono(video_path: Path, sample_rate: int) -> Generator[MonoSamples, None
     """
     with open_video(video_path):
         pass
-    for sample_block in _iter_blocks(video_path, Fraction(0), _SampleFormat("mono", sample_rate)):
+    output_format = _SampleFormat("mono", sample_rate, track_number, picture_end)
+    remaining_samples = _MAX_AUDIO_SECONDS * sample_rate
+    for sample_block in _iter_blocks(video_path, Fraction(start_time), output_format):
         for chunk_start in range(0, sample_block.shape[1], sample_rate):
-            yield sample_block[0, chunk_start : chunk_start + sample_rate]
+            if remaining_samples <= 0:
+                return
+            samples = sample_block[0, chunk_start : chunk_start + sample_rate]
+            remaining_samples -= len(samples)
+            yield samples
+
+
+def list_audio_tracks(video_path: Path) -> list[AudioTrack]:
+    """Return the audio tracks of a file that can be decoded, at most `MAX_AUDIO_TRACKS`.
+
+    Args:
+        video_path: The file.
+
+    Returns:
+        The tracks in the order of the file.
+
+    Raises:
+        MediaError: The file cannot be opened.
+    """
+    with open_video(video_path):
+        pass
+    try:
+        with closing(open_file(video_path)) as container:
+            return [
+                _describe_track(number, audio_stream)
+                for number, audio_stream in enumerate(container.streams.audio, 1)
+                if get_codec_context(audio_stream)
+            ][:MAX_AUDIO_TRACKS]
+    except (FFmpegError, OSError, ValueError):
+        return []
+
+
+def _describe_track(number: int, audio_stream: AudioStream) -> AudioTrack:
+    metadata, disposition = audio_stream.metadata, audio_stream.disposition
+    title = metadata.get("title") or metadata.get("handler_name") or ""
+    return AudioTrack(
+        number,
+        parse_stated_language(metadata.get("language")),
+        bool(disposition & Disposition.default),
+        bool(disposition & _SECONDARY) or SECONDARY_TITLE_RE.search(title) is not None,
+    )
 
 
 def has_audio_stream(video_path: Path) -> bool:
@@ -101,12 +172,23 @@ def has_audio_stream(video_path: Path) -> bool:
         return next(sample_blocks, None) is not None
 
 
+def count_audio_channels(video_path: Path) -> int:
+    """Return the number of audio channels that the headers of a file claim; 0 if unknown."""
+    try:
+        with closing(open_file(video_path)) as container:
+            return next((stream.codec_context.channels for stream in container.streams.audio), 0)
+    except (FFmpegError, OSError, ValueError, AttributeError):
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class _SampleFormat:
-    """Format of the output samples."""
+    """Format of the output samples, and the track that they are taken from."""
 
     layout: str
     sample_rate: int
+    track_number: int | None = None  # from 1; None: the first one that can be decoded
+    picture_end: float = math.inf  # seconds, after which the length of gaps is limited
 
 
 _STEREO_FORMAT = _SampleFormat("stereo", AUDIO_SAMPLE_RATE)
@@ -117,7 +199,8 @@ def _iter_blocks(
 ) -> Generator[AudioSamples, None, None]:
     """Yield consecutive samples from `start_time` on, float32 (channels, N) each."""
     max_drift = output_format.sample_rate // _DRIFT_DIVISOR
-    emitted_samples = 0
+    end_time = output_format.picture_end
+    emitted_samples = late_gap_samples = 0
     try:
         for audio_frame, frame_time in _iter_resampled_frames(
             video_path, start_time, output_format
@@ -128,6 +211,10 @@ def _iter_blocks(
                 silent_samples = min(due_samples - emitted_samples, output_format.sample_rate)
                 yield np.zeros((len(frame_samples), silent_samples), np.float32)
                 emitted_samples += silent_samples
+                if start_time + Fraction(emitted_samples, output_format.sample_rate) > end_time:
+                    late_gap_samples += silent_samples
+                    if late_gap_samples > MAX_SILENCE_SECONDS * output_format.sample_rate:
+                        return
             if due_samples < emitted_samples - max_drift or (
                 due_samples < 0 and not emitted_samples
             ):
@@ -145,10 +232,7 @@ def _iter_resampled_frames(
     """Yield frames in the output format, each with its start time in seconds."""
     should_seek = start_time > _PREROLL_SECONDS and _has_monotonic_timestamps(video_path)
     with closing(open_file(video_path)) as container:
-        audio_stream = next(
-            (candidate for candidate in container.streams.audio if get_codec_context(candidate)),
-            None,
-        )
+        audio_stream = _select_stream(container, output_format.track_number)
         if audio_stream is None:
             return
         for other_stream in container.streams:
@@ -164,11 +248,27 @@ def _iter_resampled_frames(
             time_base, time_origin, Fraction(1, 50), is_after_seek=should_seek
         )
         resampler = _FrameResampler(output_format)
-        for audio_frame in _decode_audio(container, audio_stream):
-            frame_time = timestamp_converter.to_seconds(audio_frame.pts)
+        audio_frames = _decode_audio(container, audio_stream)
+        for audio_frame, next_frame in pairwise(chain(audio_frames, (None,))):
+            if audio_frame is None:
+                return
+            next_pts = None if next_frame is None else next_frame.pts
+            frame_time = timestamp_converter.to_seconds(audio_frame.pts, next_pts)
             for resampled_frame in resampler.resample_frame(audio_frame):
                 yield resampled_frame, frame_time
                 frame_time += Fraction(resampled_frame.samples, output_format.sample_rate)
+
+
+def _select_stream(container: InputContainer, track_number: int | None) -> AudioStream | None:
+    """Return an audio stream that can be decoded: the given one, or else the first."""
+    return next(
+        (
+            audio_stream
+            for number, audio_stream in enumerate(container.streams.audio, 1)
+            if get_codec_context(audio_stream) and track_number in (None, number)
+        ),
+        None,
+    )
 
 
 def _has_monotonic_timestamps(video_path: Path) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsearch.errors import MissingExtraError, WeightsError
+from vsearch.memory import MemoryNeed, check_memory
 from vsearch.types import Cue, Span
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ RgbImage: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 SHORT_SIDE = 720  # pixels; text of 16 pixels is legible
 _DETECTION_LONG_SIDE = 960  # pixels; twice as fast as full size, and finds the same text
 _MODEL_PATTERNS = {"Det": "*_det_*.onnx", "Rec": "*_rec_*.onnx"}
+OCR_MEMORY_NEED = MemoryNeed("OCR", 800_000_000, 250_000_000)
 MAX_OCR_CUES = 50_000  # per video, as for a subtitle file
 MAX_OCR_CUE_CHARS = 1_000
 _MIN_CERTAINTY = 0.7  # lines below are dropped
@@ -72,6 +74,7 @@ class RapidOcrEngine:
             MissingExtraError: RapidOCR is not installed.
             WeightsError: The package lacks its model files.
         """
+        check_memory(OCR_MEMORY_NEED)
         try:
             from rapidocr import RapidOCR  # deferred: imports OpenCV
         except ImportError as error:

@@ -7,11 +7,12 @@ quietest moment, so that no word is split.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from vsearch.transcripts.subtitle_parsing import MAX_CUE_CHARS
 from vsearch.types import Cue, Span, Word
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 MonoSamples: TypeAlias = npt.NDArray[np.float32]  # (N,) in [-1, 1] at SAMPLE_RATE
 SAMPLE_RATE = 16_000  # Hz, as speech models expect
-MAX_CUE_CHARS = 1_000  # as for subtitles
 _CHUNK_SAMPLES = 300 * SAMPLE_RATE  # transcribed at once, at most
 _CUT_SEARCH_SAMPLES = 30 * SAMPLE_RATE  # end of a chunk in which the cut is searched
 _SILENCE_WINDOW = SAMPLE_RATE * 2 // 5  # samples whose energy is compared
@@ -59,6 +59,14 @@ class SpeechRecognizer(Protocol):
         """
 
 
+@runtime_checkable
+class SpeechDetector(Protocol):
+    """A `SpeechRecognizer` that also detects speech, at a small part of the cost."""
+
+    def measure_speech(self, samples: MonoSamples) -> float:
+        """Return the seconds of speech in samples, float32 (N,) at `SAMPLE_RATE`."""
+
+
 @dataclass(frozen=True, slots=True)
 class TranscribedSpeech:
     """The speech transcript of a video."""
@@ -72,6 +80,7 @@ def transcribe_audio(
     recognizer: SpeechRecognizer,
     language: str | None = None,
     on_progress: Callable[[float], None] = lambda _: None,
+    stated_language: str | None = None,
 ) -> TranscribedSpeech:
     """Transcribe audio of any length.
 
@@ -80,6 +89,7 @@ def transcribe_audio(
         recognizer: The speech recognizer.
         language: ISO 639 code; None uses the language of the first chunk that is certain enough.
         on_progress: Called with the number of seconds transcribed so far.
+        stated_language: ISO 639 code in the file, returned where no chunk is certain enough.
 
     Returns:
         Cues with times from the start of the audio, and the language.
@@ -102,9 +112,8 @@ def transcribe_audio(
         ):
             known_language = transcription.language
         on_progress(chunk_start + len(samples) / SAMPLE_RATE)
-    return TranscribedSpeech(
-        tuple(cues), (known_language or best_transcription.language) if cues else None
-    )
+    found_language = known_language or stated_language or best_transcription.language
+    return TranscribedSpeech(tuple(cues), found_language if cues else None)
 
 
 def split_audio(audio_blocks: Iterable[MonoSamples]) -> Iterator[tuple[float, MonoSamples]]:

@@ -1,39 +1,38 @@
-"""Find and parse sidecar subtitle files: SubRip, WebVTT and (Advanced) SubStation Alpha.
+"""Find and read sidecar subtitle files: SubRip, WebVTT and (Advanced) SubStation Alpha.
 
-Files are untrusted: they are read within size limits and in linear time, and invalid cues are
-skipped. pysubs2 1.8 was rejected because it drops a whole .ass file for one bad timestamp, turns
-karaoke lines with two timestamps into cues, and reads WebVTT notes and cue identifiers as text.
+Files are untrusted: they are read within size limits. pysubs2 1.8 was rejected because it drops a
+whole .ass file for one bad timestamp, turns karaoke lines with two timestamps into cues, and reads
+WebVTT notes and cue identifiers as text.
 """
 
 from __future__ import annotations
 
-import html
+import math
 import os
 import re
-import unicodedata
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vsearch.errors import TooLargeError, UnreadableError
+from vsearch.storage.path_roots import is_within_roots
+from vsearch.transcripts.subtitle_parsing import MAX_CUE_CHARS, clean_lines, parse_subtitles
 from vsearch.transcripts.text_encoding import decode_text
 from vsearch.types import Cue, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
+
+    from vsearch.transcripts.subtitle_parsing import TimedLines
 
 SUBTITLE_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 MAX_SUBTITLE_FILE_BYTES = (
     8 * 1024 * 1024
 )  # usual files have 100 kB, or a few MB with embedded fonts
 MAX_CUES = 50_000  # per file
-MAX_CUE_CHARS = 1_000
-_TIME_PATTERN = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
-_TIMING_RE = re.compile(rf"\s*{_TIME_PATTERN}\s*-->\s*{_TIME_PATTERN}(?:\s|$)")
-_TIMESTAMP_RE = re.compile(rf"\s*{_TIME_PATTERN}\s*")
-_MARKUP_RE = re.compile(r"<[^<>]*>|\{[^{}]*\}")
-_DRAWING_RE = re.compile(r"\{[^{}]*\\p[1-9]")
+_MAX_TOUCH_GAP_SECONDS = 0.04  # a frame; captions that roll up follow each other without a pause
+_MAX_ROLL_UP_LINES = 16  # usually two or three
 # `en`, `pt-BR`, or the purpose of the file
 _NAME_TAG_RE = re.compile(
     r"(?P<language>[a-z]{2,3})(?:[-_][a-z0-9]{2,8})*|sdh|forced|default", re.I
@@ -86,7 +85,9 @@ def find_sidecars(video_paths: Iterable[Path]) -> list[Sidecar]:
 class SubtitleFinder:
     """Finds the subtitle files of videos, listing each folder once."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Sequence[Path] = ()) -> None:
+        """Ignore files that lead out of `roots`, resolved folders, through links, if any."""
+        self._roots = roots
         # by folder, then by the stem of the video
         self._sidecars_by_folder: dict[Path, dict[str, list[Sidecar]]] = {}
 
@@ -96,7 +97,11 @@ class SubtitleFinder:
         if folder not in self._sidecars_by_folder:
             self._sidecars_by_folder[folder] = _list_sidecars(folder)
         sidecars = self._sidecars_by_folder[folder].get(video_path.stem, [])
-        return [replace(sidecar, video_path=video_path) for sidecar in sidecars]
+        return [
+            replace(sidecar, video_path=video_path)
+            for sidecar in sidecars
+            if not self._roots or is_within_roots(sidecar.subtitle_path, self._roots)
+        ]
 
 
 def _list_sidecars(folder: Path) -> dict[str, list[Sidecar]]:
@@ -139,31 +144,62 @@ def read_subtitles(subtitle_path: Path, language: str | None = None) -> list[Cue
         UnreadableError: The file cannot be read.
         TooLargeError: The file exceeds `MAX_SUBTITLE_FILE_BYTES`.
     """
-    lines = decode_text(_read_content(subtitle_path), language).replace("\0", "").splitlines()
-    is_substation = any(line.strip().lower() == "[events]" for line in lines)
-    return build_cues(_parse_substation(lines) if is_substation else _parse_timed(lines))
+    return build_cues(parse_subtitles(decode_text(_read_content(subtitle_path), language)))
 
 
-def build_cues(timed_texts: Iterable[tuple[Span, Sequence[str]]]) -> list[Cue]:
+def build_cues(timed_lines: Iterable[TimedLines]) -> list[Cue]:
     """Build cues from timed lines.
 
+    Captions that roll up show lines again, without a pause: YouTube's automatic captions, CEA-608.
+    Such lines are dropped. A line that is said again after a pause is another cue.
+
     Args:
-        timed_texts: Time span and lines of each cue, in any order.
+        timed_lines: Time span and lines of each cue, in any order.
 
     Returns:
-        Cues in order of time, without markup, at most `MAX_CUES`. Lines that the previous cue
-        already showed (roll-up captions) are dropped.
+        Cues in order of time, without markup, at most `MAX_CUES`.
     """
     clean_cues: list[Cue] = []
-    previous_texts: set[str] = set()
-    for cue_span, cue_texts in sorted(timed_texts, key=lambda timed_text: timed_text[0]):
-        visible_texts = (cue_text for cue_text in cue_texts if not _DRAWING_RE.search(cue_text))
-        plain_texts = [cue_text for cue_text in map(_strip_markup, visible_texts) if cue_text]
-        new_texts = [cue_text for cue_text in plain_texts if cue_text not in previous_texts]
-        if new_texts:
-            clean_cues.append(Cue(cue_span, " ".join(new_texts)[:MAX_CUE_CHARS]))
-        previous_texts = set(plain_texts) or previous_texts
+    cue_indexes: dict[tuple[str, ...], int] = {}  # of the last cue with these lines
+    previous_lines: tuple[str, ...] = ()
+    previous_end = -math.inf
+    for cue_span, cue_lines in sorted(timed_lines, key=itemgetter(0)):
+        visible_lines = tuple(clean_lines(cue_lines))
+        if not visible_lines:
+            continue
+        cue_index = cue_indexes.get(visible_lines)
+        if cue_index is not None and _touches(clean_cues[cue_index].span.end, cue_span):
+            shown_cue = clean_cues[cue_index]  # it stays on screen
+            full_span = Span(shown_cue.span.start, max(shown_cue.span.end, cue_span.end))
+            clean_cues[cue_index] = replace(shown_cue, span=full_span)
+        else:
+            repeated_count = (
+                _count_repeated(previous_lines, visible_lines)
+                if _touches(previous_end, cue_span)
+                else 0
+            )
+            if new_lines := visible_lines[repeated_count:]:
+                cue_indexes[visible_lines] = len(clean_cues)
+                clean_cues.append(Cue(cue_span, " ".join(new_lines)[:MAX_CUE_CHARS]))
+        previous_lines, previous_end = visible_lines, cue_span.end
     return clean_cues[:MAX_CUES]
+
+
+def _touches(previous_end: float, cue_span: Span) -> bool:
+    return cue_span.start <= previous_end + _MAX_TOUCH_GAP_SECONDS
+
+
+def _count_repeated(previous_lines: tuple[str, ...], cue_lines: tuple[str, ...]) -> int:
+    """Return how many lines at the start of a cue repeat the end of the previous one."""
+    max_lines = min(len(previous_lines), len(cue_lines), _MAX_ROLL_UP_LINES)
+    return next(
+        (
+            line_count
+            for line_count in range(max_lines, 0, -1)
+            if previous_lines[-line_count:] == cue_lines[:line_count]
+        ),
+        0,
+    )
 
 
 def _read_content(subtitle_path: Path) -> bytes:
@@ -181,70 +217,3 @@ def _read_content(subtitle_path: Path) -> bytes:
             f"{subtitle_path}: larger than {MAX_SUBTITLE_FILE_BYTES} bytes; not a subtitle file"
         )
     return content
-
-
-def _parse_timed(lines: Sequence[str]) -> Iterator[tuple[Span, list[str]]]:
-    """Parse SubRip or WebVTT: a line with timestamps, followed by text."""
-    timing_lines = [
-        (line_index, match)
-        for line_index, line in enumerate(lines)
-        if (match := _TIMING_RE.match(line))
-    ]
-    timing_indexes = [line_index for line_index, _ in timing_lines]
-    is_webvtt = bool(lines) and lines[0].startswith("WEBVTT")
-    for (timing_index, match), end_index in zip(
-        timing_lines, [*timing_indexes[1:], None], strict=False
-    ):
-        cue_lines = list(lines[timing_index + 1 : end_index])
-        if is_webvtt:  # notes and the next identifier follow after an empty line
-            cue_lines = list(takewhile(str.strip, cue_lines))
-        elif end_index is not None and cue_lines and cue_lines[-1].strip().isdecimal():
-            cue_lines.pop()  # the number of the next cue
-        cue_span = _make_span(_to_seconds(match.groups()[:4]), _to_seconds(match.groups()[4:]))
-        if cue_span is not None:
-            yield cue_span, cue_lines
-
-
-def _parse_substation(lines: Sequence[str]) -> Iterator[tuple[Span, list[str]]]:
-    """Parse the [Events] section, in which Format: names the fields of each Dialogue: line."""
-    field_names = ["layer", "start", "end", "style", "name", "l", "r", "v", "effect", "text"]
-    in_events = False
-    for line in lines:
-        key, _, line_rest = line.strip().partition(":")
-        if key.startswith("["):
-            in_events = key.lower() == "[events]"
-        elif in_events and key.lower() == "format":
-            field_names = [field_name.strip().lower() for field_name in line_rest.split(",")]
-        elif in_events and key.lower() == "dialogue":
-            field_values = line_rest.split(",", len(field_names) - 1)
-            fields = dict(zip(field_names, field_values, strict=False))
-            cue_span = _make_span(
-                _parse_timestamp(fields.get("start", "")), _parse_timestamp(fields.get("end", ""))
-            )
-            cue_text = fields.get("text", "")
-            if cue_span is not None and not _DRAWING_RE.search(cue_text):
-                yield cue_span, re.split(r"\\[Nn]", cue_text.replace("\\h", " "))
-
-
-def _parse_timestamp(time_text: str) -> float | None:
-    match = _TIMESTAMP_RE.fullmatch(time_text)
-    return _to_seconds(match.groups()) if match else None
-
-
-def _to_seconds(time_parts: Sequence[str | None]) -> float:
-    hours, minutes, seconds, fraction = (time_part or "0" for time_part in time_parts)
-    return 3600 * int(hours) + 60 * int(minutes) + int(seconds) + float(f"0.{fraction}")
-
-
-def _make_span(start_seconds: float | None, end_seconds: float | None) -> Span | None:
-    """Return the span, or None if it is empty or incomplete."""
-    if start_seconds is None or end_seconds is None or not start_seconds < end_seconds:
-        return None
-    return Span(start_seconds, end_seconds)
-
-
-def _strip_markup(line_text: str) -> str:
-    """Return a line without markup."""
-    # Shortened because html.unescape fails on numbers of 4,300 digits.
-    bare_text = _MARKUP_RE.sub("", line_text)[: 4 * MAX_CUE_CHARS]
-    return unicodedata.normalize("NFC", " ".join(html.unescape(bare_text).split()))

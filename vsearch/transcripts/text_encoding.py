@@ -9,6 +9,8 @@ from itertools import islice, pairwise
 SAMPLE_BYTES = 64 * 1024  # of non-ASCII lines that are examined
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, which begins with the same bytes
+    codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
@@ -16,6 +18,8 @@ _C1_CONTROLS = [chr(code) for code in range(0x80, 0xA0) if code != 0x85]  # 0x85
 _SYMBOL_CATEGORIES = ("Sm", "Sc", "Sk", "So", "Cc", "Co", "Cn")
 _CHARS_PER_FAULT = 50  # fewer letters per fault indicate a wrong encoding, not a damaged byte
 _MAX_GUESSES = 8
+_MIN_ZERO_SHARE = 0.1  # zero bytes in UTF-16: even Chinese subtitles contain times
+_ZERO_RATIO = 10  # between zeros at even and at odd offsets
 _WESTERN = "cp1252"
 # Windows and later standards extend these by quotation marks, dashes and rare characters.
 _SUPERSETS = {
@@ -61,8 +65,9 @@ _ENCODINGS_BY_LANGUAGE = {
 def decode_text(content: bytes, language: str | None = None) -> str:
     """Decode text of unknown encoding.
 
-    Tried in order: a byte order mark, UTF-8, the legacy encodings of the language, detection by
-    chardet, and CP1252 with replacement characters.
+    Tried in order: a byte order mark, UTF-16 by its zero bytes, UTF-8 (with a few damaged bytes),
+    the legacy encodings of the language, detection by chardet, and CP1252 with replacement
+    characters.
 
     Args:
         content: The bytes of a text file.
@@ -75,10 +80,23 @@ def decode_text(content: bytes, language: str | None = None) -> str:
     for byte_order_mark, encoding in _BOMS.items():
         if content.startswith(byte_order_mark):
             return content.decode(encoding, "replace")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return _decode_legacy(content, (language or "").lower())
+    if (utf16_encoding := _detect_utf16(content[:SAMPLE_BYTES])) is not None:
+        return content.decode(utf16_encoding, "replace")
+    utf8_text = content.decode("utf-8", "replace")
+    if not _has_many_faults(utf8_text):
+        return utf8_text
+    return _decode_legacy(content, (language or "").lower())
+
+
+def _detect_utf16(sample_bytes: bytes) -> str | None:
+    """Return the codec of UTF-16 without a byte order mark; digits have one zero byte there."""
+    even_zeros, odd_zeros = sample_bytes[::2].count(0), sample_bytes[1::2].count(0)
+    most_zeros = max(even_zeros, odd_zeros)
+    if most_zeros < max(1, _MIN_ZERO_SHARE * len(sample_bytes)):
+        return None
+    if min(even_zeros, odd_zeros) * _ZERO_RATIO > most_zeros:
+        return None
+    return "utf-16-le" if odd_zeros > even_zeros else "utf-16-be"
 
 
 def _decode_legacy(content: bytes, language: str) -> str:

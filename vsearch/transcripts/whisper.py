@@ -27,6 +27,7 @@ from vsearch.errors import (
     UnknownPluginError,
     WeightsError,
 )
+from vsearch.memory import MemoryNeed, check_memory, describe_exhaustion, is_exhausted
 from vsearch.transcripts import bundled_models
 from vsearch.transcripts.speech import SAMPLE_RATE, Transcription, words_to_cues
 from vsearch.types import Cue, Span, Word
@@ -61,6 +62,8 @@ _HALLUCINATED_PHRASES = frozenset(
 _SPEECH_PAD_MS = 200  # kept around detected speech
 _MAX_WINDOW_GAP = 3.0  # seconds of silence within one window
 _WINDOW_SECONDS = 30.0  # Whisper's context
+# CTranslate2 and the math library that it loads, in bytes, without the network
+_RUNTIME_ADDRESS_SPACE, _RUNTIME_RESIDENT = 1_150_000_000, 100_000_000
 _TEMPERATURES = (0.0, 0.4)  # with more fallbacks, music takes six times as long
 
 
@@ -165,16 +168,10 @@ class WhisperRecognizer:
         Raises:
             ModelError: The device fails.
         """
-        from faster_whisper import vad  # deferred, as below
-
-        speech_timestamps = vad.get_speech_timestamps(
-            samples, vad.VadOptions(speech_pad_ms=_SPEECH_PAD_MS)
-        )
-        if not speech_timestamps:
+        speech_spans = _detect_speech(samples)
+        if not speech_spans:
             return Transcription(None, 0.0, ())
-        speech_windows = _merge_windows(
-            [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in speech_timestamps]
-        )
+        speech_windows = _merge_windows(speech_spans)
         try:
             segments, transcription_info = self._whisper_model.transcribe(
                 samples,
@@ -196,6 +193,10 @@ class WhisperRecognizer:
             self._iter_cues(segments),
         )
 
+    def measure_speech(self, samples: MonoSamples) -> float:
+        """Return the seconds of speech. See `SpeechDetector.measure_speech`."""
+        return sum(span_end - span_start for span_start, span_end in _detect_speech(samples))
+
     def _iter_cues(self, segments: Any) -> Iterator[Cue]:
         try:
             for _, window_segments in itertools.groupby(segments, lambda segment: segment.seek):
@@ -203,6 +204,16 @@ class WhisperRecognizer:
                     yield from words_to_cues(_segment_words(segment))
         except RuntimeError as error:
             raise _model_error(self.name, error) from error
+
+
+def _detect_speech(samples: MonoSamples) -> list[tuple[float, float]]:
+    """Return the spans of speech in seconds, found by voice activity detection (Silero)."""
+    from faster_whisper import vad  # deferred, as below
+
+    speech_timestamps = vad.get_speech_timestamps(
+        samples, vad.VadOptions(speech_pad_ms=_SPEECH_PAD_MS)
+    )
+    return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in speech_timestamps]
 
 
 def _merge_windows(speech_spans: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
@@ -280,6 +291,8 @@ def _import_faster_whisper() -> Any:
     try:
         import faster_whisper  # deferred: imports CTranslate2
     except ImportError as error:
+        if is_exhausted(error):
+            raise ModelError(f"transcribing speech: {describe_exhaustion()}") from error
         raise MissingExtraError(
             f"transcribing speech needs the package {error.name!r}, which is not installed: "
             "pip install 'vsearch[speech]'"
@@ -288,6 +301,7 @@ def _import_faster_whisper() -> Any:
 
 
 def _load_whisper(model_ref: SpeechModelRef, device: str) -> Any:
+    _check_memory(model_ref)
     whisper_library = _import_faster_whisper()
     model_files = model_ref.bundled_model.read_files() if model_ref.bundled_model else None
     compute_device = _select_device(device)
@@ -308,6 +322,25 @@ def _load_whisper(model_ref: SpeechModelRef, device: str) -> Any:
         raise _model_error(model_ref.model_name, error) from error
 
 
+def _check_memory(model_ref: SpeechModelRef) -> None:
+    """Raise ModelError if this process may not use enough memory for a speech model."""
+    bundled_model = model_ref.bundled_model
+    model_paths = (
+        bundled_model.part_paths
+        if bundled_model
+        else (Path(model_ref.model_path) / bundled_models.MODEL_FILE,)
+    )
+    # a published size may still have to be downloaded
+    network_bytes = sum(path.stat().st_size for path in model_paths if path.is_file())
+    check_memory(
+        MemoryNeed(
+            f"the speech model {model_ref.model_name}",
+            _RUNTIME_ADDRESS_SPACE + 2 * network_bytes,
+            _RUNTIME_RESIDENT + network_bytes,
+        )
+    )
+
+
 def _select_device(device: str) -> str:
     """Return "cpu" or "cuda"; CTranslate2 does not support Metal."""
     import ctranslate2  # deferred as above
@@ -317,6 +350,8 @@ def _select_device(device: str) -> str:
 
 
 def _model_error(model_name: str, error: Exception) -> ModelError:
+    if is_exhausted(error):
+        return ModelError(f"the speech model {model_name}: {describe_exhaustion()}")
     return WeightsError(
         f"the speech model {model_name} cannot be used: {_first_sentence(error)}. "
         "If this is a CUDA problem, try --device cpu"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.transcripts import subtitles
+from vsearch.transcripts.subtitle_parsing import MAX_CUE_CHARS
 from vsearch.transcripts.subtitles import (
-    MAX_CUE_CHARS,
     MAX_CUES,
     MAX_SUBTITLE_FILE_BYTES,
     Sidecar,
@@ -126,7 +126,7 @@ def test_roll_up_captions_are_not_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "times",
-    ["00:00:02,000 --> 00:00:01,000", "00:00:01,000 --> 00:00:01,000", "x --> y", "1 --> 2", "-->"],
+    ["-00:00:02,000 --> -00:00:01,000", "00:00:01,000 --> ?", "x --> y", "1 --> 2", "-->"],
 )
 def test_an_invalid_cue_is_skipped(tmp_path: Path, times: str) -> None:
     found = cues(tmp_path, one("broken", times) + one("fine", "00:00:03,000 --> 00:00:04,000"))
