@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import BaseModel, Field
 
+from vsearch import types  # noqa: TC001 - pydantic reads annotations
 from vsearch.export.excerpts import to_one_line
 from vsearch.types import round_confidence
 
-if TYPE_CHECKING:
-    from vsearch import types
-
+FILE_STATUS_DESCRIPTION = (
+    "available; missing: the file was moved or deleted; offline: its whole drive or folder is gone"
+)
 MAX_QUOTE_CHARS = 400
 
 
@@ -67,6 +66,7 @@ class SearchHit(VideoTimeRange):
     )
     quotes: list[TextCue] = Field(description="lines that match the query, best first")
     duplicates_hidden: int = Field(description="near-duplicate moments that were left out")
+    file_status: types.FileStatus | None = Field(description=FILE_STATUS_DESCRIPTION)
 
     @classmethod
     def from_ranked_moment(cls, rank: int, moment: types.Moment) -> SearchHit:
@@ -80,6 +80,7 @@ class SearchHit(VideoTimeRange):
             low_confidence=moment.has_low_confidence,
             quotes=[TextCue.from_words(quote) for quote in moment.explanation.quotes[:3]],
             duplicates_hidden=moment.explanation.duplicates_hidden,
+            file_status=moment.video.file_status,
         )
 
 
@@ -136,6 +137,7 @@ class VideoSummary(BaseModel):
     height: int
     recorded_at: str | None
     warning: str | None = Field(description="problem with the video, if any")
+    file_status: types.FileStatus | None = Field(description=FILE_STATUS_DESCRIPTION)
 
     @classmethod
     def from_video(cls, video: types.Video) -> VideoSummary:
@@ -148,6 +150,7 @@ class VideoSummary(BaseModel):
             height=video.height,
             recorded_at=None if video.recorded_at is None else video.recorded_at.isoformat(),
             warning=video.full_warning and to_one_line(video.full_warning),
+            file_status=video.file_status,
         )
 
 

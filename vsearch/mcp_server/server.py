@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,8 +15,11 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 
 from vsearch import __version__
-from vsearch.errors import SettingsError
 from vsearch.mcp_server.tools import LibraryTools
+from vsearch.server.auth import AccessPolicy
+from vsearch.server.bearer_auth import BearerTokenMiddleware
+from vsearch.server.connections import ConnectionLimits, create_uvicorn_config
+from vsearch.server.listeners import listen_on_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +31,6 @@ log = logging.getLogger(__name__)
 DEFAULT_PORT = 8766
 MCP_PATH = "/mcp"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-SHUTDOWN_TIMEOUT_SECONDS = 5  # for running requests when the server stops
 MAX_BODY_BYTES = 256 * 1024
 INSTRUCTIONS = (
     "Semantic search in the user's own videos. Begin with `search`; times are in seconds and "
@@ -90,11 +92,20 @@ def serve_stdio(library: Library, exports_folder: Path | None = None) -> None:
         make_server(library, exports_folder).run("stdio")
 
 
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """Address and access settings of an MCP server over HTTP."""
+
+    host: str = "127.0.0.1"  # a loopback name or address
+    port: int = DEFAULT_PORT  # 0: any free port
+    token: str | None = None
+    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+
+
 def serve_http(
     library: Library,
     exports_folder: Path | None,
-    host: str,
-    port: int,
+    options: HttpOptions,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve programs on this machine over HTTP until Ctrl-C or SIGTERM.
@@ -102,17 +113,18 @@ def serve_http(
     Args:
         library: The open library.
         exports_folder: Folder for exported clips; None disables the export tool.
-        host: Loopback address to listen at.
-        port: Port to listen at; 0 means any free port.
+        options: Address and access settings.
         on_ready: Called with the URL once the port is open.
 
     Raises:
         SettingsError: If the address or port is not available.
     """
-    with _open_listener(host, port) as listening_socket, _warm_in_background(library):
+    host = options.host
+    with listen_on_port(host, options.port) as listening_socket, _warm_in_background(library):
         port = listening_socket.getsockname()[1]
         asgi_app = make_server(library, exports_folder).streamable_http_app(
             streamable_http_path=MCP_PATH,
+            stateless_http=True,  # sessions would stay in memory
             max_request_body_size=MAX_BODY_BYTES,
             transport_security=TransportSecuritySettings(
                 enable_dns_rebinding_protection=True,
@@ -120,13 +132,11 @@ def serve_http(
                 allowed_origins=[f"http://{host_name}:{port}" for host_name in LOOPBACK_HOSTS],
             ),
         )
-        uvicorn_config = uvicorn.Config(
-            asgi_app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
-        )
+        guarded_app = BearerTokenMiddleware(
+            # without sessions, a GET would open a stream that never gets an event
+            asgi_app, AccessPolicy(options.token), allowed_methods=("POST",),
+        )  # fmt: skip
+        uvicorn_config = create_uvicorn_config(guarded_app, options.connection_limits)
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}{MCP_PATH}")
         anyio.run(uvicorn.Server(uvicorn_config).serve, [listening_socket])
 
@@ -148,15 +158,3 @@ def _warm_library(library: Library) -> None:
             library.search("a video", k=1)
     except Exception as error:  # the first search reports the error if it persists
         log.warning("%s", error)
-
-
-def _open_listener(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise SettingsError if the address is not available."""
-    address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=address_family)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(
-            f"cannot listen at {host}:{port} ({reason}); choose another --port"
-        ) from error

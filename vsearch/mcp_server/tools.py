@@ -148,7 +148,9 @@ class LibraryTools:
             matching_videos.sort(key=lambda video: (video.path.name.casefold(), str(video.path)))
             page_items = [
                 VideoSummary.from_video(video)
-                for video in islice(matching_videos, offset, offset + limit)
+                for video in self._library.check_files(
+                    islice(matching_videos, offset, offset + limit)
+                )
             ]
             return VideoPage(
                 items=page_items, total=len(matching_videos), offset=offset, limit=limit

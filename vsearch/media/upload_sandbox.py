@@ -2,8 +2,8 @@
 
 `python -m vsearch.media.upload_sandbox INPUT FOLDER [SECONDS]` writes `picture.png` or `clip.mp4`
 to the folder and prints one line of JSON: kind, width, height and duration, or an error. Whatever a
-malicious file makes a decoder do happens in this process, which has resource limits and which its
-parent may kill.
+malicious file makes a decoder do happens in this process: it has resource limits, no network and no
+other files (see `vsearch.media.process_isolation`), and its parent may kill it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from PIL import Image
 
 from vsearch.errors import MediaError, VSearchError
 from vsearch.media.encoding import VideoTrack
+from vsearch.media.process_isolation import isolate_process
 from vsearch.media.sampler import Sampler, probe_video
 from vsearch.media.thumbnails import read_image
 from vsearch.types import Span
@@ -76,6 +77,7 @@ def main() -> None:
     input_path, output_folder = Path(sys.argv[1]), Path(sys.argv[2])
     max_seconds = float(sys.argv[3]) if len(sys.argv) > 3 else MAX_CPU_SECONDS
     limit_resources(max_seconds)
+    isolate_process(input_path, output_folder)
     warnings.simplefilter("ignore")  # errors are reported as JSON
     try:
         report = asdict(sanitize_file(input_path, output_folder, max_seconds=max_seconds))

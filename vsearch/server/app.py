@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import logging
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,14 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from vsearch import __version__
+from vsearch.errors import VSearchError
 from vsearch.server import problems, schemas
 from vsearch.server.auth import AccessPolicy, build_cookie_name
-from vsearch.server.middleware import SecurityMiddleware
+from vsearch.server.limits import get_client_address
+from vsearch.server.middleware import SecurityMiddleware, check_token_result
 from vsearch.server.problems import Problem
 from vsearch.server.routes import jobs, media, saved, search, uploads, videos
+from vsearch.server.sessions import SESSION_SECONDS
 from vsearch.server.state import AppState, State  # noqa: TC001 - read by FastAPI
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+log = logging.getLogger(__name__)
 STATIC_DIR = Path(__file__).parent / "static"
 API_PREFIX = "/api/v1"
 PROBLEM_SCHEMA = "#/components/schemas/ProblemDetails"
@@ -87,8 +91,15 @@ async def serve_page() -> Response:
     return FileResponse(STATIC_DIR / "index.html", headers={"Cache-Control": "no-cache"})
 
 
-async def check_health() -> dict[str, str]:
-    """Return the health status and the version."""
+async def check_health(state: State) -> dict[str, str]:
+    """Return the health status and the version; 503 if the library cannot be used."""
+    try:
+        state.library.check_available()
+    except VSearchError as error:
+        log.warning("%s", error)  # with its path, which not everybody may know
+        raise Problem(
+            503, "library", "the library was moved, deleted or damaged; see the log of the server"
+        ) from error
     return {"status": "ok", "version": __version__}
 
 
@@ -98,34 +109,31 @@ async def export_metrics(state: State) -> Response:
 
 
 @session_router.post("/session", status_code=204, response_class=Response)
-def sign_in(request: Request, token_request: schemas.TokenRequest) -> Response:
-    """Exchange the token for a session cookie, which does not reveal the token."""
+async def sign_in(request: Request, token_request: schemas.TokenRequest) -> Response:
+    """Exchange the token for the cookie of a new session, which does not reveal the token."""
     access_policy: AccessPolicy = request.app.state.access_policy
-    client_address = request.client.host if request.client else ""
-    if access_policy.is_throttled(client_address):
-        raise Problem(429, "token", "too many wrong tokens; wait a minute")
-    expected_token = access_policy.token or ""
-    if access_policy.token is not None and not hmac.compare_digest(
-        token_request.token.encode(), expected_token.encode()
-    ):
-        access_policy.record_failure(client_address)
-        raise Problem(401, "token", "the token is wrong")
+    check_token_result(
+        await access_policy.authenticate(get_client_address(request.scope), token_request.token)
+    )
     response = Response(status_code=204)
     response.set_cookie(
         build_cookie_name(request.scope),
-        access_policy.cookie_value,
+        access_policy.sessions.create_session(),
         httponly=True,
         samesite="strict",
         path="/",
         secure=request.url.scheme == "https",
-        max_age=30 * 24 * 3600,
+        max_age=SESSION_SECONDS,
     )
     return response
 
 
 @session_router.delete("/session", status_code=204, response_class=Response)
-def sign_out(request: Request) -> Response:
-    """Delete the session cookie."""
-    response = Response(status_code=204)
-    response.delete_cookie(build_cookie_name(request.scope), path="/")
+async def sign_out(request: Request) -> Response:
+    """End the session of the request and delete its cookie."""
+    access_policy: AccessPolicy = request.app.state.access_policy
+    cookie_name, response = build_cookie_name(request.scope), Response(status_code=204)
+    if (session_id := request.cookies.get(cookie_name)) is not None:
+        access_policy.sessions.end_session(session_id)
+    response.delete_cookie(cookie_name, path="/")
     return response

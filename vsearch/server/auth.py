@@ -1,52 +1,53 @@
-"""Access control: allowed Host names, the token, and throttling of wrong tokens."""
+"""Access control: allowed Host names, the token, and the sessions of browsers."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import ipaddress
 import secrets
-import threading
-import time
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from vsearch.errors import SettingsError
+from vsearch.server.addresses import is_ip_address, is_loopback
+from vsearch.server.login_throttle import LoginThrottle
+from vsearch.server.sessions import SessionStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import Scope
 
+__all__ = ["AccessPolicy", "AuthResult", "generate_token", "is_loopback", "read_token"]
 COOKIE_NAME = "vsearch"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIN_TOKEN_CHARS = 16
-MAX_FAILURES, FAILURE_WINDOW_SECONDS = 10, 60.0  # wrong tokens per address and window
+MIN_TOKEN_PARTS = 12  # characters and repeated runs of a token
+MIN_RUN_CHARS = 3  # shorter repetitions occur in random tokens
+MAX_CHECKED_CHARS = 200  # of a token, for repetitions
 COOKIE_FAILURE_RATIO = 20  # wrong cookies that count as one wrong token
-MAX_ADDRESSES = 10_000  # client addresses remembered
+
+
+class AuthResult(Enum):
+    """The outcome of checking the token or cookie of a request."""
+
+    ACCEPTED = auto()
+    REFUSED = auto()
+    THROTTLED = auto()  # nothing was checked
 
 
 def build_cookie_name(scope: Scope) -> str:
     """Return a cookie name with the port, because browsers share cookies between ports."""
-    server_address = scope.get("server")
-    return f"{COOKIE_NAME}-{server_address[1]}" if server_address else COOKIE_NAME
-
-
-def is_loopback(host_name: str) -> bool:
-    """Return True if `host_name` is reachable from this machine only."""
-    if host_name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host_name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    _, server_port = scope.get("server") or ("", None)
+    return COOKIE_NAME if server_port is None else f"{COOKIE_NAME}-{server_port}"
 
 
 def read_token(token_path: Path) -> str:
     """Return the token stored in a file.
 
     Raises:
-        SettingsError: If the file is unreadable or the token too short or not printable ASCII.
+        SettingsError: If the file is unreadable, or the token is not printable ASCII, too short
+            or repeats itself.
     """
     try:
         token = token_path.read_text("utf-8").strip()
@@ -57,7 +58,26 @@ def read_token(token_path: Path) -> str:
             f"{token_path}: a token is one line of at least {MIN_TOKEN_CHARS} printable ASCII "
             "characters; create one with `openssl rand -hex 24`"
         )
+    if _count_parts(token[:MAX_CHECKED_CHARS].lower()) < MIN_TOKEN_PARTS:
+        raise SettingsError(
+            f"{token_path}: the token repeats itself and is easy to guess; create one with "
+            "`openssl rand -hex 24`"
+        )
     return token
+
+
+def _count_parts(text: str) -> int:
+    """Count characters, and runs that occurred before as one (as in LZ77)."""
+    part_count = position = 0
+    while position < len(text):
+        run_chars = 0
+        while position + run_chars < len(text) and (
+            text.find(text[position : position + run_chars + 1], 0, position + run_chars) >= 0
+        ):
+            run_chars += 1
+        position += run_chars if run_chars >= MIN_RUN_CHARS else 1
+        part_count += 1
+    return part_count
 
 
 def generate_token() -> str:
@@ -74,7 +94,8 @@ class AccessPolicy:
     allowed_hosts: frozenset[str] = frozenset(LOOPBACK_HOSTS)
     # also every numeric address, which DNS rebinding cannot forge
     allows_any_address: bool = False
-    _failed_logins: FailedLogins = field(default_factory=lambda: FailedLogins())
+    sessions: SessionStore = field(default_factory=SessionStore)
+    _throttle: LoginThrottle = field(default_factory=LoginThrottle)
 
     @classmethod
     def for_host(
@@ -117,78 +138,49 @@ class AccessPolicy:
         if not (port_digits.isdecimal() and len(port_digits) < 6):
             return False
         return host_name in self.allowed_hosts or (
-            self.allows_any_address and _is_ip_address(host_name)
+            self.allows_any_address and is_ip_address(host_name)
         )
 
-    @property
-    def cookie_value(self) -> str:
-        """Session cookie value: an HMAC of the token, which does not reveal it."""
-        return hmac.new((self.token or "").encode(), b"page", hashlib.sha256).hexdigest()
-
-    def is_authorized(self, bearer_token: str | None, cookie_value: str | None) -> bool:
-        """Return True if the token or the cookie is correct (constant-time comparison)."""
-        if self.token is None:
-            return True
-        is_correct = hmac.compare_digest((bearer_token or "").encode(), self.token.encode())
-        return is_correct | hmac.compare_digest(
-            (cookie_value or "").encode(), self.cookie_value.encode()
+    def is_correct_token(self, token: str | None) -> bool:
+        """Return True for the token of this server, or if it requires none."""
+        return self.token is None or hmac.compare_digest(
+            (token or "").encode("utf-8", "surrogatepass"), self.token.encode()
         )
 
-    def record_failure(self, client_address: str, *, from_cookie: bool = False) -> None:
-        """Record a wrong token, or an outdated cookie if `from_cookie`, from an address.
+    async def authenticate(
+        self, client_address: str, token: str | None, session_id: str | None = None
+    ) -> AuthResult:
+        """Check the credentials of a request.
 
-        A page sends many requests at once, so `COOKIE_FAILURE_RATIO` wrong cookies count as one
-        wrong token.
+        An address that sent many wrong tokens is refused whatever token it sends, so that the
+        answer does not reveal whether it is correct. Sessions are always accepted, because their
+        ids cannot be guessed. A page sends many requests at once, so `COOKIE_FAILURE_RATIO` wrong
+        sessions count as one wrong token.
+
+        Args:
+            client_address: Address that failures are counted for.
+            token: Token of the request, if any.
+            session_id: Session cookie of the request, if any.
+
+        Returns:
+            ACCEPTED also if the server requires no token.
         """
-        self._failed_logins.record_failure(
-            client_address, failure_weight=1 / COOKIE_FAILURE_RATIO if from_cookie else 1.0
-        )
-
-    def is_throttled(self, client_address: str) -> bool:
-        """Return True if the address recently sent too many wrong tokens."""
-        return self._failed_logins.is_over_limit(client_address)
-
-
-class FailedLogins:
-    """Recent wrong tokens per client address. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # (monotonic time, weight) of each failure, oldest first
-        self._failures_by_address: dict[str, list[tuple[float, float]]] = {}
-
-    def record_failure(self, client_address: str, *, failure_weight: float = 1.0) -> None:
-        """Record a failure at the current time."""
-        with self._lock:
-            if (
-                client_address not in self._failures_by_address
-                and len(self._failures_by_address) >= MAX_ADDRESSES
-            ):
-                self._failures_by_address.pop(next(iter(self._failures_by_address)))
-            self._failures_by_address.setdefault(client_address, []).append(
-                (time.monotonic(), failure_weight)
-            )
-            self._failures_by_address[client_address] = self._failures_by_address[client_address][
-                -MAX_FAILURES * COOKIE_FAILURE_RATIO :
-            ]
-
-    def is_over_limit(self, client_address: str) -> bool:
-        """Return True if the failures within the window reach `MAX_FAILURES`."""
-        window_start = time.monotonic() - FAILURE_WINDOW_SECONDS
-        with self._lock:
-            recent_weights = [
-                failure_weight
-                for failure_time, failure_weight in self._failures_by_address.get(
-                    client_address, ()
-                )
-                if failure_time > window_start
-            ]
-        return sum(recent_weights) > MAX_FAILURES - 1e-6
-
-
-def _is_ip_address(host_name: str) -> bool:
-    try:
-        ipaddress.ip_address(host_name.strip("[]"))
-    except ValueError:
-        return False
-    return True
+        if self.token is None:
+            return AuthResult.ACCEPTED
+        if self.sessions.is_valid(session_id):
+            self._throttle.record_success(client_address)
+            return AuthResult.ACCEPTED
+        if self._throttle.is_throttled(client_address):
+            if not self._throttle.is_admitted(client_address):
+                return AuthResult.THROTTLED
+            if token is not None:
+                async with self._throttle.delay(client_address) as is_checked:
+                    if not is_checked:
+                        return AuthResult.THROTTLED
+        if token is not None and self.is_correct_token(token):
+            self._throttle.record_success(client_address)
+            return AuthResult.ACCEPTED
+        if token is not None or session_id is not None:
+            failure_weight = 1 / COOKIE_FAILURE_RATIO if token is None else 1.0
+            self._throttle.record_failure(client_address, weight=failure_weight)
+        return AuthResult.REFUSED

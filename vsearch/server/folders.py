@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from vsearch.export.excerpts import to_one_line
 from vsearch.media.discovery import is_video
 from vsearch.server.problems import Problem
+from vsearch.storage.path_roots import is_within_roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,6 +69,17 @@ class AllowedFolders:
     def resolved_roots(self) -> tuple[Path, ...]:
         """The roots with symbolic links resolved."""
         return self._resolved_roots
+
+    def admits_path(self, video_path: Path) -> bool:
+        """Return True unless a path inside a root has become a link out of the roots.
+
+        Paths outside the roots are those that the owner indexed from the command line.
+        """
+        is_below_root = any(
+            video_path.is_relative_to(root_path)
+            for root_path in (*self._root_paths.values(), *self._resolved_roots)
+        )
+        return not is_below_root or is_within_roots(video_path, self._resolved_roots)
 
     def list_roots(self) -> list[FolderListing]:
         """Return the root folders."""
@@ -147,15 +159,6 @@ class AllowedFolders:
 
 
 # --- directory walks that do not leave the roots
-
-
-def is_within_roots(path: Path, roots: Sequence[Path]) -> bool:
-    """Return True if `path` with links resolved is inside one of the resolved `roots`."""
-    try:
-        resolved_path = path.resolve()
-    except (OSError, RuntimeError, ValueError):  # circular links, or not a valid path
-        return False
-    return any(resolved_path.is_relative_to(root) for root in roots)
 
 
 def iter_entries(folder_path: Path, roots: Sequence[Path]) -> Iterator[os.DirEntry[str]]:

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vsearch.config import check_audio_track
+from vsearch.errors import SettingsError
 from vsearch.server.jobs.model import JobKind, JobState  # noqa: TC001 - read by pydantic
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_ERRORS_LISTED = 50  # per job in lists and events; `GET /jobs/{job_id}` returns all
 MAX_SECONDS = 1e7  # 115 days
-ExportKind = Literal["clips", "supercut", "otio", "edl", "fcpxml", "csv", "m3u"]
+ExportKind = Literal["clips", "supercut", "otio", "edl", "fcpxml", "fcp7", "csv", "m3u"]
 NonNegativeSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 FolderId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 
@@ -36,11 +38,17 @@ class IndexRequest(StrictRequest):
     progressive: bool = False
     transcribe: bool | None = None
     ocr: bool | None = None
+    audio_track: Annotated[str, Field(max_length=64)] | None = None
 
     @model_validator(mode="after")
     def _check_decoding_options(self) -> Self:
         if self.keyframes_only and self.progressive:
             raise ValueError("progressive and keyframes_only exclude each other")
+        if self.audio_track is not None:
+            try:
+                check_audio_track(self.audio_track)
+            except SettingsError as error:
+                raise ValueError(str(error)) from error
         return self
 
 

@@ -11,7 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 
 from vsearch.server.access_log import AccessLogLine
-from vsearch.server.auth import build_cookie_name
+from vsearch.server.auth import AuthResult, build_cookie_name
+from vsearch.server.limits import ClientLimit, get_client_address
 from vsearch.server.problems import Problem, to_response
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ MAX_BODY_BYTES = 1024 * 1024  # of requests other than uploads
 MAX_UPLOAD_BYTES = 2**28
 UPLOADS_PATH = "/api/v1/uploads"
 PUBLIC_PATHS = ("/", "/healthz", "/api/v1/session")  # need no token, like /static/
-BODY_TIMEOUT_SECONDS = 30.0  # for a whole body; for uploads, for each chunk
-MAX_CONCURRENT_REQUESTS = 400
+BODY_TIMEOUT_SECONDS = 30.0  # for a whole body
+UPLOAD_BYTES_PER_SECOND = 50_000  # minimum rate of uploads after the first `BODY_TIMEOUT_SECONDS`
+MAX_CONCURRENT_REQUESTS = 400  # that need the token, or that a server without a token answers
+MAX_PUBLIC_REQUESTS = 200  # others, counted apart so that they cannot crowd out the former
+MAX_CLIENT_REQUESTS = 64  # of each kind
 
 
 class SecurityMiddleware:
@@ -49,6 +53,8 @@ class SecurityMiddleware:
     def __init__(self, app: ASGIApp, access_policy: AccessPolicy, metrics: ServerMetrics) -> None:
         self._app, self._access_policy, self._metrics = app, access_policy, metrics
         self._requests_in_flight = 0
+        self._request_limit = ClientLimit("requests", MAX_CONCURRENT_REQUESTS, MAX_CLIENT_REQUESTS)
+        self._public_limit = ClientLimit("requests", MAX_PUBLIC_REQUESTS, MAX_CLIENT_REQUESTS)
         metrics.add_gauge(
             "requests_in_flight", "Requests being handled.", lambda: self._requests_in_flight
         )
@@ -70,20 +76,31 @@ class SecurityMiddleware:
 
     async def _handle_request(self, scope: Scope, receive: Receive, send: _ResponseSender) -> None:
         try:
-            self._check_request(scope)
-            await self._app(scope, _limit_body(scope, receive), send)
+            headers = Headers(scope=scope)
+            self._check_host(headers)
+            self._check_origin(scope, headers)
+            client_address = get_client_address(scope)
+            with self._public_limit.hold(client_address):
+                if _is_public(scope):
+                    await self._pass_on(scope, receive, send)
+                    return
+                await self._check_token(scope, headers, client_address)
+            with self._request_limit.hold(client_address):
+                await self._pass_on(scope, receive, send)
         except Problem as problem:
             if send.has_started:
                 raise
             await to_response(problem)(scope, receive, send)
 
-    def _check_request(self, scope: Scope) -> None:
-        """Raise Problem if the request must not be handled."""
-        headers = Headers(scope=scope)
-        if self._requests_in_flight > MAX_CONCURRENT_REQUESTS:
-            raise Problem(
-                503, "busy", "too many requests at once; try again", headers={"Retry-After": "2"}
-            )
+    async def _pass_on(self, scope: Scope, receive: Receive, send: _ResponseSender) -> None:
+        content_length = Headers(scope=scope).get("content-length", "0")
+        if not content_length.isdecimal() or len(content_length) > 18:
+            raise Problem(400, "request", "Content-Length is not a valid number")
+        _check_body_size(scope, int(content_length))
+        await self._app(scope, _limit_body(scope, receive, send), send)
+
+    def _check_host(self, headers: Headers) -> None:
+        """Raise Problem for names that are not those of this server (DNS rebinding)."""
         if len(headers.getlist("host")) != 1 or not self._access_policy.is_allowed_host(
             headers["host"]
         ):
@@ -92,12 +109,6 @@ class SecurityMiddleware:
                 "host",
                 "unknown host name; allow it with --allowed-host if it is this server's",
             )
-        self._check_origin(scope, headers)
-        self._check_token(scope, headers)
-        content_length = headers.get("content-length", "0")
-        if not content_length.isdecimal() or len(content_length) > 18:
-            raise Problem(400, "request", "Content-Length is not a valid number")
-        _check_body_size(scope, int(content_length))
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """Raise Problem for requests made by pages of other sites."""
@@ -109,24 +120,34 @@ class SecurityMiddleware:
         if fetch_site in ("cross-site", "same-site") and not is_navigation:
             raise Problem(403, "origin", "requests from other sites are not allowed")
 
-    def _check_token(self, scope: Scope, headers: Headers) -> None:
-        if scope["path"] in PUBLIC_PATHS or scope["path"].startswith("/static/"):
-            return
+    async def _check_token(self, scope: Scope, headers: Headers, client_address: str) -> None:
         auth_scheme, _, credentials = headers.get("authorization", "").partition(" ")
         bearer_token = credentials.strip() if auth_scheme.lower() == "bearer" else None
-        cookie_value = cookie_parser(headers.get("cookie", "")).get(build_cookie_name(scope))
-        if self._access_policy.is_authorized(bearer_token, cookie_value):
-            return
-        client_address = scope["client"][0] if scope.get("client") else ""
-        if self._access_policy.is_throttled(client_address):
-            raise Problem(
-                429, "token", "too many wrong tokens; wait a minute", headers={"Retry-After": "60"}
-            )
-        if bearer_token is not None or cookie_value is not None:
-            self._access_policy.record_failure(client_address, from_cookie=bearer_token is None)
+        session_id = cookie_parser(headers.get("cookie", "")).get(build_cookie_name(scope))
+        check_token_result(
+            await self._access_policy.authenticate(client_address, bearer_token, session_id)
+        )
+
+
+def check_token_result(auth_result: AuthResult) -> None:
+    """Raise Problem unless the token or session of a request was accepted.
+
+    Raises:
+        Problem: 401 if it was wrong or missing, 429 if it was not checked.
+    """
+    if auth_result is AuthResult.THROTTLED:
+        raise Problem(
+            429, "token", "too many wrong tokens; wait a minute", headers={"Retry-After": "60"}
+        )
+    if auth_result is AuthResult.REFUSED:
         raise Problem(
             401, "token", "this server requires a token", headers={"WWW-Authenticate": "Bearer"}
         )
+
+
+def _is_public(scope: Scope) -> bool:
+    """Return True for what is answered without a token."""
+    return scope["path"] in PUBLIC_PATHS or scope["path"].startswith("/static/")
 
 
 class _ResponseSender:
@@ -148,23 +169,24 @@ class _ResponseSender:
         await self._send(message)
 
 
-def _limit_body(scope: Scope, receive: Receive) -> Receive:
+def _limit_body(scope: Scope, receive: Receive, send: _ResponseSender) -> Receive:
     """Wrap `receive` to raise Problem for bodies that are too large or too slow."""
-    is_upload = scope["path"] == UPLOADS_PATH
+    started_at = time.monotonic()
     received_bytes, is_complete = 0, False
-    deadline = time.monotonic() + BODY_TIMEOUT_SECONDS
 
     async def receive_bounded() -> Message:
         nonlocal received_bytes, is_complete
-        if is_complete:  # from here on the application waits for a disconnect
+        if is_complete or send.has_started:  # the application waits for a disconnect
             return await receive()
-        remaining_seconds = (
-            BODY_TIMEOUT_SECONDS if is_upload else max(0.0, deadline - time.monotonic())
-        )
+        deadline = started_at + BODY_TIMEOUT_SECONDS
+        if scope["path"] == UPLOADS_PATH:
+            deadline += received_bytes / UPLOAD_BYTES_PER_SECOND
         try:
-            async with asyncio.timeout(remaining_seconds):
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 message = await receive()
         except TimeoutError:
+            if send.has_started:  # the connection's own deadline ends it
+                return await receive()
             raise Problem(
                 408,
                 "timeout",

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 def present_video(video: Video) -> dict[str, Any]:
-    """Return the fields of a video, whether its file is missing, and how browsers play it."""
-    playback_info = determine_playback(video.path)
+    """Return the fields of a checked video, and how browsers play it.
+
+    Args:
+        video: A video from `Library.check_files` or a search.
+    """
+    is_missing = video.file_status in ("missing", "offline")
     return {
         **video_to_dict(video),
-        "missing": playback_info.method == "none" and not video.path.is_file(),
-        "playback": playback_info.method,
+        "missing": is_missing,
+        "playback": "none" if is_missing else determine_playback(video.path).method,
     }
 
 

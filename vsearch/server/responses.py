@@ -16,6 +16,7 @@ from fastapi import Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from vsearch.media.fragmented_mp4 import Mp4Stream, open_stream
+from vsearch.server.connections import MAY_PAUSE
 from vsearch.server.problems import Problem
 
 if TYPE_CHECKING:
@@ -65,7 +66,13 @@ class RangeFileResponse(FileResponse):
         if first_byte is None or first_byte >= self._file_size:
             kept_headers = [header for header in scope["headers"] if header[0] != b"range"]
             scope = {**scope, "headers": kept_headers}
+        allow_pauses(scope)
         await super().__call__(scope, receive, send)
+
+
+def allow_pauses(scope: Scope) -> None:
+    """Give the client more time to read the response, because it plays it."""
+    scope.setdefault("state", {})[MAY_PAUSE] = True
 
 
 def format_inline_disposition(file_name: str) -> str:
@@ -151,6 +158,7 @@ class VideoStreamResponse(Response):
             Problem: 503 if too many streams are being sent.
             MediaError: If the video cannot be opened; nothing has been sent by then.
         """
+        allow_pauses(scope)
         with self._stream_slots.acquire_slot() as active_stream:
             video_stream = await to_thread.run_sync(self._open_stream)
             chunk_iterator = _iter_chunks(video_stream, active_stream)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vsearch.errors import SettingsError
 from vsearch.server.app import create_app
 from vsearch.server.auth import AccessPolicy, generate_token, is_loopback
+from vsearch.server.connections import ConnectionLimits, create_uvicorn_config
 from vsearch.server.folders import AllowedFolders
+from vsearch.server.forwarding import ForwardedHeadersMiddleware
 from vsearch.server.jobs.service import JobService
 from vsearch.server.limits import ConcurrencyLimit
+from vsearch.server.listeners import listen_on_port, listen_on_socket
 from vsearch.server.metrics import ServerMetrics
 from vsearch.server.search_history import SearchHistory
 from vsearch.server.state import AppState
@@ -25,20 +24,15 @@ from vsearch.server.thumbnail_cache import ThumbnailCache
 from vsearch.server.uploads import UploadStore
 
 if TYPE_CHECKING:
-    import asyncio
+    import socket
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from vsearch.library import Library
 
 log = logging.getLogger(__name__)
 DEFAULT_PORT = 8765
-SHUTDOWN_TIMEOUT_SECONDS = 5  # for running requests when the server stops
-KEEP_ALIVE_SECONDS = 20  # for idle connections
-MAX_HEADER_BYTES = 32 * 1024  # of a request
-CONNECTION_BACKLOG = 64  # connections not yet accepted
-MAX_CONNECTIONS = 512
-FIRST_REQUEST_TIMEOUT_SECONDS = 10.0  # until the headers of the first request
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +45,8 @@ class ServerOptions:
     allowed_hosts: tuple[str, ...] = ()  # further names accepted in the Host header
     folder_paths: Sequence[Path] = field(default=())  # folders that clients may index
     trust_proxy_headers: bool = False  # X-Forwarded-* from a reverse proxy on this machine
+    socket_path: Path | None = None  # Unix socket for such a proxy, instead of host and port
+    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
 
 
 def create_state(library: Library, folder_paths: Sequence[Path] = ()) -> AppState:
@@ -96,60 +92,40 @@ def serve_library(
     Raises:
         SettingsError: If the address or port is not available.
     """
-    generated_token = None if options.token or is_loopback(options.host) else generate_token()
+    is_local = options.socket_path is None and is_loopback(options.host)
+    generated_token = None if options.token or is_local else generate_token()
     access_policy = AccessPolicy.for_host(
-        options.host, options.token or generated_token, options.allowed_hosts
+        "localhost" if options.socket_path else options.host,
+        options.token or generated_token,
+        options.allowed_hosts,
     )
-    with closing(_open_listener(options.host, options.port)) as listening_socket:
-        port = listening_socket.getsockname()[1]
-        display_host = f"[{options.host}]" if ":" in options.host else options.host
-        on_ready(f"http://{display_host}:{port}/", generated_token)
+    with _open_listener(options) as listening_socket:
+        on_ready(_format_url(listening_socket, options), generated_token)
         warm_library(library)
         state = create_state(library, options.folder_paths)
-        uvicorn_config = uvicorn.Config(
-            create_app(state, access_policy),
-            http=_LimitedProtocol,
-            backlog=CONNECTION_BACKLOG,
-            proxy_headers=options.trust_proxy_headers,
-            ws="none",
-            log_config=None,
-            access_log=False,  # ours contains neither queries nor tokens
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        )
         try:
-            _GracefulServer(uvicorn_config, state).run(sockets=[listening_socket])
+            create_server(state, access_policy, options).run(sockets=[listening_socket])
         finally:
             state.close()
 
 
-class _LimitedProtocol(H11Protocol):
-    """HTTP/1.1 protocol that bounds the connections and aborts those that send no request."""
+def create_server(
+    state: AppState, access_policy: AccessPolicy, options: ServerOptions
+) -> uvicorn.Server:
+    """Create the HTTP server of an application, which does not run yet.
 
-    _is_refused = False
-    _first_request_timer: asyncio.TimerHandle | None = None
+    Args:
+        state: The served library and its services.
+        access_policy: Token and Host checks.
+        options: Connection limits, and whether a proxy is trusted.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= MAX_CONNECTIONS:
-            self._is_refused = True
-            transport.abort()
-            return
-        super().connection_made(transport)
-        self._first_request_timer = self.loop.call_later(
-            FIRST_REQUEST_TIMEOUT_SECONDS, self._abort_if_silent
-        )
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._first_request_timer is not None:
-            self._first_request_timer.cancel()
-        if not self._is_refused:
-            super().connection_lost(exc)
-
-    def _abort_if_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.abort()
+    Returns:
+        The server, to be run with listening sockets.
+    """
+    app, limits = create_app(state, access_policy), options.connection_limits
+    if options.socket_path or options.trust_proxy_headers:
+        app, limits = ForwardedHeadersMiddleware(app), replace(limits, is_behind_proxy=True)
+    return _GracefulServer(create_uvicorn_config(app, limits), state)
 
 
 class _GracefulServer(uvicorn.Server):
@@ -173,24 +149,14 @@ def warm_library(library: Library) -> None:
         log.warning("%s", error)
 
 
-def _open_listener(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise SettingsError if the address is not available."""
-    try:
-        [(address_family, _, _, _, socket_address), *_] = socket.getaddrinfo(
-            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        listening_socket = socket.socket(address_family, socket.SOCK_STREAM)
-        try:
-            if os.name != "nt":  # on Windows it would share the port with another server
-                listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening_socket.bind(socket_address)
-            listening_socket.listen(1024)
-        except OSError:
-            listening_socket.close()
-            raise
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(
-            f"cannot listen at {host}:{port} ({reason}); choose another --port or --host"
-        ) from error
-    return listening_socket
+def _open_listener(options: ServerOptions) -> AbstractContextManager[socket.socket]:
+    if options.socket_path is not None:
+        return listen_on_socket(options.socket_path)
+    return listen_on_port(options.host, options.port)
+
+
+def _format_url(listening_socket: socket.socket, options: ServerOptions) -> str:
+    if options.socket_path is not None:
+        return f"unix:{options.socket_path}"
+    display_host = f"[{options.host}]" if ":" in options.host else options.host
+    return f"http://{display_host}:{listening_socket.getsockname()[1]}/"

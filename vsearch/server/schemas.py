@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from vsearch.server.problems import escape_undecodable
+from vsearch.types import FileStatus  # noqa: TC001 - pydantic reads annotations
 
 QueryText = Annotated[str, Field(max_length=2_000)]
 NonNegativeSeconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
@@ -62,7 +63,8 @@ class VideoResponse(BaseModel):
     recorded_at: datetime | None
     keyframes_only: bool
     max_keyframe_gap: float | None
-    missing: bool
+    file_status: FileStatus
+    missing: bool = Field(description="the file is missing or offline")
     playback: Literal["direct", "remux", "transcode", "none"]
 
 
@@ -293,6 +295,8 @@ class LibraryResponse(BaseModel):
     seconds: float
     size: int
     pooler: str | None
+    missing_count: int  # videos whose file no longer exists
+    offline_count: int  # videos whose drive or whole folder is gone
     transcript_counts: list[TranscriptCount]
     lock_holder: str | None
     permissions: Permissions

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from vsearch.errors import QueryError
 from vsearch.server.problems import Problem
+from vsearch.server.uploads import clean_file_name
 
 if TYPE_CHECKING:
     from vsearch.library import Library
@@ -45,6 +46,20 @@ class AppState:
         video = self.library.video(video_id)
         if video is None:
             raise Problem(404, "not-found", f"the library has no video {video_id}")
+        return video
+
+    def require_playable(self, video_id: int) -> Video:
+        """Return the video with that id, for sending its pictures or sound.
+
+        Raises:
+            Problem: 404 if the library has no such video, or its file has become a link that leads
+                out of the served folders.
+        """
+        video = self.require_video(video_id)
+        if not self.allowed_folders.admits_path(video.path):
+            raise Problem(
+                404, "gone", f"{clean_file_name(video.path.name)} leads out of the served folders"
+            )
         return video
 
     def resolve_upload(self, upload_id: str) -> Path:

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import threading
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 THUMBNAIL_WIDTHS = (160, 320, 640, 1280)  # pixels
 MAX_CACHE_BYTES = 2**29
+_CHECKSUM_BYTES = 4
 _PRUNE_TO_SHARE = 0.9  # of `max_cache_bytes`, left after pruning
 _JPEG_MIME, _WEBP_MIME = "image/jpeg", "image/webp"
 _SUFFIX_BY_MIME = {_JPEG_MIME: ".jpg", _WEBP_MIME: ".webp"}
@@ -42,9 +44,14 @@ class ThumbnailRequest:
 
     @property
     def cache_key(self) -> str:
-        """Hash of the video content, span, width and format."""
+        """Hash of the video, the state of its file, span, width and format.
+
+        The fingerprint is not enough: see `file_identity`. A video that is indexed again has
+        another id.
+        """
         span_text = f"{round(self.span.start * 1000)}-{round(self.span.end * 1000)}"
-        key_text = f"1 {self.video.fingerprint} {span_text} {self.width} {self.mime_type}"
+        video_text = f"{self.video.id} {self.video.fingerprint} {self.video.mtime_ns}"
+        key_text = f"2 {video_text} {span_text} {self.width} {self.mime_type}"
         return hashlib.sha256(key_text.encode()).hexdigest()[:40]
 
     @property
@@ -99,9 +106,11 @@ class ThumbnailCache:
     def load_cached(self, thumbnail_request: ThumbnailRequest) -> bytes | None:
         """Return a cached image, or None."""
         try:
-            return (self._cache_folder / thumbnail_request.file_name).read_bytes() or None
+            content = (self._cache_folder / thumbnail_request.file_name).read_bytes()
         except OSError:
             return None
+        image_bytes, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
+        return image_bytes if image_bytes and checksum == _checksum(image_bytes) else None
 
     def load_or_render(self, thumbnail_request: ThumbnailRequest) -> bytes:
         """Return an image, rendering and caching it if necessary.
@@ -137,7 +146,9 @@ class ThumbnailCache:
                     self._cache_folder.mkdir(parents=True, exist_ok=True)
                     atomic_files.remove_partial_files(self._cache_folder)
                     self._cached_bytes = sum(file_bytes for _, file_bytes, _ in self._list_files())
-            atomic_files.replace_file(self._cache_folder / file_name, image_bytes)
+            atomic_files.replace_file(
+                self._cache_folder / file_name, image_bytes + _checksum(image_bytes)
+            )
             with self._lock:
                 self._cached_bytes += len(image_bytes)
                 if self._cached_bytes > self._max_cache_bytes:
@@ -168,6 +179,11 @@ class ThumbnailCache:
                     continue
                 cached_files.append((file_stat.st_mtime_ns, file_stat.st_size, file_path))
         return cached_files
+
+
+def _checksum(image_bytes: bytes) -> bytes:
+    """Return the end of a cached file, which viewers of images ignore."""
+    return zlib.crc32(image_bytes).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def require_file(video: Video) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.media.upload_sandbox import CLIP_FILE_NAME, IMAGE_FILE_NAME
+from vsearch.server.limits import ClientLimit
 from vsearch.server.problems import Problem
 
 if TYPE_CHECKING:
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
 MAX_TOTAL_BYTES = 2**29  # of all transcoded files
 MAX_UPLOADS = 64
 SANITIZE_SECONDS = 20.0  # per file
-_MAX_SANITIZERS, _MAX_INCOMING = 2, 8  # sandbox processes, and uploads in progress
+_MAX_SANITIZERS = 2  # sandbox processes
+_MAX_INCOMING, _MAX_CLIENT_INCOMING = 8, 4  # uploads in progress, in all and of one address
 _MAX_REPLY_BYTES = 4096  # of a sandbox process
 _MAX_NAME_CHARS = 200
 _FILE_NAMES = {"image": IMAGE_FILE_NAME, "clip": CLIP_FILE_NAME}
 # more threads and arenas would exceed the memory limit of the sandbox
 _THREAD_LIMITS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-_BUSY_HEADERS = {"Retry-After": "5"}
+# prefixes of the environment variables that a sandbox process gets
+_INHERITED_VARIABLES = (
+    "PATH", "LANG", "LC_", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH", "SYSTEMROOT",
+    "OPENBLAS_", "OMP_", "MALLOC_", "PYTHONHASHSEED", "PYTHONUTF8",
+)  # fmt: skip
 _FOLDER_PREFIX = "vsearch-uploads-"
 
 
@@ -78,13 +84,16 @@ class UploadStore:
         self._stored_uploads: dict[str, tuple[Upload, int]] = {}  # with its bytes; the oldest first
         self._lock = threading.Lock()
         self._sanitizer_slots = asyncio.Semaphore(_MAX_SANITIZERS)
-        self._incoming_count = 0
+        self._incoming_limit = ClientLimit("uploads", _MAX_INCOMING, _MAX_CLIENT_INCOMING)
 
-    async def receive_file(self, incoming_file: AbstractAsyncContextManager[UploadFile]) -> Upload:
+    async def receive_file(
+        self, incoming_file: AbstractAsyncContextManager[UploadFile], client_address: str = ""
+    ) -> Upload:
         """Receive and transcode an uploaded file.
 
         Args:
             incoming_file: Receives the file when it is entered and deletes it when it is left.
+            client_address: Address that the upload is counted for; "" if unknown.
 
         Returns:
             The stored upload.
@@ -93,11 +102,12 @@ class UploadStore:
             Problem: If the file is empty or unreadable, if too many uploads are in progress, or
                 the disk is full.
         """
-        if self._incoming_count >= _MAX_INCOMING:
-            raise Problem(
-                503, "busy", "too many uploads at once; try again soon", headers=_BUSY_HEADERS
-            )
-        self._incoming_count += 1
+        with self._incoming_limit.hold(client_address):
+            return await self._receive_counted(incoming_file)
+
+    async def _receive_counted(
+        self, incoming_file: AbstractAsyncContextManager[UploadFile]
+    ) -> Upload:
         upload_id = secrets.token_urlsafe(16)
         upload_folder = self._upload_folder / upload_id
         try:
@@ -118,8 +128,6 @@ class UploadStore:
                     507, "disk", f"cannot store the upload ({error.strerror}); free some disk space"
                 ) from error
             raise
-        finally:
-            self._incoming_count -= 1
 
     def get_upload(self, upload_id: str) -> Upload:
         """Return the upload with that id.
@@ -248,11 +256,11 @@ async def _run_sanitizer(
 
 
 def _build_environment() -> dict[str, str]:
-    """Return the environment without vsearch settings, which may hold secrets."""
+    """Return the variables that Python needs; others may hold secrets."""
     inherited = {
         variable_name: variable_value
         for variable_name, variable_value in os.environ.items()
-        if not variable_name.startswith("VSEARCH_")
+        if variable_name.upper().startswith(_INHERITED_VARIABLES)
     }
     python_path = os.pathsep.join(filter(None, sys.path))  # without the current folder
     return {**_THREAD_LIMITS, **inherited, "PYTHONPATH": python_path}

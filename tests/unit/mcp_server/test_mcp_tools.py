@@ -164,7 +164,7 @@ def test_cues_are_truncated(tmp_path: Path) -> None:
         for n in range(100)
     ]
     (tmp_path / "a.srt").write_text("\n".join(cues))
-    with Library.open(tmp_path / "lib", encoder=FakeEncoder()) as library:
+    with Library.open(tmp_path / "lib", encoder=FakeEncoder(), create=True) as library:
         list(library.index([tmp_path]))
         known = result_of(make_caller(library)("describe_moment", video_id=1, start=0, end=10))
     assert len(known["cues"]) == MAX_CUES_PER_MOMENT

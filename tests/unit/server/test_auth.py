@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
 from vsearch.errors import SettingsError
+from vsearch.server import login_throttle
 from vsearch.server.auth import (
     COOKIE_FAILURE_RATIO,
-    MAX_FAILURES,
     AccessPolicy,
+    AuthResult,
     generate_token,
     is_loopback,
     read_token,
 )
+from vsearch.server.login_throttle import MAX_FAILURES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+TOKEN = "0123456789abcdef-secret"
 
 
 @pytest.mark.parametrize(
@@ -71,36 +77,101 @@ def test_loopback_addresses_are_recognized(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-def test_only_the_token_or_its_cookie_authorizes() -> None:
+def check(access: AccessPolicy, token: str | None, session: str | None = None) -> AuthResult:
+    return asyncio.run(access.authenticate("1.2.3.4", token, session))
+
+
+def test_only_the_token_or_a_session_authorizes() -> None:
     access = AccessPolicy(generate_token())
-    assert access.is_authorized(access.token, None)
-    assert access.is_authorized(None, access.cookie_value)
-    for wrong in (None, "", "x", access.cookie_value, (access.token or "")[:-1], "é"):
-        assert not access.is_authorized(wrong, None)
-        assert wrong == access.cookie_value or not access.is_authorized(None, wrong)
-    assert not access.is_authorized(None, access.token)
-    assert AccessPolicy(generate_token()).cookie_value != access.cookie_value
+    session = access.sessions.create_session()
+    assert check(access, access.token) is AuthResult.ACCEPTED
+    assert check(access, None, session) is AuthResult.ACCEPTED
+    for wrong in (None, "", "x", session, (access.token or "")[:-1], "é", "\udcff"):
+        assert check(access, wrong) is AuthResult.REFUSED
+        assert wrong == session or check(access, None, wrong) is AuthResult.REFUSED
+    assert check(access, None, access.token) is AuthResult.REFUSED
+    other = AccessPolicy(access.token)
+    assert check(other, None, session) is AuthResult.REFUSED
+    assert check(AccessPolicy(), "anything") is AuthResult.ACCEPTED
 
 
-def test_too_many_wrong_tokens_throttle_only_their_address_for_a_minute(
-    fake_clock: list[float],
-) -> None:
-    access = AccessPolicy("t" * 20)
+def test_a_locked_address_is_refused_whatever_it_sends(fake_clock: list[float]) -> None:
+    access = AccessPolicy(TOKEN)
     for _ in range(MAX_FAILURES):
-        assert not access.is_throttled("1.2.3.4")
-        access.record_failure("1.2.3.4")
-    assert access.is_throttled("1.2.3.4")
-    assert not access.is_throttled("1.2.3.5")
+        assert check(access, "wrong") is AuthResult.REFUSED
+    for sent in (TOKEN, "wrong", None):
+        assert check(access, sent) is AuthResult.THROTTLED
+        assert check(access, sent, "wrong") is AuthResult.THROTTLED
+    assert asyncio.run(access.authenticate("1.2.3.5", TOKEN)) is AuthResult.ACCEPTED
     fake_clock[0] += 61
-    assert not access.is_throttled("1.2.3.4")
+    assert check(access, TOKEN) is AuthResult.ACCEPTED
 
 
+def test_guesses_do_not_lock_out_an_address_that_has_the_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(login_throttle, "DELAY_SECONDS", 0.01)
+    access = AccessPolicy(TOKEN)
+    assert check(access, TOKEN) is AuthResult.ACCEPTED
+    for _ in range(2 * MAX_FAILURES):
+        assert check(access, "wrong") is AuthResult.REFUSED
+    assert check(access, TOKEN) is AuthResult.ACCEPTED
+    assert check(access, None) is AuthResult.REFUSED  # so that the page asks for the token
+
+
+def test_guesses_from_an_address_that_has_the_token_are_delayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delays: list[float] = []
+    access = AccessPolicy(TOKEN)
+    assert check(access, TOKEN) is AuthResult.ACCEPTED
+    for _ in range(MAX_FAILURES):
+        assert check(access, "wrong") is AuthResult.REFUSED
+
+    async def many() -> list[AuthResult]:
+        released = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            delays.append(seconds)
+            await released.wait()
+
+        monkeypatch.setattr("vsearch.server.login_throttle.asyncio.sleep", sleep)
+        guesses = [access.authenticate("1.2.3.4", "wrong") for _ in range(20)]
+        tasks = [asyncio.ensure_future(guess) for guess in guesses]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert len(done) == 20 - login_throttle.MAX_DELAYED
+        released.set()
+        return list(await asyncio.gather(*tasks))
+
+    results = asyncio.run(many())
+    assert delays == [login_throttle.DELAY_SECONDS] * login_throttle.MAX_DELAYED
+    assert results.count(AuthResult.THROTTLED) == 20 - login_throttle.MAX_DELAYED
+
+
+def test_an_address_is_spared_for_an_hour_only(fake_clock: list[float]) -> None:
+    access = AccessPolicy(TOKEN)
+    assert check(access, TOKEN) is AuthResult.ACCEPTED
+    fake_clock[0] += 3601
+    for _ in range(MAX_FAILURES):
+        check(access, "wrong")
+    assert check(access, TOKEN) is AuthResult.THROTTLED
+
+
+@pytest.mark.usefixtures("fake_clock")
+def test_a_session_is_accepted_from_a_locked_address() -> None:
+    access = AccessPolicy(TOKEN)
+    session = access.sessions.create_session()
+    for _ in range(MAX_FAILURES):
+        check(access, "wrong")
+    assert check(access, None, session) is AuthResult.ACCEPTED
+
+
+@pytest.mark.usefixtures("fake_clock")
 def test_wrong_cookies_count_as_a_fraction_of_a_failure() -> None:
-    access = AccessPolicy("t" * 20)
+    access = AccessPolicy(TOKEN)
     for _ in range(MAX_FAILURES * COOKIE_FAILURE_RATIO):
-        assert not access.is_throttled("1.2.3.4")
-        access.record_failure("1.2.3.4", from_cookie=True)
-    assert access.is_throttled("1.2.3.4")
+        assert check(access, None, "wrong") is AuthResult.REFUSED
+    assert check(access, None, "wrong") is AuthResult.THROTTLED
 
 
 def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
@@ -119,3 +190,22 @@ def test_an_invalid_token_file_is_rejected_with_advice(tmp_path: Path, text: str
         read_token(file)
     with pytest.raises(SettingsError, match="cannot read the token"):
         read_token(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "passwordpassword", "PasswordPASSWORD1", "a" * 40, "0" * 15 + "1", "1234567890123456",
+        "abcabcabcabcabcabcab", "1111222233334444", "changemechangeme!", "a" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_token_that_repeats_itself_is_rejected(tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token)
+    with pytest.raises(SettingsError, match=r"easy to guess.*openssl rand -hex 24"):
+        read_token(tmp_path / "token")
+
+
+def test_random_tokens_are_accepted(tmp_path: Path) -> None:
+    for token in (generate_token(), secrets.token_hex(24), secrets.token_hex(12), "x" * 6 + TOKEN):
+        (tmp_path / "token").write_text(token)
+        assert read_token(tmp_path / "token") == token

@@ -9,8 +9,8 @@ import shutil
 import signal
 import time
 import zipfile
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
@@ -39,7 +39,7 @@ PATIENCE = 60.0  # seconds
 
 @pytest.fixture
 def library(tmp_path: Path, fake_model: None) -> Iterator[Library]:
-    with Library.open(tmp_path / "library") as opened:
+    with Library.open(tmp_path / "library", create=True) as opened:
         yield opened
 
 
@@ -82,7 +82,7 @@ def until(
     return now
 
 
-def index(jobs: JobService, folders: AllowedFolders, **options: bool) -> Job:
+def index(jobs: JobService, folders: AllowedFolders, **options: Any) -> Job:
     return jobs.submit_index([one.id for one in folders.list_roots()], **options)
 
 
@@ -151,7 +151,7 @@ def test_server_settings_are_passed_to_workers(
 ) -> None:
     monkeypatch.delenv("VSEARCH_MODEL")
     with (
-        Library.open(tmp_path / "named", model="fake:other", fps=2.0) as library,
+        Library.open(tmp_path / "named", create=True, model="fake:other", fps=2.0) as library,
         closing(JobService(library, folders, tmp_path / "exports")) as jobs,
     ):
         done = until(jobs, index(jobs, folders, keyframes_only=True))
@@ -174,7 +174,7 @@ def test_an_unknown_model_fails_the_job_with_a_reason(
     folders: AllowedFolders, tmp_path: Path
 ) -> None:
     with (
-        Library.open(tmp_path / "odd", model="nobody") as library,
+        Library.open(tmp_path / "odd", create=True, model="nobody") as library,
         closing(JobService(library, folders, tmp_path / "exports")) as jobs,
     ):
         failed = until(jobs, index(jobs, folders))
@@ -377,6 +377,27 @@ def test_subscribers_receive_heartbeats(jobs: JobService, monkeypatch: pytest.Mo
     assert not jobs._registry._subscribers._subscriptions
 
 
+def test_event_streams_are_counted_before_they_begin(jobs: JobService) -> None:
+    """Many at once cannot pass the limit, and one client cannot take them all."""
+
+    async def attack() -> None:
+        opened = []
+        for _ in range(70):
+            with suppress(Problem):
+                opened.append(jobs.subscribe(None, "1.2.3.4"))
+        assert len(opened) == registry.MAX_CLIENT_SUBSCRIBERS
+        for number in range(100):
+            with suppress(Problem):
+                opened.append(jobs.subscribe(None, f"10.0.0.{number}"))
+        assert len(opened) == registry.MAX_SUBSCRIBERS
+        for subscription in opened:  # not one was read
+            await subscription.aclose()
+        await jobs.subscribe(None, "1.2.3.4").aclose()
+
+    asyncio.run(attack())
+    assert not jobs._registry._subscribers._subscriptions
+
+
 # --- exporting
 
 
@@ -417,8 +438,9 @@ def test_a_supercut_is_one_video_with_padded_moments(jobs: JobService, indexed: 
 
 @pytest.mark.parametrize(
     ("kind", "begins"),
-    [("edl", b"TITLE:"), ("fcpxml", b"<?xml"), ("m3u", b"#EXTM3U"), ("otio", b"{")],
-)
+    [("edl", b"TITLE:"), ("fcpxml", b"<?xml"), ("fcp7", b"<?xml"), ("m3u", b"#EXTM3U"),
+     ("otio", b"{")],
+)  # fmt: skip
 def test_timelines_and_lists_are_exported(
     jobs: JobService, indexed: Library, kind: str, begins: bytes
 ) -> None:
@@ -426,7 +448,7 @@ def test_timelines_and_lists_are_exported(
         pytest.importorskip("opentimelineio")
     done = export(jobs, indexed, kind, Span(0, 2), title="cut")
     [made] = done.files
-    assert made.name == f"cut.{kind}"
+    assert made.name == ("cut.xml" if kind == "fcp7" else f"cut.{kind}")
     assert jobs.require_file(done.id, made.name).read_bytes().lstrip().startswith(begins)
 
 

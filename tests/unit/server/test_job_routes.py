@@ -41,7 +41,7 @@ class FakeState:
     def __init__(self, library: Library, folders: AllowedFolders, jobs: JobService) -> None:
         self.library, self.allowed_folders, self.job_service = library, folders, jobs
 
-    def require_video(self, video_id: int) -> Video:
+    def require_playable(self, video_id: int) -> Video:
         found = {one.id: one for one in self.library.videos()}.get(video_id)
         if found is None:
             raise Problem(404, "not-found", f"the library has no video {video_id}")
@@ -50,7 +50,7 @@ class FakeState:
 
 @pytest.fixture
 def state(tmp_path: Path, videos_folder: Path, fake_model: None) -> Iterator[FakeState]:
-    with Library.open(tmp_path / "library") as library:
+    with Library.open(tmp_path / "library", create=True) as library:
         folders = AllowedFolders([videos_folder])
         with closing(JobService(library, folders, tmp_path / "exports")) as jobs:
             yield FakeState(library, folders, jobs)
@@ -258,6 +258,7 @@ def test_too_many_subscribers_are_rejected(
         {"kind": "export", "folder_ids": ["0" * 24]},
         {"folder_ids": ["0" * 24], "keyframes_only": "yes"},
         {"folder_ids": ["0" * 24], "keyframes_only": True, "progressive": True},
+        {"folder_ids": ["0" * 24], "audio_track": "0"},
         {"folder_ids": ["0" * 24], "library": "/etc"},
     ],
 )

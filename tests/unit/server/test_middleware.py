@@ -14,7 +14,8 @@ from tests.support.server import BASE_URL, index_videos, serve_library
 from vsearch import Library
 from vsearch.server import middleware
 from vsearch.server.app import create_app
-from vsearch.server.auth import MAX_FAILURES, AccessPolicy
+from vsearch.server.auth import AccessPolicy
+from vsearch.server.login_throttle import MAX_FAILURES
 from vsearch.server.run import create_state
 
 if TYPE_CHECKING:
@@ -149,8 +150,50 @@ def test_token_guessing_is_throttled(locked: TestClient) -> None:
     for _ in range(MAX_FAILURES):
         assert locked.post("/api/v1/session", json={"token": "wrong"}).status_code == 401
     assert locked.post("/api/v1/session", json={"token": TOKEN}).status_code == 429
-    guess = locked.get(SEARCH_URL, headers={"Authorization": "Bearer guess"})
-    assert (guess.status_code, guess.headers["retry-after"]) == (429, "60")
+    for guess in ("guess", TOKEN):
+        answer = locked.get(SEARCH_URL, headers={"Authorization": f"Bearer {guess}"})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+
+
+def test_guesses_by_header_reveal_nothing_after_the_first_few(locked: TestClient) -> None:
+    def send(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return locked.get(SEARCH_URL, headers=headers).status_code
+
+    codes = [send(f"guess {number}") for number in range(200)]
+    assert codes == [401] * MAX_FAILURES + [429] * (200 - MAX_FAILURES)
+    assert send(TOKEN) == 429
+    assert locked.get(SEARCH_URL, headers={"Cookie": f"vsearch-8765={TOKEN}"}).status_code == 429
+    assert locked.get("/").status_code == 200
+
+
+def test_every_sign_in_has_its_own_session_and_sign_out_ends_it(locked: TestClient) -> None:
+    def sign_in() -> str:
+        answer = locked.post("/api/v1/session", json={"token": TOKEN})
+        locked.cookies.clear()
+        cookie: str = answer.headers["set-cookie"].partition(";")[0]
+        return cookie
+
+    def search(cookie: str) -> int:
+        return locked.get(SEARCH_URL, headers={"Cookie": cookie}).status_code
+
+    first, second = sign_in(), sign_in()
+    assert first != second
+    assert (search(first), search(second)) == (200, 200)
+    assert locked.delete("/api/v1/session", headers={"Cookie": first}).status_code == 204
+    assert (search(first), search(second)) == (401, 200)  # a stolen copy ends, too
+    assert locked.delete("/api/v1/session", headers={"Cookie": first}).status_code == 204
+    with_origin = {"Cookie": second, "Origin": "http://evil.example"}
+    assert locked.delete("/api/v1/session", headers=with_origin).status_code == 403
+    assert search(second) == 200
+
+
+def test_a_session_does_not_outlive_the_server(library: Path) -> None:
+    with serve_library(library, access=AccessPolicy(TOKEN)) as client:
+        cookie = client.post("/api/v1/session", json={"token": TOKEN}).headers["set-cookie"]
+    headers = {"Cookie": cookie.partition(";")[0]}
+    with serve_library(library, access=AccessPolicy(TOKEN)) as client:
+        assert client.get(SEARCH_URL, headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/library", "/static/app.css", "/none", "/api/v1/x"])
@@ -252,21 +295,22 @@ def test_unknown_methods_are_rejected(client: TestClient) -> None:
     assert client.request("PROPFIND", "/").status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/uploads"])
-def test_a_body_that_never_arrives_times_out(
-    library: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.05)
+def ask_with_body(library: Path, path: str, body: Iterator[bytes], pause: float) -> list[Message]:
+    """Return what is sent for a request whose body comes in pieces that never end it."""
     sent: list[Message] = []
 
     async def receive() -> Message:
-        await asyncio.sleep(60)
-        raise AssertionError("the body must not be awaited")
+        await asyncio.sleep(pause)
+        if (piece := next(body, None)) is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": True}
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"localhost"), (b"content-length", b"100")]
+    headers = [(b"host", b"localhost"), (b"content-length", b"200000000")]
+    if path != "/api/v1/uploads":
+        headers[1] = (b"content-length", b"100")
     headers.append((b"content-type", b"multipart/form-data; boundary=x"))
     scope: Scope = {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
@@ -281,4 +325,61 @@ def test_a_body_that_never_arrives_times_out(
         state = create_state(opened)
         asyncio.run(ask(create_app(state)))
         state.close()
+    return sent
+
+
+@pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/uploads"])
+def test_a_body_that_never_arrives_times_out(
+    library: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.05)
+    sent = ask_with_body(library, path, iter(()), pause=60)
     assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/uploads"])
+def test_a_body_that_drips_times_out(
+    library: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Each piece comes in time, but all of them would take an hour."""
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.3)
+    sent = ask_with_body(library, path, iter([b"x"] * 5_000), pause=0.02)
+    assert sent[0]["status"] == 408
+
+
+def test_a_large_upload_has_more_time(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(middleware, "UPLOAD_BYTES_PER_SECOND", 100)
+    begin = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+
+    def body() -> Iterator[bytes]:
+        yield begin
+        for number in range(40):  # takes longer than a small body may
+            yield bytes(20_000)
+            received.append(number)
+
+    received: list[int] = []
+    sent = ask_with_body(library, "/api/v1/uploads", body(), pause=0.06)
+    assert len(received) == 40
+    assert sent[0]["status"] == 400  # the client disconnected before the end
+
+
+def test_public_requests_cannot_crowd_out_others(locked: TestClient) -> None:
+    public_limit = locked.app._public_limit  # type: ignore[attr-defined]
+    releases = [public_limit.acquire(f"10.0.{number}.1") for number in range(200)]
+    assert locked.get("/static/app.css").status_code == 503
+    releases[0]()
+    assert locked.get("/static/app.css").status_code == 200
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert locked.get(SEARCH_URL, headers=headers).status_code == 200
+
+
+def test_one_client_cannot_have_all_requests(client: TestClient) -> None:
+    request_limit = client.app._request_limit  # type: ignore[attr-defined]
+    releases = [request_limit.acquire("testclient") for _ in range(64)]
+    assert client.get(SEARCH_URL).status_code == 503
+    assert len([request_limit.acquire("10.0.0.1") for _ in range(64)]) == 64
+    releases[0]()
+    releases[0]()  # counts once
+    assert client.get(SEARCH_URL).status_code == 200
+    assert client.get(SEARCH_URL).status_code == 200

@@ -99,7 +99,8 @@ def test_a_span_of_a_library_video_is_a_clip(client: TestClient) -> None:
     answer = client.post("/api/v1/search", json=request_body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["results"][0]["video"]["id"] == video["id"]
-    assert answer.json()["results"][0]["start"] == pytest.approx(4, abs=0.3)
+    assert answer.json()["results"][0]["start"] == 5
+    assert answer.json()["results"][0]["explanation"]["is_copy"]
 
 
 @pytest.mark.parametrize(

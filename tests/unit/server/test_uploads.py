@@ -179,6 +179,32 @@ def test_concurrent_sandboxes_are_limited(
     assert statuses == ([422] * 8 + [503] * 2) * 2
 
 
+def test_one_client_cannot_take_all_uploads(
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(path: Path, folder: Path, seconds: float) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(uploads, "_run_sanitizer", never)
+
+    async def attack() -> tuple[int, int]:
+        tasks = [
+            asyncio.create_task(store.receive_file(incoming(b"x"), f"2001:db8::{number:x}"))
+            for number in range(20)
+        ]
+        refused, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        other = asyncio.create_task(store.receive_file(incoming(b"x"), "1.2.3.4"))
+        await asyncio.sleep(0.05)
+        is_waiting = not other.done()
+        for task in (*tasks, other):
+            task.cancel()
+        await asyncio.gather(*tasks, other, return_exceptions=True)
+        return len(refused), is_waiting
+
+    assert asyncio.run(attack()) == (16, True)
+
+
 def test_a_write_error_is_a_problem(store: UploadStore, tmp_path: Path) -> None:
     store.close()  # deletes the folder
     with pytest.raises(Problem) as caught:
@@ -186,9 +212,12 @@ def test_a_write_error_is_a_problem(store: UploadStore, tmp_path: Path) -> None:
     assert (caught.value.status_code, caught.value.problem_type) == (507, "disk")
 
 
-def test_settings_are_not_passed_to_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VSEARCH_TOKEN", "secret")
-    assert "VSEARCH_TOKEN" not in uploads._build_environment()
+@pytest.mark.parametrize(
+    "name", ["VSEARCH_TOKEN", "AWS_SECRET_ACCESS_KEY", "CREDENTIALS_DIRECTORY", "HTTPS_PROXY"]
+)
+def test_secrets_are_not_passed_to_the_sandbox(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "secret")
+    assert "secret" not in uploads._build_environment().values()
 
 
 @pytest.mark.parametrize(

@@ -117,10 +117,11 @@ class WorkerProcess:
 
 
 def _build_environment() -> dict[str, str]:
-    """Return the environment of this process plus its module search path."""
+    """Return the environment of this process, without the token, plus its module search path."""
     python_path = os.pathsep.join(path_entry for path_entry in sys.path if path_entry)
     thread_limits = {"OPENBLAS_NUM_THREADS": "1"}  # matrices are small, see `vsearch index`
-    return {**thread_limits, **os.environ, "PYTHONPATH": python_path}
+    inherited = {name: value for name, value in os.environ.items() if name != "VSEARCH_TOKEN"}
+    return {**thread_limits, **inherited, "PYTHONPATH": python_path}
 
 
 def describe_exit(exit_code: int) -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vsearch.server.addresses import group_address
 from vsearch.server.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable
 
     from vsearch.server.jobs.model import Job, JobKind
 
 MAX_JOBS = 100  # kept; the oldest finished ones are dropped
 EVENT_INTERVAL_SECONDS = 0.25  # minimum between updates of one subscriber
 HEARTBEAT_SECONDS = 15.0  # without changes before a heartbeat
-MAX_SUBSCRIBERS = 64
+MAX_SUBSCRIBERS, MAX_CLIENT_SUBSCRIBERS = 64, 16  # of all clients, and of one address
 
 
 class JobRegistry:
@@ -92,34 +93,37 @@ class JobRegistry:
                 self._store_job(job.finish("stopped"))
             return job.state == "waiting"
 
-    def subscribe(self, job_id: str | None = None) -> AsyncGenerator[Job | None]:
-        """Subscribe to the changes of a job, or of all jobs.
+    def subscribe(self, job_id: str | None = None, client_address: str = "") -> JobUpdates:
+        """Subscribe to the changes of a job, or of all jobs; call it in an event loop.
 
         Args:
             job_id: The job to follow until it has finished; None follows all jobs.
+            client_address: Address that the subscription is counted for; "" if unknown.
 
         Returns:
-            An async generator of changed jobs, and of None as a heartbeat.
+            The changed jobs, and None as a heartbeat. It counts until it ends or is closed.
 
         Raises:
             Problem: 404 if the job is unknown, 429 if there are too many subscribers.
         """
         if job_id is not None:
             self.get_job(job_id)
-        if self._subscribers.is_full:
-            raise Problem(
-                429, "busy", "too many subscribers; try again later", headers={"Retry-After": "30"}
-            )
-        return self._iter_changes(job_id)
+        subscription = self._subscribers.add(client_address)
+        return JobUpdates(
+            self._iter_changes(job_id, subscription),
+            lambda: self._subscribers.discard(subscription),
+        )
 
     def close_subscriptions(self) -> None:
         """End all current and future subscriptions."""
         self._subscriptions_closed = True
         self._subscribers.notify_all()
 
-    async def _iter_changes(self, job_id: str | None) -> AsyncGenerator[Job | None]:
+    async def _iter_changes(
+        self, job_id: str | None, subscription: Subscription
+    ) -> AsyncGenerator[Job | None]:
         seen_version = 0
-        with self._subscribers.subscribe() as subscription:
+        try:
             while True:
                 changed_jobs, seen_version, is_over = self._collect_changes(seen_version, job_id)
                 for job in changed_jobs:
@@ -130,6 +134,8 @@ class JobRegistry:
                     await asyncio.sleep(EVENT_INTERVAL_SECONDS)
                 if not await subscription.wait_for_change(HEARTBEAT_SECONDS):
                     yield None
+        finally:
+            self._subscribers.discard(subscription)
 
     def _collect_changes(
         self, seen_version: int, job_id: str | None
@@ -157,10 +163,33 @@ class JobRegistry:
 # --- subscribers: wait in event loops, notified from any thread
 
 
+class JobUpdates:
+    """Asynchronous iterator over the changed jobs of one subscriber, to be closed."""
+
+    def __init__(
+        self, changed_jobs: AsyncGenerator[Job | None], end_subscription: Callable[[], None]
+    ) -> None:
+        self._changed_jobs, self._end_subscription = changed_jobs, end_subscription
+
+    def __aiter__(self) -> JobUpdates:
+        return self
+
+    async def __anext__(self) -> Job | None:
+        return await anext(self._changed_jobs)
+
+    async def aclose(self) -> None:
+        """End the subscription, even if nothing was read."""
+        try:
+            await self._changed_jobs.aclose()
+        finally:
+            self._end_subscription()
+
+
 class Subscription:
     """One subscriber, waiting in its event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, address_group: str) -> None:
+        self.address_group = address_group
         self._event_loop, self._changed_event = asyncio.get_running_loop(), asyncio.Event()
 
     async def wait_for_change(self, timeout_seconds: float) -> bool:
@@ -179,28 +208,37 @@ class Subscription:
 
 
 class Subscribers:
-    """The current subscriptions, at most `MAX_SUBSCRIBERS`. Thread-safe."""
+    """The current subscriptions, bounded in all and per client address. Thread-safe."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._lock = threading.Lock()
 
-    @property
-    def is_full(self) -> bool:
-        """Return True if no further subscriber is accepted."""
-        return len(self._subscriptions) >= MAX_SUBSCRIBERS
+    def add(self, client_address: str) -> Subscription:
+        """Register a subscription.
 
-    @contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        """Register a subscription within the block."""
-        subscription = Subscription()
+        Raises:
+            Problem: 429 if there are too many.
+        """
+        subscription = Subscription(group_address(client_address))
         with self._lock:
+            client_count = sum(
+                other.address_group == subscription.address_group for other in self._subscriptions
+            )
+            if len(self._subscriptions) >= MAX_SUBSCRIBERS or (
+                client_address and client_count >= MAX_CLIENT_SUBSCRIBERS
+            ):
+                raise Problem(
+                    429, "busy", "too many subscribers; try again later",
+                    headers={"Retry-After": "30"},
+                )  # fmt: skip
             self._subscriptions.add(subscription)
-        try:
-            yield subscription
-        finally:
-            with self._lock:
-                self._subscriptions.discard(subscription)
+        return subscription
+
+    def discard(self, subscription: Subscription) -> None:
+        """Remove a subscription, if it is still registered."""
+        with self._lock:
+            self._subscriptions.discard(subscription)
 
     def notify_all(self) -> None:
         """Wake all subscribers."""

@@ -19,12 +19,13 @@ from vsearch.server.jobs.registry import JobRegistry
 from vsearch.server.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vsearch.library import Library
     from vsearch.server.folders import AllowedFolders
     from vsearch.server.jobs.model import JobKind
+    from vsearch.server.jobs.registry import JobUpdates
     from vsearch.types import Span, Video
 
 __all__ = ["Job", "JobService"]
@@ -73,6 +74,7 @@ class JobService:
         progressive: bool = False,
         transcribe: bool | None = None,
         ocr: bool | None = None,
+        audio_track: str | None = None,
     ) -> Job:
         """Submit a job that indexes the videos below folders.
 
@@ -82,6 +84,7 @@ class JobService:
             progressive: Index key frames first, then refine.
             transcribe: Transcribe speech; None means the library's setting.
             ocr: Recognize text on the screen; None means the library's setting.
+            audio_track: Audio track to transcribe; None means the library's setting.
 
         Returns:
             The waiting job.
@@ -95,7 +98,12 @@ class JobService:
         folder_paths = [
             self._allowed_folders.resolve_path(folder_id) for folder_id in dict.fromkeys(folder_ids)
         ]
-        overrides = {"keyframes_only": keyframes_only, "transcribe": transcribe, "ocr": ocr}
+        overrides = {
+            "keyframes_only": keyframes_only,
+            "transcribe": transcribe,
+            "ocr": ocr,
+            "audio_track": audio_track,
+        }
         settings = diff_settings(self._library)
         settings |= {
             setting_name: setting_value
@@ -200,9 +208,9 @@ class JobService:
         """Number of jobs waiting or running."""
         return sum(not job.is_finished for job in self.list_jobs())
 
-    def subscribe(self, job_id: str | None = None) -> AsyncGenerator[Job | None]:
+    def subscribe(self, job_id: str | None = None, client_address: str = "") -> JobUpdates:
         """Subscribe to changes, see `JobRegistry.subscribe`."""
-        return self._registry.subscribe(job_id)
+        return self._registry.subscribe(job_id, client_address)
 
     def require_file(self, job_id: str, file_name: str) -> Path:
         """Return the path of an exported file; `file_name` must match one of the job's files.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from vsearch.server.job_schemas import (
@@ -17,6 +17,7 @@ from vsearch.server.job_schemas import (
     JobResponse,
 )
 from vsearch.server.jobs.model import MAX_ERRORS
+from vsearch.server.limits import get_client_address
 from vsearch.server.problems import Problem
 from vsearch.server.responses import RangeFileResponse
 from vsearch.server.state import State  # noqa: TC001 - read at run time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
-    from vsearch.server.jobs.model import Job
+    from vsearch.server.jobs.registry import JobUpdates
 
 router = APIRouter(tags=["jobs"])
 IdParam = Annotated[str, Path(min_length=1, max_length=64)]
@@ -43,11 +44,11 @@ FILE_DOCS: ResponseDocs = {200: {"content": {BINARY_MIME: {}}, "description": "T
 
 
 class EventStreamResponse(StreamingResponse):
-    """Server-sent events of job updates; the generator is closed however the stream ends."""
+    """Server-sent events of job updates; the subscription ends however the stream ends."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, job_updates: AsyncGenerator[Job | None]) -> None:
+    def __init__(self, job_updates: JobUpdates) -> None:
         super().__init__(_encode_events(job_updates), headers={"Cache-Control": "no-store"})
         self._job_updates = job_updates
 
@@ -59,7 +60,7 @@ class EventStreamResponse(StreamingResponse):
             await self._job_updates.aclose()
 
 
-async def _encode_events(job_updates: AsyncGenerator[Job | None]) -> AsyncGenerator[bytes]:
+async def _encode_events(job_updates: JobUpdates) -> AsyncGenerator[bytes]:
     yield SSE_RETRY
     async for job in job_updates:
         job_json = None if job is None else JobResponse.from_job(job).model_dump_json()
@@ -99,6 +100,7 @@ def start_indexing(state: State, index_request: IndexRequest) -> JobResponse:
             progressive=index_request.progressive,
             transcribe=index_request.transcribe,
             ocr=index_request.ocr,
+            audio_track=index_request.audio_track,
         )
     )
 
@@ -112,9 +114,10 @@ def list_jobs(state: State) -> JobListResponse:
 
 
 @router.get("/jobs/events", response_class=Response, responses=EVENT_STREAM_DOCS)
-def stream_jobs(state: State) -> EventStreamResponse:
+async def stream_jobs(state: State, request: Request) -> EventStreamResponse:
     """Stream every change of every job."""
-    return EventStreamResponse(state.job_service.subscribe())
+    client_address = get_client_address(request.scope)
+    return EventStreamResponse(state.job_service.subscribe(None, client_address))
 
 
 @router.get("/jobs/{job_id}")
@@ -130,9 +133,10 @@ def cancel_job(state: State, job_id: IdParam) -> None:
 
 
 @router.get("/jobs/{job_id}/events", response_class=Response, responses=EVENT_STREAM_DOCS)
-def stream_job(state: State, job_id: IdParam) -> EventStreamResponse:
+async def stream_job(state: State, request: Request, job_id: IdParam) -> EventStreamResponse:
     """Stream every change of a job until it has finished."""
-    return EventStreamResponse(state.job_service.subscribe(job_id))
+    client_address = get_client_address(request.scope)
+    return EventStreamResponse(state.job_service.subscribe(job_id, client_address))
 
 
 # --- exports
@@ -142,7 +146,7 @@ def stream_job(state: State, job_id: IdParam) -> EventStreamResponse:
 def start_export(state: State, export_request: ExportRequest) -> JobResponse:
     """Start a job that exports moments as video files, timelines or lists."""
     videos_by_id = {
-        video_id: state.require_video(video_id)
+        video_id: state.require_playable(video_id)
         for video_id in {moment_ref.video_id for moment_ref in export_request.moments}
     }
     moment_spans = [

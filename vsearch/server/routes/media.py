@@ -45,7 +45,7 @@ async def get_thumbnail(
     width: WidthParam = 320,
 ) -> Response:
     """Return the frame at `time` seconds as a JPEG at least `width` pixels wide."""
-    video = await to_thread.run_sync(state.require_video, video_id)
+    video = await to_thread.run_sync(state.require_playable, video_id)
     return await _send_thumbnail(
         request, state.thumbnail_cache, build_thumbnail_request(video, time, width)
     )
@@ -65,7 +65,7 @@ async def get_preview(
     """Return up to five seconds of a span as an animated WebP at least `width` pixels wide."""
     if end < start:
         raise Problem(422, "request", "end: must not be before start")
-    video = await to_thread.run_sync(state.require_video, video_id)
+    video = await to_thread.run_sync(state.require_playable, video_id)
     return await _send_thumbnail(
         request, state.thumbnail_cache, build_preview_request(video, start, end, width)
     )
@@ -79,7 +79,7 @@ async def get_preview(
 @router.head("/videos/{video_id}/file", include_in_schema=False)
 def get_video_file(video_id: VideoIdParam, state: State) -> Response:
     """Return the file or a byte range of it, if browsers can play the file."""
-    video_path = require_file(state.require_video(video_id))
+    video_path = require_file(state.require_playable(video_id))
     playback_info = determine_playback(video_path)
     if playback_info.method != "direct":
         raise Problem(409, "playback", "browsers cannot play this file; request the stream")
@@ -98,7 +98,7 @@ def stream_video(
     The header X-Vsearch-Start holds the time of the first frame in seconds. `force_encoding`
     re-encodes the frames even if browsers should play the original codec.
     """
-    video = state.require_video(video_id)
+    video = state.require_playable(video_id)
     latest_start = max(0.0, video.duration - _END_MARGIN_SECONDS)
     return VideoStreamResponse(
         _STREAM_SLOTS, require_file(video), min(start, latest_start), force_encoding=force_encoding

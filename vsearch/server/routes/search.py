@@ -67,8 +67,8 @@ async def get_moments(state: State, video_id: schemas.VideoId, search_id: Search
 
 def _run_search(state: AppState, search_request: schemas.SearchRequest) -> dict[str, Any]:
     query_text = " ".join([search_request.q, *_format_media_terms(search_request)]).strip()
-    previous_moments = (
-        state.search_history.get_search(search_request.previous_search_id).moments
+    previous_results = (
+        state.search_history.get_search(search_request.previous_search_id).results
         if search_request.previous_search_id
         else ()
     )
@@ -77,7 +77,7 @@ def _run_search(state: AppState, search_request: schemas.SearchRequest) -> dict[
             state.library,
             query_text,
             upload_path=state.resolve_upload,
-            previous_moments=previous_moments,
+            previous_results=previous_results,
         )
     with state.metrics.time_stage("search"):
         search_result = state.library.search(
@@ -87,7 +87,7 @@ def _run_search(state: AppState, search_request: schemas.SearchRequest) -> dict[
             diversify=search_request.diversify,
             include_duplicates=search_request.include_duplicates,
         )
-    recorded_search = state.search_history.add_search(query_text, query, search_result.moments)
+    recorded_search = state.search_history.add_search(query, search_result.moments)
     with state.metrics.time_stage("present"):
         feedback_labels = _list_feedback(state, query)
         return {

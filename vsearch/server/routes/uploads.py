@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from vsearch.errors import UnreadableError
 from vsearch.media.thumbnails import render_thumbnail
+from vsearch.server.limits import get_client_address
 from vsearch.server.problems import Problem
 from vsearch.server.state import State  # noqa: TC001 - FastAPI reads annotations
 from vsearch.server.thumbnail_cache import round_up_width
@@ -69,7 +70,9 @@ class UploadResponse(BaseModel):
 async def create_upload(request: Request, state: State) -> UploadResponse:
     """Upload an image or a clip to search with; only a small transcoded copy is stored."""
     return UploadResponse.from_upload(
-        await state.upload_store.receive_file(_receive_form_file(request))
+        await state.upload_store.receive_file(
+            _receive_form_file(request), get_client_address(request.scope)
+        )
     )
 
 

@@ -42,6 +42,8 @@ def get_library(state: State) -> Any:
         "seconds": round(info.duration_seconds, 3),
         "size": info.size_bytes,
         "pooler": info.pooler,
+        "missing_count": info.missing_count,
+        "offline_count": info.offline_count,
         "transcript_counts": [
             {"source": cue_source, "video_count": video_count}
             for cue_source, video_count in info.transcript_counts
@@ -67,16 +69,15 @@ def list_videos(
             for video in matching_videos
             if _matches_pattern(str(video.path).casefold(), name_pattern)
         ]
-    page_items = [
-        presenters.present_video(video) for video in matching_videos[offset : offset + limit]
-    ]
+    page_videos = state.library.check_files(matching_videos[offset : offset + limit])
+    page_items = list(map(presenters.present_video, page_videos))
     return {"items": page_items, "total": len(matching_videos), "offset": offset, "limit": limit}
 
 
 @router.get("/videos/{video_id}", response_model=schemas.VideoDetailsResponse)
 def get_video(state: State, video_id: schemas.VideoId) -> Any:
     """Return a video with its tags and transcript sources."""
-    video = state.require_video(video_id)
+    [video] = state.library.check_files([state.require_video(video_id)])
     return {
         **presenters.present_video(video),
         "segment_count": state.library.segment_count(video),

@@ -10,6 +10,7 @@ const KINDS = [
   ['otio', 'OTIO', 'OpenTimelineIO timeline'],
   ['edl', 'EDL', 'CMX 3600 edit decision list'],
   ['fcpxml', 'FCPXML', 'Final Cut Pro timeline'],
+  ['fcp7', 'FCP 7 XML', 'Premiere Pro timeline'],
   ['csv', 'CSV', 'Table of moments'],
   ['m3u', 'M3U', 'Playlist of moments'],
 ];

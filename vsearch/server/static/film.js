@@ -42,7 +42,7 @@ export class VideoPlayback {
     else {
       this.close();
       this.#target = time;
-      this.hooks.trouble(video.missing ? 'The file was moved or deleted.' : 'Browsers cannot play this video.');
+      this.hooks.trouble(video.file_status === 'offline' ? 'The drive or folder of this video is not connected.' : video.missing ? 'The file was moved or deleted.' : 'Browsers cannot play this video.');
     }
   }
 

@@ -133,9 +133,11 @@ function none(name) {
     el('p', {}, name ? 'No video name contains this.' : 'Index a folder to search its videos. Everything is processed on the server.'));
 }
 
+const GONE = { missing: 'The file was moved or deleted', offline: 'Its drive or folder is not connected' };
+
 function row(video) {
   const flags = [
-    video.missing && ['bad', 'missing', 'The file was moved or deleted'],
+    video.missing && ['bad', video.file_status, GONE[video.file_status]],
     video.warning && ['', video.warning, ''],
     video.keyframes_only && ['', 'key frames only', 'Index again with all frames to refine'],
     video.playback === 'none' && ['', 'not playable', ''],

@@ -94,6 +94,7 @@ export function quotes(moment, words, most = 2, seek = null) {
 export function facts(moment) {
   const { explanation } = moment;
   const items = [];
+  if (moment.video.missing) items.push(['gone', moment.video.file_status, 'The file cannot be played: it was moved or deleted, or its drive is not connected']);
   if (explanation.is_copy) items.push(['copy', `copy, from ${clock(explanation.peak)}`, 'The query clip was cut from this video']);
   else items.push(['peak', `peak ${clock(explanation.peak)}`, describeFrames(moment)]);
   if (explanation.steps?.length) items.push(['steps', explanation.steps.map((step) => clock(step.start)).join(' → '), 'Start of each step']);

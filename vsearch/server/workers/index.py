@@ -101,6 +101,7 @@ def index_folders(task_request: Mapping[str, Any], emit_event: EmitEvent) -> Non
                 list(iter_video_paths(folder_paths, roots)),
                 progressive=task_request["progressive"],
                 on_progress=reporter.report_progress,
+                roots=roots,
             )
         ) as index_results,
     ):
