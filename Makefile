@@ -8,7 +8,7 @@ LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 export VIDEOS QUERY CONTACT_SHEET LIBRARY CLIPS
 
-.PHONY: demo test test-slow lint format docs bench clean
+.PHONY: demo test test-slow lint format docs bench soak clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="words"
@@ -47,6 +47,11 @@ bench: $(VENV)/.bench  ## measure speed; CLIPS=folder (with clips.jsonl): also w
 		$(BIN)/python -m benchmarks.bench_$$name "$$CLIPS" --json build/bench/$$name.json || exit 1; \
 	done
 	@test -z "$$CLIPS" || $(BIN)/python -m benchmarks.bench_ranking "$$CLIPS" --json build/bench/ranking.json
+
+# Films in 20 formats are damaged, commands killed, disks filled, libraries swapped under a server.
+MINUTES ?= 10
+soak: $(VENV)/.dev  ## break things for MINUTES=10 and compare the answers; SEED=1
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --seed $(or $(SEED),1)
 
 docs: $(VENV)/.docs  ## build the manual into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -56,18 +56,19 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(vsearch.__all__) == [
-        "AttentionPooler", "ClassificationResult", "Cue", "Curve", "DamagedLibraryError",
-        "DatasetError", "DescribedEncoder", "DuplicateSpan", "Encoder", "Excerpt", "Explanation",
-        "ExportError", "Features", "Filters", "FrameWeight", "IndexRecall", "IndexResult",
-        "Library", "LibraryError", "LibraryInfo", "LockedError", "MediaError", "MissingExtraError",
-        "ModelError", "Moment", "NewerLibraryError", "NoLibraryError", "NoPictureError",
-        "NoTextError", "Outcome", "Pooler", "Progress", "Query", "QueryError", "QuerybankEncoder",
-        "Quote", "RebuildableIndex", "RelevanceLabel", "ResultRef", "SavedSearch", "ScoreShares",
-        "SearchResult", "Segment", "ServerError", "Settings", "SettingsError", "ShotDetector",
-        "Space", "SpaceInfo", "SpaceMismatchError", "Span", "Step", "SummaryResult", "SwitchResult",
-        "Tag", "Term", "Timings", "TooLargeError", "Transcript", "TranscriptResult",
-        "TranscriptText", "UnknownPluginError", "UnreadableError", "VSearchError", "VectorIndex",
-        "VectorSource", "Video", "WeightsError", "Word", "__version__", "connect",
+        "AttentionPooler", "BackupInfo", "ClassificationResult", "Cue", "Curve",
+        "DamagedLibraryError", "DatasetError", "DescribedEncoder", "DuplicateSpan", "Encoder",
+        "Excerpt", "Explanation", "ExportError", "Features", "Filters", "FrameWeight",
+        "IndexRecall", "IndexResult", "Library", "LibraryError", "LibraryInfo", "LockedError",
+        "MediaError", "MissingExtraError", "ModelError", "Moment", "NewerLibraryError",
+        "NoLibraryError", "NoPictureError", "NoTextError", "Outcome", "Pooler", "Progress", "Query",
+        "QueryError", "QuerybankEncoder", "Quote", "RebuildableIndex", "RelevanceLabel",
+        "ResultRef", "SavedSearch", "ScoreShares", "SearchResult", "Segment", "ServerError",
+        "Settings", "SettingsError", "ShotDetector", "Space", "SpaceInfo", "SpaceMismatchError",
+        "Span", "Step", "SummaryResult", "SwitchResult", "Tag", "Term", "Timings", "TooLargeError",
+        "Transcript", "TranscriptResult", "TranscriptText", "TransitionDetector",
+        "UnknownPluginError", "UnreadableError", "VSearchError", "VectorIndex", "VectorSource",
+        "Video", "WeightsError", "Word", "__version__", "connect",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vsearch.analysis.summaries import Excerpt, SummaryResult
+    from vsearch.backup.archive import BackupInfo
     from vsearch.client.remote import connect
     from vsearch.config import Settings
     from vsearch.copies.duplicates import DuplicateSpan
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         QuerybankEncoder,
         RebuildableIndex,
         ShotDetector,
+        TransitionDetector,
         VectorIndex,
         VectorSource,
     )
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttentionPooler",
+    "BackupInfo",
     "ClassificationResult",
     "Cue",
     "Curve",
@@ -144,6 +147,7 @@ __all__ = [
     "Transcript",
     "TranscriptResult",
     "TranscriptText",
+    "TransitionDetector",
     "UnknownPluginError",
     "UnreadableError",
     "VSearchError",
@@ -158,6 +162,7 @@ __all__ = [
 __version__ = "0.1.0"
 _MODULE_BY_NAME = {
     **dict.fromkeys(("Excerpt", "SummaryResult"), "analysis.summaries"),
+    "BackupInfo": "backup.archive",
     "connect": "client.remote",
     "Settings": "config",
     "DuplicateSpan": "copies.duplicates",
@@ -177,6 +182,7 @@ _MODULE_BY_NAME = {
             "QuerybankEncoder",
             "RebuildableIndex",
             "ShotDetector",
+            "TransitionDetector",
             "VectorIndex",
             "VectorSource",
         ),

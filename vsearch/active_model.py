@@ -13,13 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from vsearch import config
+from vsearch.encoders.downloads import limit_downloads
 from vsearch.encoders.query_adapter import AdapterFile
 from vsearch.encoders.text_tower import TextTower
 from vsearch.errors import SettingsError, SpaceMismatchError
 from vsearch.plugins import create_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
@@ -37,6 +38,7 @@ class ActiveModel:
         encoder: Encoder | None,
         *,
         is_pinned: bool,
+        downloadable_models: Collection[str] = (),
     ) -> None:
         """Use `ActiveModel.create`.
 
@@ -45,10 +47,12 @@ class ActiveModel:
             settings: Effective settings.
             encoder: Encoder to use instead of the one that the settings name.
             is_pinned: Do not follow a model switch of another process.
+            downloadable_models: Models whose weights may be downloaded.
         """
         self.settings = settings
         self._library_path, self._is_pinned = library_path, is_pinned
         self.adapter_file = AdapterFile(library_path)
+        self._downloadable_models = frozenset(downloadable_models)
         self._encoder = encoder
         self._text_encoder: Encoder | None = None
         self._lock = threading.RLock()  # held while an encoder is created
@@ -62,6 +66,7 @@ class ActiveModel:
         encoder: Encoder | None,
         *,
         is_overridden: bool,
+        downloadable_models: Collection[str] = (),
     ) -> Self:
         """Choose the active model of the library, unless another one is requested.
 
@@ -74,6 +79,8 @@ class ActiveModel:
             known_spaces: Spaces of the library.
             encoder: Encoder to use instead of the one that the settings name.
             is_overridden: A flag or environment variable names the model.
+            downloadable_models: Models that flags or environment variables name. The weights of
+                others are not downloaded, because the library may come from somebody else.
 
         Returns:
             The active model, not loaded yet.
@@ -86,19 +93,52 @@ class ActiveModel:
             ),
             None,
         )
-        file_model = config.read_file(library_path).get("model")
+        file_model = config.read_model(library_path)
         is_edited_by_hand = file_model is not None and file_model not in {
             space_info.model for space_info in known_spaces
         }
         if active_space is None or is_overridden or is_edited_by_hand:
             return cls(
-                library_path, settings, encoder, is_pinned=is_overridden or active_space is not None
+                library_path,
+                settings,
+                encoder,
+                is_pinned=is_overridden or active_space is not None,
+                downloadable_models=downloadable_models,
             )
         if file_model is None:
             settings = replace(settings, model=active_space.model or settings.model)
         elif file_model != active_space.model:
             settings = _catch_up_settings(library_path, settings, active_space)
-        return cls(library_path, settings, encoder, is_pinned=False)
+        return cls(
+            library_path,
+            settings,
+            encoder,
+            is_pinned=False,
+            downloadable_models=downloadable_models,
+        )
+
+    def follow_library(
+        self, settings: config.Settings, known_spaces: Sequence[SpaceInfo], *, is_overridden: bool
+    ) -> None:
+        """Adopt the model of another library that has replaced this one in its folder.
+
+        Args:
+            settings: Effective settings.
+            known_spaces: Spaces of the other library.
+            is_overridden: A flag or environment variable names the model, or it is given.
+        """
+        adopted_model = type(self).create(
+            self._library_path, settings, known_spaces, None, is_overridden=is_overridden
+        )
+        with self._lock:
+            new_settings, old_settings = adopted_model.settings, self.settings
+            if not is_overridden and (new_settings.model, new_settings.device) != (
+                old_settings.model,
+                old_settings.device,
+            ):
+                self._encoder = None
+            self._text_encoder = None
+            self.settings, self._is_pinned = new_settings, adopted_model._is_pinned
 
     @property
     def image_encoder(self) -> Encoder:
@@ -109,8 +149,12 @@ class ActiveModel:
         """
         with self._lock:
             if self._encoder is None:
-                self._encoder = create_encoder(self.settings.model, self.settings.device)
+                self._encoder = self._load_encoder(self.settings.model, self.settings.device)
             return self._encoder
+
+    def _load_encoder(self, model_name: str, device: str) -> Encoder:
+        with limit_downloads(is_allowed=model_name in self._downloadable_models):
+            return create_encoder(model_name, device)
 
     @property
     def is_loaded(self) -> bool:
@@ -135,7 +179,7 @@ class ActiveModel:
             return self.image_encoder
         with self._lock:
             if self._text_encoder is None:
-                load_text_model = partial(create_encoder, settings.text_model, settings.device)
+                load_text_model = partial(self._load_encoder, settings.text_model, settings.device)
                 self._text_encoder = TextTower(
                     self.image_encoder, settings.text_model, load_text_model
                 )

@@ -6,9 +6,12 @@ default.
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,7 @@ BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only")
 RENAMED_SETTINGS = {"fast": "keyframes_only", "read_text": "ocr", "shots": "shot_detector"}
 MAX_WORKERS = 64
 _TRUE_WORDS, _FALSE_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_AUDIO_TRACK_RE = re.compile(r"auto|[1-9][0-9]{0,3}|[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 DEFAULT_LIBRARY = Path("indexes") / "default"
 
 
@@ -48,6 +52,7 @@ class Settings:
     transcribe: bool = False  # transcribe speech after indexing
     ocr: bool = False  # recognize on-screen text after indexing
     speech_model: str = ""  # size, folder or package:NAME; empty: the best that is installed
+    audio_track: str = "auto"  # to transcribe: number, language, or auto: the first with speech
     keyframes_only: bool = False  # sample key frames only
     workers: int = 0  # videos indexed in parallel; 0 depends on the machine
     hwaccel: str = ""  # FFmpeg name of a hardware decoder; auto: any; empty: software
@@ -62,13 +67,18 @@ class Settings:
                 raise SettingsError(
                     f"{setting_name} must be a name, not {getattr(self, setting_name)!r}"
                 )
+        track: object = self.audio_track
+        if type(track) is int:  # as in `audio_track = 2`
+            object.__setattr__(self, "audio_track", str(track))
+        check_audio_track(self.audio_track)
         for setting_name in BOOLEAN_SETTINGS:
             if not isinstance(getattr(self, setting_name), bool):
                 raise SettingsError(
                     f"{setting_name} must be true or false, not {getattr(self, setting_name)!r}"
                 )
         frame_rate: object = self.fps
-        if not isinstance(frame_rate, int | float) or not 0.01 <= self.fps <= 60:
+        is_number = isinstance(frame_rate, int | float) and not isinstance(frame_rate, bool)
+        if not is_number or not 0.01 <= self.fps <= 60:
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {self.fps!r}")
         if type(self.workers) is not int or not 0 <= self.workers <= MAX_WORKERS:
             raise SettingsError(
@@ -76,6 +86,14 @@ class Settings:
             )
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
+
+
+def check_audio_track(audio_track: object) -> None:
+    """Raise SettingsError unless a value selects an audio track."""
+    if not isinstance(audio_track, str) or not _AUDIO_TRACK_RE.fullmatch(audio_track):
+        raise SettingsError(
+            f"audio_track must be auto, a number from 1 or a language code, not {audio_track!r}"
+        )
 
 
 def resolve_library_path(flag_value: str | os.PathLike[str] | None = None) -> Path:
@@ -87,6 +105,8 @@ def resolve_library_path(flag_value: str | os.PathLike[str] | None = None) -> Pa
     Returns:
         The folder; by default `indexes/default` in the working directory.
     """
+    if flag_value is not None and not isinstance(flag_value, str | os.PathLike):
+        raise SettingsError(f"the folder of a library must be a path, not {flag_value!r:.60}")
     return Path(flag_value or os.environ.get("VSEARCH_LIBRARY") or DEFAULT_LIBRARY).expanduser()
 
 
@@ -98,26 +118,32 @@ def cache_folder() -> Path:
     return Path(cache_home or "~/.cache").expanduser() / "vsearch"
 
 
-def load(library_path: Path, overrides: Mapping[str, Any]) -> Settings:
+def load(
+    library_path: Path, overrides: Mapping[str, Any], *, ignore_invalid: bool = False
+) -> Settings:
     """Merge all sources of settings.
 
     Args:
         library_path: Folder of the library.
         overrides: Settings given as flags or arguments; None means not given.
+        ignore_invalid: Use defaults instead of invalid values in vsearch.toml and the environment.
 
     Returns:
         The effective settings.
 
     Raises:
-        SettingsError: If a value is invalid.
+        SettingsError: If a value is invalid; the message names its file and line, or variable.
     """
-    merged_settings = _read_environment()
-    merged_settings |= {
+    file_settings, file_problems = _read_valid(library_path)
+    env_settings, env_problems = _read_environment()
+    given_settings = {
         setting_name: setting_value
         for setting_name, setting_value in overrides.items()
         if setting_value is not None
     }
-    return replace(load_file(library_path), **merged_settings)
+    if not ignore_invalid:
+        _raise_first([*file_problems, *env_problems])
+    return replace(Settings(), **(file_settings | env_settings | given_settings))
 
 
 def load_file(library_path: Path) -> Settings:
@@ -145,22 +171,91 @@ def read_file(library_path: Path) -> dict[str, Any]:
         Values by setting name; empty if there is no file.
 
     Raises:
-        SettingsError: If the file is not valid TOML or has an unknown setting.
+        SettingsError: If the file is not valid TOML, or has an unknown setting or invalid value.
     """
-    settings_path = library_path / SETTINGS_FILE
-    known_names = {field.name for field in fields(Settings)}
-    try:
-        file_settings = _parse_toml(settings_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
-        raise SettingsError(f"{settings_path}: not valid TOML: {exc}") from exc
-    if unknown_names := sorted(set(file_settings) - known_names):
-        raise SettingsError(
-            f"{settings_path}: unknown setting {unknown_names[0]!r}; "
-            f"known settings: {', '.join(sorted(known_names))}"
-        )
+    file_settings, file_problems = _read_valid(library_path)
+    _raise_first(file_problems)
     return file_settings
+
+
+def read_model(library_path: Path) -> str | None:
+    """Return the model that vsearch.toml names; None if it names none, or is not valid.
+
+    Args:
+        library_path: Folder of the library.
+    """
+    model_name: str | None = _read_valid(library_path)[0].get("model")
+    return model_name
+
+
+def find_problems(library_path: Path) -> list[str]:
+    """Return what is wrong in vsearch.toml and the environment, each with its line or variable.
+
+    Args:
+        library_path: Folder of the library.
+    """
+    return [*_read_valid(library_path)[1], *_read_environment()[1]]
+
+
+def _raise_first(problem_texts: list[str]) -> None:
+    if problem_texts:
+        raise SettingsError(problem_texts[0])
+
+
+def _read_valid(library_path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid settings of vsearch.toml, and what is wrong with the others."""
+    settings_path = library_path / SETTINGS_FILE
+    try:
+        toml_text = _read_toml_text(settings_path)
+        file_settings = _parse_toml(toml_text)
+    except FileNotFoundError:
+        return {}, []
+    except OSError as exc:
+        return {}, [f"{settings_path}: cannot be read ({exc.strerror}); check the file"]
+    except UnicodeDecodeError:
+        return {}, [f"{settings_path}: is not UTF-8 text; save it as UTF-8"]
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+        return {}, [f"{settings_path}: not valid TOML: {exc}; correct it or delete the file"]
+    valid_settings: dict[str, Any] = {}
+    problem_texts: list[str] = []
+    for setting_name, setting_value in file_settings.items():
+        if reason := _check_setting(setting_name, setting_value):
+            line_text = _locate_setting(toml_text, setting_name)
+            problem_texts.append(f"{settings_path}{line_text}: {reason}")
+        else:
+            valid_settings[setting_name] = setting_value
+    return valid_settings, problem_texts
+
+
+def _read_toml_text(settings_path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark."""
+    return settings_path.read_text(encoding="utf-8-sig")
+
+
+def _check_setting(setting_name: str, setting_value: object) -> str | None:
+    """Return what is wrong with a setting, or None."""
+    known_names = [field.name for field in fields(Settings)]
+    if setting_name not in known_names:
+        close_names = get_close_matches(setting_name, known_names, 1)
+        hint = f"did you mean {close_names[0]!r}? Known" if close_names else "known"
+        names_text = ", ".join(sorted(known_names))
+        return f"unknown setting {setting_name!r}; {hint} settings: {names_text}"
+    try:
+        replace(Settings(), **{setting_name: setting_value})  # type: ignore[arg-type] # checked
+    except SettingsError as exc:
+        return str(exc)
+    return None
+
+
+def _locate_setting(toml_text: str, setting_name: str) -> str:
+    """Return `, line N` of a setting; empty if it is not found, e.g. in a table."""
+    old_names = [old for old, new in RENAMED_SETTINGS.items() if new == setting_name]
+    names_pattern = "|".join(map(re.escape, (setting_name, *old_names)))
+    line_re = re.compile(rf"""\s*\[*\s*["']?(?:{names_pattern})["']?\s*[=.\]]""")
+    for line_number, line in enumerate(toml_text.splitlines(), 1):
+        if line_re.match(line):
+            return f", line {line_number}"
+    return ""
 
 
 def _parse_toml(toml_text: str) -> dict[str, Any]:
@@ -183,6 +278,23 @@ def is_overridden(setting_name: str, flag_value: object) -> bool:
         True if vsearch.toml is not consulted for this setting.
     """
     return flag_value is not None or bool(os.environ.get(f"VSEARCH_{setting_name.upper()}"))
+
+
+def list_named_models(model: str | None, text_model: str | None) -> list[str]:
+    """Return the models that a flag, argument or environment variable names.
+
+    Args:
+        model: Value of the flag or argument; None if it is not given.
+        text_model: The same of the text model.
+
+    Returns:
+        Names of models, without those that only vsearch.toml or the catalog names.
+    """
+    named_models = (
+        model or os.environ.get("VSEARCH_MODEL"),
+        text_model or os.environ.get("VSEARCH_TEXT_MODEL"),
+    )
+    return [model_name for model_name in named_models if model_name]
 
 
 def save(library_path: Path, settings: Settings) -> None:
@@ -248,7 +360,9 @@ def _write_file(library_path: Path, changes: Mapping[str, Any]) -> None:
         for setting_name, new_value in changes.items():
             if document.get(setting_name) != new_value:
                 document[setting_name] = new_value
-        replace_file(settings_path, document.as_string().encode())
+        # a link is kept: the file to which it points is replaced
+        target_path = Path(os.path.realpath(settings_path))
+        replace_file(target_path, document.as_string().encode())
     except UnicodeEncodeError as exc:
         raise SettingsError(
             f"{exc.object!r} cannot be written to {SETTINGS_FILE} as UTF-8; rename the file"
@@ -267,7 +381,7 @@ def _load_document(settings_path: Path) -> TOMLDocument:
     import tomlkit  # deferred: reading does not need it
 
     try:
-        file_document = tomlkit.parse(settings_path.read_bytes())
+        file_document = tomlkit.parse(settings_path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except FileNotFoundError:
         document = tomlkit.document()
         document.add(
@@ -287,39 +401,45 @@ def _load_document(settings_path: Path) -> TOMLDocument:
     return document
 
 
-def _read_environment() -> dict[str, Any]:
+def _read_environment() -> tuple[dict[str, Any], list[str]]:
+    """Return the valid settings in environment variables, and what is wrong with the others."""
+    valid_settings: dict[str, Any] = {}
+    problem_texts: list[str] = []
     for old_name, new_name in RENAMED_SETTINGS.items():
         old_variable, new_variable = f"VSEARCH_{old_name.upper()}", f"VSEARCH_{new_name.upper()}"
         if os.environ.get(old_variable) and not os.environ.get(new_variable):
-            raise SettingsError(f"{old_variable} is now named {new_variable}; rename the variable")
-    env_settings: dict[str, Any] = {}
+            problem_texts.append(f"{old_variable} is now named {new_variable}; rename the variable")
     for setting_name in (field.name for field in fields(Settings)):
-        env_value = os.environ.get(f"VSEARCH_{setting_name.upper()}")
-        if env_value:
-            env_settings[setting_name] = _parse_value(setting_name, env_value)
-    return env_settings
+        variable_name = f"VSEARCH_{setting_name.upper()}"
+        if env_text := os.environ.get(variable_name):
+            try:
+                setting_value = _parse_value(setting_name, env_text)
+                replace(Settings(), **{setting_name: setting_value})  # type: ignore[arg-type]
+            except SettingsError as exc:
+                reason = str(exc).removeprefix(setting_name)
+                problem_texts.append(f"{variable_name}{reason}")
+            else:
+                valid_settings[setting_name] = setting_value
+    return valid_settings, problem_texts
 
 
 def _parse_value(setting_name: str, value_text: str) -> str | float | bool:
+    """Convert the text of an environment variable; raise SettingsError if that is not possible."""
     if setting_name in ("fps", "workers"):
-        return _parse_number(setting_name, value_text)
+        number_type, expected_kind = (
+            (int, "a whole number") if setting_name == "workers" else (float, "a number")
+        )
+        try:
+            return number_type(value_text)
+        except ValueError as exc:
+            raise SettingsError(
+                f"{setting_name} must be {expected_kind}, not {value_text!r}"
+            ) from exc
     if setting_name not in BOOLEAN_SETTINGS:
         return value_text
     if value_text.lower() not in (*_TRUE_WORDS, *_FALSE_WORDS):
-        raise SettingsError(f"VSEARCH_{setting_name.upper()} must be yes or no, not {value_text!r}")
+        raise SettingsError(f"{setting_name} must be yes or no, not {value_text!r}")
     return value_text.lower() in _TRUE_WORDS
-
-
-def _parse_number(setting_name: str, value_text: str) -> float:
-    number_type, expected_kind = (
-        (int, "a whole number") if setting_name == "workers" else (float, "a number")
-    )
-    try:
-        return number_type(value_text)
-    except ValueError as exc:
-        raise SettingsError(
-            f"VSEARCH_{setting_name.upper()} must be {expected_kind}, not {value_text!r}"
-        ) from exc
 
 
 def absolute_model_name(model_name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,24 @@ from vsearch.index.ground_truth import (
     GroundTruth,
     perturb_queries,
 )
-from vsearch.indexing.pipeline import is_missing
+from vsearch.index.rescoring import RescoringIndex
+from vsearch.media.file_status import find_indexed_folder
+from vsearch.storage.array_files import find_damaged_archives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
-    from vsearch.indexing.pipeline import Storage
+    from vsearch.indexing.library_storage import Storage
+    from vsearch.protocols import VectorIndex
     from vsearch.search.live_index import IndexSnapshot, LiveIndex
-    from vsearch.types import Video
+    from vsearch.types import Ids, Matrix, Vector, Video
 
 QUERIES_PER_KIND = 100
 TIMED_QUERIES = 5  # queries for which exact search is timed one by one
+COMPARED_QUERIES = 4  # of each kind, by whose scores the index is compared with the catalog
+EXACT_TOLERANCE, QUANTIZED_TOLERANCE = 1e-3, 0.05  # of a score
 HELD_OUT_SEED = 1  # differs from the seed with which an index tunes itself
 
 
@@ -112,11 +119,98 @@ def _measure_query_kind(
     )
 
 
-def examine_library(storage: Storage) -> list[str]:
+def examine_index(catalog: Catalog, live_index: LiveIndex) -> list[str]:
+    """Check the saved index, and compare the index that searches use with the catalog.
+
+    Every vector is compared by its scores for a few queries, with a tolerance for quantization.
+
+    Args:
+        catalog: Catalog of the library.
+        live_index: Its index; damaged files are replaced.
+
+    Returns:
+        Problems found, each a sentence with the remedy.
+    """
+    problem_texts = live_index.find_problems()
+    snapshot = live_index.take_snapshot()
+    if snapshot is not None:
+        problem_texts += _find_index_differences(catalog, snapshot)
+    return problem_texts
+
+
+def _find_index_differences(catalog: Catalog, snapshot: IndexSnapshot) -> Iterator[str]:
+    """Compare ids and vectors of an index with those in the catalog."""
+    vector_index, tolerance = snapshot.vector_index, EXACT_TOLERANCE
+    if isinstance(vector_index, RescoringIndex):  # which takes the scores from the catalog
+        vector_index, tolerance = vector_index.base_index, QUANTIZED_TOLERANCE
+    compared_queries = _draw_compared_queries(catalog, snapshot)
+    found_scores = [
+        _score_all(vector_index, query_vector, snapshot.segment_ids)
+        for query_vector in compared_queries
+    ]
+    is_different = np.ones(len(snapshot.segment_ids), bool)
+    missing_count = 0
+    for segment_ids, vectors in catalog.iter_vectors(snapshot.space):
+        rows = np.searchsorted(snapshot.segment_ids, segment_ids)
+        rows = rows.clip(max=max(len(snapshot.segment_ids) - 1, 0))
+        is_known = np.isin(segment_ids, snapshot.segment_ids)
+        missing_count += int(np.count_nonzero(~is_known))
+        rows, known_vectors = rows[is_known], vectors[is_known]
+        is_different[rows] = False
+        for query_vector, scores in zip(compared_queries, found_scores, strict=True):
+            differences = np.abs(known_vectors @ query_vector - scores[rows])
+            is_different[rows] |= ~(differences <= tolerance)  # NaN: the index did not find it
+    if wrong_count := missing_count + int(np.count_nonzero(is_different)):
+        yield (
+            f"the index does not match the catalog: {wrong_count} of {len(snapshot.segment_ids)} "
+            "segments differ; `vsearch rebuild` builds it again"
+        )
+
+
+def _draw_compared_queries(catalog: Catalog, snapshot: IndexSnapshot) -> Matrix:
+    """Return a few vectors of the library and as many random ones, float32 (Q, D)."""
+    random_vectors = np.random.default_rng(HELD_OUT_SEED).normal(
+        size=(COMPARED_QUERIES, snapshot.space.dim)
+    )
+    random_vectors /= np.linalg.norm(random_vectors, axis=1, keepdims=True)
+    sample_vectors = catalog.sample_vectors(snapshot.space, COMPARED_QUERIES)
+    return np.concatenate([sample_vectors, random_vectors]).astype(np.float32)
+
+
+def _score_all(vector_index: VectorIndex, query_vector: Vector, segment_ids: Ids) -> Vector:
+    """Return the score of each segment, float32 (N,); NaN if the index does not find it."""
+    scores = np.full(len(segment_ids), np.nan, np.float32)
+    found_ids, found_scores = vector_index.search(query_vector, len(segment_ids))
+    is_known = np.isin(found_ids, segment_ids)
+    scores[np.searchsorted(segment_ids, found_ids[is_known])] = found_scores[is_known]
+    return scores
+
+
+def find_damaged_caches(cache_folders: Iterable[Path]) -> Iterator[str]:
+    """Find damaged archives.
+
+    Args:
+        cache_folders: Folders of caches that are rebuilt when they are needed.
+
+    Yields:
+        Problems found, each a sentence with the remedy.
+    """
+    for cache_folder in cache_folders:
+        for cache_path in find_damaged_archives(cache_folder):
+            yield f"{cache_path} is damaged; it is not used, and the next search replaces it"
+
+
+def examine_library(
+    storage: Storage,
+    check_files: Callable[[Iterable[Video]], list[Video]],
+    indexed_folders: Sequence[Path],
+) -> list[str]:
     """Check the catalog, the feature files, the frame cache and the video files.
 
     Args:
         storage: Storage of the library.
+        check_files: Sets `file_status` of videos; see `Library.check_files`.
+        indexed_folders: Folders that were indexed.
 
     Returns:
         Problems found, each a sentence with the remedy.
@@ -128,12 +222,31 @@ def examine_library(storage: Storage) -> list[str]:
     except DamagedLibraryError:
         return problem_texts  # the damage is among the problems
     problem_texts += _find_file_problems(storage, videos_by_id)
-    problem_texts += [
-        f"{video.path}: the file is missing; `vsearch remove --missing` removes it from the library"
-        for video in videos_by_id.values()
-        if is_missing(video.path)
-    ]
+    problem_texts += _find_gone_files(check_files(videos_by_id.values()), indexed_folders)
     return problem_texts
+
+
+def _find_gone_files(
+    checked_videos: Iterable[Video], indexed_folders: Sequence[Path]
+) -> Iterator[str]:
+    """Find missing files, and the folders of files that are offline."""
+    offline_counts: Counter[Path] = Counter()
+    for video in checked_videos:
+        if video.file_status == "missing":
+            yield (
+                f"{video.path}: the file is missing; if it was moved, `vsearch index NEWPLACE` "
+                "finds it by its content and keeps its tags, marks and transcripts; if it was "
+                "deleted, `vsearch remove --missing` removes it from the library"
+            )
+        elif video.file_status == "offline":
+            offline_counts[find_indexed_folder(video.path, indexed_folders)] += 1
+    for folder, video_count in offline_counts.items():
+        files_text = "1 video is" if video_count == 1 else f"{video_count} videos are"
+        yield (
+            f"{folder}: {files_text} offline; connect the drive or, if the folder was moved, run "
+            "`vsearch index NEWPLACE`, which finds the videos by their content and keeps their "
+            "tags, marks and transcripts"
+        )
 
 
 def _find_feature_problems(storage: Storage, videos: Mapping[int, Video]) -> Iterator[str]:

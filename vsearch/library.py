@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +14,19 @@ import numpy as np
 from vsearch import config
 from vsearch.active_model import ActiveModel
 from vsearch.catalog.lock import WriteLock, read_lock_holder
+from vsearch.catalog.open import FEATURES_FOLDER, refuse_lost_catalog
 from vsearch.catalog.path_matching import select_videos
 from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
+from vsearch.indexing.indexed_folders import read_indexed_folders
+from vsearch.indexing.known_copies import resolve_copies
+from vsearch.media.file_status import find_file_statuses
+from vsearch.query.arguments import (
+    check_count,
+    check_names,
+    check_number,
+    check_path,
+    check_text,
+)
 from vsearch.query.model import Query
 from vsearch.query.parser import build_query, parse_clip, parse_query
 from vsearch.search.feedback_store import FeedbackStore
@@ -24,16 +37,17 @@ from vsearch.search.saved_searches import SavedSearches
 from vsearch.search.searcher import Searcher
 from vsearch.search.snapshot import SnapshotSource
 from vsearch.storage.feature_store import FeatureStore
-from vsearch.types import LibraryInfo
+from vsearch.types import LibraryInfo, Video
 from vsearch.writer import LibraryWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from typing import Self
 
     from vsearch.analysis.labels import Label
     from vsearch.analysis.summaries import SummaryLength, SummaryResult
     from vsearch.analysis.tags import Tags
+    from vsearch.backup.archive import BackupInfo
     from vsearch.catalog.catalog import Catalog
     from vsearch.copies.duplicates import DuplicateSpan
     from vsearch.doctor import IndexRecall
@@ -52,10 +66,11 @@ if TYPE_CHECKING:
         Segment,
         Space,
         Span,
-        Video,
     )
 
 CATALOG_FILE = "catalog.sqlite3"
+HUBNESS_FOLDER, QUERIES_FOLDER = "hubness", "generic_queries"
+CACHE_FOLDERS = HUBNESS_FOLDER, QUERIES_FOLDER  # of archives; the index is checked by itself
 
 
 class Library:
@@ -91,14 +106,14 @@ class Library:
         """
         self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
         self._active_model = active_model
-        self._feature_store = FeatureStore(path / "features")
+        self._feature_store = FeatureStore(path / FEATURES_FOLDER, catalog.features_crc32)
         self._live_index = LiveIndex(
             catalog,
             path / "index",
             self.settings.index,
             load_tuning_queries=lambda: Querybank.from_encoder(active_model.encoder).query_vectors,
         )
-        hubness_cache = HubnessCache(path / "hubness")
+        hubness_cache = HubnessCache(path / HUBNESS_FOLDER)
         self._writer = LibraryWriter(
             path, catalog, self._feature_store, self._live_index, active_model, hubness_cache
         )
@@ -112,10 +127,10 @@ class Library:
                 self._live_index,
                 active_model,
                 hubness_cache,
-                GenericEmbeddings(path / "generic_queries"),
+                GenericEmbeddings(path / QUERIES_FOLDER),
             ),
             active_model,
-            load_pooler=self._writer.pooler,
+            load_pooler=self._writer.query_pooler,
             load_pipeline=self._writer.pipeline,
             load_feedback=self.feedback.feedback_for,
         )
@@ -125,7 +140,7 @@ class Library:
         cls,
         path: PathInput | None = None,
         *,
-        create: bool = True,
+        create: bool | None = None,
         model: str | None = None,
         text_model: str | None = None,
         device: str | None = None,
@@ -135,10 +150,12 @@ class Library:
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
         ocr: bool | None = None,
+        audio_track: str | None = None,
         keyframes_only: bool | None = None,
         workers: int | None = None,
         hwaccel: str | None = None,
         encoder: Encoder | None = None,
+        ignore_invalid_settings: bool = False,
     ) -> Self:
         """Open a library.
 
@@ -147,7 +164,8 @@ class Library:
 
         Args:
             path: Folder of the library; by default VSEARCH_LIBRARY or `indexes/default`.
-            create: Create the library if there is none.
+            create: If there is no library: True creates an empty one, False raises NoLibraryError.
+                None waits: `index` creates it, and anything else raises NoLibraryError.
             model: Encoder as `name` or `name:argument`, e.g. "openclip:ViT-L-14/openai".
             text_model: Encoder for query text, of the same embedding space; "" uses `model`.
             device: "auto", "cpu", "cuda" or "mps".
@@ -157,10 +175,14 @@ class Library:
             keep_frames: Cache sampled frames, so that another model need not decode again.
             transcribe: Transcribe the speech of indexed videos.
             ocr: Recognize the on-screen text of indexed videos.
+            audio_track: Audio track to transcribe: a number from 1, a language code, or "auto" for
+                the first one in which somebody speaks.
             keyframes_only: Sample key frames only.
             workers: Videos indexed in parallel; 0 depends on the machine.
             hwaccel: Hardware decoder as named by FFmpeg, or "auto".
             encoder: Use this encoder instead of the one that the settings name.
+            ignore_invalid_settings: Use defaults instead of invalid values in vsearch.toml and
+                the environment; `doctor` reports them.
 
         Returns:
             The open library.
@@ -175,9 +197,15 @@ class Library:
         from vsearch.catalog.catalog import Catalog  # deferred: keeps `import vsearch` fast
 
         library_path = config.resolve_library_path(path)
+        if not library_path.exists() and library_path.parent.is_dir():
+            from vsearch.backup.restore import recover_interrupted_restore  # deferred: rarely used
+
+            recover_interrupted_restore(library_path)
         if library_path.exists() and not library_path.is_dir():
             raise LibraryError(f"{library_path} is a file; a library must be a folder")
-        if not create and not (library_path / CATALOG_FILE).exists():
+        catalog_path = library_path / CATALOG_FILE
+        if create is False and not catalog_path.exists():
+            refuse_lost_catalog(catalog_path)
             raise NoLibraryError(
                 f"{library_path}: there is no library in this folder; create one with "
                 f"`vsearch --library {library_path} index FOLDER`"
@@ -192,17 +220,109 @@ class Library:
             "keep_frames": keep_frames,
             "transcribe": transcribe,
             "ocr": ocr,
+            "audio_track": audio_track,
             "keyframes_only": keyframes_only,
             "workers": workers,
             "hwaccel": hwaccel,
         }
-        settings = config.load(library_path, overrides)
-        catalog = Catalog.open(library_path / CATALOG_FILE, create=create)
+        settings = config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings)
+        catalog = Catalog.open(catalog_path, create=create)
         is_model_overridden = encoder is not None or config.is_overridden("model", model)
         active_model = ActiveModel.create(
-            library_path, settings, catalog.spaces(), encoder, is_overridden=is_model_overridden
+            library_path,
+            settings,
+            catalog.spaces() if catalog_path.exists() else (),
+            encoder,
+            is_overridden=is_model_overridden,
+            downloadable_models=config.list_named_models(model, text_model),
         )
-        return cls(library_path, catalog, active_model, fps_overridden=fps is not None)
+        library = cls(library_path, catalog, active_model, fps_overridden=fps is not None)
+
+        def adopt_catalog() -> None:
+            library._live_index.forget()
+            active_model.follow_library(
+                config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings),
+                catalog.spaces(),
+                is_overridden=is_model_overridden,
+            )
+
+        catalog.on_replaced(adopt_catalog)
+        return library
+
+    def check_available(self) -> None:
+        """Check that the library can be read; every other method does so as well.
+
+        A library that was replaced since it was opened, for example by `vsearch restore`, is
+        followed.
+
+        Raises:
+            NoLibraryError: If it does not exist yet.
+            LibraryError: If it was moved or deleted.
+            DamagedLibraryError: If another file has replaced it that is not a library.
+        """
+        self._catalog.check_file()
+
+    @classmethod
+    def restore(
+        cls, backup_path: PathInput, path: PathInput | None = None, *, force: bool = False
+    ) -> BackupInfo:
+        """Restore a library from a backup, checked before anything is changed.
+
+        Open libraries notice that they were replaced. Indexes are built again when they are used.
+
+        Args:
+            backup_path: File that `backup` wrote.
+            path: Folder of the library, as of `open`; new or empty, unless `force` is set.
+            force: Replace the library in the folder.
+
+        Returns:
+            The description of the backup.
+
+        Raises:
+            DamagedLibraryError: If the backup is damaged.
+            NewerLibraryError: If a newer version of vsearch wrote the backup.
+            LockedError: If another process is writing to the library.
+            LibraryError: If the folder is not empty or cannot be written.
+        """
+        from vsearch.backup.restore import restore_backup  # deferred: rarely used
+
+        return restore_backup(
+            Path(backup_path).expanduser(), config.resolve_library_path(path), force=force
+        )
+
+    def backup(
+        self,
+        backup_path: PathInput,
+        *,
+        force: bool = False,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> BackupInfo:
+        """Write a backup of the library to one file, while other processes may change it.
+
+        It has the catalog, frame features, settings and trained models, but neither videos nor
+        what can be computed again: indexes, thumbnails and cached frames.
+
+        Args:
+            backup_path: File to write, outside of the library; it appears when it is complete.
+            force: Replace an existing file.
+            on_progress: Called with the number of copied and of all feature files.
+
+        Returns:
+            The description of the backup; `lost_features` names videos without frame features.
+
+        Raises:
+            LibraryError: If the file exists or cannot be written.
+        """
+        from vsearch.backup.create import create_backup  # deferred: rarely used
+
+        return create_backup(
+            self.path,
+            self._catalog,
+            self._feature_store,
+            Path(backup_path).expanduser(),
+            force=force,
+            on_progress=on_progress,
+        )
 
     def close(self) -> None:
         """Close the files of the library."""
@@ -224,6 +344,7 @@ class Library:
         force: bool = False,
         progressive: bool = False,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        roots: Iterable[PathInput] = (),
     ) -> Generator[IndexResult]:
         """Index videos, yielding the result of each file as it is done.
 
@@ -242,6 +363,8 @@ class Library:
             progressive: Sample the key frames of all files first, then refine them; yields two
                 results per file.
             on_progress: Called with the progress of the run.
+            roots: Folders that others may write to: a video or subtitle file that leads out of them
+                through a link is not read. Empty allows all links.
 
         Returns:
             A generator of one result per file and stage, in order of completion.
@@ -253,11 +376,12 @@ class Library:
             MissingExtraError: If a setting needs a package that is not installed.
         """
         return self._writer.index_videos(
-            list(map(Path, paths)),
+            list(map(Path, check_names(paths, "paths"))),
             fps=self.settings.fps if self._fps_overridden else None,
             force=force,
             progressive=progressive,
             on_progress=on_progress,
+            roots=[Path(root).resolve() for root in roots],
         )
 
     def remove(self, paths: Iterable[PathInput]) -> list[Video]:
@@ -272,11 +396,18 @@ class Library:
         Raises:
             LockedError: If another process is writing.
         """
-        path_list = list(paths)
-        return self._writer.remove_videos(self.videos(path_list) if path_list else [])
+        path_list = check_names(paths, "paths")
+        # a copy that was not indexed does not stand for the video
+        return self._writer.remove_videos(
+            select_videos(self._catalog, path_list) if path_list else []
+        )
 
-    def remove_missing(self) -> list[Video]:
-        """Remove the videos whose files no longer exist.
+    def remove_missing(self, paths: Sequence[PathInput] = ()) -> list[Video]:
+        """Remove the videos whose files no longer exist, with their tags, marks and transcripts.
+
+        Args:
+            paths: Remove only these videos or folders (see `videos`), also those whose drive or
+                whole folder is gone. Empty means all videos except those.
 
         Returns:
             The removed videos.
@@ -284,7 +415,7 @@ class Library:
         Raises:
             LockedError: If another process is writing.
         """
-        return self._writer.remove_videos(self.missing_videos())
+        return self._writer.remove_videos(self.missing_videos(paths))
 
     def rebuild(self) -> int:
         """Pool the stored frame features again and rebuild all indexes, without decoding videos.
@@ -350,15 +481,30 @@ class Library:
         """
         if not isinstance(query, Query):
             query = build_query(
-                query, image, clip, span, videos, tags, self.saved_searches.name_resolver
+                query,
+                image,
+                clip,
+                span,
+                self._resolve_copies(videos),
+                tags,
+                self.saved_searches.name_resolver,
             )
         elif videos or tags or (image, clip, span) != (None, None, None):
             raise QueryError(
                 "a Query object cannot be combined with image, clip, span, videos or tags"
             )
-        return self._searcher.search(
+        search_result = self._searcher.search(
             query, k, per_video, diversify=diversify, include_duplicates=include_duplicates
         )
+        return replace(search_result, moments=tuple(self._check_moments(search_result)))
+
+    def _check_moments(self, moments: Iterable[Moment]) -> list[Moment]:
+        """Return the moments with the status of the files of their videos."""
+        found_moments = list(moments)
+        checked_videos = {
+            video.id: video for video in self.check_files(moment.video for moment in found_moments)
+        }
+        return [replace(moment, video=checked_videos[moment.video.id]) for moment in found_moments]
 
     def query(
         self,
@@ -388,22 +534,23 @@ class Library:
             QueryError: If the query is invalid.
         """
         name_resolver = with_names(self.saved_searches.name_resolver)
-        clip_terms = map(parse_clip, clips)
+        clip_terms = map(parse_clip, check_names(clips, "clips"))
         return parse_query(
             query_text,
             image_paths=images,
             clip_terms=clip_terms,
-            video_globs=videos,
+            video_globs=self._resolve_copies(videos),
             tag_names=tags,
             name_resolver=name_resolver,
         )
 
-    def similarity_curve(self, query: Query, video: Video) -> Curve:
+    def similarity_curve(self, query: str | Query, video: Video | PathInput) -> Curve:
         """Compute the similarity of each stored frame of a video to a query.
 
         Args:
-            query: The query; of a sequence, the best step counts for each frame.
-            video: A video of the library.
+            query: Query text or a parsed query; of a sequence, the best step counts for each
+                frame.
+            video: A video of the library, or its path.
 
         Returns:
             Times and scores of T frames; T is 0 if the query searches transcripts only.
@@ -414,7 +561,8 @@ class Library:
             MediaError: If an image or clip of the query cannot be read.
             DamagedLibraryError: If frame features are missing.
         """
-        return self._searcher.similarity_curve(query, video)
+        parsed_query = query if isinstance(query, Query) else self.query(query)
+        return self._searcher.similarity_curve(parsed_query, self._require_video(video))
 
     # --- classification and summaries
 
@@ -460,8 +608,8 @@ class Library:
             self._active_model,
             labels,
             paths,
-            None if checkpoint is None else Path(checkpoint),
-            source_name,
+            None if checkpoint is None else Path(check_path(checkpoint, "checkpoint")),
+            check_text(source_name, "source_name"),
             threshold=threshold,
             acquire_writer=self._writer.exclusive if store else None,
         )
@@ -490,14 +638,16 @@ class Library:
         """
         from vsearch.analysis.summarizer import summarize_video  # deferred: imports a decoder
 
-        return summarize_video(
-            video,
-            length,
-            query,
-            self._catalog,
-            self._feature_store,
-            self._active_model,
-            self._writer.pipeline,
+        return self._catalog.read_consistently(
+            lambda: summarize_video(
+                video,
+                length,
+                query,
+                self._catalog,
+                self._feature_store,
+                self._active_model,
+                self._writer.pipeline,
+            )
         )
 
     def similar(
@@ -525,7 +675,9 @@ class Library:
         """
         query = build_query("", None, video_path, span, ())
         term = query.terms[0]
-        return self._searcher.find_similar(Path(term.value), term.span, k, same_video=same_video)
+        return self._check_moments(
+            self._searcher.find_similar(Path(term.value), term.span, k, same_video=same_video)
+        )
 
     def duplicates(self, paths: Sequence[PathInput] = ()) -> Iterator[DuplicateSpan]:
         """Find near-duplicate videos and shared parts of videos.
@@ -544,13 +696,14 @@ class Library:
             find_library_duplicates,  # deferred: imports a decoder
         )
 
-        return find_library_duplicates(self._catalog, self._feature_store, list(map(str, paths)))
+        path_names = list(check_names(paths, "paths"))
+        return find_library_duplicates(self._catalog, self._feature_store, path_names)
 
-    def thumbnail(self, video: Video, frame_time: float, *, width: int = 320) -> bytes:
+    def thumbnail(self, video: Video | PathInput, frame_time: float, *, width: int = 320) -> bytes:
         """Render the frame shown at a time.
 
         Args:
-            video: A video of the library.
+            video: A video of the library, or its path.
             frame_time: Seconds.
             width: Maximum width in pixels.
 
@@ -562,7 +715,11 @@ class Library:
         """
         from vsearch.media.thumbnails import render_thumbnail
 
-        return render_thumbnail(video.path, frame_time, max_width=width)
+        return render_thumbnail(
+            self._require_video(video).path,
+            check_number(frame_time, "frame_time"),
+            max_width=check_count(width, "width"),
+        )
 
     # --- contents
 
@@ -575,38 +732,85 @@ class Library:
                 library. Empty means all videos.
 
         Returns:
-            The videos that match any of the paths.
+            The videos that match any of the paths. A file that is a copy of an indexed video
+            matches it.
         """
-        return select_videos(self._catalog, paths)
+        return select_videos(self._catalog, self._resolve_copies(paths))
+
+    def _resolve_copies(self, paths: Sequence[PathInput]) -> tuple[str, ...]:
+        return resolve_copies(self._catalog, check_names(paths, "paths"))
 
     def video(self, video_id: int) -> Video | None:
         """Return the video with that id, or None."""
+        if isinstance(video_id, bool) or not hasattr(video_id, "__index__"):
+            raise QueryError(f"a video id must be a whole number, not {video_id!r}")
         return self._catalog.videos_by_id([video_id]).get(video_id)
 
-    def missing_videos(self) -> list[Video]:
-        """Return the videos whose files no longer exist."""
-        from vsearch.indexing.pipeline import is_missing  # deferred: imports a decoder
+    def check_files(self, videos: Iterable[Video]) -> list[Video]:
+        """Check whether the files of videos exist.
 
-        return [video for video in self._catalog.videos() if is_missing(video.path)]
+        Args:
+            videos: Videos of the library.
 
-    def segments_with_vectors(self, video: Video) -> tuple[list[Segment], Matrix]:
+        Returns:
+            The videos with `file_status`: "available"; "missing"; or "offline" if the drive or
+            the whole folder that was indexed is gone, or does not answer within 2 seconds.
+        """
+        if not isinstance(videos, Iterable):
+            raise QueryError(f"videos must be a list of videos, not {videos!r:.60}")
+        checked_videos = [self._require_video(video) for video in videos]
+        statuses = find_file_statuses(
+            (video.path for video in checked_videos), read_indexed_folders(self.path)
+        )
+        return [replace(video, file_status=statuses[video.path]) for video in checked_videos]
+
+    def missing_videos(self, paths: Sequence[PathInput] = ()) -> list[Video]:
+        """Return the videos whose files no longer exist.
+
+        Args:
+            paths: Return only these videos or folders (see `videos`), also those that are offline.
+                Empty means all videos that are missing, but not offline; see `check_files`.
+        """
+        statuses = ("missing", "offline") if paths else ("missing",)
+        return [
+            video
+            for video in self.check_files(select_videos(self._catalog, paths))
+            if video.file_status in statuses
+        ]
+
+    def _require_video(self, video: Video | PathInput) -> Video:
+        """Return a video, or the only one with a path; raise LibraryError otherwise."""
+        if isinstance(video, Video):
+            return video
+        video_name = check_path(video, "video")
+        matching_videos = self.videos([video_name])
+        if len(matching_videos) != 1:
+            raise LibraryError(
+                f"{video_name}: matches {len(matching_videos)} videos of the library; choose one "
+                "from `vsearch list`"
+            )
+        return matching_videos[0]
+
+    def segments_with_vectors(self, video: Video | PathInput) -> tuple[list[Segment], Matrix]:
         """Return the segments of a video with their vectors.
 
         Args:
-            video: A video of the library.
+            video: A video of the library, or its path.
 
         Returns:
             S segments in chronological order, and float32 (S, D), rows of unit length.
         """
-        space, segment_ids = self._catalog.space(), self._catalog.segment_ids([video.id])
-        if space is None:
-            return [], np.empty((0, 0), np.float32)
-        found_videos = self._catalog.iter_videos_with_vectors(segment_ids, space)
-        return next(found_videos, ([], np.empty((0, space.dim), np.float32)))
+        with self._catalog.snapshot():
+            video_id = self._require_video(video).id
+            space, segment_ids = self._catalog.space(), self._catalog.segment_ids([video_id])
+            if space is None:
+                return [], np.empty((0, 0), np.float32)
+            found_videos = list(self._catalog.iter_videos_with_vectors(segment_ids, space))
+        return found_videos[0] if found_videos else ([], np.empty((0, space.dim), np.float32))
 
-    def segment_count(self, video: Video) -> int:
-        """Return the number of segments of a video."""
-        return len(self._catalog.segments_of_video(video.id))
+    def segment_count(self, video: Video | PathInput) -> int:
+        """Return the number of segments of a video, or of the video with a path."""
+        return len(self._catalog.segments_of_video(self._require_video(video).id))
 
     @property
     def space(self) -> Space | None:
@@ -617,6 +821,8 @@ class Library:
         """Return the contents and size of the library."""
         library_counts = self._catalog.library_counts()
         size_bytes = sum(map(_file_bytes, self.path.rglob("*")))
+        videos = self.check_files(self._catalog.videos())
+        status_counts = Counter(video.file_status for video in videos)
         return LibraryInfo(
             self.path,
             self._catalog.space(),
@@ -626,8 +832,10 @@ class Library:
             library_counts.duration_seconds,
             library_counts.frame_count,
             size_bytes,
-            tuple(Counter(video.model for video in self._catalog.videos()).most_common()),
+            tuple(Counter(video.model for video in videos).most_common()),
             tuple(self._catalog.transcript_counts()),
+            missing_count=status_counts["missing"],
+            offline_count=status_counts["offline"],
         )
 
     def doctor(self) -> list[str]:
@@ -636,10 +844,22 @@ class Library:
         Returns:
             Problems found, each a sentence with the remedy.
         """
-        from vsearch.doctor import examine_library  # deferred: imports a decoder
+        from vsearch.doctor import (  # deferred: imports a decoder
+            examine_index,
+            examine_library,
+            find_damaged_caches,
+        )
 
         adapter_file = self._active_model.adapter_file
-        problems = [*examine_library(self._writer.storage()), *adapter_file.find_problems()]
+        indexed_folders = read_indexed_folders(self.path)
+        problems = config.find_problems(self.path)
+        problems += examine_library(self._writer.storage(), self.check_files, indexed_folders)
+        problems += find_damaged_caches(self.path / cache_folder for cache_folder in CACHE_FOLDERS)
+        problems += adapter_file.find_problems()
+        try:
+            problems += examine_index(self._catalog, self._live_index)
+        except VSearchError as exc:
+            problems += [str(exc)] if str(exc) not in problems else []
         try:
             if self._catalog.space() is not None:
                 self._writer.pooler()

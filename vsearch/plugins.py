@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vsearch.errors import MissingExtraError, UnknownPluginError
+from vsearch.memory import MemoryNeed, check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,9 @@ GROUP_LABELS = {
     "indexes": "index",
     "shots": "shot detector",
 }
+# of PyTorch and a network of the size of ViT-B/32; PyTorch alone aborts with less
+TORCH_ENCODERS = ("openclip", "cnn")
+TORCH_ADDRESS_SPACE, TORCH_RESIDENT = 4_400_000_000, 1_000_000_000  # bytes
 
 
 def plugin_names(group: PluginGroup) -> list[str]:
@@ -106,6 +110,8 @@ def create_encoder(model_name: str, device: str) -> Encoder:
         ModelError: If there is no such model or it cannot be loaded.
     """
     plugin_name, _, model_argument = model_name.partition(":")
+    if plugin_name in TORCH_ENCODERS:
+        check_memory(MemoryNeed(f"the model {model_name}", TORCH_ADDRESS_SPACE, TORCH_RESIDENT))
     created_encoder: Encoder = resolve_plugin("encoders", plugin_name)(
         model_argument, device=device
     )

@@ -78,6 +78,7 @@ class TranscriptResult:
     cues: tuple[Cue, ...] = ()  # empty if up to date
     language: str | None = None  # of speech
     error: str | None = None
+    audio_track: str | None = None  # that was transcribed, if the file has several
 
     def to_index_result(self) -> IndexResult:
         """Return the same result as one of an indexing run."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Images,
         Matrix,
         Space,
+        Spans,
         TextReading,
         Times,
         Vector,
@@ -203,6 +204,18 @@ class VectorIndex(Protocol):
         """Return the number of vectors."""
 
 
+@runtime_checkable
+class CopyableIndex(VectorIndex, Protocol):
+    """Extension of `VectorIndex` for indexes that can be copied in memory.
+
+    An index that is being searched is never changed but copied first; other indexes are copied by
+    `save` and `load`.
+    """
+
+    def copy(self) -> Self:
+        """Return an index that later changes of this one do not affect."""
+
+
 @dataclass(frozen=True, slots=True)
 class VectorSource:
     """The vectors of a library, streamed because they may not fit in memory.
@@ -281,3 +294,18 @@ class ShotDetector(Protocol):
 
     def cuts(self) -> Times:
         """Return the start time of each shot except the first, float64 (C,) seconds, ascending."""
+
+
+@runtime_checkable
+class TransitionDetector(ShotDetector, Protocol):
+    """Extension of `ShotDetector` for detectors that recognize gradual transitions.
+
+    Segments end before a transition and begin after it.
+    """
+
+    def transitions(self) -> Spans:
+        """Return the gradual transitions between shots, each ending at one of the cuts.
+
+        Returns:
+            float64 (T, 2) seconds, ascending: last frame of the old shot, first of the new one.
+        """

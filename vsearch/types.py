@@ -6,7 +6,7 @@ Times are seconds as float, spans are half-open, vectors are float32 of unit len
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +24,9 @@ Matrix: TypeAlias = npt.NDArray[np.float32]  # (N, D) rows of unit length
 Times: TypeAlias = npt.NDArray[np.float64]  # (N,) seconds
 Ids: TypeAlias = npt.NDArray[np.int64]  # (N,)
 Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3) RGB
+# "offline": the drive or the whole folder that was indexed is gone
+FileStatus: TypeAlias = Literal["available", "missing", "offline"]
+Spans: TypeAlias = npt.NDArray[np.float64]  # (N, 2) seconds: start and end
 GrayImages: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W), 0 black to 255 white
 
 
@@ -147,6 +150,7 @@ class Video:
     recorded_at: datetime | None = None  # UTC, from the metadata of the file
     keyframes_only: bool = False
     max_keyframe_gap: float | None = None  # seconds; None unless `keyframes_only`
+    file_status: FileStatus | None = field(default=None, compare=False)  # None if not checked
 
     @property
     def full_warning(self) -> str | None:
@@ -155,6 +159,25 @@ class Video:
             return self.warning
         gap_text = f"key frames only, up to {self.max_keyframe_gap:.1f} s apart"
         return "; ".join(filter(None, (gap_text, self.warning)))
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """State and content of a file, by which changed, moved and duplicate files are recognized."""
+
+    size_bytes: int
+    mtime_ns: int  # modification time, nanoseconds since the epoch
+    ctime_ns: int | None  # status change; None: not recorded, 0: the state is not to be trusted
+    inode: str | None  # decimal; None if not recorded
+    content_digest: str | None = None  # of the whole file; None if not known
+
+    def has_state(self, present: FileIdentity) -> bool:
+        """Return whether a file in another state certainly has this content."""
+        is_same_size_and_time = (self.size_bytes, self.mtime_ns) == (
+            present.size_bytes,
+            present.mtime_ns,
+        )
+        return is_same_size_and_time and self.ctime_ns in (None, present.ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,3 +407,5 @@ class LibraryInfo:
     size_bytes: int  # on disk
     model_counts: tuple[tuple[str | None, int], ...] = ()  # (model, videos), most frequent first
     transcript_counts: tuple[tuple[CueSource, int], ...] = ()  # (source, videos)
+    missing_count: int = 0  # videos whose file no longer exists
+    offline_count: int = 0  # videos whose drive or whole folder is gone

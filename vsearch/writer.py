@@ -15,7 +15,7 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.errors import ModelError, QueryError, SpaceMismatchError
 from vsearch.media.frame_cache import FrameStore
 from vsearch.plugins import resolve_plugin
-from vsearch.pooling.selection import select_pooler
+from vsearch.pooling.selection import AUTO_POOLER, select_pooler
 from vsearch.progress import create_stage_reporters
 from vsearch.search.hubness import HubnessModel, Querybank
 from vsearch.storage.atomic_files import remove_partial_files
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
-    from vsearch.indexing.pipeline import Pipeline, Storage
+    from vsearch.indexing.library_storage import Storage
+    from vsearch.indexing.pipeline import Pipeline
     from vsearch.progress import IndexResult, Progress, Stage
     from vsearch.protocols import Pooler
     from vsearch.search.hubness import HubnessCache
@@ -65,6 +66,7 @@ class LibraryWriter:
         force: bool,
         progressive: bool,
         on_progress: Callable[[Progress], None],
+        roots: Sequence[Path] = (),
     ) -> Generator[IndexResult]:
         """Index videos. See `Library.index`.
 
@@ -74,10 +76,12 @@ class LibraryWriter:
             force: Index known files again.
             progressive: Sample the key frames of all files first, then refine them.
             on_progress: Called with the progress of the run.
+            roots: Resolved folders that links must not leave; empty allows all.
 
         Yields:
             One result per file and stage, in order of completion.
         """
+        from vsearch.indexing.indexed_folders import record_indexed_folders
         from vsearch.indexing.store import IndexOptions
         from vsearch.indexing.transcribe import TranscriptExtractor, check_extras
         from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
@@ -85,6 +89,7 @@ class LibraryWriter:
 
         settings = self._active_model.settings
         check_extras(settings)
+        self._catalog.create()
         stages: dict[Stage, bool] = {
             "index": True,
             "speech": settings.transcribe,
@@ -102,13 +107,18 @@ class LibraryWriter:
                 worker_count=resolve_worker_count(settings.workers),
                 on_progress=stage_reporters["index"],
                 on_stored=self.embed_cues,
+                roots=roots,
             )
             run_indexer = indexer.run_progressive if progressive else indexer.run_pass
-            with closing(run_indexer(list(find_videos(paths)), options)) as index_results:
-                for index_result in index_results:
-                    if index_result.video is not None:
-                        indexed_videos[index_result.video.id] = index_result.video
-                    yield index_result
+            try:
+                with closing(run_indexer(list(find_videos(paths)), options)) as index_results:
+                    for index_result in index_results:
+                        if index_result.video is not None:
+                            indexed_videos[index_result.video.id] = index_result.video
+                        yield index_result
+            finally:
+                video_paths = [video.path for video in indexed_videos.values()]
+                record_indexed_folders(self._library_path, paths, video_paths)
         for stage in stage_reporters if indexed_videos else ():
             if stage != "index":
                 extractor = TranscriptExtractor(
@@ -144,7 +154,7 @@ class LibraryWriter:
 
     def storage(self) -> Storage:
         """Return the catalog, the feature store and the frame cache."""
-        from vsearch.indexing.pipeline import Storage  # deferred: a query needs no decoder
+        from vsearch.indexing.library_storage import Storage  # deferred: rarely used
 
         return Storage(self._catalog, self._feature_store, self.frame_store)
 
@@ -164,6 +174,8 @@ class LibraryWriter:
         shot_detector = resolve_plugin("shots", settings.shot_detector)
         model_name = config.absolute_model_name(settings.model)
         encoder = self._active_model.image_encoder
+        if check_memory := getattr(encoder, "check_memory", None):  # optional
+            check_memory()  # before threads decode, which abort the process without memory
         return Pipeline(
             encoder, self.pooler(), shot_detector, settings.fps, model_name, settings.hwaccel
         )
@@ -209,6 +221,23 @@ class LibraryWriter:
             self._active_model.settings.pooler, self._library_path, space, recorded_pooler
         )
 
+    def query_pooler(self) -> Pooler:
+        """Select the pooler of the stored segments, with which query clips are compared.
+
+        Returns:
+            The pooler.
+
+        Raises:
+            ModelError: If it cannot be loaded.
+            SpaceMismatchError: If it is missing or of another space.
+        """
+        pooler, recorded_pooler = self.pooler(), self._catalog.pooler()
+        if recorded_pooler in (None, pooler.name) or self._catalog.is_empty():
+            return pooler
+        # the settings name another one, which `vsearch rebuild` has not applied yet
+        space = self._catalog.space() or self._active_model.image_encoder.space
+        return select_pooler(AUTO_POOLER, self._library_path, space, recorded_pooler)
+
     def embed_cues(self, *, verify_model: bool = False) -> None:
         """Embed new transcript cues for semantic search; log a warning if no model is available.
 
@@ -235,7 +264,7 @@ class LibraryWriter:
         Raises:
             LockedError: If another process is writing.
         """
-        with WriteLock(self._library_path):
+        with self._catalog.pin_file(), WriteLock(self._library_path):
             self._rename_old_folders()
             previous_revision = self._catalog.revision()
             video_ids = {video.id for video in self._catalog.videos()}

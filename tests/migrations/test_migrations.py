@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.open import BUNDLED_SCHEMA, SCHEMA_HEAD, open_pool
 from vsearch.catalog.schema import Base
 from vsearch.errors import LockedError
-from vsearch.types import Cue, LibraryCounts, Space, SpaceInfo, Span, Tag, Word
+from vsearch.types import Cue, FileIdentity, LibraryCounts, Space, SpaceInfo, Span, Tag, Word
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = sorted(file.stem.removeprefix("v") for file in Path(__file__).parent.glob("v*.sql"))
@@ -199,7 +199,7 @@ def test_a_library_with_two_models_keeps_both(tmp_path: Path) -> None:
 def test_tags_can_be_added_to_a_library_without_any(tmp_path: Path) -> None:
     with Catalog.open(frozen("0002", tmp_path / "catalog.sqlite3")) as catalog:
         assert catalog.tags() == []
-        made = datetime(2026, 11, 1)  # noqa: DTZ001 - UTC, as in the catalog
+        made = datetime(2026, 11, 1, tzinfo=UTC)
         tag = Tag(2, "surf", 0.5, Span(0, 2), "by hand", None, made)
         with catalog.begin() as addition:
             addition.add_tags([tag])
@@ -214,7 +214,7 @@ def test_a_library_with_tags_keeps_them(tmp_path: Path) -> None:
         assert (whole.video_id, whole.label, whole.span) == (1, "beach", None)
         assert (part.span, part.probability, part.model) == (Span(0, 2.5), 0.9375, SPACE.name)
         assert (given.video_id, given.source, given.model) == (2, "by hand", None)
-        assert given.created_at == datetime(2026, 11, 2, 12)  # noqa: DTZ001
+        assert given.created_at == datetime(2026, 11, 2, 12, tzinfo=UTC)
         with catalog.begin() as addition:
             addition.remove_videos([1])
         assert catalog.tags() == [given]
@@ -262,6 +262,38 @@ def test_an_older_library_gets_an_index_on_video_and_time(
             assert "COVERING INDEX ix_segments_span" in plan
         indexes = raw.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'segments'")
         assert "ix_segments_video_id" not in {name for (name,) in indexes}
+
+
+def test_the_files_of_an_older_library_have_no_recorded_content(tmp_path: Path) -> None:
+    """Check what 0008 adds, and that it can be filled."""
+    with Catalog.open(frozen("0007", tmp_path / "catalog.sqlite3")) as catalog:
+        known = catalog.file_identity(1)
+        assert known == FileIdentity(1000, 1_700_000_000_000_000_000, None, None, None)
+        assert catalog.features_crc32(1, SPACE) is None
+        assert catalog.duplicate_file(Path("/copy")) is None
+        seen = FileIdentity(1000, 5, 6, str(2**64 - 1), "ab")
+        with catalog.begin() as transaction:
+            transaction.set_file_identity(1, seen)
+            transaction.add_features(1, SPACE, "builtin", 2**32 - 1)
+            transaction.set_duplicate_file(Path("/copy"), seen)
+        assert (catalog.file_identity(1), catalog.duplicate_file(Path("/copy"))) == (seen, seen)
+        assert catalog.features_crc32(1, SPACE) == 2**32 - 1
+        with catalog.begin() as transaction:
+            transaction.set_duplicate_file(Path("/copy"), None)
+        assert catalog.duplicate_file(Path("/copy")) is None
+
+
+def test_a_library_keeps_the_recorded_content_of_its_files(tmp_path: Path) -> None:
+    """Check what v0008.sql adds."""
+    with Catalog.open(frozen("0008", tmp_path / "catalog.sqlite3")) as catalog:
+        digest = "00112233445566778899aabbccddeeff"
+        time = 1_700_000_000_000_000_000
+        assert catalog.file_identity(1) == FileIdentity(
+            1000, time, time + 1, str(2**64 - 1), digest
+        )
+        copy = catalog.duplicate_file(Path("/videos/copy of beach.mp4"))
+        assert copy == FileIdentity(1000, time, time + 2, "7", digest)
+        assert catalog.features_crc32(1, SPACE) == 0xDEADBEEF
 
 
 def test_rebuilt_tables_lose_nothing(tmp_path: Path) -> None:

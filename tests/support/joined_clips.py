@@ -81,7 +81,7 @@ def reverse_reel(
 
 def index_reels(folder: Path, reels: Sequence[Reel]) -> Library:
     """Index films into a library."""
-    library = Library.open(folder)
+    library = Library.open(folder, create=True)
     index_errors = [
         index_result.error
         for index_result in library.index([reel.path for reel in reels])

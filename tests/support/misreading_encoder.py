@@ -71,7 +71,7 @@ class MisreadingEncoder:
 
 def make_library(folder: Path, argument: str = "", video_count: int = VIDEO_COUNT) -> Library:
     """Make a library of videos of one image and ten seconds; see `video_path`."""
-    new_library = Library.open(folder / "library", encoder=MisreadingEncoder(argument))
+    new_library = Library.open(folder / "library", create=True, encoder=MisreadingEncoder(argument))
     with new_library._catalog.begin() as change:
         for video_number in range(video_count):
             video_path(folder, video_number).touch()

@@ -55,7 +55,7 @@ def make_library(
         with_features: Store frame features; otherwise only the catalog knows the frames.
         space: Space of the vectors; None means the fake encoder's.
     """
-    new_library = Library.open(folder / "library", encoder=FakeEncoder())
+    new_library = Library.open(folder / "library", create=True, encoder=FakeEncoder())
     space = space or new_library.encoder.space
     with new_library._catalog.begin() as change:
         for video_number in range(video_count):

@@ -32,7 +32,7 @@ def serve_library(
     library_path: Path, *, access: AccessPolicy | None = None, folders: Sequence[Path] = ()
 ) -> Iterator[TestClient]:
     """Yield a client of an application that serves the library in a folder."""
-    with Library.open(library_path, encoder=FakeEncoder()) as library:
+    with Library.open(library_path, encoder=FakeEncoder(), create=True) as library:
         app = create_app(create_state(library, folders), access)
         with TestClient(app, base_url=BASE_URL, raise_server_exceptions=False) as client:
             yield client

@@ -195,3 +195,97 @@ def test_a_tier_is_not_taken_for_a_file_of_the_same_name(
         config.absolute_model_name("openclip:ViT-B-32@mine.pt")
         == f"openclip:ViT-B-32@{tmp_path / 'mine.pt'}"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('model = "a"\n\nfps = 0\n', "line 3: fps must be a number from 0.01 to 60, not 0"),
+        ("fps = true\n", "line 1: fps must be a number"),
+        ("model = 3\n", "line 1: model must be a name"),
+        ("fps = 2.0\r\nocr = 'yes'\r\n", "line 2: ocr must be true or false"),
+        ("# fps\n  read_text = 1\n", "line 2: ocr must be true or false"),
+        ("[fps]\nx = 1\n", "line 1: fps must be a number"),
+        ("modle = 'a'\n", "line 1: unknown setting 'modle'; did you mean 'model'?"),
+        ("a\0 = 1\n", "not valid TOML"),
+        ("fps = \n", r"not valid TOML: Invalid value \(at line 1"),
+    ],
+)
+def test_an_invalid_setting_is_named_with_its_file_and_line(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "vsearch.toml").write_bytes(text.encode())
+    with pytest.raises(SettingsError, match=rf"vsearch\.toml(, |: ){reason}"):
+        config.load(tmp_path, {})
+    [problem] = config.find_problems(tmp_path)
+    assert "vsearch.toml" in problem
+    assert config.load(tmp_path, {}, ignore_invalid=True).fps in (1.0, 2.0)
+
+
+def test_valid_settings_beside_an_invalid_one_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "vsearch.toml").write_text('model = "a"\nfps = 0\nworkers = -1\n')
+    assert len(config.find_problems(tmp_path)) == 2
+    settings = config.load(tmp_path, {}, ignore_invalid=True)
+    assert (settings.model, settings.fps, settings.workers) == ("a", 1.0, 0)
+    assert config.read_model(tmp_path) == "a"
+
+
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "vsearch.toml"
+    file.write_bytes(b"\xef\xbb\xbffps = 2.0\r\n# mine\r\n")
+    assert config.load_file(tmp_path).fps == 2.0
+    config.update_file(tmp_path, {"model": "b"})
+    assert (config.load_file(tmp_path).fps, config.load_file(tmp_path).model) == (2.0, "b")
+    assert b"# mine" in file.read_bytes()
+
+
+def test_a_file_that_is_not_utf_8_says_so(tmp_path: Path) -> None:
+    (tmp_path / "vsearch.toml").write_bytes("fps = 2.0\n".encode("utf-16"))
+    with pytest.raises(SettingsError, match=r"vsearch\.toml: is not UTF-8 text; save it as UTF-8"):
+        config.load(tmp_path, {})
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "vsearch.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"vsearch\.toml: cannot be read"):
+        config.load(tmp_path, {})
+
+
+def test_a_link_to_the_file_stays_a_link(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.toml"
+    shared.write_text("fps = 2.0\n")
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "vsearch.toml").symlink_to(shared)
+    config.update_file(library, {"model": "b"})
+    assert (library / "vsearch.toml").is_symlink()
+    assert 'model = "b"' in shared.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("VSEARCH_FPS", "0", "VSEARCH_FPS must be a number from 0.01 to 60"),
+        ("VSEARCH_FPS", "fast", "VSEARCH_FPS must be a number, not 'fast'"),
+        ("VSEARCH_FPS", "nan", "VSEARCH_FPS must be a number from"),
+        ("VSEARCH_DEVICE", "gpu", "VSEARCH_DEVICE must be auto, cpu, cuda or mps"),
+        ("VSEARCH_WORKERS", "-1", "VSEARCH_WORKERS must be a whole number from 0"),
+        ("VSEARCH_OCR", "maybe", "VSEARCH_OCR must be yes or no"),
+    ],
+)
+def test_an_invalid_variable_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=reason):
+        config.load(tmp_path, {})
+    assert config.load(tmp_path, {}, ignore_invalid=True) == Settings()
+
+
+def test_an_audio_track_may_be_a_number(tmp_path: Path) -> None:
+    (tmp_path / "vsearch.toml").write_text("audio_track = 2\n")
+    assert config.load(tmp_path, {}).audio_track == "2"
+    for value in ("0", '"second"', "true", '""'):
+        (tmp_path / "vsearch.toml").write_text(f"audio_track = {value}\n")
+        with pytest.raises(SettingsError, match="audio_track must be auto, a number"):
+            config.load(tmp_path, {})

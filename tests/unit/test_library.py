@@ -53,7 +53,7 @@ def encoder() -> FakeEncoder:
 
 @pytest.fixture
 def library(tmp_path: Path, encoder: FakeEncoder) -> Iterator[Library]:
-    with Library.open(tmp_path / "library", encoder=encoder) as opened:
+    with Library.open(tmp_path / "library", encoder=encoder, create=True) as opened:
         yield opened
 
 
@@ -260,7 +260,7 @@ def test_a_second_writer_is_refused(library: Library, videos_folder: Path, tmp_p
 def test_a_reader_sees_what_another_process_indexed(
     library: Library, videos_folder: Path, tmp_path: Path
 ) -> None:
-    with Library.open(tmp_path / "library", encoder=FakeEncoder()) as reader:
+    with Library.open(tmp_path / "library", encoder=FakeEncoder(), create=True) as reader:
         assert not reader.search("red")
         index(library, videos_folder / "green.mp4")
         assert names(reader.search("red")) == ["green.mp4"]
@@ -286,7 +286,7 @@ def test_a_clip_of_an_indexed_video_finds_itself_without_decoding(
     index(library, videos_folder)
     encoded_before = encoder.encoded_count
     best = library.search(clip=videos_folder / "red then blue.mp4", span=(5, 7))[0]
-    assert (best.video.path.name, round(best.span.start)) == ("red then blue.mp4", 4)
+    assert (best.video.path.name, best.span) == ("red then blue.mp4", Span(5, 7))
     assert encoder.encoded_count == encoded_before
 
 
@@ -612,7 +612,7 @@ def test_settings_come_from_flag_environment_file_and_default_in_that_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fps(flag: float | None = None) -> float:
-        with Library.open(tmp_path / "library", fps=flag) as library:
+        with Library.open(tmp_path / "library", create=True, fps=flag) as library:
             return library.settings.fps
 
     assert fps() == 1.0
@@ -628,8 +628,7 @@ def test_settings_come_from_flag_environment_file_and_default_in_that_order(
     [("fps = 'fast'", "fps"), ("spf = 1", "spf"), ("fps = ", "TOML"), ("fps = 1e9", "60")],
 )
 def test_invalid_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
-    with Library.open(tmp_path / "library"):
-        pass
+    Library.open(tmp_path / "library", create=True).close()
     (tmp_path / "library" / "vsearch.toml").write_text(text)
     with pytest.raises(SettingsError, match=message):
         Library.open(tmp_path / "library")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsearch.errors import DatasetError
+from vsearch.query.arguments import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,8 +90,15 @@ def parse_labels(labels: Sequence[str | Label]) -> list[Label]:
     Raises:
         DatasetError: If a label is invalid, or the labels are not 1 to MAX_LABELS distinct ones.
     """
+    if isinstance(labels, str | Label):
+        labels = [labels]
+    if not isinstance(labels, Iterable):
+        raise DatasetError(f"labels must be a list of texts, not {labels!r:.60}")
     try:
-        parsed_labels = [each if isinstance(each, Label) else Label(each) for each in labels]
+        parsed_labels = [
+            each if isinstance(each, Label) else Label(check_text(each, "a label"))
+            for each in labels
+        ]
     except ValueError as error:
         raise DatasetError(str(error)) from error
     folded_names = [label.name.casefold() for label in parsed_labels]

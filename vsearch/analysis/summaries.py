@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vsearch.analysis.coverage import CoverageObjective, FrameSimilarity
 from vsearch.errors import QueryError
+from vsearch.query.arguments import check_number
 from vsearch.query.times import parse_duration
 from vsearch.types import Span
 
@@ -213,7 +214,7 @@ class SummaryLength:
         return (
             cls.parse(length_value)
             if isinstance(length_value, str)
-            else cls(seconds=float(length_value))
+            else cls(seconds=check_number(length_value, "the length"))
         )
 
     def resolve_seconds(self, video_duration: float) -> float:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from vsearch.analysis.summaries import SummaryInput, SummaryLength, SummaryResult, build_summary
 from vsearch.catalog.path_matching import videos_matching
+from vsearch.content_match import is_unchanged
 from vsearch.errors import NoTextError, QueryError, UnreadableError
-from vsearch.indexing.pipeline import is_missing, matches_fingerprint, process_video
+from vsearch.indexing.pipeline import process_video
+from vsearch.media.file_status import is_missing
+from vsearch.media.urls import describe_url
 from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ def _load_or_decode(
         raise QueryError(
             f"{video_name}: matches {len(matched_videos)} videos of the library; choose one"
         )
-    if matched_videos and space is not None and _is_unchanged(matched_videos[0]):
+    if matched_videos and space is not None and _is_unchanged(matched_videos[0], catalog):
         video = matched_videos[0]
         segment_spans = [segment.span for segment in catalog.segments_of_video(video.id)]
         return SummaryInput(
@@ -86,7 +89,8 @@ def _load_or_decode(
     )
     if not video_path.exists():
         raise UnreadableError(
-            f"{video_name}: no such file, and no such video in the library; see `vsearch list`"
+            describe_url(video_name)
+            or f"{video_name}: no such file, and no such video in the library; see `vsearch list`"
         )
     processed_video = process_video(video_path, create_pipeline())
     return SummaryInput(
@@ -97,9 +101,9 @@ def _load_or_decode(
     )
 
 
-def _is_unchanged(video: Video) -> bool:
+def _is_unchanged(video: Video, catalog: Catalog) -> bool:
     """Return whether the file is as indexed; a missing file counts as unchanged."""
-    return is_missing(video.path) or matches_fingerprint(video, video.fingerprint)
+    return is_missing(video.path) or is_unchanged(video, catalog)
 
 
 def _encode_query(query_text: str, encoder: Encoder) -> Vector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,7 +13,8 @@ from vsearch.analysis.classifier import TrainedClassifier
 from vsearch.analysis.labels import NO_LABEL, parse_labels
 from vsearch.analysis.zero_shot import ZeroShotClassifier, compute_video_probabilities
 from vsearch.catalog.path_matching import select_videos
-from vsearch.errors import DamagedLibraryError, SettingsError
+from vsearch.errors import DamagedLibraryError, QueryError, SettingsError
+from vsearch.query.arguments import check_number
 from vsearch.types import ClassificationResult, Span, Tag
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ def classify_library(
         SettingsError: If the threshold is not finite.
         DatasetError: If a label is invalid.
     """
-    if not math.isfinite(threshold):
-        raise SettingsError(f"the threshold must be a number from 0 to 1, not {threshold}")
+    try:
+        threshold = check_number(threshold, "the threshold")
+    except QueryError as error:
+        raise SettingsError(f"{error}; choose a number from 0 to 1") from error
     parsed_labels = parse_labels(labels) if checkpoint_path is None else []
     if (space := catalog.space()) is None:
         return
@@ -193,7 +195,7 @@ def _iter_tags(
 ) -> Iterator[Tag]:
     """Yield the tags of each label: for the whole video first, then for its spans."""
     source, model = classifier.source, classifier.model
-    created_at = datetime.now(UTC).replace(tzinfo=None)
+    created_at = datetime.now(UTC)
     for index, label in enumerate(classifier.label_names):
         if label == NO_LABEL:
             continue

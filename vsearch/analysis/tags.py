@@ -9,6 +9,8 @@ from vsearch.analysis.labels import parse_labels
 from vsearch.catalog.annotation_rows import resolve_tags
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.errors import LibraryError
+from vsearch.indexing.known_copies import resolve_copies
+from vsearch.query.arguments import check_names, check_path, check_span, check_text
 from vsearch.query.parser import parse_clip
 from vsearch.types import Span, Tag
 
@@ -81,8 +83,11 @@ class Tags:
             DatasetError: If the label is invalid.
             LibraryError: If there is no such video, or the span starts after its end.
         """
+        label, span = check_text(label, "the label"), check_span(span, "the span of a tag")
         with self._acquire_writer():
-            matching_videos = videos_matching(self._catalog, [str(video)])
+            matching_videos = videos_matching(
+                self._catalog, resolve_copies(self._catalog, [check_path(video, "video")])
+            )
             if len(matching_videos) != 1:
                 raise LibraryError(
                     f"{video}: matches {len(matching_videos)} videos of the library; choose one"
@@ -94,7 +99,7 @@ class Tags:
                         f"{video}: ends at {tagged_video.duration:.1f} s, before that span"
                     )
                 span = Span(span.start, min(span.end, tagged_video.duration))
-            created_at = datetime.now(UTC).replace(tzinfo=None)
+            created_at = datetime.now(UTC)
             tag = Tag(
                 tagged_video.id, parsed_label.name, 1.0, span, MANUAL_SOURCE, None, created_at
             )
@@ -148,14 +153,22 @@ class Tags:
         """Return the videos or parts that paths match; all videos without paths."""
         if not paths:
             return [(video, None) for video in self._catalog.videos()]
-        return [video_region for path in paths for video_region in self._resolve_region(str(path))]
+        return [
+            video_region
+            for path in check_names(paths, "paths")
+            for video_region in self._resolve_region(path)
+        ]
 
     def _resolve_region(self, path_text: str) -> VideoRegions:
         """Resolve a path, with or without an `@START-END` suffix."""
-        if whole_videos := videos_matching(self._catalog, [path_text]):
+        if whole_videos := videos_matching(
+            self._catalog, resolve_copies(self._catalog, [path_text])
+        ):
             return [(video, None) for video in whole_videos]
         clip_term = parse_clip(path_text)
-        matching_videos = videos_matching(self._catalog, [clip_term.value])
+        matching_videos = videos_matching(
+            self._catalog, resolve_copies(self._catalog, [clip_term.value])
+        )
         if not matching_videos:
             raise LibraryError(f"{path_text}: no such video in the library; see `vsearch list`")
         return [(video, clip_term.span) for video in matching_videos]

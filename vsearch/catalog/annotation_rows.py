@@ -47,7 +47,7 @@ def read_tag(row: Sequence[Any]) -> Tag:
         else Span(float(start_time), float(end_time)),
         source=str(source),
         model=None if model is None else str(model),
-        created_at=datetime.fromisoformat(created_text),
+        created_at=_read_utc_time(created_text),
     )
 
 
@@ -62,7 +62,7 @@ def tag_rows(tags: Iterable[Tag]) -> list[tuple[Any, ...]]:
             float(tag.probability),
             encode_text(tag.source),
             tag.model,
-            tag.created_at.isoformat(" ", "microseconds"),
+            _format_utc_time(tag.created_at),
         )
         for tag in tags
     ]
@@ -110,7 +110,7 @@ INSERT_FEEDBACK = """
 
 def feedback_row(query_text: str, video_id: int, span: Span, relevant: bool) -> tuple[Any, ...]:
     """Return the values for `INSERT_FEEDBACK`, created now."""
-    created_text = datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    created_text = _format_utc_time(datetime.now(UTC))
     return (
         encode_text(query_text),
         int(video_id),
@@ -125,7 +125,7 @@ def read_relevance_label(row_values: Sequence[Any]) -> RelevanceLabel:
     """Convert a row of `SELECT_FEEDBACK`."""
     query_text, video_id, start_time, end_time, relevant, created_text = row_values
     span = Span(float(start_time), float(end_time))
-    created_at = datetime.fromisoformat(created_text)
+    created_at = _read_utc_time(created_text)
     return RelevanceLabel(str(query_text), int(video_id), span, bool(relevant), created_at)
 
 
@@ -139,18 +139,18 @@ INSERT_SAVED_SEARCH = (
 
 def saved_search_row(search_name: str, query_text: str) -> tuple[Any, ...]:
     """Return the values for `INSERT_SAVED_SEARCH`, created now."""
-    created_at = datetime.now(UTC).replace(tzinfo=None)
+    created_at = datetime.now(UTC)
     return (
         encode_text(search_name),
         encode_text(query_text),
-        created_at.isoformat(" ", "microseconds"),
+        _format_utc_time(created_at),
     )
 
 
 def read_saved_search(row_values: Sequence[Any]) -> SavedSearch:
     """Convert a row of `SELECT_SAVED_SEARCHES`."""
     search_name, query_text, created_text = row_values
-    return SavedSearch(str(search_name), str(query_text), datetime.fromisoformat(created_text))
+    return SavedSearch(str(search_name), str(query_text), _read_utc_time(created_text))
 
 
 def resolve_saved_search(search_name: str, saved_searches: Sequence[SavedSearch]) -> SavedSearch:
@@ -167,3 +167,16 @@ def resolve_saved_search(search_name: str, saved_searches: Sequence[SavedSearch]
     )
     suggestion = f"did you mean @{close_matches[0]}?" if close_matches else "see `vsearch saved`"
     raise QueryError(f"@{search_name}: there is no saved search of that name; {suggestion}")
+
+
+# The catalog stores UTC without a time zone, as SQLAlchemy does.
+
+
+def _read_utc_time(stored_text: str) -> datetime:
+    return datetime.fromisoformat(stored_text).replace(tzinfo=UTC)
+
+
+def _format_utc_time(utc_time: datetime) -> str:
+    if utc_time.tzinfo is not None:
+        utc_time = utc_time.astimezone(UTC).replace(tzinfo=None)
+    return utc_time.isoformat(" ", "microseconds")

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from vsearch.catalog import annotation_rows, transcript_rows
-from vsearch.catalog.connection import corruption_as_error, translate_errors
+from vsearch.catalog.commit_chain import check_commit_chain
+from vsearch.catalog.connection import copy_database, corruption_as_error, translate_errors
 from vsearch.catalog.integrity import find_problems
-from vsearch.catalog.open import open_pool
+from vsearch.catalog.open import open_pool, prepare_catalog
 from vsearch.catalog.reader import IN_JSON_SQL, ids_to_json
 from vsearch.catalog.rows import encode_text, read_counts, read_space, read_space_info
 from vsearch.catalog.segments import SegmentQueries
@@ -17,7 +18,8 @@ from vsearch.catalog.videos import VideoQueries
 from vsearch.errors import DamagedLibraryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from vsearch.catalog.transaction import Transaction
@@ -56,12 +58,12 @@ class Catalog(VideoQueries, SegmentQueries):
     """
 
     @classmethod
-    def open(cls, catalog_path: Path, *, create: bool = False) -> Self:
+    def open(cls, catalog_path: Path, *, create: bool | None = False) -> Self:
         """Open a catalog file, upgrading an older one after a backup next to it.
 
         Args:
             catalog_path: The SQLite file.
-            create: Create the file if it does not exist.
+            create: Create the file if it does not exist; None: `create` will create it.
 
         Raises:
             NoLibraryError: The file does not exist, and `create` is False.
@@ -70,9 +72,34 @@ class Catalog(VideoQueries, SegmentQueries):
         """
         return cls(catalog_path, open_pool(catalog_path, create=create))
 
+    def create(self) -> None:
+        """Create the file if it does not exist yet and was not deleted."""
+        if not self._pool.was_opened:
+            prepare_catalog(self._catalog_path, create=True)
+        self.check_file()
+
     def close(self) -> None:
         """Close all connections to the file."""
-        self._pool.dispose()
+        self._pool.close()
+
+    def reopen(self) -> AbstractContextManager[None]:
+        """Allow this thread to read even after `close`, for what results compute on demand."""
+        return self._pool.reopen()
+
+    def check_file(self) -> None:
+        """Raise LibraryError if the file is gone; open another file that has replaced it."""
+        with translate_errors(self._catalog_path):
+            self._pool.check_file()
+
+    def on_replaced(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after another file has replaced the catalog and was opened."""
+        self._pool.on_replaced = callback
+
+    @contextmanager
+    def pin_file(self) -> Iterator[None]:
+        """Raise LibraryError in this block if the file is replaced, instead of following it."""
+        with translate_errors(self._catalog_path), self._pool.pin_file():
+            yield
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +121,35 @@ class Catalog(VideoQueries, SegmentQueries):
             transaction = Transaction(connection, self._catalog_path)
             yield transaction
             transaction.update_revision()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold SQLite's write lock, so that nothing can be written; change nothing.
+
+        Raises:
+            LockedError: Another process is writing.
+        """
+        with translate_errors(self._catalog_path), self._pool.hold_write_lock():
+            yield
+
+    def copy_to(self, copy_path: Path) -> str:
+        """Copy the catalog as it is at one instant, while others may read and write it.
+
+        Args:
+            copy_path: File to write; an existing one is replaced.
+
+        Returns:
+            The schema revision.
+
+        Raises:
+            OSError: The copy cannot be written.
+        """
+        for suffix in ("", "-wal", "-shm"):
+            copy_path.with_name(copy_path.name + suffix).unlink(missing_ok=True)
+        with self._read_transaction() as connection:
+            [(schema_revision,)] = connection.execute("SELECT version_num FROM alembic_version")
+            copy_database(connection, copy_path)
+        return str(schema_revision)
 
     def revision(self) -> int:
         """Return a number that grows with each change of segments, vectors or cues."""
@@ -203,7 +259,12 @@ class Catalog(VideoQueries, SegmentQueries):
         """
         problem_texts: list[str] = []
         try:
-            with self._read_transaction() as connection:
+            if hidden_copy_warning := check_commit_chain(self._catalog_path):
+                problem_texts.append(hidden_copy_warning)
+            with (
+                self._read_transaction() as connection,
+                corruption_as_error(self._catalog_path),
+            ):
                 problem_texts += find_problems(connection)
             self._read_everything()
         except DamagedLibraryError as exc:

@@ -1,4 +1,4 @@
-"""SQLite connections to the catalog, their pool, and translation of SQLite errors.
+"""SQLite connections to the catalog, and translation of SQLite errors.
 
 Reads use `sqlite3` directly, which starts fast; writes use SQLAlchemy.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.lock import read_lock_holder
@@ -19,10 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
-
 BUSY_TIMEOUT_SECONDS = 10.0  # for the transaction of another process
-MAX_IDLE_CONNECTIONS = 5  # kept open; more can be in use
 
 
 def connect(catalog_path: Path) -> sqlite3.Connection:
@@ -50,13 +45,32 @@ def connect(catalog_path: Path) -> sqlite3.Connection:
 
 def connect_uri(catalog_path: Path, uri_query: str) -> sqlite3.Connection:
     """Connect with URI parameters such as `mode=ro`; transactions begin explicitly."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{catalog_path.absolute().as_uri()}?{uri_query}",  # escapes any file name
         uri=True,
         timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
+    # the file may come from somebody else
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def allow_triggers(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Let triggers write to the full-text index, after `revision.check_schema_objects`."""
+    connection.execute("PRAGMA trusted_schema = ON")
+    return connection
+
+
+def copy_database(source_db: sqlite3.Connection, copy_path: Path) -> None:
+    """Copy a database to a new file, a single one without a write-ahead log, flushed to disk."""
+    with closing(connect_uri(copy_path, "mode=rwc")) as copied_db:
+        source_db.backup(copied_db)
+        copied_db.execute("PRAGMA journal_mode = DELETE")
+    with copy_path.open("rb+") as copied_file:
+        os.fsync(copied_file.fileno())
 
 
 def is_writable(catalog_path: Path) -> bool:
@@ -88,72 +102,6 @@ def _enable_wal(connection: sqlite3.Connection) -> None:
         if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             connection.close()
             raise  # if busy, the process that uses the file enables it
-
-
-class ConnectionPool:
-    """A pool of connections to one file. Safe to use from several threads."""
-
-    def __init__(self, catalog_path: Path) -> None:
-        self._catalog_path = catalog_path
-        self._idle_connections: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        # an immutable connection misses changes, so a read-only file is opened for each read
-        self._max_idle = MAX_IDLE_CONNECTIONS if is_writable(catalog_path) else 0
-
-    @contextmanager
-    def read_transaction(self) -> Iterator[sqlite3.Connection]:
-        """Provide a connection that sees one snapshot; changes are rolled back."""
-        connection = self._take_connection()
-        try:
-            connection.execute("BEGIN")
-            yield connection
-            connection.rollback()
-        except BaseException:  # the state of the connection is unknown
-            connection.close()
-            raise
-        self._return_connection(connection)
-
-    @contextmanager
-    def write_transaction(self) -> Iterator[Connection]:
-        """Provide a connection that has the write lock; commit at the end or roll back."""
-        with self._engine.begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            idle_connections, self._idle_connections = self._idle_connections, []
-        for connection in idle_connections:
-            connection.close()
-        if "_engine" in self.__dict__:
-            self._engine.dispose()
-
-    def _take_connection(self) -> sqlite3.Connection:
-        with self._lock:
-            if self._idle_connections:
-                return self._idle_connections.pop()
-        return open_connection(self._catalog_path)
-
-    def _return_connection(self, connection: sqlite3.Connection) -> None:
-        with self._lock:
-            if len(self._idle_connections) < self._max_idle:
-                self._idle_connections.append(connection)
-                return
-        connection.close()
-
-    @cached_property
-    def _engine(self) -> Engine:
-        from sqlalchemy import create_engine, event  # deferred: slow, and only for writers
-        from sqlalchemy.pool import NullPool, QueuePool
-
-        pool_class = QueuePool if self._max_idle else NullPool
-        engine = create_engine("sqlite://", creator=self._take_connection, poolclass=pool_class)
-        event.listen(
-            engine,
-            "begin",
-            lambda sql_connection: sql_connection.exec_driver_sql("BEGIN IMMEDIATE"),
-        )
-        return engine
 
 
 # Messages for SQLite's error codes: what is wrong, and what to do.

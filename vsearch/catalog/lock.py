@@ -39,6 +39,16 @@ class LockHolder:
     def __str__(self) -> str:
         return f"{self.command!r} (process {self.pid} on {self.host}, since {self.since})"
 
+    @property
+    def remedy(self) -> str:
+        """Sentence that advises how to go on."""
+        command_words = self.command.split()
+        if "serve" in command_words:
+            return "Wait until the job of the server has finished, or stop it on its page"
+        if "watch" in command_words:
+            return "Wait until it has indexed the new videos, or stop it with Ctrl-C"
+        return "Wait until it has finished, or stop it"
+
 
 def read_lock_holder(library_path: Path) -> LockHolder | None:
     """Return the process that recorded itself as writer of a library, or None.
@@ -86,7 +96,7 @@ class WriteLock:
         self._file_lock = self._acquire_file_lock(timeout)
         with suppress(OSError):  # recording the holder is optional
             lock_holder = LockHolder(
-                self._command, os.getpid(), socket.gethostname(), _utc_timestamp()
+                self._command, _find_process_id(), socket.gethostname(), _utc_timestamp()
             )
             (self._library_path / _HOLDER_FILE).write_text(json.dumps(asdict(lock_holder)), "utf-8")
 
@@ -115,10 +125,11 @@ class WriteLock:
         try:
             file_lock.acquire()
         except Timeout as exc:
-            lock_holder = read_lock_holder(self._library_path) or "another process"
+            lock_holder = read_lock_holder(self._library_path)
+            remedy = lock_holder.remedy if lock_holder else "Wait until it has finished, or stop it"
             raise LockedError(
-                f"the library in {self._library_path} is being written by {lock_holder}. Wait "
-                "until it has finished, or stop it; searching still works."
+                f"the library in {self._library_path} is being written by "
+                f"{lock_holder or 'another process'}. {remedy}; searching still works."
             ) from exc
         except (OSError, NotImplementedError) as exc:
             raise LibraryError(
@@ -138,10 +149,23 @@ class WriteLock:
 def _current_command() -> str:
     """Return the command line of this process, shortened and printable."""
     program_path = Path(sys.argv[0])
+    if _is_server_worker():
+        return "vsearch serve"
     if program_path.name == "__main__.py":  # python -m vsearch
         program_path = program_path.parent
     command_words = [program_path.name or "python", *sys.argv[1:]]
     return " ".join(command_words).encode("utf-8", "backslashreplace").decode()[:200]
+
+
+def _is_server_worker() -> bool:
+    """Return whether this process indexes for `vsearch serve`."""
+    return Path(sys.argv[0]).parent.parts[-2:] == ("server", "workers")
+
+
+def _find_process_id() -> int:
+    """Return the id of the process to name: of a worker, the server, unless it has ended."""
+    parent_id = os.getppid()
+    return parent_id if _is_server_worker() and parent_id > 1 else os.getpid()
 
 
 def _utc_timestamp() -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-from vsearch.catalog.connection import ConnectionPool, connect, translate_errors
+from vsearch.catalog.commit_chain import check_commit_chain
+from vsearch.catalog.connection import connect, translate_errors
+from vsearch.catalog.pool import ConnectionPool
 from vsearch.catalog.revision import SchemaVersion, read_revision
 from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
+from vsearch.storage.feature_store import FeatureStore
 
 # the newest migration; opening a catalog at it does not import Alembic, which is slow
-SCHEMA_HEAD = "0007"
-_SQLITE_MAGIC = b"SQLite format 3\0"
+SCHEMA_HEAD = "0008"
+FEATURES_FOLDER = "features"  # in the library
+log = logging.getLogger(__name__)
 _MIN_PAGE_BYTES = 512  # the smallest page, and so the smallest database
 
 
@@ -26,13 +32,16 @@ BUNDLED_SCHEMA = SchemaVersion(SCHEMA_HEAD, _bundled_migrations())
 
 
 def open_pool(
-    catalog_path: Path, *, create: bool = False, schema: SchemaVersion = BUNDLED_SCHEMA
+    catalog_path: Path,
+    *,
+    create: bool | None = False,
+    schema: SchemaVersion = BUNDLED_SCHEMA,
 ) -> ConnectionPool:
     """Open a catalog and bring it to the newest schema.
 
     Args:
         catalog_path: The SQLite file.
-        create: Create the file if it does not exist.
+        create: Create the file if it does not exist; None: `prepare_catalog` will create it.
         schema: The schema to upgrade to.
 
     Returns:
@@ -41,20 +50,55 @@ def open_pool(
     Raises:
         NoLibraryError: The file does not exist, and `create` is False.
         NewerLibraryError: A newer version of vsearch wrote it.
-        DamagedLibraryError: It is damaged or not a catalog.
+        DamagedLibraryError: It is damaged or not a catalog, or it is missing but its features are
+            not.
         LockedError: It must be upgraded, and another process is writing.
     """
+    try:
+        prepare_catalog(catalog_path, create=bool(create), schema=schema)
+    except NoLibraryError:
+        if create is not None or catalog_path.exists():
+            raise
+    return ConnectionPool(catalog_path, partial(prepare_catalog, catalog_path, schema=schema))
+
+
+def prepare_catalog(
+    catalog_path: Path, *, create: bool = False, schema: SchemaVersion = BUNDLED_SCHEMA
+) -> None:
+    """Check a catalog file, and create or upgrade it if necessary.
+
+    Takes the arguments of `open_pool`, and raises the same exceptions.
+    """
     with translate_errors(catalog_path):
+        if hidden_copy_warning := check_commit_chain(catalog_path):
+            log.error("%s", hidden_copy_warning)
         found_revision = _find_revision(catalog_path)
-        if found_revision is None and not create:
-            raise NoLibraryError(
-                f"there is no library at {catalog_path.parent}: index a video first"
-            )
+        if found_revision is None:
+            refuse_lost_catalog(catalog_path)
+            if not create:
+                raise NoLibraryError(
+                    f"there is no library at {catalog_path.parent}: index a video first"
+                )
         if found_revision != schema.head_revision:
             from vsearch.catalog.upgrade import upgrade_catalog  # deferred: brings Alembic
 
             upgrade_catalog(catalog_path, found_revision, schema)
-        return ConnectionPool(catalog_path)
+
+
+def refuse_lost_catalog(catalog_path: Path) -> None:
+    """Raise DamagedLibraryError if the features of a library remain without its catalog."""
+    feature_count = len(FeatureStore(catalog_path.parent / FEATURES_FOLDER).video_ids())
+    if not feature_count:
+        return
+    problem_text = "is empty" if catalog_path.exists() else "is missing"
+    backup_paths = sorted(catalog_path.parent.glob(f"{catalog_path.name}.*.bak"))
+    older_copy = f", or the older {backup_paths[-1].name} next to it" if backup_paths else ""
+    raise DamagedLibraryError(
+        f"{catalog_path} {problem_text}, but {FEATURES_FOLDER}/ has the frame features of "
+        f"{feature_count} videos, which an empty catalog would lose. Restore a backup with "
+        f"`vsearch restore`{older_copy}; or move {FEATURES_FOLDER}/ away and index the videos "
+        "again."
+    )
 
 
 def _find_revision(catalog_path: Path) -> str | None:
@@ -69,7 +113,7 @@ def _find_revision(catalog_path: Path) -> str | None:
 
 
 def _is_blank(catalog_path: Path) -> bool:
-    """Return whether the file is empty; raise DamagedLibraryError if it is not a database.
+    """Return whether the file is empty; raise DamagedLibraryError if it is too short.
 
     SQLite considers a very short file empty and would overwrite it.
     """
@@ -78,13 +122,11 @@ def _is_blank(catalog_path: Path) -> bool:
         or catalog_path.with_name(f"{catalog_path.name}-journal").exists()
     ):
         return False  # left to SQLite to reject or recover
-    with catalog_path.open("rb") as catalog_file:
-        header_bytes = catalog_file.read(_MIN_PAGE_BYTES)
-    if header_bytes and not (
-        len(header_bytes) == _MIN_PAGE_BYTES and header_bytes.startswith(_SQLITE_MAGIC)
-    ):
+    # only the size: to open and close the file would release the locks of other connections
+    size_bytes = catalog_path.stat().st_size
+    if 0 < size_bytes < _MIN_PAGE_BYTES:
         raise DamagedLibraryError(
             f"{catalog_path} is not a vsearch catalog, or its header is damaged. Restore it from a "
             "backup, or move it away and index the videos again."
         )
-    return not header_bytes
+    return size_bytes == 0

@@ -10,6 +10,8 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vsearch.query.arguments import check_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -50,7 +52,8 @@ def select_videos(catalog: VideoLookup, paths: Sequence[PathInput]) -> list[Vide
         catalog: The catalog to search.
         paths: Patterns as for `videos_matching`.
     """
-    return videos_matching(catalog, map(str, paths)) if paths else catalog.videos()
+    names = check_names(paths, "paths")
+    return videos_matching(catalog, names) if names else catalog.videos()
 
 
 def ids_matching(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,25 @@ from vsearch.errors import DamagedLibraryError
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
+
+
+# The code in a schema, of any version and without white space. A catalog from somebody else could
+# otherwise delete rows or never end.
+_KNOWN_CODE = frozenset(
+    {
+        "createvirtualtablecues_ftsusingfts5(text,content='cues',content_rowid='id',"
+        "tokenize='unicode61remove_diacritics2',prefix='23')",
+        "createtriggercues_insertedafterinsertoncuesbegininsertintocues_fts(rowid,text)"
+        "values(new.id,new.text);end",
+        "createtriggercues_deletedafterdeleteoncuesbegininsertintocues_fts(cues_fts,rowid,text)"
+        "values('delete',old.id,old.text);end",
+        "createtriggercues_updatedafterupdateoncuesbegininsertintocues_fts(cues_fts,rowid,text)"
+        "values('delete',old.id,old.text);insertintocues_fts(rowid,text)"
+        "values(new.id,new.text);end",
+    }
+)
+_IGNORED = re.compile(r"\s+|/\*.*?(?:\*/|$)|--[^\n]*", re.DOTALL)  # white space and comments
+_CODE = re.compile(r"create(temp|temporary)?(trigger|view|virtual)|generatedalways|as\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +48,10 @@ def read_revision(connection: sqlite3.Connection, catalog_path: Path) -> str | N
         catalog_path: Its file, for messages.
 
     Raises:
-        DamagedLibraryError: It is the database of another program.
+        DamagedLibraryError: It is the database of another program, or one with triggers, views or
+            virtual tables that vsearch does not create.
     """
+    check_schema_objects(connection, catalog_path)
     table_names = {
         table_name
         for (table_name,) in connection.execute(
@@ -47,3 +69,26 @@ def read_revision(connection: sqlite3.Connection, catalog_path: Path) -> str | N
             "another folder for the library."
         )
     return str(version_rows[0][0])
+
+
+def check_schema_objects(connection: sqlite3.Connection, catalog_path: Path) -> None:
+    """Check that the schema runs only known code: triggers, views, virtual and generated columns.
+
+    Args:
+        connection: The database.
+        catalog_path: Its file, for messages.
+
+    Raises:
+        DamagedLibraryError: There is other code.
+    """
+    for object_type, object_name, schema_sql in connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    ):
+        code_text = _IGNORED.sub("", str(schema_sql)).lower()
+        has_code = object_type not in ("table", "index") or _CODE.search(code_text)
+        if has_code and code_text not in _KNOWN_CODE:
+            raise DamagedLibraryError(
+                f"{catalog_path} has an unexpected {object_type} {str(object_name)[:100]!r}, which "
+                "vsearch did not create and which could change or block the library. Restore it "
+                "from a backup, or move it away and index the videos again."
+            )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import os
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsearch.types import LibraryCounts, Segment, Space, SpaceInfo, Span, Video
+from vsearch.types import FileIdentity, LibraryCounts, Segment, Space, SpaceInfo, Span, Video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +81,18 @@ def read_video(row: SqlRow) -> Video:
         else datetime.fromisoformat(recorded_text).replace(tzinfo=UTC),
         keyframes_only=bool(keyframes_only),
         max_keyframe_gap=None if keyframe_gap is None else read_nonnegative(keyframe_gap),
+    )
+
+
+def read_file_identity(row: SqlRow) -> FileIdentity:
+    """Convert the columns size_bytes, mtime_ns, ctime_ns, inode and content_digest."""
+    size_bytes, mtime_ns, ctime_ns, inode, content_digest = row
+    return FileIdentity(
+        int(size_bytes),
+        int(mtime_ns),
+        None if ctime_ns is None else int(ctime_ns),
+        _read_optional_text(inode),
+        _read_optional_text(content_digest),
     )
 
 
@@ -170,8 +182,12 @@ def encode_path(file_path: Path) -> str | bytes:
 
 
 def decode_path(stored_path: str | bytes) -> Path:
-    """Return the path that `encode_path` converted."""
-    return Path(os.fsdecode(stored_path))
+    """Return the path that `encode_path` converted; raise ValueError if it cannot be one."""
+    path_text = os.fsdecode(stored_path)
+    is_absolute = Path(path_text).is_absolute() or PureWindowsPath(path_text).is_absolute()
+    if not is_absolute or "\0" in path_text:
+        raise ValueError(f"{path_text[:200]!r} is not an absolute path")
+    return Path(path_text)
 
 
 def encode_text(plain_text: str) -> str:

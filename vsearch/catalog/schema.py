@@ -82,6 +82,23 @@ class VideoRow(Base):
     recorded_at: Mapped[datetime | None] = mapped_column(DateTime)  # UTC, from the file's metadata
     keyframes_only: Mapped[bool] = mapped_column(server_default=false())
     max_keyframe_gap: Mapped[float | None]  # seconds, if only key frames were sampled
+    # See `types.FileIdentity`; NULL in videos of older versions.
+    content_digest: Mapped[str | None] = mapped_column(Text)
+    ctime_ns: Mapped[int | None]
+    inode: Mapped[str | None] = mapped_column(Text)
+
+
+class DuplicateFileRow(Base):
+    """The identity of a file that is not indexed because a video has the same content."""
+
+    __tablename__ = "duplicate_files"
+
+    path: Mapped[str | bytes] = mapped_column(Text, primary_key=True)
+    size_bytes: Mapped[int]
+    mtime_ns: Mapped[int]  # since the epoch
+    ctime_ns: Mapped[int | None]
+    inode: Mapped[str | None] = mapped_column(Text)
+    content_digest: Mapped[str | None] = mapped_column(Text)
 
 
 class FrameFeaturesRow(Base):
@@ -94,6 +111,7 @@ class FrameFeaturesRow(Base):
     )
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
     model: Mapped[str | None] = mapped_column(Text)  # that produced them; NULL in old libraries
+    crc32: Mapped[int | None]  # of the file, as in its metadata; NULL in old libraries
 
 
 class SegmentRow(Base):

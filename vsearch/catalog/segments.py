@@ -58,6 +58,10 @@ _SELECT_RUN_SEGMENTS_SQL = """
         AND space_id = (SELECT id FROM spaces WHERE name = ?)
     ORDER BY segments.id
 """
+_ID_MODULUS = 2**31 - 1  # keeps the sum of billions of ids below 2**63
+_SUMMARIZE_IDS_SQL = f"""
+    SELECT count(*), coalesce(sum(id % {_ID_MODULUS}), 0) FROM segments WHERE id <= ?
+"""  # noqa: S608
 _FROM_VECTORS_SQL = "FROM vectors WHERE space_id = (SELECT id FROM spaces WHERE name = ?)"
 
 
@@ -116,6 +120,14 @@ class SegmentQueries(CatalogReader):
     def segment_count(self) -> int:
         """Return the number of segments."""
         return int(self._fetch_rows("SELECT count(*) FROM segments")[0][0])
+
+    def summarize_segment_ids(self, last_id: int) -> tuple[int, int]:
+        """Return the number of the segments up to an id and a sum of their ids.
+
+        See `summarize_ids`.
+        """
+        [(id_count, id_sum)] = self._fetch_rows(_SUMMARIZE_IDS_SQL, last_id)
+        return int(id_count), int(id_sum)
 
     def is_empty(self) -> bool:
         """Return whether the library has no segments."""
@@ -301,6 +313,11 @@ class SegmentQueries(CatalogReader):
             with corruption_as_error(self._catalog_path):
                 vectors = unpack([vector_row[1] for vector_row in vector_rows], space.dim)
             yield np.array([vector_row[0] for vector_row in vector_rows], np.int64), vectors
+
+
+def summarize_ids(segment_ids: Ids) -> tuple[int, int]:
+    """Return the number of ids, int64 (N,), and a sum that differs for other ids."""
+    return len(segment_ids), int((segment_ids % _ID_MODULUS).sum())
 
 
 def _build_vector_query(

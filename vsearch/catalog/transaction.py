@@ -15,6 +15,7 @@ from vsearch.catalog.rows import encode_path, encode_text, pack
 from vsearch.catalog.schema import (
     CueRow,
     CueVectorRow,
+    DuplicateFileRow,
     FeedbackRow,
     FrameFeaturesRow,
     LibraryRow,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
 
-    from vsearch.types import Cue, CueSource, Ids, Matrix, Space, Span, Tag
+    from vsearch.types import Cue, CueSource, FileIdentity, Ids, Matrix, Space, Span, Tag
 
 _SELECT_LAST_SEGMENT_SQL = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT_SQL = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
@@ -190,14 +191,28 @@ class Transaction:
             self._execute_many(_INSERT_VECTOR_SQL, vector_rows)
             self._needs_revision |= self._current_space_name() == space.name
 
-    def add_features(self, video_id: int, space: Space, model: str) -> None:
-        """Record that a video has frame features in a space, and the model that produced them."""
+    def add_features(
+        self, video_id: int, space: Space, model: str, crc32: int | None = None
+    ) -> None:
+        """Record that a video has frame features in a space.
+
+        Args:
+            video_id: The video.
+            space: The space.
+            model: The model that produced the features.
+            crc32: Checksum of their file, as `FeatureStore.save` returned it.
+        """
         space_id, model = self._space_id(space), encode_text(model)
         matching_rows = (FrameFeaturesRow.video_id == int(video_id)) & (
             FrameFeaturesRow.space_id == space_id
         )
         self._execute(delete(FrameFeaturesRow).where(matching_rows))
-        column_values = {"video_id": int(video_id), "space_id": space_id, "model": model}
+        column_values = {
+            "video_id": int(video_id),
+            "space_id": space_id,
+            "model": model,
+            "crc32": crc32,
+        }
         self._execute(insert(FrameFeaturesRow).values(column_values))
 
     def move_video(self, video_id: int, video_path: Path, size_bytes: int, mtime_ns: int) -> None:
@@ -213,9 +228,21 @@ class Transaction:
             mtime_ns=int(mtime_ns),
         )
 
-    def update_file_stat(self, video_id: int, size_bytes: int, mtime_ns: int) -> None:
-        """Update size and modification time of a video whose content did not change."""
-        self._update_video(video_id, size_bytes=int(size_bytes), mtime_ns=int(mtime_ns))
+    def set_file_identity(self, video_id: int, file_identity: FileIdentity) -> None:
+        """Record the present identity of a video's file.
+
+        Raises:
+            LibraryError: The video does not exist.
+        """
+        self._update_video(video_id, **_identity_columns(file_identity))
+
+    def set_duplicate_file(self, file_path: Path, file_identity: FileIdentity | None) -> None:
+        """Record the identity of a file that duplicates a video; None: it does not any more."""
+        stored_path = encode_path(file_path)
+        self._execute(delete(DuplicateFileRow).where(DuplicateFileRow.path == stored_path))
+        if file_identity is not None:
+            column_values = {"path": stored_path, **_identity_columns(file_identity)}
+            self._execute(insert(DuplicateFileRow).values(column_values))
 
     def remove_videos(self, removed_ids: Iterable[int]) -> Ids:
         """Remove videos with all their data; return the ids of their segments, int64 (N,)."""
@@ -542,6 +569,16 @@ def _overlaps_span(span: Span) -> ColumnElement[bool]:
     """Return the SQL equivalent of `Tag.overlaps`."""
     is_overlapping = (TagRow.start < span.end) & (TagRow.end > span.start)
     return TagRow.start.is_(None) | is_overlapping | (TagRow.start == span.start)
+
+
+def _identity_columns(file_identity: FileIdentity) -> dict[str, Any]:
+    return {
+        "size_bytes": int(file_identity.size_bytes),
+        "mtime_ns": int(file_identity.mtime_ns),
+        "ctime_ns": file_identity.ctime_ns,
+        "inode": file_identity.inode,
+        "content_digest": file_identity.content_digest,
+    }
 
 
 def clock_microseconds() -> int:

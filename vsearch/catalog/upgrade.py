@@ -6,7 +6,6 @@ old or the new schema. A second process waits and then finds the work done.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -19,7 +18,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
-from vsearch.catalog.connection import BUSY_TIMEOUT_SECONDS, connect_uri
+from vsearch.catalog.connection import (
+    BUSY_TIMEOUT_SECONDS,
+    allow_triggers,
+    connect_uri,
+    copy_database,
+    translate_errors,
+)
 from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.revision import read_revision
 from vsearch.errors import DamagedLibraryError, LibraryError, NewerLibraryError
@@ -53,7 +58,9 @@ def upgrade_catalog(catalog_path: Path, found_revision: str | None, schema: Sche
         _make_folder(catalog_path)
     uri_query = "mode=rwc" if found_revision is None else "mode=rw"
     engine = create_engine(
-        "sqlite://", creator=lambda: connect_uri(catalog_path, uri_query), poolclass=NullPool
+        "sqlite://",
+        creator=lambda: allow_triggers(connect_uri(catalog_path, uri_query)),
+        poolclass=NullPool,
     )
     event.listen(
         engine, "begin", lambda sql_connection: sql_connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -67,6 +74,28 @@ def upgrade_catalog(catalog_path: Path, found_revision: str | None, schema: Sche
                 _run_migrations(catalog_path, connection, alembic_config, schema)
         finally:
             write_lock.release()
+
+
+def check_closed_catalog(catalog_path: Path, schema: SchemaVersion) -> None:
+    """Check a catalog that nothing else uses, without changing it.
+
+    Args:
+        catalog_path: The SQLite file.
+        schema: The newest known schema.
+
+    Raises:
+        NewerLibraryError: A newer version of vsearch wrote it.
+        DamagedLibraryError: It is damaged or not a catalog.
+    """
+    with (
+        translate_errors(catalog_path),
+        closing(connect_uri(catalog_path, "mode=ro&immutable=1")) as connection,
+    ):
+        found_revision = read_revision(connection, catalog_path)
+        if found_revision is None:
+            raise DamagedLibraryError(f"{catalog_path} has no tables")
+        _refuse_newer(catalog_path, found_revision, _create_config(schema))
+        _refuse_damaged(connection, catalog_path)
 
 
 def _run_migrations(
@@ -154,8 +183,8 @@ def _refuse_damaged(sqlite_connection: sqlite3.Connection, catalog_path: Path) -
 
 
 def _make_folder(catalog_path: Path) -> None:
-    try:
-        catalog_path.parent.mkdir(parents=True, exist_ok=True)
+    try:  # only for its owner: it will have pictures and transcripts of private videos
+        catalog_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise LibraryError(
             f"no library can be created in {catalog_path.parent}: {exc.strerror}. Choose another "
@@ -168,14 +197,8 @@ def _back_up_catalog(catalog_path: Path, found_revision: str) -> None:
     backup_path = catalog_path.with_name(f"{catalog_path.name}.{found_revision}.bak")
     partial_path = backup_path.with_name(f"{backup_path.name}.tmp")
     partial_path.unlink(missing_ok=True)
-    with (
-        closing(connect_uri(catalog_path, "mode=ro")) as source_db,
-        closing(connect_uri(partial_path, "mode=rwc")) as backup_db,
-    ):
-        source_db.backup(backup_db)
-        backup_db.execute("PRAGMA journal_mode = DELETE")  # a single file
-    with partial_path.open("rb+") as backup_file:
-        os.fsync(backup_file.fileno())
+    with closing(connect_uri(catalog_path, "mode=ro")) as source_db:
+        copy_database(source_db, partial_path)
     partial_path.replace(backup_path)
 
 

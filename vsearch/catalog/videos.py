@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 from vsearch.catalog.connection import corruption_as_error
 from vsearch.catalog.path_matching import compile_matcher
 from vsearch.catalog.reader import IN_JSON_SQL, CatalogReader, ids_to_json
-from vsearch.catalog.rows import decode_path, encode_path, read_nonnegative, read_video
+from vsearch.catalog.rows import (
+    decode_path,
+    encode_path,
+    read_file_identity,
+    read_nonnegative,
+    read_video,
+)
 from vsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from vsearch.types import Space, Video
+    from vsearch.types import FileIdentity, Space, Video
 
 _SELECT_VIDEO_SQL = """
     SELECT id, path, fingerprint, size_bytes, mtime_ns, duration, fps, width, height, codec,
@@ -23,6 +29,16 @@ _SELECT_VIDEO_SQL = """
             WHERE video_id = videos.id AND space_id = (SELECT space_id FROM library)),
         keyframes_only, max_keyframe_gap
     FROM videos
+"""
+_SELECT_IDENTITY_SQL = """
+    SELECT size_bytes, mtime_ns, ctime_ns, inode, content_digest FROM videos WHERE id = ?
+"""
+_SELECT_DUPLICATE_SQL = """
+    SELECT size_bytes, mtime_ns, ctime_ns, inode, content_digest FROM duplicate_files WHERE path = ?
+"""
+_SELECT_CRC32_SQL = """
+    SELECT crc32 FROM frame_features
+    WHERE video_id = ? AND space_id = (SELECT id FROM spaces WHERE name = ?)
 """
 _SELECT_MODEL_NAMES_SQL = """
     SELECT DISTINCT model FROM frame_features
@@ -79,6 +95,29 @@ class VideoQueries(CatalogReader):
         return self._read_objects(
             read_video, f"{_SELECT_VIDEO_SQL} WHERE fingerprint = ? ORDER BY id", fingerprint
         )
+
+    def file_identity(self, video_id: int) -> FileIdentity:
+        """Return the recorded identity of a video's file.
+
+        Raises:
+            LibraryError: The library has no video with this id.
+        """
+        identities = self._read_objects(read_file_identity, _SELECT_IDENTITY_SQL, int(video_id))
+        if not identities:
+            raise LibraryError(f"{self._catalog_path} has no video {video_id} (any more)")
+        return identities[0]
+
+    def duplicate_file(self, file_path: Path) -> FileIdentity | None:
+        """Return the recorded identity of a file that duplicates a video; None if not known."""
+        identities = self._read_objects(
+            read_file_identity, _SELECT_DUPLICATE_SQL, encode_path(file_path)
+        )
+        return next(iter(identities), None)
+
+    def features_crc32(self, video_id: int, space: Space) -> int | None:
+        """Return the checksum of a video's features in a space; None if it was not recorded."""
+        crc32_rows = self._fetch_rows(_SELECT_CRC32_SQL, int(video_id), space.name)
+        return int(crc32_rows[0][0]) if crc32_rows and crc32_rows[0][0] is not None else None
 
     def videos_without_vectors(self, space: Space) -> list[Video]:
         """Return the videos with at least one segment without a vector in `space`, by path."""

@@ -33,7 +33,7 @@ def doctor(options: CommonOptions, measure_recall: bool) -> None:
 
     With --recall, a recall@10 below 99 % is a problem.
     """
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=not measure_recall) as library:
         if measure_recall:
             recall_measurements = library.measure_recall()
             problems = _print_recall(recall_measurements, library.info().segment_count)

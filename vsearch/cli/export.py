@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from vsearch.cli.options import CommonOptions
     from vsearch.export.excerpts import ExportExcerpt
     from vsearch.export.exporter import ExportResult, SkippedResult
+    from vsearch.export.timeline import TimelineRate
     from vsearch.library import Library
     from vsearch.query.model import ResultRef
 
 F = TypeVar("F", bound="Callable[..., Any]")
 HTML_KIND = "html"
+RESULTS_SUFFIX = ".json"
 DEFAULT_K = 10
 MAX_PAD_SECONDS = 3600
 _RESULT_NUMBERS_RE = re.compile(r"#[0-9][0-9,# -]*")
@@ -50,6 +52,27 @@ class DurationParam(click.ParamType[float]):
         return seconds
 
 
+class RateParam(click.ParamType["TimelineRate"]):
+    """A frame rate of timelines: `25`, `29.97df`."""
+
+    name = "rate"
+
+    def convert(
+        self,
+        value: str | TimelineRate,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> TimelineRate:
+        """Convert `value` to a rate."""
+        from vsearch.export.timeline import RATE_NAMES  # deferred: --help needs none of it
+
+        if not isinstance(value, str):
+            return value
+        if (rate := RATE_NAMES.get(value.lower())) is None:
+            self.fail(f"{value}: choose from {', '.join(RATE_NAMES)}", param, ctx)
+        return rate
+
+
 def _target_option(target_name: str, metavar: str, help_text: str) -> Callable[[F], F]:
     path_type = click.Path(path_type=Path)
     return click.option(f"--{target_name}", type=path_type, metavar=metavar, help=help_text)
@@ -62,6 +85,7 @@ def _target_option(target_name: str, metavar: str, help_text: str) -> Callable[[
 @_target_option("otio", "FILE.otio", "Write an OpenTimelineIO timeline (needs the extra `edit`).")
 @_target_option("edl", "FILE.edl", "Write an edit decision list (CMX 3600).")
 @_target_option("fcpxml", "FILE.fcpxml", "Write a timeline for Final Cut Pro or DaVinci Resolve.")
+@_target_option("fcp7", "FILE.xml", "Write a timeline for Premiere Pro (Final Cut Pro 7 XML).")
 @_target_option("csv", "FILE.csv", "Write a table for spreadsheets.")
 @_target_option("m3u", "FILE.m3u", "Write a VLC playlist that plays only the results.")
 @click.option(
@@ -84,6 +108,12 @@ def _target_option(target_name: str, metavar: str, help_text: str) -> Callable[[
     metavar="N",
     help=f"Number of results.  [default: {DEFAULT_K} for a query, else all]",
 )
+@click.option(
+    "--rate",
+    type=RateParam(),
+    metavar="FPS",
+    help="Frame rate of timelines: 25, 29.97, 29.97df (drop-frame) ….  [default: most frequent]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @library_options
@@ -95,6 +125,7 @@ def export(
     html: Path | None,
     pad: float,
     k: int | None,
+    rate: TimelineRate | None,
     overwrite: bool,
     as_json: bool,
     **target_paths: Path | None,
@@ -102,7 +133,7 @@ def export(
     """Export results as clips, films, timelines, tables or pages.
 
     Exports the results of a query, numbered results of the last search, or a file written by
-    `vsearch search --json`.
+    `vsearch search --json`. Result numbers then refer to what was exported by a query.
 
     \b
     vsearch export a dog jumps into a pool --supercut dogs.mp4
@@ -119,7 +150,9 @@ def export(
     check_targets(targets, excerpts, overwrite=overwrite)
     export_results: list[ExportResult] = []
     if excerpts:
-        for export_result in write_exports(excerpts, targets, query_text, overwrite=overwrite):
+        for export_result in write_exports(
+            excerpts, targets, query_text, rate=rate, overwrite=overwrite
+        ):
             export_results.append(export_result)
             _print_export_result(export_result)
         if html is not None:
@@ -144,7 +177,9 @@ def _resolve_selection(
     """Return the query text, the excerpts to export, and the results that cannot be exported."""
     from vsearch.search import last_search
 
-    selection_text = query_from_argv(selection)
+    selection_text = query_from_argv(
+        selection, allow_file=selection[0].lower().endswith(RESULTS_SUFFIX)
+    )
     if len(selection) == 1 and _is_results_file(selection_text):
         past_search = last_search.read_results_file(Path(selection_text))
         chosen_results = list(enumerate(past_search.result_refs[:k], 1))
@@ -167,7 +202,7 @@ def _resolve_selection(
 
 def _is_results_file(selection_text: str) -> bool:
     """Return whether the selection names a results file; raise QueryError if it is missing."""
-    if not selection_text.lower().endswith(".json"):
+    if not selection_text.lower().endswith(RESULTS_SUFFIX):
         return False
     if os.path.isfile(selection_text):  # noqa: PTH113 - never raises, whatever the name
         return True
@@ -181,8 +216,11 @@ def _is_results_file(selection_text: str) -> bool:
 
 def _search_library(library: Library, query_text: str, k: int) -> list[tuple[int, ResultRef]]:
     from vsearch.export.exporter import rank_results
+    from vsearch.search import last_search
 
     search_result = library.search(query_text, k=k)
+    if not last_search.save_last_search(library.path, query_text, search_result):
+        click.echo(last_search.NOT_SAVED_NOTE, err=True)
     if search_result and search_result.has_confident_match is False:
         click.echo("Probably not in this library; exporting the nearest results.", err=True)
     return rank_results(search_result)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.options import (
+    audio_track_option,
     decoding_options,
     library_options,
     limit_blas_threads,
@@ -76,6 +77,7 @@ MAX_LISTED_MISSING = 5  # missing videos printed by name
     help="Read on-screen text of new videos; see `vsearch ocr`.  "
     "[default: from the library, or no]",
 )
+@audio_track_option
 @library_options
 @click.pass_obj
 def index(
@@ -88,6 +90,7 @@ def index(
     keep_frames: bool | None,
     transcribe: bool | None,
     ocr: bool | None,
+    audio_track: str | None,
     keyframes_only: bool | None,
     workers: int | None,
     hwaccel: str | None,
@@ -110,6 +113,7 @@ def index(
         keep_frames=keep_frames,
         transcribe=transcribe,
         ocr=ocr,
+        audio_track=audio_track,
         keyframes_only=keyframes_only,
         workers=workers,
         hwaccel=hwaccel,
@@ -247,15 +251,25 @@ class _RunReporter:
 
 
 def _report_missing(library: Library) -> None:
-    missing_videos = library.missing_videos()
+    """Print the videos that are missing, and the number of those that are offline."""
+    checked_videos = library.check_files(library.videos())
+    missing_videos = [video for video in checked_videos if video.file_status == "missing"]
     for video in missing_videos[:MAX_LISTED_MISSING]:
         click.echo(f"missing    {format_path(video.path)}", err=True)
     if missing_videos:
         more_count = len(missing_videos) - MAX_LISTED_MISSING
         more_text = f" ({more_count} more)" if more_count > 0 else ""
         click.echo(
-            f"{format_count(len(missing_videos), 'indexed video')} missing{more_text}; "
-            "run `vsearch remove --missing` to remove them from the library.",
+            f"{format_count(len(missing_videos), 'indexed video')} missing{more_text}: if they "
+            "were moved, run `vsearch index NEWPLACE`, which keeps tags, marks and transcripts; if "
+            "they were deleted, run `vsearch remove --missing`.",
+            err=True,
+        )
+    offline_count = sum(video.file_status == "offline" for video in checked_videos)
+    if offline_count:
+        click.echo(
+            f"{format_count(offline_count, 'indexed video')} offline, because the drive or folder "
+            "is gone; see `vsearch doctor`.",
             err=True,
         )
 

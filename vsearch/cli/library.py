@@ -15,6 +15,7 @@ from vsearch.cli.render import (
     format_count,
     format_duration,
     format_path,
+    format_video,
     print_json,
     print_table,
 )
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.types import LibraryInfo, Video
 
+MAX_LISTED_VIDEOS = 10  # missing videos printed before asking
+
 
 @click.command("list")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -40,8 +43,8 @@ def list_command(options: CommonOptions, paths: tuple[str, ...], as_json: bool) 
 
     PATH is a file, folder or glob; without any, all videos are listed.
     """
-    with options.open_library() as library:
-        videos = library.videos(paths)
+    with options.open_library(ignore_invalid_settings=True) as library:
+        videos = library.check_files(library.videos(paths))
     if as_json:
         print_json({"videos": [_video_to_dict(video) for video in videos]})
     elif videos:
@@ -60,7 +63,7 @@ def _print_videos(videos: Sequence[Video]) -> None:
             format_duration(video.duration),
             f"{video.width}×{video.height}",
             str(video.sampled_frames),
-            format_path(video.path),
+            format_video(video),
         )
         for video in videos
     ]
@@ -86,6 +89,7 @@ def _video_to_dict(video: Video) -> dict[str, object]:
         "keyframes_only": video.keyframes_only,
         "max_keyframe_gap": video.max_keyframe_gap,
         "model": video.model,
+        "file_status": video.file_status,
     }
 
 
@@ -95,7 +99,7 @@ def _video_to_dict(video: Video) -> dict[str, object]:
 @click.pass_obj
 def info(options: CommonOptions, as_json: bool) -> None:
     """Print the size, contents and models of the library."""
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=True) as library:
         library_info, settings = library.info(), library.settings
         adapter_status = _read_adapter(library)
     if as_json:
@@ -148,6 +152,8 @@ def _info_to_dict(
         "segments": library_info.segment_count,
         "frames": library_info.frame_count,
         "bytes": library_info.size_bytes,
+        "missing_count": library_info.missing_count,
+        "offline_count": library_info.offline_count,
         "transcript_counts": [
             {"source": source, "video_count": video_count}
             for source, video_count in library_info.transcript_counts
@@ -176,12 +182,19 @@ def _print_info(
         ("text model", escape_unprintable(settings.text_model)),
         ("adapter", _format_adapter(adapter_status) if adapter_status else ""),
         ("videos", f"{library_info.video_count}, {duration_text} in total"),
+        ("files", _format_gone_files(library_info)),
         ("segments", f"{library_info.segment_count}, pooled by {library_info.pooler or '–'}"),
         ("frames", f"{library_info.frame_count}, {settings.fps:g} per second"),
         ("transcripts", _format_transcripts(library_info.transcript_counts)),
         ("on disk", format_bytes(library_info.size_bytes)),
     ]
     print_table([(f"{row_name:<12}{value}",) for row_name, value in info_rows if value])
+
+
+def _format_gone_files(library_info: LibraryInfo) -> str:
+    counts = {"missing": library_info.missing_count, "offline": library_info.offline_count}
+    count_texts = [f"{count} {file_status}" for file_status, count in counts.items() if count]
+    return f"{', '.join(count_texts)}; see `vsearch doctor`" if count_texts else ""
 
 
 def _format_transcripts(transcript_counts: Sequence[tuple[str, int]]) -> str:
@@ -229,22 +242,61 @@ def _format_models(active_model: str, library_info: LibraryInfo) -> str:
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--missing", is_flag=True, help="Remove videos whose files no longer exist.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before removing missing videos.")
 @library_options
 @click.pass_obj
-def remove(options: CommonOptions, paths: tuple[str, ...], missing: bool) -> None:
+def remove(options: CommonOptions, paths: tuple[str, ...], missing: bool, yes: bool) -> None:
     """Remove videos from the library.
 
     PATH is a file, folder or glob. The video files themselves are not deleted.
+
+    --missing asks first, and keeps the videos of a drive or folder that is offline; name its PATH
+    to remove them, too.
     """
-    if bool(paths) == missing:
-        raise click.UsageError("name paths or globs, or use --missing alone")
-    with options.open_library() as library:
-        removed_videos = library.remove_missing() if missing else library.remove(paths)
+    if not paths and not missing:
+        raise click.UsageError("name paths or globs, or use --missing")
+    with options.open_library(ignore_invalid_settings=True) as library:
+        if missing:
+            missing_videos = library.missing_videos(paths)
+            if missing_videos and not yes:
+                _confirm_removal(missing_videos)
+            removed_videos = library.remove_missing(paths)
+            offline_count = 0 if paths else library.info().offline_count
+        else:
+            removed_videos = library.remove(paths)
     for video in removed_videos:
         click.echo(f"removed    {format_path(video.path)}", err=True)
     click.echo(f"{format_count(len(removed_videos), 'video')} removed")
+    if missing and offline_count:
+        click.echo(
+            f"{format_count(offline_count, 'video')} kept, because the drive or folder is offline; "
+            "to remove them, too, name it: `vsearch remove --missing PATH`.",
+            err=True,
+        )
     if not removed_videos and not missing:
         click.echo("No video matches; see `vsearch list`.", err=True)
+        sys.exit(1)
+
+
+def _confirm_removal(missing_videos: Sequence[Video]) -> None:
+    """List missing videos and ask whether to remove them; exit unless the answer is yes."""
+    for video in missing_videos[:MAX_LISTED_VIDEOS]:
+        click.echo(f"{video.file_status or 'missing':<9}  {format_path(video.path)}", err=True)
+    if len(missing_videos) > MAX_LISTED_VIDEOS:
+        click.echo(f"… and {len(missing_videos) - MAX_LISTED_VIDEOS} more", err=True)
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            f"this would remove {format_count(len(missing_videos), 'video')} with all tags, marks "
+            "and transcripts; add --yes to do so. If the files were moved, run "
+            "`vsearch index NEWPLACE` instead, which keeps them"
+        )
+    count_text = format_count(len(missing_videos), "video")
+    if not click.confirm(
+        f"Remove {count_text} with all tags, marks and transcripts? (If the files were moved, "
+        "`vsearch index NEWPLACE` keeps them.)",
+        err=True,
+    ):
+        click.echo("Nothing was removed.", err=True)
         sys.exit(1)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -13,9 +15,12 @@ import click
 from vsearch import __version__
 from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable
-from vsearch.errors import NoTextError, QueryError, SettingsError, VSearchError
+from vsearch.cli.streams import finish_output, open_closed_streams
+from vsearch.errors import ModelError, NoTextError, QueryError, SettingsError, VSearchError
+from vsearch.memory import describe_exhaustion, is_memory_error, read_address_space_limit
 
 COMMANDS_BY_MODULE = {
+    "backup": ("backup", "restore"),
     "classify": ("classify",),
     "demo": ("demo",),
     "doctor": ("doctor",),
@@ -43,6 +48,7 @@ MODULE_BY_COMMAND = {
 }
 FUNCTION_BY_COMMAND = {"list": "list_command"}  # `list` would shadow the built-in
 
+BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 EXIT_INTERRUPTED = 130  # as shells report SIGINT
 LOGGERS_AT_WARNING = (  # their INFO records would be noise, even with --verbose
     "alembic",
@@ -51,6 +57,12 @@ LOGGERS_AT_WARNING = (  # their INFO records would be noise, even with --verbose
     "vsearch.search.searcher",
     "vsearch.search.cue_embedding",
     "vsearch.training.trainer",
+)
+LOGGERS_OF_DAMAGE = (  # their warnings are printed even without --verbose
+    "vsearch.index.cache",
+    "vsearch.search.hubness",
+    "vsearch.search.null_queries",
+    "vsearch.search.stored_frames",
 )
 
 
@@ -87,29 +99,49 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[log_handler])
     for logger_name in LOGGERS_AT_WARNING:
         logging.getLogger(logger_name).setLevel(logging.WARNING)
+    for logger_name in () if verbose else LOGGERS_OF_DAMAGE:
+        logging.getLogger(logger_name).setLevel(logging.WARNING)
 
 
 def main() -> NoReturn:
     """Run the command line and exit with the documented exit code."""
+    open_closed_streams()
     for output_stream in (sys.stdout, sys.stderr):
         if isinstance(output_stream, io.TextIOWrapper):
             # the terminal's encoding may lack characters of a file name
             output_stream.reconfigure(errors="backslashreplace")
+    if read_address_space_limit() is not None:
+        for variable_name in BLAS_THREAD_VARIABLES:  # more threads would not fit
+            os.environ.setdefault(variable_name, "1")
+    sys.exit(finish_output(_run_command()))
+
+
+def _run_command() -> int:
+    """Run the command line and return its exit code; print errors as one line each."""
     try:
-        exit_code = cli.main(standalone_mode=False, prog_name="vsearch")
+        exit_code: object = cli.main(standalone_mode=False, prog_name="vsearch")
+    except SystemExit as system_exit:
+        exit_code = system_exit.code
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         exit_code = error.exit_code
     except (QueryError, SettingsError) as error:
         exit_code = _print_error(error, 1 if isinstance(error, NoTextError) else 2)
     except VSearchError as error:
         exit_code = _print_error(error, 1)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped.", err=True)
+        with suppress(OSError):
+            click.echo("Stopped.", err=True)
         exit_code = EXIT_INTERRUPTED
-    except OSError as error:  # e.g. an output file that cannot be written, or a full disk
-        exit_code = _print_error(error, 1)
-    sys.exit(exit_code if isinstance(exit_code, int) else 0)
+    except Exception as error:
+        if is_memory_error(error):
+            exit_code = _print_error(ModelError(describe_exhaustion()), 1)
+        elif isinstance(error, OSError):  # e.g. an output file that cannot be written
+            exit_code = _report_os_error(error)
+        else:
+            raise
+    return exit_code if isinstance(exit_code, int) else int(exit_code is not None)
 
 
 class _EscapingFormatter(logging.Formatter):
@@ -119,6 +151,19 @@ class _EscapingFormatter(logging.Formatter):
         return "\n".join(map(escape_unprintable, super().format(record).split("\n")))
 
 
+def _report_os_error(error: OSError) -> int:
+    """Print an error, unless it is of stdout, which `finish_output` reports; return 1."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return 1
+    if error.filename is None:  # an unbuffered stdout, or another file that is being written
+        reason = error.strerror or str(error)
+        return _print_error(OSError(f"the output cannot be written ({reason})"), 1)
+    return _print_error(error, 1)
+
+
 def _print_error(error: Exception, exit_code: int) -> int:
-    click.echo(f"vsearch: {escape_unprintable(str(error))}", err=True)
+    with suppress(OSError):  # stderr is full or closed
+        click.echo(f"vsearch: {escape_unprintable(str(error))}", err=True)
     return exit_code

@@ -43,9 +43,11 @@ class CommonOptions:
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
         ocr: bool | None = None,
+        audio_track: str | None = None,
         keyframes_only: bool | None = None,
         workers: int | None = None,
         hwaccel: str | None = None,
+        ignore_invalid_settings: bool = False,
     ) -> Library:
         """Open the library that the options name; see `Library.open` for the arguments."""
         from vsearch.library import Library  # deferred: --help needs no library
@@ -60,9 +62,11 @@ class CommonOptions:
             keep_frames=keep_frames,
             transcribe=transcribe,
             ocr=ocr,
+            audio_track=audio_track,
             keyframes_only=keyframes_only,
             workers=workers,
             hwaccel=hwaccel,
+            ignore_invalid_settings=ignore_invalid_settings,
         )
 
 
@@ -181,6 +185,32 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(finite_value):
             self.fail(f"{value} is not a finite number", param, ctx)
         return finite_value
+
+
+class AudioTrackParam(click.ParamType[str]):
+    """The audio track to transcribe."""
+
+    name = "track"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check `value`."""
+        from vsearch.config import check_audio_track  # deferred, as for all commands
+        from vsearch.errors import SettingsError
+
+        try:
+            check_audio_track(value)
+        except SettingsError as error:
+            self.fail(str(error).removeprefix("audio_track "), param, ctx)
+        return str(value)
+
+
+audio_track_option: Callable[[Any], Any] = click.option(
+    "--audio-track",
+    metavar="N|LANG|auto",
+    type=AudioTrackParam(),
+    help="Audio track to transcribe: a number from 1, a language such as en, or auto: the first "
+    "one in which somebody speaks, commentaries last.  [default: from the library, or auto]",
+)
 
 
 class HtmlPathParam(click.ParamType[Path]):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.errors import NoLibraryError
+from vsearch.errors import NoLibraryError, QueryError
+from vsearch.media.discovery import VIDEO_SUFFIXES
 from vsearch.query.formatting import quote_phrase
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from vsearch.query.model import Query
 
 PHRASE_FIELDS = ("text", "said", "shown", "image", "clip", "path", "tag", "model")
+FILE_SUFFIXES = VIDEO_SUFFIXES | frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".json", ".srt", ".vtt")
+)
 EXCLUDED_WORD_MARK = "\0"  # cannot occur in an argument of a process
 _FIELD_PREFIX_RE = re.compile(
     rf"(?:-(?=\S))?(?:[0-9.]+:(?=\S))?(?:(?:{'|'.join(PHRASE_FIELDS)}):)?", re.IGNORECASE
@@ -130,7 +136,7 @@ def _take_next_arg(remaining_args: Iterator[str]) -> Iterator[str]:
         yield next_arg
 
 
-def query_from_argv(query_words: Sequence[str]) -> str:
+def query_from_argv(query_words: Sequence[str], *, allow_file: bool = False) -> str:
     """Join command-line words to one query text.
 
     A single argument is a query as it stands. Of several arguments, those that contain blanks had
@@ -138,12 +144,39 @@ def query_from_argv(query_words: Sequence[str]) -> str:
 
     Args:
         query_words: The arguments, with marks from `QueryCommand`.
+        allow_file: A single argument may be an existing file.
 
     Returns:
         Text in the query language.
+
+    Raises:
+        QueryError: An argument is a file, probably from a pattern that the shell expanded.
     """
+    if len(query_words) > 1 or not allow_file:
+        _reject_files(query_words)
     typed_words = [query_word.removeprefix(EXCLUDED_WORD_MARK) for query_word in query_words]
     return typed_words[0] if len(typed_words) == 1 else " ".join(map(_restore_quotes, typed_words))
+
+
+def _reject_files(query_words: Sequence[str]) -> None:
+    """Raise QueryError if a word is an existing file, unless it may as well be a plain word.
+
+    A word with a path separator, or with the suffix of a media file, is not a plain word.
+    """
+    file_names = [
+        query_word
+        for query_word in query_words
+        if (os.sep in query_word or Path(query_word).suffix.lower() in FILE_SUFFIXES)
+        and os.path.lexists(query_word)
+    ]
+    if not file_names:
+        return
+    more_text = f" (and {len(file_names) - 1} more)" if len(file_names) > 1 else ""
+    raise QueryError(
+        f"{file_names[0]}{more_text} is an existing file, not a word to search for: quote a "
+        "pattern so that the shell does not expand it, as in --video 'clips/*'; search by a file "
+        f"with --clip FILE or --image FILE; or write '\"{file_names[0]}\"' to search for the words"
+    )
 
 
 def _restore_quotes(query_word: str) -> str:

@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    from vsearch.types import Moment, Quote, Span
+    from vsearch.types import Moment, Quote, Span, Video
 
 MIN_SHRUNK_COLUMNS = 16  # a column is never truncated below this width
 _SOURCE_VERBS = {"speech": "said", "subtitles": "said", "ocr": "shown"}
@@ -24,7 +24,7 @@ _SOURCE_VERBS = {"speech": "said", "subtitles": "said", "ocr": "shown"}
 
 def format_time(seconds: float) -> str:
     """Return a point in time as h:mm:ss, rounded down as video players do."""
-    whole_seconds = int(max(0.0, seconds))
+    whole_seconds = int(max(0.0, seconds) + 1e-6)  # as on the page
     return f"{whole_seconds // 3600}:{whole_seconds // 60 % 60:02}:{whole_seconds % 60:02}"
 
 
@@ -70,6 +70,13 @@ def format_path(path: Path) -> str:
         if path.is_relative_to(base_path):
             return escape_unprintable(f"{path_prefix}{path.relative_to(base_path)}")
     return escape_unprintable(str(path))
+
+
+def format_video(video: Video) -> str:
+    """Return the path of a video, followed by `(missing)` or `(offline)` if its file is."""
+    if video.file_status in (None, "available"):
+        return format_path(video.path)
+    return f"{format_path(video.path)} ({video.file_status})"
 
 
 def truncate_start(text: str, max_columns: int) -> str:
@@ -170,7 +177,7 @@ def print_moments(ranked_moments: Sequence[Moment], max_weak: int | None = None)
                 f"{moment.score:.3f}",
                 *([format_confidence(moment)] if has_confidence else []),
                 "copy" if explanation.is_copy else format_time(explanation.peak_time),
-                format_path(moment.video.path),
+                format_video(moment.video),
             ]
         )
     column_count = len(table_rows[0])

@@ -45,7 +45,7 @@ def save(
 
     if remove and query_words:
         raise click.UsageError("--remove takes a name and no query")
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=True) as library:
         if remove:
             _print_saved("removed", library.saved_searches.remove(search_name))
             return
@@ -69,7 +69,7 @@ def _print_saved(action: str, saved_search: SavedSearch) -> None:
 @click.pass_obj
 def saved(options: CommonOptions, as_json: bool) -> None:
     """List saved searches."""
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=True) as library:
         saved_searches = library.saved_searches.list()
     if as_json:
         print_json({"searches": [_saved_search_to_dict(search) for search in saved_searches]})
@@ -117,7 +117,7 @@ def mark(
         raise click.UsageError("name results and up, down or --remove, e.g. mark 1,3 up")
     if clear and result_numbers is not None:
         raise click.UsageError("--clear takes no other argument")
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=True) as library:
         if clear:
             _clear_marks(library)
         elif result_numbers is None:

@@ -181,11 +181,7 @@ def _search_local(
         query = query_args.build_query(library)
         search_result = library.search(query, **search_options.search_arguments)
         if not last_search.save_last_search(library.path, str(query), search_result):
-            click.echo(
-                "Result numbers cannot be used by later commands: neither the library nor the "
-                "cache is writable.",
-                err=True,
-            )
+            click.echo(last_search.NOT_SAVED_NOTE, err=True)
         _write_contact_sheet(search_options, library, search_result)
     return search_result
 

@@ -49,7 +49,16 @@ if TYPE_CHECKING:
 @click.option(
     "--trust-proxy-headers",
     is_flag=True,
-    help="Trust X-Forwarded-* headers from a reverse proxy on this machine.",
+    help="Trust X-Forwarded-* headers from a reverse proxy on this machine. Any program of this "
+    "machine can send them; --socket limits that to the proxy.",
+)
+@click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Listen on this Unix socket instead of a port, for a reverse proxy on this machine. Only "
+    "its user and group can connect. Implies --trust-proxy-headers and requires a token.",
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open the web interface in a browser.")
 @library_options
@@ -62,6 +71,7 @@ def serve(
     token_file: Path | None,
     allowed_hosts: tuple[str, ...],
     trust_proxy_headers: bool,
+    socket_path: Path | None,
     open_browser: bool,
 ) -> None:
     """Start a web server with a search page and a REST API.
@@ -72,12 +82,14 @@ def serve(
     \b
     vsearch serve ~/Movies
     vsearch serve --host 0.0.0.0 --token-file token.txt
+    vsearch serve --socket /run/vsearch/http --allowed-host films.example --token-file token.txt
     """
+    if open_browser and socket_path is not None:
+        raise click.UsageError("--open needs a port; it cannot be combined with --socket")
     limit_blas_threads()
-    from vsearch.server.auth import read_token  # deferred: --help needs no server
-    from vsearch.server.run import ServerOptions, serve_library
+    from vsearch.server.run import ServerOptions, serve_library  # deferred: --help needs no server
 
-    token = read_token(token_file) if token_file else None
+    token = _read_token_file(token_file)
     folder_paths = [_resolve_folder(folder_name) for folder_name in folders]
     access_log = logging.getLogger("vsearch.server.access_log")
     access_log.setLevel(logging.INFO)
@@ -85,6 +97,8 @@ def serve(
 
         def print_address(server_url: str, generated_token: str | None) -> None:
             page_url = f"{server_url}#token={generated_token}" if generated_token else server_url
+            if generated_token and socket_path is not None:
+                page_url = f"{server_url} with the token {generated_token}"
             click.echo(f"Serving {library.path} at {page_url}", err=True)
             click.echo("Press Ctrl-C to stop.", err=True)
             if open_browser:
@@ -93,9 +107,19 @@ def serve(
 
         serve_library(
             library,
-            ServerOptions(host, port, token, allowed_hosts, folder_paths, trust_proxy_headers),
+            ServerOptions(
+                host, port, token, allowed_hosts, folder_paths, trust_proxy_headers, socket_path
+            ),
             print_address,
         )
+
+
+def _read_token_file(token_path: Path | None) -> str | None:
+    if token_path is None:
+        return None
+    from vsearch.server.auth import read_token  # deferred: --help needs no server
+
+    return read_token(token_path)
 
 
 def _resolve_folder(folder_name: str) -> Path:
@@ -123,6 +147,13 @@ def _resolve_folder(folder_name: str) -> Path:
     help="Port for --http; 0 chooses a free one.",
 )
 @click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Require the token in this file with --http, as a bearer token.  [default: none, so that "
+    "every user of this machine has access]",
+)
+@click.option(
     "--allow-export",
     "export_dir",
     type=click.Path(exists=True, file_okay=False, writable=True, resolve_path=True, path_type=Path),
@@ -132,7 +163,14 @@ def _resolve_folder(folder_name: str) -> Path:
 )
 @library_options
 @click.pass_obj
-def mcp(options: CommonOptions, http: bool, host: str, port: int, export_dir: Path | None) -> None:
+def mcp(
+    options: CommonOptions,
+    http: bool,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    export_dir: Path | None,
+) -> None:
     """Start an MCP server, so that language models can search.
 
     The server speaks the Model Context Protocol. An MCP client starts it and communicates over
@@ -144,12 +182,15 @@ def mcp(options: CommonOptions, http: bool, host: str, port: int, export_dir: Pa
     """
     limit_blas_threads()
     try:
-        from vsearch.mcp_server.server import serve_http, serve_stdio
+        from vsearch.mcp_server.server import HttpOptions, serve_http, serve_stdio
     except ImportError as error:
         raise MissingExtraError(
             f"the MCP server needs the package {error.name!r}, which is not installed: "
             "pip install 'vsearch[mcp]'"
         ) from error
+    if token_file is not None and not http:
+        raise click.UsageError("--token-file needs --http")
+    token = _read_token_file(token_file)
     with options.open_library() as library:
         if not http:
             # a thread that waits for input would keep the process alive after Ctrl-C
@@ -161,4 +202,4 @@ def mcp(options: CommonOptions, http: bool, host: str, port: int, export_dir: Pa
             click.echo(f"Serving {library.path} by MCP at {server_url}", err=True)
             click.echo("Press Ctrl-C to stop.", err=True)
 
-        serve_http(library, export_dir, host, port, print_address)
+        serve_http(library, export_dir, HttpOptions(host, port, token), print_address)

@@ -59,7 +59,7 @@ def tags(
         raise click.UsageError("--add, --remove and --remove-source cannot be combined")
     if add is not None and not paths:
         raise click.UsageError("--add needs a video")
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=True) as library:
         if add is not None:
             _add_tags(library, paths, add)
         elif remove is not None or remove_source is not None:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsearch.cli.options import FiniteRange, device_option, library_path_option
+from vsearch.cli.options import (
+    FiniteRange,
+    audio_track_option,
+    device_option,
+    library_path_option,
+)
 from vsearch.cli.render import escape_unprintable, format_count, format_duration, format_path
 
 if TYPE_CHECKING:
@@ -44,6 +49,7 @@ _LABELS_BY_SOURCE = {
     metavar="CODE",
     help="Language of the speech, e.g. en or de.  [default: detected per video]",
 )
+@audio_track_option
 @click.option("--force", is_flag=True, help="Process finished videos again.")
 @device_option
 @library_path_option
@@ -53,6 +59,7 @@ def transcribe(
     paths: tuple[str, ...],
     model: str | None,
     language: str | None,
+    audio_track: str | None,
     force: bool,
 ) -> None:
     """Transcribe the speech of indexed videos.
@@ -65,12 +72,18 @@ def transcribe(
     \b
     vsearch transcribe
     vsearch transcribe holiday.mp4 --model small --language fr
+    vsearch transcribe film.mkv --audio-track 2
     """
     with options.open_library() as library:
         transcript_results = _run_extractor(
             library.videos(paths),
             lambda on_progress: library.transcripts.transcribe(
-                paths, speech_model=model, language=language, force=force, on_progress=on_progress
+                paths,
+                speech_model=model,
+                language=language,
+                audio_track=audio_track,
+                force=force,
+                on_progress=on_progress,
             ),
             "speech",
         )
@@ -199,6 +212,9 @@ def _iter_messages(result: TranscriptResult) -> Iterator[str]:
         preview_text = escape_unprintable(cue_texts)
         if len(preview_text) > MAX_PREVIEW_CHARS:
             preview_text = f"{preview_text[: MAX_PREVIEW_CHARS - 1]}…"
-        language_text = f" ({escape_unprintable(result.language)})" if result.language else ""
+        details = ", ".join(
+            escape_unprintable(detail) for detail in (result.language, result.audio_track) if detail
+        )
+        language_text = f" ({details})" if details else ""
         count_text = format_count(len(result.cues), "cue")
         yield f"{count_text:<9}  {format_path(result.video.path)}{language_text}: {preview_text}"

@@ -66,7 +66,7 @@ def transcript(
     vsearch transcript holiday.mp4
     vsearch transcript holiday.mp4 -o holiday.srt
     """
-    with options.open_library() as library:
+    with options.open_library(ignore_invalid_settings=True) as library:
         video_transcript = library.transcripts.get(video, source)
     if output is None:
         for cue in video_transcript.cues:

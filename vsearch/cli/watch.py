@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsearch.cli.options import (
+    audio_track_option,
     decoding_options,
     library_options,
     limit_blas_threads,
@@ -90,6 +91,7 @@ def _validate_alerts(
 @click.option("--once", is_flag=True, help="Stop when all files are indexed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @decoding_options
+@audio_track_option
 @library_options
 @click.pass_obj
 def watch(
@@ -102,6 +104,7 @@ def watch(
     keyframes_only: bool | None,
     workers: int | None,
     hwaccel: str | None,
+    audio_track: str | None,
 ) -> None:
     """Index new files and report matches of saved searches.
 
@@ -119,7 +122,11 @@ def watch(
     )
 
     with options.open_library(
-        create=True, keyframes_only=keyframes_only, workers=workers, hwaccel=hwaccel
+        create=True,
+        keyframes_only=keyframes_only,
+        workers=workers,
+        hwaccel=hwaccel,
+        audio_track=audio_track,
     ) as library:
         alert_watcher = _Watcher(library, alerts, as_json)
         alert_watcher.load_searches()  # reports an unknown name at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vsearch.client.queries import list_videos, quote_path, storable_query
@@ -11,14 +12,17 @@ from vsearch.client.responses import (
     tag_from_dict,
 )
 from vsearch.errors import QueryError
+from vsearch.query.arguments import check_text
+from vsearch.query.model import Query
+from vsearch.types import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     from vsearch.client.connection import ServerConnection
-    from vsearch.query.model import Query, SavedSearch
-    from vsearch.types import Moment, PathInput, RelevanceLabel, Tag
+    from vsearch.query.model import SavedSearch
+    from vsearch.types import PathInput, RelevanceLabel, Tag
 
     # because the method `list` hides the type in annotations of its class
     SavedSearchList: TypeAlias = list[SavedSearch]
@@ -45,7 +49,7 @@ class RemoteSavedSearches:
         Raises:
             QueryError: If there is no search with that name.
         """
-        name = name.removeprefix("@")
+        name = check_text(name, "the name").removeprefix("@")
         for saved_search in self.list():
             if saved_search.name == name:
                 return saved_search
@@ -64,9 +68,9 @@ class RemoteSavedSearches:
         Raises:
             QueryError: If the name or the query is invalid.
         """
-        request_body = {"q": storable_query(str(query))}
+        request_body = {"q": storable_query(_query_text(query))}
         payload = self._connection.request_json(
-            "PUT", f"/saved-searches/{quote_path(name)}", json=request_body
+            "PUT", f"/saved-searches/{quote_path(check_text(name, 'the name'))}", json=request_body
         )
         with self._connection.validate_response():
             return saved_search_from_dict(payload)
@@ -105,8 +109,12 @@ class RemoteFeedback:
         Raises:
             QueryError: If the query is invalid.
         """
-        query_text = storable_query(str(query))
+        query_text = storable_query(_query_text(query))
+        if not isinstance(moments, Iterable):
+            raise QueryError(f"moments must be a list of results, not {moments!r:.60}")
         for moment in moments:
+            if not isinstance(moment, Moment):
+                raise QueryError(f"a result to mark must be a Moment, not {moment!r:.60}")
             label_fields = {"q": query_text, "video_id": moment.video.id, "relevant": relevant}
             span_fields = {"start": moment.span.start, "end": moment.span.end}
             self._connection.request_json("POST", "/feedback", json={**label_fields, **span_fields})
@@ -114,7 +122,7 @@ class RemoteFeedback:
 
     def list(self, query: str | Query | None = None) -> LabelList:
         """Return the relevance labels of a query, or of all queries, newest first."""
-        params = {} if query is None else {"q": storable_query(str(query))}
+        params = {} if query is None else {"q": storable_query(_query_text(query))}
         payload = self._connection.request_json("GET", "/feedback", params=params)
         with self._connection.validate_response():
             return list(map(relevance_label_from_dict, payload["items"]))
@@ -122,7 +130,7 @@ class RemoteFeedback:
     def clear(self, query: str | Query) -> int:
         """Delete the relevance labels of a query and return their number."""
         payload = self._connection.request_json(
-            "DELETE", "/feedback", params={"q": storable_query(str(query))}
+            "DELETE", "/feedback", params={"q": storable_query(_query_text(query))}
         )
         with self._connection.validate_response():
             return int(payload["deleted_count"])
@@ -152,3 +160,8 @@ class RemoteTags:
                     tag_from_dict(video.id, tag_payload) for tag_payload in payload["tags"]
                 ]
         return video_tags
+
+
+def _query_text(query: object) -> str:
+    """Return the text of a query; raise QueryError if it is something else."""
+    return str(query) if isinstance(query, Query) else check_text(query, "the query")

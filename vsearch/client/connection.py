@@ -72,7 +72,7 @@ class ServerConnection:
         """
         import httpx2  # deferred: needed only with a remote server
 
-        self.url = _validate_url(url)
+        self.url, self._is_closed = _validate_url(url), False
         headers = {"Accept-Encoding": "identity", "User-Agent": f"vsearch/{__version__}"}
         if token is not None:
             headers["Authorization"] = f"Bearer {_validate_token(token)}"
@@ -87,6 +87,7 @@ class ServerConnection:
 
     def close(self) -> None:
         """Close the connection."""
+        self._is_closed = True
         self._http_client.close()
 
     def request_json(self, method: str, api_path: str, **request_options: Any) -> Any:
@@ -163,6 +164,8 @@ class ServerConnection:
         """Open a successful response with an unread body; raise VSearchError otherwise."""
         import httpx2  # deferred, see above; loaded by now
 
+        if self._is_closed:
+            raise ServerError(f"{self.url}: the connection was closed; connect again")
         try:
             with self._http_client.stream(method, api_path, **request_options) as response:
                 if response.headers.get("content-encoding", "identity") != "identity":
@@ -231,6 +234,8 @@ class ServerConnection:
 
 def _validate_url(url: str) -> str:
     """Return the URL without a trailing slash; raise ServerError if it is invalid."""
+    if not isinstance(url, str):
+        raise ServerError(f"a server URL must be text, not {url!r:.60}")
     try:
         url_parts = urlsplit(url)
         is_usable = (
@@ -253,8 +258,14 @@ def _validate_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _validate_token(token: str) -> str:
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
+def _validate_token(token: object) -> str:
+    if (
+        not isinstance(token, str)
+        or not token.isascii()
+        or not token.isprintable()
+        or " " in token
+        or not token
+    ):
         raise ServerError("a token is one line of printable ASCII characters without spaces")
     return token
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from vsearch.catalog.path_matching import compile_matcher
 from vsearch.errors import LibraryError, QueryError, ServerError, UnreadableError, VSearchError
+from vsearch.query.arguments import check_names, check_text
 from vsearch.query.grammar import tokenize_query
 from vsearch.query.model import Filters, Query
 from vsearch.query.parser import NameResolver, build_query, parse_query
@@ -58,7 +59,9 @@ def build_query_text(
         if videos or tags or (image, clip, span) != (None, None, None):
             raise QueryError("a Query already has images, clips and filters; give no others")
         return str(query)
-    extra_terms = Filters(path_patterns=tuple(videos), tags=tuple(tags)).to_text()
+    query = check_text(query, "the query")
+    filters = Filters(path_patterns=check_names(videos, "videos"), tags=check_names(tags, "tags"))
+    extra_terms = filters.to_text()
     if (image, clip, span) != (None, None, None):
         extra_terms = [str(build_query("", image, clip, span, videos, tags))]
     return " ".join([query, *extra_terms] if query.strip() else extra_terms)
@@ -202,7 +205,8 @@ def list_videos(connection: ServerConnection, paths: Sequence[PathInput] = ()) -
     with connection.validate_response():
         videos = list(map(video_from_dict, iter_items(connection, "/videos")))
     videos.sort(key=lambda video: str(video.path))
-    return match_videos(videos, list(map(str, paths))) if paths else videos
+    path_names = check_names(paths, "paths")
+    return match_videos(videos, path_names) if path_names else videos
 
 
 def match_videos(videos: Sequence[Video], name_patterns: Sequence[str]) -> list[Video]:

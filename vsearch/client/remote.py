@@ -22,9 +22,11 @@ from vsearch.client.responses import (
     segment_from_dict,
 )
 from vsearch.client.transcripts import RemoteTranscripts
-from vsearch.errors import LibraryError
+from vsearch.errors import LibraryError, QueryError
+from vsearch.query.arguments import check_count, check_names, check_number, check_span
 from vsearch.query.parser import NameResolver, parse_clip, parse_query
 from vsearch.search.serialization import video_from_dict
+from vsearch.types import Video
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from vsearch.client.responses import Job
     from vsearch.query.model import Query
     from vsearch.search.result import SearchResult
-    from vsearch.types import Moment, PathInput, Segment, Span, Video
+    from vsearch.types import Moment, PathInput, Segment, Span
 
 
 def connect(url: str, *, token: str | None = None, timeout: float = 60.0) -> Remote:
@@ -134,8 +136,8 @@ class Remote:
         """
         query_text = build_query_text(query, image, clip, span, videos, tags)
         search_options: dict[str, Any] = {
-            "k": k,
-            "per_video": per_video,
+            "k": check_count(k, "k"),
+            "per_video": None if per_video is None else check_count(per_video, "per_video"),
             "diversify": diversify,
             "include_duplicates": include_duplicates,
         }
@@ -177,7 +179,7 @@ class Remote:
         return parse_query(
             query_text,
             image_paths=images,
-            clip_terms=map(parse_clip, clips),
+            clip_terms=map(parse_clip, check_names(clips, "clips")),
             video_globs=videos,
             tag_names=tags,
             name_resolver=NameResolver(resolve_saved=self._resolve_saved_search),
@@ -207,6 +209,8 @@ class Remote:
 
     def video(self, video_id: int) -> Video | None:
         """Return the video with that id, or None."""
+        if isinstance(video_id, bool) or not hasattr(video_id, "__index__"):
+            raise QueryError(f"a video id must be a whole number, not {video_id!r:.60}")
         try:
             payload = self._connection.request_json("GET", f"/videos/{int(video_id)}")
         except LibraryError:
@@ -216,24 +220,34 @@ class Remote:
 
     def segments_with_vectors(self, video: Video) -> list[Segment]:
         """Return the segments of a video in chronological order, without their vectors."""
+        video_id = _video_id(video)
         with self._connection.validate_response():
-            payloads = iter_items(self._connection, f"/videos/{video.id}/segments")
-            return [segment_from_dict(video.id, segment_payload) for segment_payload in payloads]
+            payloads = iter_items(self._connection, f"/videos/{video_id}/segments")
+            return [segment_from_dict(video_id, segment_payload) for segment_payload in payloads]
 
     def thumbnail(self, video: Video, frame_time: float, *, width: int = 320) -> bytes:
         """Return the frame at `frame_time` seconds as a JPEG at least `width` pixels wide."""
-        return self._connection.fetch_image(
-            f"/videos/{video.id}/thumbnail", {"time": frame_time, "width": width}
-        )
+        params = {
+            "time": check_number(frame_time, "frame_time"),
+            "width": check_count(width, "width"),
+        }
+        return self._connection.fetch_image(f"/videos/{_video_id(video)}/thumbnail", params)
 
     def preview(self, video: Video, span: Span, *, width: int = 320) -> bytes:
         """Return an animated WebP preview of a span at least `width` pixels wide."""
-        params = {"start": span.start, "end": span.end, "width": width}
-        return self._connection.fetch_image(f"/videos/{video.id}/preview", params)
+        preview_span = check_span(span, "span")
+        if preview_span is None:
+            raise QueryError("span must be a Span or a pair of seconds, not None")
+        params = {
+            "start": preview_span.start,
+            "end": preview_span.end,
+            "width": check_count(width, "width"),
+        }
+        return self._connection.fetch_image(f"/videos/{_video_id(video)}/preview", params)
 
     def remove(self, paths: Iterable[PathInput]) -> list[Video]:
         """Remove videos (see `videos`) from the library and return them; files are kept."""
-        requested_paths = list(paths)
+        requested_paths = check_names(paths, "paths")
         removed_videos = self.videos(requested_paths) if requested_paths else []
         for video in removed_videos:
             self._connection.request_json("DELETE", f"/videos/{video.id}")
@@ -249,6 +263,7 @@ class Remote:
         progressive: bool = False,
         transcribe: bool | None = None,
         ocr: bool | None = None,
+        audio_track: str | None = None,
     ) -> Iterator[Job]:
         """Index folders that the server offers, yielding the job after each change.
 
@@ -260,6 +275,7 @@ class Remote:
             progressive: Index key frames first, then refine.
             transcribe: Transcribe speech; None means the library's setting.
             ocr: Recognize text on the screen; None means the library's setting.
+            audio_track: Audio track to transcribe; None means the library's setting.
 
         Returns:
             An iterator of job states; the last one is final.
@@ -272,8 +288,9 @@ class Remote:
             "progressive": progressive,
             "transcribe": transcribe,
             "ocr": ocr,
+            "audio_track": audio_track,
         }
-        return run_indexing(self._connection, list(map(str, folders)), index_options)
+        return run_indexing(self._connection, list(check_names(folders, "folders")), index_options)
 
     def export(
         self,
@@ -288,7 +305,8 @@ class Remote:
 
         Args:
             moments: Moments to export, in order.
-            export_kind: "clips", "supercut", "otio", "edl", "fcpxml", "csv" or "m3u".
+            export_kind: "clips", "supercut", "otio", "edl", "fcpxml", "fcp7", "csv" or
+                "m3u".
             output_folder: Local folder; existing files are not overwritten.
             pad: Seconds added before and after each moment.
             title: Title and base name of the files.
@@ -309,3 +327,10 @@ class Remote:
     def cancel(self, job: Job) -> None:
         """Cancel a job on the server; videos already indexed are kept."""
         self._connection.request_json("DELETE", f"/jobs/{quote_path(job.job_id)}")
+
+
+def _video_id(video: object) -> int:
+    """Return the id of a video; raise QueryError if it is something else."""
+    if not isinstance(video, Video):
+        raise QueryError(f"video must be a Video, not {video!r:.60}")
+    return video.id

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from vsearch.client.queries import list_videos
 from vsearch.client.responses import cue_from_dict, cue_source_from_json
 from vsearch.errors import LibraryError
-from vsearch.types import TranscriptText, Video
+from vsearch.query.arguments import check_path
+from vsearch.types import CueSource, TranscriptText, Video
 
 if TYPE_CHECKING:
     from vsearch.client.connection import ServerConnection
-    from vsearch.types import CueSource, PathInput
+    from vsearch.types import PathInput
 
 
 class RemoteTranscripts:
@@ -35,6 +36,8 @@ class RemoteTranscripts:
             LibraryError: If there is no such video or transcript.
         """
         found_video = self._require_video(video)
+        if source is not None and source not in get_args(CueSource):
+            raise LibraryError(f"source must be subtitles, speech or ocr, not {source!r:.60}")
         params = {} if source is None else {"source": source}
         payload = self._connection.request_json(
             "GET", f"/videos/{found_video.id}/transcript", params=params
@@ -51,7 +54,7 @@ class RemoteTranscripts:
         """Return the only video that matches; raise LibraryError otherwise."""
         if isinstance(video, Video):
             return video
-        matching_videos = list_videos(self._connection, [video])
+        matching_videos = list_videos(self._connection, [check_path(video, "video")])
         if len(matching_videos) != 1:
             reason = f"{len(matching_videos)} videos match" if matching_videos else "no such video"
             raise LibraryError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import videos_matching
+from vsearch.content_match import FileContent
 from vsearch.copies.duplicates import create_exact_duplicate, find_duplicates
 from vsearch.errors import LibraryError
-from vsearch.media.discovery import compute_fingerprint, find_videos
+from vsearch.media.discovery import find_videos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +45,7 @@ def find_library_duplicates(
         raise LibraryError(f"{', '.join(video_paths)}: no such video, in the library or on disk")
     for file_path in file_paths:
         if file_path not in known_paths:
-            for twin_video in catalog.videos_by_fingerprint(compute_fingerprint(file_path)):
+            for twin_video in FileContent(file_path, catalog).find_videos():
                 yield create_exact_duplicate(file_path, twin_video)
     if (space := catalog.space()) is not None:
         yield from find_duplicates(catalog, feature_store, space, queried_videos)

@@ -30,6 +30,7 @@ from vsearch.encoders.network_layers import multiply_rows, normalize_rows
 from vsearch.encoders.query_variants import PROMPT_DESCRIPTION, correct_spelling, prompt_variants
 from vsearch.encoders.sentence_tower import SENTENCE_FILE, TOKENIZER_FILE, SentenceTower
 from vsearch.errors import UnknownPluginError, WeightsError
+from vsearch.memory import MemoryNeed, check_memory
 from vsearch.types import Space, TextReading
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ TEXT_FILES = (
     LANGUAGE_FILE,
     VOCABULARY_FILE,
 )
+TEXT_MEMORY_NEED = MemoryNeed("the embedded text encoder", 125_000_000, 100_000_000)
 SHARED_FILES = ("centre.npy", TOKENIZER_FILE, *TEXT_FILES)  # of both tiers
 
 
@@ -153,6 +155,11 @@ class ImageTower:
             )
         return normalize_rows(np.concatenate(vector_batches))
 
+    def check_memory(self) -> None:
+        """Raise ModelError if memory is limited too much for the network, unless it is loaded."""
+        if "_network_runner" not in self.__dict__:  # before a runtime is imported, which may abort
+            check_memory(runtime.MEMORY_NEEDS[runtime.select_cpu_backend(self._device_name)])
+
     @cached_property
     def backend(self) -> runtime.Backend:
         """Runtime and precision. Raises ModelError if the device is not available."""
@@ -160,6 +167,7 @@ class ImageTower:
 
     @cached_property
     def _network_runner(self) -> Callable[[Images], Matrix]:
+        self.check_memory()
         if self.backend is runtime.INT8_OPENVINO:
             try:
                 return runtime.load_openvino(self._load_graph())
@@ -223,6 +231,7 @@ class BuiltinEncoder:
     Raises:
         UnknownPluginError: There is no such tier.
         WeightsError: Weights are missing.
+        ModelError: The device is not available.
     """
 
     prompt = PROMPT_DESCRIPTION
@@ -239,6 +248,8 @@ class BuiltinEncoder:
                 f"the embedded model has no tier {tier_name!r}; use --model builtin or "
                 "--model builtin:fast"
             )
+        if device not in ("auto", "cpu"):
+            runtime.select_backend(device)  # even if only texts are encoded, which need no device
         model_tier = MODEL_TIERS[tier_name]
         self._weights_folder = weights_folder
         self._image_tower, self._sentence_tower = (
@@ -258,6 +269,10 @@ class BuiltinEncoder:
     def precision(self) -> str:
         """Arithmetic of the image tower, for reports; texts are always computed in float32."""
         return f"{self._image_tower.backend.precision}; matrices stored as int8"
+
+    def check_memory(self) -> None:
+        """Raise ModelError if this process may not use enough memory to encode images."""
+        self._image_tower.check_memory()
 
     def encode_images(self, images: Images) -> Matrix:
         """Encode images as float32 (N, 512), rows of unit length.
@@ -281,6 +296,7 @@ class BuiltinEncoder:
         over prompt variants, see `query_variants`, and by the multilingual tower with corrected
         spelling. Other languages are encoded by the multilingual tower alone.
         """
+        self._check_text_memory()
         rank_word = self._english_vocabulary.rank_word
         is_english = np.array([self._identify_language(text).is_english for text in texts], bool)
         english_texts = [texts[i] for i in np.flatnonzero(is_english).tolist()]
@@ -296,8 +312,13 @@ class BuiltinEncoder:
             )
         return text_vectors
 
+    def _check_text_memory(self) -> None:
+        if "_multilingual_map" not in self.__dict__:  # nothing is loaded yet
+            check_memory(TEXT_MEMORY_NEED)
+
     def read_text(self, text: str) -> TextReading:
         """Report the language of a text, and its corrected and unknown words if it is English."""
+        self._check_text_memory()
         language = self._identify_language(text)
         if not language.is_supported:
             supported_names = ("English", *sorted(SUPPORTED_NAMES.values()))

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 
+from vsearch.encoders.downloads import check_downloads_allowed
 from vsearch.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -159,14 +160,15 @@ def first_line(error: BaseException) -> str:
 
 
 def check_reachable(server_url: str) -> None:
-    """Check that a server responds, since libraries retry for minutes instead.
+    """Check that a download is allowed and the server responds: libraries retry for minutes.
 
     Args:
         server_url: Any URL of the server.
 
     Raises:
-        OSError: There is no connection.
+        OSError: There is no connection, or no permission.
     """
+    check_downloads_allowed()
     head_request = urllib.request.Request(server_url, method="HEAD")  # noqa: S310 - URL is from a library
     try:
         urllib.request.urlopen(head_request, timeout=CONNECT_TIMEOUT_SECONDS).close()  # noqa: S310

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +31,13 @@ from vsearch.encoders.checkpoints import (
     silence_libraries,
     slugify_name,
 )
+from vsearch.encoders.downloads import are_downloads_allowed, check_downloads_allowed
 from vsearch.encoders.torch_device import Device, ImagePreprocess
 from vsearch.errors import MissingExtraError, UnknownPluginError, WeightsError
 from vsearch.types import Images, Matrix, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
@@ -43,6 +45,8 @@ CACHE_HINT = "the Hugging Face cache (~/.cache/huggingface, or $HF_HOME)"
 CONFIG_FILENAME = "open_clip_config.json"
 PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 TEXT_BATCH = 64
+_HUB_PREFIXES = ("hf-hub:", "hf_hub:")  # of names that timm and open_clip download
+_OFFLINE_LOCK = threading.Lock()
 HF_OPTIONS = {"trust_remote_code": False}  # even if a model's configuration requests it
 
 
@@ -73,7 +77,7 @@ class OpenClipEncoder:
 
     def __init__(self, argument: str, *, device: str = "auto") -> None:
         self._device = Device.from_name(device)
-        with silence_libraries():
+        with silence_libraries(), _limit_hub_access():
             model_spec = _resolve_spec(argument)
             checkpoint_path = model_spec.checkpoint_path or _download_weights(model_spec)
             self._tokenize_texts = _load_tokenizer(model_spec)
@@ -184,6 +188,11 @@ def _resolve_folder(model_folder: Path) -> ModelSpec:
         raise WeightsError(
             f"{model_folder}: no valid {CONFIG_FILENAME} in this folder ({first_line(error)})"
         ) from error
+    if _refers_to_hub(model_config):
+        raise WeightsError(
+            f"{model_folder}: {CONFIG_FILENAME} refers to a repository on a hub (hf-hub:), which "
+            "vsearch does not download; use a folder that contains the whole model"
+        )
     weight_files = [
         file_path
         for file_path in model_folder.iterdir()
@@ -209,6 +218,15 @@ def _resolve_folder(model_folder: Path) -> ModelSpec:
         checkpoint_path=best_file,
         uses_quick_gelu=uses_quick_gelu,
     )
+
+
+def _refers_to_hub(config_value: object) -> bool:
+    """Return True if a value of a configuration names a repository to download."""
+    if isinstance(config_value, dict):
+        return any(map(_refers_to_hub, config_value.values()))
+    if isinstance(config_value, list):
+        return any(map(_refers_to_hub, config_value))
+    return isinstance(config_value, str) and config_value.lower().startswith(_HUB_PREFIXES)
 
 
 def _build_unknown_error(argument: str) -> UnknownPluginError:
@@ -277,8 +295,24 @@ def _list_candidate_filenames(weights_filename: str) -> tuple[str, ...]:
     return str(Path(weights_filename).with_suffix(".safetensors")), weights_filename
 
 
+@contextmanager
+def _limit_hub_access() -> Iterator[None]:
+    """Keep open_clip, timm and transformers offline where downloads are not allowed."""
+    if are_downloads_allowed():
+        yield
+        return
+    with _OFFLINE_LOCK:
+        was_offline = huggingface_hub.constants.HF_HUB_OFFLINE
+        huggingface_hub.constants.HF_HUB_OFFLINE = True  # its client checks it for each request
+        try:
+            yield
+        finally:
+            huggingface_hub.constants.HF_HUB_OFFLINE = was_offline
+
+
 def _check_hub_reachable() -> None:
     """Fail at once without a network: the hub's own client retries for half a minute."""
+    check_downloads_allowed()
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise OSError("HF_HUB_OFFLINE is set")
     check_reachable(huggingface_hub.constants.ENDPOINT)

@@ -19,6 +19,7 @@ import numpy as np
 
 from vsearch.encoders.onnx_weights import inline_external_data
 from vsearch.errors import ModelError
+from vsearch.memory import MemoryNeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,11 @@ FLOAT32_ORT = Backend("ONNX Runtime", "float32", 8)  # the reference
 INT8_ORT = Backend("ONNX Runtime", "int8", 8)
 INT8_OPENVINO = Backend("OpenVINO", "int8", 32)
 CUDA_ORT = Backend("ONNX Runtime on CUDA", "float32", 64)
+MEMORY_NEEDS = {  # of the larger tier, with the threads that decode
+    INT8_OPENVINO: MemoryNeed("the embedded model", 1_080_000_000, 420_000_000),
+    INT8_ORT: MemoryNeed("the embedded model", 620_000_000, 330_000_000),
+    FLOAT32_ORT: MemoryNeed("the embedded model", 1_480_000_000, 700_000_000),
+}
 # OpenVINO runs parts of a batch in parallel streams, of one thread each on few processors, so that
 # no thread waits for one that decoding preempts: 5 to 10 % faster than two threads per stream.
 MAX_STREAMS = 4
@@ -72,8 +78,18 @@ def select_backend(device_name: str) -> Backend:
     if device_name not in ("auto", "cpu"):
         raise ModelError(
             f"the embedded model cannot run on {device_name!r} here: ONNX Runtime offers "
-            f"{', '.join(_list_providers())}; omit --device"
+            f"{', '.join(_list_providers())}; omit --device, or remove "
+            "the setting `device` from vsearch.toml"
         )
+    return select_cpu_backend(device_name)
+
+
+def select_cpu_backend(device_name: str) -> Backend:
+    """Select the fastest backend of the CPU, without importing a runtime.
+
+    Args:
+        device_name: "cpu" for the float32 reference; anything else for the fastest.
+    """
     if device_name == "cpu" or not has_int8_instructions():
         return FLOAT32_ORT
     return INT8_OPENVINO if find_spec("openvino") else INT8_ORT

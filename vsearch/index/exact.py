@@ -26,6 +26,11 @@ class ExactIndex:
         self._vectors = np.empty((0, dim), np.float32)  # (N, D), row i belongs to ids[i]
         self._lock = threading.Lock()  # for writers; readers take a consistent pair of arrays
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return int(self._vectors.shape[1])
+
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         """Add vectors, or replace those of existing ids. See `VectorIndex.upsert`."""
         if vectors.shape != (len(ids), self._vectors.shape[1]):
@@ -82,6 +87,10 @@ class ExactIndex:
         """Return all ids, int64 (N,) ascending, and their vectors, float32 (N, D)."""
         with self._lock:
             return self._ids, self._vectors
+
+    def copy(self) -> Self:
+        """Return an index that later changes of this one do not affect. See `CopyableIndex`."""
+        return self.from_arrays(*self.ids_and_vectors())
 
     @classmethod
     def load(cls, index_path: Path) -> Self:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-import faiss
 import numpy as np
 
+from vsearch.index.faiss_library import faiss
 from vsearch.storage.array_files import map_id_vectors, save_id_vectors
 
 if TYPE_CHECKING:
@@ -65,6 +65,15 @@ class FaissIndex:
             ids = faiss.vector_to_array(self._id_map_index.id_map)
             vectors = self._flat_index.reconstruct_n(0, self._flat_index.ntotal)
         save_id_vectors(index_path, ids, vectors)
+
+    def copy(self) -> Self:
+        """Return an index that later changes of this one do not affect. See `CopyableIndex`."""
+        copied_index = type(self)(self._id_map_index.d)
+        with self._lock:
+            ids = faiss.vector_to_array(self._id_map_index.id_map)
+            vectors = self._flat_index.reconstruct_n(0, self._flat_index.ntotal)
+        copied_index.upsert(ids, vectors)
+        return copied_index
 
     @classmethod
     def load(cls, index_path: Path) -> Self:

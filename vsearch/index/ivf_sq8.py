@@ -227,6 +227,14 @@ class Sq8Index:
             self._lists_path = lists_path
         return self._lists_path.name
 
+    def copy(self) -> Self:
+        """Return an index that later changes of this one do not affect. See `CopyableIndex`."""
+        copied_index = type(self)(self._exact_index.dim)
+        with self._lock:
+            copied_index._exact_index = self._exact_index.copy()
+            copied_index._view, copied_index._lists_path = self._view, self._lists_path
+        return copied_index
+
     @classmethod
     def load(cls, index_path: Path) -> Self:
         """Map a saved index. Any exception means that the files are not a valid index."""

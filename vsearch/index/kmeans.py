@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
+
+from vsearch.index.faiss_library import faiss
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,10 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-import faiss
 import numpy as np
 import numpy.typing as npt
+
+from vsearch.index.faiss_library import faiss
 
 if TYPE_CHECKING:
     from typing import Self

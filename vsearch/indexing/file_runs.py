@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsearch.errors import LibraryError, ModelError, SettingsError, VSearchError
+from vsearch.memory import describe_exhaustion, is_exhausted, is_memory_error
 from vsearch.progress import IndexResult, Outcome, Progress
 
 if TYPE_CHECKING:
@@ -118,14 +119,20 @@ def build_failure_result(video_path: Path, error: Exception) -> IndexResult:
         A result of outcome FAILED.
 
     Raises:
-        LibraryError: Like ModelError and SettingsError, an error that would affect every file.
+        LibraryError: Like ModelError and SettingsError, an error that would affect every file;
+            ModelError also if the memory limit of this process is reached.
     """
     if isinstance(error, LibraryError | ModelError | SettingsError):
         raise error
+    if is_exhausted(error):
+        raise ModelError(f"{video_path}: {describe_exhaustion()}") from error
     if isinstance(error, VSearchError):
         return IndexResult(video_path, Outcome.FAILED, error=str(error))
     if isinstance(error, OSError):
         error_message = f"{video_path}: {error.strerror or error}"
+        return IndexResult(video_path, Outcome.FAILED, error=error_message)
+    if is_memory_error(error):
+        error_message = f"{video_path}: {describe_exhaustion()}"
         return IndexResult(video_path, Outcome.FAILED, error=error_message)
     log.info("%s", video_path, exc_info=error)
     error_message = f"{video_path}: unexpected {type(error).__name__}: {error}; please report this"

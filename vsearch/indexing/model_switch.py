@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.config import absolute_model_name
+from vsearch.content_match import is_unchanged
 from vsearch.errors import (
     DamagedLibraryError,
     LibraryError,
@@ -25,12 +26,8 @@ from vsearch.errors import (
     UnreadableError,
 )
 from vsearch.indexing.file_runs import ProgressTracker, run_catching
-from vsearch.indexing.pipeline import (
-    encode_frames,
-    is_missing,
-    matches_fingerprint,
-    pool_segments,
-)
+from vsearch.indexing.pipeline import encode_frames, pool_segments
+from vsearch.media.file_status import is_missing
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.plugins import create_encoder
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.config import Settings
-    from vsearch.indexing.pipeline import Storage
+    from vsearch.indexing.library_storage import Storage
     from vsearch.progress import Progress
     from vsearch.protocols import Encoder, Pooler
     from vsearch.types import Features, FrameBatch, Space, SpaceInfo, Video
@@ -193,12 +190,13 @@ class ModelSwitch:
         features = stored_features or self._compute_features(video, on_progress)
         segment_spans = [segment.span for segment in segments]
         vectors = pool_segments(features, segment_spans, self._target.pooler)
+        crc32 = None
         if stored_features is None:
-            self._storage.feature_store.save(video.id, features)
+            crc32 = self._storage.feature_store.save(video.id, features)
         with catalog.begin() as transaction:
             transaction.add_vectors(np.array([segment.id for segment in segments]), vectors, space)
             if stored_features is None:
-                transaction.add_features(video.id, space, self._target.model_name)
+                transaction.add_features(video.id, space, self._target.model_name, crc32)
 
     def _load_features(self, video: Video) -> Features | None:
         """Return the features in the target space that an earlier run stored, if any."""
@@ -229,7 +227,7 @@ class ModelSwitch:
         return features
 
     def _features_from_video(self, video: Video, on_progress: Callable[[float], None]) -> Features:
-        _check_unchanged(video)
+        _check_unchanged(video, self._storage.catalog)
         frame_store = self._storage.frame_store
         with frame_store.open_writer() if self._keep_frames else nullcontext() as frame_writer:
             sampler = Sampler(
@@ -348,14 +346,14 @@ def find_previous_space(catalog: Catalog) -> SpaceInfo:
     return latest_space
 
 
-def _check_unchanged(video: Video) -> None:
+def _check_unchanged(video: Video, catalog: Catalog) -> None:
     """Raise UnreadableError unless the file still has the content that was segmented."""
     if is_missing(video.path):
         raise UnreadableError(
-            f"{video.path}: the file is missing; restore it, index it at its new path, or remove "
-            "it with `vsearch remove --missing`"
+            f"{video.path}: the file is missing; restore it, run `vsearch index NEWPLACE` if it "
+            "was moved, or remove it with `vsearch remove --missing`"
         )
-    if not matches_fingerprint(video, video.fingerprint):
+    if not is_unchanged(video, catalog):
         raise UnreadableError(
             f"{video.path}: has changed since it was indexed, or cannot be read; index it again"
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.encoders.query_adapter import AdapterFile, QueryAdapter
-    from vsearch.indexing.pipeline import Storage
+    from vsearch.indexing.library_storage import Storage
     from vsearch.pooling.weights import NetworkWeights
     from vsearch.progress import IndexResult, Progress, SwitchResult
     from vsearch.protocols import Encoder, Pooler

@@ -17,11 +17,11 @@ import numpy as np
 
 from vsearch.encoders.frame_dedup import DedupEncoder
 from vsearch.errors import NoPictureError, SettingsError
-from vsearch.media.discovery import compute_fingerprint
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.media.segmentation import segment_video
 from vsearch.progress import Timings
+from vsearch.protocols import TransitionDetector
 from vsearch.types import Features
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
-    from vsearch.media.frame_cache import FrameStore
     from vsearch.media.sampler import VideoInfo
     from vsearch.protocols import Encoder, Pooler, ShotDetector
     from vsearch.storage.feature_store import FeatureStore
-    from vsearch.types import FrameBatch, Images, Matrix, Span, Times, Video
+    from vsearch.types import FileIdentity, FrameBatch, Images, Matrix, Span, Times
 
 MIN_LAST_FRAME_SECONDS = 1e-3  # minimum display time of the last frame
 
@@ -55,6 +54,11 @@ class CancellationToken:
             self._is_cancelled = True
             for sampler in self._samplers:
                 sampler.stop()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Cancelled if the run is cancelled."""
+        if self._is_cancelled:
+            raise Cancelled
 
     @contextmanager
     def watch_sampler(self, sampler: Sampler) -> Iterator[None]:
@@ -119,9 +123,9 @@ class PendingVideo:
     """A file that must be processed, with its state when that was decided."""
 
     video_path: Path
-    size_bytes: int
-    mtime_ns: int  # nanoseconds since the epoch
+    file_identity: FileIdentity  # with the digest, if that is known
     content_fingerprint: str
+    is_settled: bool  # see `file_identity.is_settled`
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,54 +148,8 @@ class ProcessedVideo:
         return self.max_keyframe_gap is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The catalog and the file stores of a library."""
-
-    catalog: Catalog
-    feature_store: FeatureStore
-    frame_store: FrameStore
-
-
 def _ignore_progress(decoded_seconds: float, duration: float) -> None:
     pass
-
-
-def is_missing(video_path: Path) -> bool:
-    """Return whether a file certainly does not exist.
-
-    Args:
-        video_path: The file.
-
-    Returns:
-        False if the file exists, and also if its folder cannot be accessed.
-    """
-    try:
-        video_path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def matches_fingerprint(video: Video, content_fingerprint: str) -> bool:
-    """Return whether the file of a cataloged video exists and has a fingerprint.
-
-    Args:
-        video: The video; its fingerprint is trusted if size and mtime are unchanged.
-        content_fingerprint: The expected fingerprint.
-
-    Returns:
-        True if the content is the same.
-    """
-    try:
-        stat_result = video.path.stat()
-    except OSError:
-        return False
-    file_state = stat_result.st_size, stat_result.st_mtime_ns
-    is_unchanged = file_state == (video.size_bytes, video.mtime_ns)
-    return is_unchanged or compute_fingerprint(video.path) == content_fingerprint
 
 
 def process_video(
@@ -255,7 +213,20 @@ def process_video(
     shot_cuts, last_frame_time = shot_detector.cuts(), float(features.frame_times[-1])
     end_time = max(sampler.end_time, last_frame_time + MIN_LAST_FRAME_SECONDS)
     with timer.measure("pool"):
-        segment_spans = [] if span else segment_video(features.frame_times, shot_cuts, end_time)
+        segment_spans = (
+            []
+            if span
+            else segment_video(
+                features.frame_times,
+                shot_cuts,
+                end_time,
+                transitions=(
+                    shot_detector.transitions()
+                    if isinstance(shot_detector, TransitionDetector)
+                    else None
+                ),
+            )
+        )
         segment_vectors = pool_segments(features, segment_spans, pipeline.pooler)
     return ProcessedVideo(
         sampler.info,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vsearch.indexing.pipeline import (
-    PendingVideo,
-    StageTimer,
-    is_missing,
-    matches_fingerprint,
-)
+import numpy as np
+
+from vsearch.content_match import FileContent, confirm_identity
+from vsearch.errors import DamagedLibraryError
+from vsearch.indexing.pipeline import PendingVideo, StageTimer
 from vsearch.indexing.subtitles import collect_subtitles, compute_source_digest
-from vsearch.media.discovery import compute_fingerprint
+from vsearch.media.file_identity import is_fully_fingerprinted
+from vsearch.media.file_status import is_missing
 from vsearch.progress import IndexResult, Outcome
 
 if TYPE_CHECKING:
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.catalog.transaction import Transaction
-    from vsearch.indexing.pipeline import Pipeline, ProcessedVideo, Storage
+    from vsearch.indexing.library_storage import Storage
+    from vsearch.indexing.pipeline import Pipeline, ProcessedVideo
     from vsearch.indexing.subtitles import Subtitles
     from vsearch.transcripts.subtitles import SubtitleFinder
-    from vsearch.types import Video
+    from vsearch.types import Features, FileIdentity, Video
+
+_FEATURE_TOLERANCE = 0.01  # between processors
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +59,25 @@ def check_catalog(
     Raises:
         OSError: The file cannot be read.
     """
-    stat_result = video_path.stat()
-    if not options.force:
-        index_result = _find_by_path(
-            video_path, storage, options, stat_result.st_size, stat_result.st_mtime_ns
-        )
+    known_video = None if options.force else storage.catalog.video_by_path(video_path)
+    if known_video is not None:
+        index_result = _check_known(known_video, storage, options)
         if index_result is not None:
             return _refresh_subtitles(index_result, storage.catalog, subtitle_finder)
-    return PendingVideo(
-        video_path, stat_result.st_size, stat_result.st_mtime_ns, compute_fingerprint(video_path)
+    content = FileContent(video_path, storage.catalog)
+    if known_video is None and not options.force:
+        index_result = _find_by_content(video_path, content, storage.catalog, options)
+        if index_result is not None:
+            return _refresh_subtitles(index_result, storage.catalog, subtitle_finder)
+    pending_video = PendingVideo(
+        video_path,
+        replace(content.identity, ctime_ns=content.state.ctime_ns),
+        content.fingerprint,
+        content.settled,
     )
+    if known_video is None:
+        return pending_video
+    return _reuse_digest(pending_video, storage.catalog.file_identity(known_video.id))
 
 
 def save_video(
@@ -99,45 +111,79 @@ def save_video(
     return replace(index_result, timings=processed_video.timings + timer.timings())
 
 
-def _find_by_path(
-    video_path: Path, storage: Storage, options: IndexOptions, size_bytes: int, mtime_ns: int
-) -> IndexResult | None:
+def _reuse_digest(pending_video: PendingVideo, known_identity: FileIdentity) -> PendingVideo:
+    """Add the recorded digest, unless the file may have changed since."""
+    if known_identity.ctime_ns is None or not known_identity.has_state(pending_video.file_identity):
+        return pending_video
+    file_identity = replace(
+        pending_video.file_identity, content_digest=known_identity.content_digest
+    )
+    return replace(pending_video, file_identity=file_identity)
+
+
+def _check_known(video: Video, storage: Storage, options: IndexOptions) -> IndexResult | None:
     """Return the result for a known path; None if the file must be decoded."""
     catalog, space = storage.catalog, storage.catalog.space()
-    video = catalog.video_by_path(video_path)
-    if video is None:
-        return _find_by_content(video_path, catalog, options, size_bytes, mtime_ns)
     if space is None or not storage.feature_store.has_features(video.id, space):
         return None
     if not _is_detailed_enough(video, catalog, options):
         return None
-    if (video.size_bytes, video.mtime_ns) != (size_bytes, mtime_ns):
-        if video.fingerprint != compute_fingerprint(video_path):
-            return None
+    present_identity = confirm_identity(video, catalog)
+    if present_identity is None:
+        return None
+    if present_identity != catalog.file_identity(video.id):
         with catalog.begin() as transaction:  # touched or restored: the content is the same
-            transaction.update_file_stat(video.id, size_bytes, mtime_ns)
-    return IndexResult(video_path, Outcome.UNCHANGED, video)
+            transaction.set_file_identity(video.id, present_identity)
+    return IndexResult(video.path, Outcome.UNCHANGED, video)
 
 
 def _find_by_content(
-    video_path: Path, catalog: Catalog, options: IndexOptions, size_bytes: int, mtime_ns: int
+    video_path: Path, content: FileContent, catalog: Catalog, options: IndexOptions
 ) -> IndexResult | None:
     """Return the result for a new path with known content; None if it must be decoded."""
-    content_fingerprint = compute_fingerprint(video_path)
-    identical_videos = catalog.videos_by_fingerprint(content_fingerprint)
-    for identical_video in identical_videos:
-        if matches_fingerprint(identical_video, content_fingerprint):
-            return IndexResult(video_path, Outcome.DUPLICATE, identical_video)
-    for identical_video in identical_videos:
-        if not is_missing(identical_video.path) or not _has_sample_rate(
-            identical_video, catalog, options
+    candidate_videos = content.find_candidates()
+    for candidate_video in candidate_videos:
+        if content.is_copy_of(candidate_video):
+            _record_duplicate(video_path, content, candidate_video, catalog)
+            return IndexResult(video_path, Outcome.DUPLICATE, candidate_video)
+    for candidate_video in candidate_videos:
+        if not (
+            is_missing(candidate_video.path)
+            and _has_sample_rate(candidate_video, catalog, options)
+            and content.was_indexed_as(candidate_video)
         ):
             continue  # replaced by another video, or sampled at another rate
+        known_digest = catalog.file_identity(candidate_video.id).content_digest
+        moved_identity = replace(
+            content.identity, content_digest=content.identity.content_digest or known_digest
+        )
         with catalog.begin() as transaction:
-            transaction.move_video(identical_video.id, video_path, size_bytes, mtime_ns)
+            transaction.move_video(
+                candidate_video.id, video_path, moved_identity.size_bytes, moved_identity.mtime_ns
+            )
+            transaction.set_file_identity(candidate_video.id, moved_identity)
         moved_result = IndexResult(video_path, Outcome.MOVED, catalog.video_by_path(video_path))
-        return moved_result if _is_detailed_enough(identical_video, catalog, options) else None
+        return moved_result if _is_detailed_enough(candidate_video, catalog, options) else None
     return None
+
+
+def _record_duplicate(
+    video_path: Path, content: FileContent, video: Video, catalog: Catalog
+) -> None:
+    """Record what was read of a duplicate and its original, so that it is not read again."""
+    identity = content.identity
+    if identity.content_digest is None:
+        return  # it is small, or a hard link
+    original_identity = catalog.file_identity(video.id)
+    is_original_known = original_identity.content_digest is not None
+    if is_original_known and catalog.duplicate_file(video_path) == identity:
+        return
+    with catalog.begin() as transaction:
+        transaction.set_duplicate_file(video_path, identity)
+        if not is_original_known:  # of an older version
+            transaction.set_file_identity(
+                video.id, replace(original_identity, content_digest=identity.content_digest)
+            )
 
 
 def _is_detailed_enough(video: Video, catalog: Catalog, options: IndexOptions) -> bool:
@@ -196,6 +242,10 @@ def _save_video(
 ) -> IndexResult:
     video_info, features = processed_video.video_info, processed_video.features
     old_video = storage.catalog.video_by_path(pending_video.video_path)
+    is_same_content = old_video is not None and _has_same_content(
+        old_video, pending_video, features, storage
+    )
+    file_identity = pending_video.file_identity
     video_subtitles = collect_subtitles(
         pending_video.video_path,
         subtitle_finder,
@@ -208,30 +258,32 @@ def _save_video(
         video = transaction.add_video(
             video_path=pending_video.video_path,
             fingerprint=pending_video.content_fingerprint,
-            size_bytes=pending_video.size_bytes,
-            mtime_ns=pending_video.mtime_ns,
+            size_bytes=file_identity.size_bytes,
+            mtime_ns=file_identity.mtime_ns,
             duration=processed_video.end_time,
             fps=video_info.fps,
             width=video_info.width,
             height=video_info.height,
             codec=video_info.codec,
             sampled_frames=len(features.frame_times),
-            warning=processed_video.warning,
+            warning=_join_warnings(processed_video.warning, file_identity),
             sample_fps=pipeline.fps,
             recorded_at=video_info.recorded_at,
             keyframes_only=processed_video.keyframes_only,
             max_keyframe_gap=processed_video.max_keyframe_gap,
         )
+        transaction.set_file_identity(video.id, file_identity)
+        transaction.set_duplicate_file(pending_video.video_path, None)
         transaction.add_segments(
             video.id, processed_video.segment_spans, processed_video.segment_vectors, features.space
         )
-        transaction.add_features(video.id, features.space, pipeline.model_name)
         _save_cues(transaction, video.id, video_subtitles)
         if old_video is not None:
-            if old_video.fingerprint == pending_video.content_fingerprint:
+            if is_same_content:
                 transaction.move_annotations(video.id, old_video.id)
             transaction.remove_videos([old_video.id])
-        storage.feature_store.save(video.id, features)
+        crc32 = storage.feature_store.save(video.id, features)
+        transaction.add_features(video.id, features.space, pipeline.model_name, crc32)
         if options.keep_frames:
             storage.frame_store.assign_frames(video.id, pending_video.content_fingerprint)
     if old_video is not None:
@@ -240,17 +292,47 @@ def _save_video(
     stored_video = replace(video, model=pipeline.model_name)
     return IndexResult(
         pending_video.video_path,
-        _choose_outcome(old_video, stored_video),
+        _choose_outcome(old_video, stored_video, is_same_content=is_same_content),
         stored_video,
         shot_count=len(processed_video.shot_cuts) + 1,
         subtitle_notes=video_subtitles.warnings,
     )
 
 
-def _choose_outcome(old_video: Video | None, new_video: Video) -> Outcome:
+def _join_warnings(decoding_warning: str | None, file_identity: FileIdentity) -> str | None:
+    """Return the warning about decoding, and one if the file changed meanwhile."""
+    changed_warning = None
+    if file_identity.content_digest is None:
+        changed_warning = "changed while it was indexed; index it again when it is complete"
+    return "; ".join(filter(None, (decoding_warning, changed_warning))) or None
+
+
+def _has_same_content(
+    old_video: Video, pending_video: PendingVideo, features: Features, storage: Storage
+) -> bool:
+    """Return whether a file has the content that was indexed at its path before."""
+    old_identity = storage.catalog.file_identity(old_video.id)
+    new_identity = pending_video.file_identity
+    if old_video.fingerprint != pending_video.content_fingerprint:
+        return False
+    if new_identity.content_digest is None:  # it changed while it was read
+        return False
+    if is_fully_fingerprinted(new_identity) or old_identity.has_state(new_identity):
+        return True
+    if old_identity.content_digest is not None:
+        return old_identity.content_digest == new_identity.content_digest
+    try:  # of an older version
+        old_features = storage.feature_store.load(old_video.id, features.space)
+    except DamagedLibraryError:
+        return False
+    return np.array_equal(old_features.frame_times, features.frame_times) and np.allclose(
+        old_features.frame_vectors, features.frame_vectors, atol=_FEATURE_TOLERANCE
+    )
+
+
+def _choose_outcome(old_video: Video | None, new_video: Video, *, is_same_content: bool) -> Outcome:
     if old_video is None:
         return Outcome.INDEXED
-    is_same_content = old_video.fingerprint == new_video.fingerprint
     if is_same_content and old_video.keyframes_only and not new_video.keyframes_only:
         return Outcome.REFINED
     return Outcome.UPDATED

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from importlib import util
 from typing import TYPE_CHECKING, Literal
 
+from vsearch.config import check_audio_track
 from vsearch.errors import MissingExtraError, SettingsError
 from vsearch.indexing.file_runs import ProgressTracker, build_failure_result
-from vsearch.media.audio import read_mono
+from vsearch.indexing.track_ranking import rank_tracks
+from vsearch.media.audio import list_audio_tracks, read_mono
+from vsearch.media.audio_tracks import AUTO_TRACK, select_tracks, shorten_language
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.progress import TranscriptOutcome, TranscriptResult
@@ -21,22 +24,31 @@ from vsearch.transcripts.speech import SAMPLE_RATE, transcribe_audio
 from vsearch.transcripts.whisper import WhisperRecognizer, resolve_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.config import Settings
+    from vsearch.media.audio_tracks import AudioTrack
     from vsearch.progress import IndexResult, Progress
     from vsearch.transcripts.ocr import OcrEngine
-    from vsearch.transcripts.speech import MonoSamples, SpeechRecognizer
+    from vsearch.transcripts.speech import SpeechRecognizer, TranscribedSpeech
     from vsearch.types import Cue, CueSource, Transcript, Video
 
-    ExtractedCues = tuple[tuple[Cue, ...], str | None]  # and their language
     # video, on_progress
-    ExtractFunction = Callable[[Video, Callable[[float], None]], ExtractedCues]
+    ExtractFunction = Callable[[Video, Callable[[float], None]], "ExtractedCues"]
 
 _OCR_FRAMES_PER_BATCH = 4
-_MAX_AUDIO_OVERRUN_SECONDS = 1.0  # by which audio may be longer than the video
+_TRACK_SEPARATOR = ", audio track "  # between model and track in the source name of a transcript
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedCues:
+    """The cues of a video from one source."""
+
+    cues: tuple[Cue, ...] = ()
+    language: str | None = None  # of speech
+    audio_track: AudioTrack | None = None  # that was transcribed, if the file has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +72,53 @@ def check_extras(settings: Settings) -> None:
             )
 
 
-def create_speech_extractor(recognizer: SpeechRecognizer, language: str | None) -> Extractor:
+def create_speech_extractor(
+    recognizer: SpeechRecognizer, language: str | None, track_selection: str = AUTO_TRACK
+) -> Extractor:
     """Return an extractor that transcribes speech.
 
     Args:
         recognizer: The speech recognizer.
         language: ISO 639 code; None detects it.
+        track_selection: Audio track: a number from 1, a language code, or "auto" for the first
+            one in which somebody speaks.
 
     Returns:
         The extractor.
     """
 
     def extract_speech(video: Video, on_progress: Callable[[float], None]) -> ExtractedCues:
-        with closing(read_mono(video.path, SAMPLE_RATE)) as audio_blocks:
-            max_seconds = video.duration + _MAX_AUDIO_OVERRUN_SECONDS
-            bounded_blocks = _truncate_audio(audio_blocks, max_seconds)
-            speech = transcribe_audio(bounded_blocks, recognizer, language, on_progress)
-        return speech.cues, speech.language
+        all_tracks = list_audio_tracks(video.path)
+        tracks = select_tracks(video.path, all_tracks, track_selection)
+        has_choice = len(all_tracks) > 1 or track_selection != AUTO_TRACK
+        for track in rank_tracks(video.path, tracks, video.duration, recognizer):
+            speech = _transcribe_track(video, track, recognizer, language, on_progress)
+            if speech.cues or len(tracks) == 1:
+                return ExtractedCues(speech.cues, speech.language, track if has_choice else None)
+        return ExtractedCues()
 
     return Extractor(recognizer.name, extract_speech)
+
+
+def _transcribe_track(
+    video: Video,
+    track: AudioTrack,
+    recognizer: SpeechRecognizer,
+    language: str | None,
+    on_progress: Callable[[float], None],
+) -> TranscribedSpeech:
+    """Transcribe one audio track."""
+    audio_blocks = read_mono(
+        video.path, SAMPLE_RATE, track_number=track.number, picture_end=video.duration
+    )
+    with closing(audio_blocks):
+        return transcribe_audio(
+            audio_blocks,
+            recognizer,
+            language,
+            on_progress,
+            stated_language=track.language,
+        )
 
 
 def create_ocr_extractor(ocr_engine: OcrEngine, fps: float) -> Extractor:
@@ -98,7 +138,9 @@ def create_ocr_extractor(ocr_engine: OcrEngine, fps: float) -> Extractor:
             video.path, fps=fps, short_side=short_side, batch_size=_OCR_FRAMES_PER_BATCH
         )
         with prefetch_batches(frame_sampler) as frame_batches:
-            return tuple(track_text(frame_batches, ocr_engine, video.duration, on_progress)), None
+            return ExtractedCues(
+                tuple(track_text(frame_batches, ocr_engine, video.duration, on_progress))
+            )
 
     return Extractor(ocr_engine.name, extract_screen_text)
 
@@ -144,7 +186,13 @@ class TranscriptExtractor:
         )
         progress_tracker.create_reporter(videos[0].path, 0)(0.0, videos[0].duration)
         transcript_results = (
-            self.transcribe_speech(videos, settings.speech_model, None, device=settings.device)
+            self.transcribe_speech(
+                videos,
+                settings.speech_model,
+                None,
+                device=settings.device,
+                audio_track=settings.audio_track,
+            )
             if source == "speech"
             else self.run_ocr(videos)
         )
@@ -159,6 +207,7 @@ class TranscriptExtractor:
         language: str | None,
         *,
         device: str,
+        audio_track: str = AUTO_TRACK,
         force: bool = False,
         recognizer: SpeechRecognizer | None = None,
     ) -> Generator[TranscriptResult]:
@@ -169,6 +218,7 @@ class TranscriptExtractor:
             model: Speech model; "" accepts existing transcripts of any model.
             language: ISO 639 code; None detects it.
             device: "auto", "cpu" or "cuda".
+            audio_track: A number from 1, a language code, or "auto".
             force: Also process videos that have a transcript.
             recognizer: Replaces the model.
 
@@ -177,20 +227,24 @@ class TranscriptExtractor:
 
         Raises:
             ModelError: The model cannot be used.
-            SettingsError: The model does not support the language.
+            SettingsError: The model does not support the language, or `audio_track` is invalid.
         """
+        check_audio_track(audio_track)
         model_name = resolve_model(model).model_name if model and recognizer is None else None
 
         def is_done(transcript: Transcript) -> bool:
             has_language = not transcript.cue_count or language in (None, transcript.language)
-            return not force and has_language and model_name in (None, transcript.source_name)
+            known_model, _, known_track = transcript.source_name.partition(_TRACK_SEPARATOR)
+            has_track = audio_track == AUTO_TRACK or _is_same_track(known_track, audio_track)
+            has_model = model_name in (None, known_model)
+            return not force and has_language and has_model and has_track
 
         def create_extractor() -> Extractor:
             if recognizer is not None:
-                return create_speech_extractor(recognizer, language)
+                return create_speech_extractor(recognizer, language, audio_track)
             whisper_model = WhisperRecognizer(resolve_model(model), device=device)
             whisper_model.check_language(language)
-            return create_speech_extractor(whisper_model, language)
+            return create_speech_extractor(whisper_model, language, audio_track)
 
         yield from self._run_extractor(videos, "speech", create_extractor, is_done)
 
@@ -272,7 +326,7 @@ class TranscriptExtractor:
     ) -> TranscriptResult:
         report_progress(0.0, video.duration)
         try:
-            cues, language = extractor.extract(
+            extracted = extractor.extract(
                 video, lambda decoded_seconds: report_progress(decoded_seconds, video.duration)
             )
         except Exception as error:
@@ -280,19 +334,30 @@ class TranscriptExtractor:
             return TranscriptResult(video, source, TranscriptOutcome.FAILED, error=failure.error)
         with self._catalog.begin() as transaction:
             transaction.replace_cues(
-                video.id, source, cues, source_name=extractor.model_name, language=language
+                video.id,
+                source,
+                extracted.cues,
+                source_name=_format_source_name(extractor.model_name, extracted.audio_track),
+                language=extracted.language,
             )
-        outcome = TranscriptOutcome.TEXT_FOUND if cues else TranscriptOutcome.NO_TEXT
-        return TranscriptResult(video, source, outcome, cues, language)
+        return TranscriptResult(
+            video,
+            source,
+            TranscriptOutcome.TEXT_FOUND if extracted.cues else TranscriptOutcome.NO_TEXT,
+            extracted.cues,
+            extracted.language,
+            audio_track=extracted.audio_track.label if extracted.audio_track else None,
+        )
 
 
-def _truncate_audio(
-    audio_blocks: Iterable[MonoSamples], max_seconds: float
-) -> Iterator[MonoSamples]:
-    """Yield audio up to a duration: a broken file may contain endless silence."""
-    remaining_samples = round(max_seconds * SAMPLE_RATE)
-    for sample_block in audio_blocks:
-        yield sample_block[:remaining_samples]
-        remaining_samples -= len(sample_block)
-        if remaining_samples <= 0:
-            return
+def _format_source_name(model_name: str, audio_track: AudioTrack | None) -> str:
+    """Return the model, and the audio track if the file has several."""
+    return model_name if audio_track is None else f"{model_name}, {audio_track.label}"
+
+
+def _is_same_track(known_track: str, selection: str) -> bool:
+    """Return whether a track in a source name, `2 (en)`, is the selected one."""
+    number_text, _, language_text = known_track.partition(" ")
+    if selection.isdecimal():
+        return number_text == selection
+    return language_text.strip("()") == shorten_language(selection)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import select_videos, videos_matching
 from vsearch.errors import LibraryError
+from vsearch.indexing.known_copies import resolve_copies
+from vsearch.query.arguments import check_path
 from vsearch.types import TranscriptText, Video
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class Transcripts:
         """
         found_video = self._require_video(video)
         all_cues = self._catalog.cues_of_video(found_video.id)
+        if source is not None and source not in SOURCE_PRIORITY:
+            raise LibraryError(f"source must be subtitles, speech or ocr, not {source!r:.60}")
         for candidate_source in SOURCE_PRIORITY if source is None else (source,):
             source_cues = tuple(cue for cue in all_cues if cue.source == candidate_source)
             if source_cues:
@@ -91,6 +95,7 @@ class Transcripts:
         *,
         speech_model: str | None = None,
         language: str | None = None,
+        audio_track: str | int | None = None,
         force: bool = False,
         recognizer: SpeechRecognizer | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
@@ -103,6 +108,8 @@ class Transcripts:
             speech_model: Whisper size, folder or `package:NAME`; by default the setting
                 `speech_model` or the best installed model.
             language: ISO 639 code; by default it is detected.
+            audio_track: Number from 1, language code, or "auto" for the first track in which
+                somebody speaks; by default the setting `audio_track`.
             force: Transcribe again. Otherwise videos already transcribed by `speech_model` are
                 skipped, or by any model if none is given.
             recognizer: Use this speech recognizer instead of a Whisper model.
@@ -114,7 +121,7 @@ class Transcripts:
         Raises:
             LockedError: If another process is writing.
             ModelError: If the model cannot be loaded.
-            SettingsError: If the model does not know the language.
+            SettingsError: If the model does not know the language, or `audio_track` is invalid.
         """
         settings = self._active_model.settings
         return self._create_extractor(on_progress).transcribe_speech(
@@ -122,6 +129,7 @@ class Transcripts:
             settings.speech_model if speech_model is None else speech_model,
             language,
             device=settings.device,
+            audio_track=settings.audio_track if audio_track is None else str(audio_track),
             force=force,
             recognizer=recognizer,
         )
@@ -165,7 +173,9 @@ class Transcripts:
         """Return the only video that matches; raise LibraryError otherwise."""
         if isinstance(video, Video):
             return video
-        matching_videos = videos_matching(self._catalog, [str(video)])
+        matching_videos = videos_matching(
+            self._catalog, resolve_copies(self._catalog, [check_path(video, "video")])
+        )
         if len(matching_videos) != 1:
             match_summary = (
                 f"matches {len(matching_videos)} videos"

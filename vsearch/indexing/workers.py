@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vsearch.encoders.batching import BatchingEncoder
+from vsearch.errors import UnreadableError
 from vsearch.indexing.file_runs import ProgressTracker, build_failure_result, run_catching
 from vsearch.indexing.pipeline import (
     CancellationToken,
@@ -27,13 +28,17 @@ from vsearch.indexing.pipeline import (
     process_video,
 )
 from vsearch.indexing.store import check_catalog, save_video
+from vsearch.media.file_identity import identify_content
 from vsearch.progress import IndexResult, Outcome
+from vsearch.storage.path_roots import is_within_roots
 from vsearch.transcripts.subtitles import SubtitleFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
 
-    from vsearch.indexing.pipeline import Pipeline, Storage
+    from vsearch.indexing.library_storage import Storage
+    from vsearch.indexing.pipeline import Pipeline
     from vsearch.indexing.store import IndexOptions
     from vsearch.media.discovery import DiscoveredFile
     from vsearch.progress import Progress
@@ -84,6 +89,7 @@ class Indexer:
         worker_count: int,
         on_progress: Callable[[Progress], None],
         on_stored: Callable[[], None],
+        roots: Sequence[Path] = (),
     ) -> None:
         """Configure the indexer.
 
@@ -94,11 +100,12 @@ class Indexer:
             worker_count: Number of worker threads.
             on_progress: Called with the progress of the run.
             on_stored: Called after each file.
+            roots: Resolved folders that links must not leave; empty allows all.
         """
         self._storage, self._pipeline_factory = storage, pipeline_factory
         self._worker_count = worker_count
         self._on_progress, self._on_stored = on_progress, on_stored
-        self._subtitle_finder = SubtitleFinder()
+        self._roots, self._subtitle_finder = roots, SubtitleFinder(roots)
 
     def run_pass(
         self,
@@ -197,6 +204,10 @@ class Indexer:
         pending_videos: list[PendingVideo] = []
 
         def check_file() -> IndexResult:
+            if self._roots and not is_within_roots(discovered_file.path, self._roots):
+                raise UnreadableError(
+                    f"{discovered_file.path}: leads out of the folders that may be indexed"
+                )
             checked = check_catalog(
                 discovered_file.path, self._storage, options, self._subtitle_finder
             )
@@ -314,6 +325,13 @@ class _WorkerPool:
         outcome: ProcessedVideo | BaseException
         try:
             outcome = self._process_video(file_index, pending_video)
+            file_identity = identify_content(
+                pending_video.video_path,
+                pending_video.file_identity,
+                self._cancel_token.raise_if_cancelled,
+                settled=pending_video.is_settled,
+            )
+            pending_video = replace(pending_video, file_identity=file_identity)
         except Cancelled:
             return
         except BaseException as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.errors import UnreadableError
+from vsearch.media.urls import describe_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +22,8 @@ _SUFFIX_LIST = (
 )
 VIDEO_SUFFIXES = frozenset(_SUFFIX_LIST.split())
 _DIGEST_BLOCK_BYTES = 64 * 1024
-_DIGEST_BLOCK_COUNT = 16  # at most 1 MiB of a file is read
+_DIGEST_BLOCK_COUNT = 16
+FULLY_FINGERPRINTED_BYTES = _DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT  # no more is read of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def find_videos(input_paths: Iterable[str | Path]) -> Iterator[DiscoveredFile]:
 def compute_fingerprint(video_path: Path) -> str:
     """Compute a digest of a file's size and of blocks spread over its content.
 
-    Copies of a file have the same fingerprint, whatever their path.
+    Copies of a file have the same fingerprint, whatever their path; so have files that differ only
+    between the blocks, which `file_identity` distinguishes.
 
     Returns:
         32 hexadecimal digits.
@@ -70,8 +73,8 @@ def compute_fingerprint(video_path: Path) -> str:
         with video_path.open("rb") as video_file:
             size_bytes = os.fstat(video_file.fileno()).st_size
             digest = hashlib.blake2b(str(size_bytes).encode(), digest_size=16)
-            if size_bytes <= _DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT:
-                digest.update(video_file.read(_DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT))
+            if size_bytes <= FULLY_FINGERPRINTED_BYTES:
+                digest.update(video_file.read(FULLY_FINGERPRINTED_BYTES))
             else:
                 # Evenly spread, including the first and the last bytes.
                 last_offset = size_bytes - _DIGEST_BLOCK_BYTES
@@ -79,11 +82,14 @@ def compute_fingerprint(video_path: Path) -> str:
                     video_file.seek(block_index * last_offset // (_DIGEST_BLOCK_COUNT - 1))
                     digest.update(video_file.read(_DIGEST_BLOCK_BYTES))
     except OSError as error:
-        raise UnreadableError(_format_read_error(video_path, error)) from error
+        raise UnreadableError(format_read_error(video_path, error)) from error
     return digest.hexdigest()
 
 
 def _discover_path(given_path: Path) -> Iterator[DiscoveredFile]:
+    if url_message := describe_url(given_path):
+        yield DiscoveredFile(given_path, url_message)
+        return
     absolute_path = _make_absolute(_expand_home(given_path))
     try:
         if absolute_path.is_dir():
@@ -97,7 +103,7 @@ def _discover_path(given_path: Path) -> Iterator[DiscoveredFile]:
                 absolute_path, f"{absolute_path}: there is no such file or folder; check the path"
             )
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        yield DiscoveredFile(absolute_path, _format_read_error(absolute_path, error))
+        yield DiscoveredFile(absolute_path, format_read_error(absolute_path, error))
 
 
 def _expand_glob(glob_pattern: Path) -> Iterator[DiscoveredFile]:
@@ -132,7 +138,7 @@ def _walk_folder(root_folder: Path) -> Iterator[DiscoveredFile]:
             visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
             folder_entries = _list_visible_entries(current_folder)
         except OSError as error:
-            yield DiscoveredFile(current_folder, _format_read_error(current_folder, error))
+            yield DiscoveredFile(current_folder, format_read_error(current_folder, error))
             continue
         subfolders = []
         for folder_entry in folder_entries:
@@ -143,7 +149,7 @@ def _walk_folder(root_folder: Path) -> Iterator[DiscoveredFile]:
                 elif folder_entry.is_file() and is_video(entry_path):
                     yield DiscoveredFile(entry_path)
             except OSError as error:  # e.g. a broken link; continue with the others
-                yield DiscoveredFile(entry_path, _format_read_error(entry_path, error))
+                yield DiscoveredFile(entry_path, format_read_error(entry_path, error))
         pending_folders += reversed(subfolders)
 
 
@@ -195,6 +201,7 @@ def _resolve_links(path: Path) -> Path:
         return path
 
 
-def _format_read_error(path: Path, error: Exception) -> str:
+def format_read_error(path: Path, error: Exception) -> str:
+    """Return a message for a file or folder that cannot be read."""
     error_reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"{path}: cannot be read ({error_reason}); check the path and its permissions"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    FileState = tuple[int, int]  # size in bytes, mtime in nanoseconds
+    FileState = tuple[int, int, int]  # size in bytes, mtime and ctime in nanoseconds
 
 STABLE_SECONDS = 5.0  # programs that write a video seldom pause longer
 
@@ -84,9 +84,12 @@ class FolderWatcher:
 
 
 def _read_file_state(video_path: Path) -> FileState | None:
-    """Return size and modification time, which change during writing; None if it is gone."""
+    """Return size and times, which change during writing; None if it is gone.
+
+    The ctime also changes if a program sets the modification time back.
+    """
     try:
         stat_result = video_path.stat()
     except OSError:
         return None
-    return stat_result.st_size, stat_result.st_mtime_ns
+    return stat_result.st_size, stat_result.st_mtime_ns, stat_result.st_ctime_ns

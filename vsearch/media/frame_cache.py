@@ -67,7 +67,10 @@ class FrameStore:
             LibraryError: The file cannot be written.
         """
         frames_path = self._frames_path(_PENDING_NAME + pending_name)
-        with _translate_disk_errors(self.folder), atomic_write(frames_path) as frames_file:
+        with (
+            _translate_disk_errors(self.folder),
+            atomic_write(frames_path, sweep=False) as frames_file,
+        ):
             frame_writer = FrameWriter(frames_file)
             yield frame_writer
             frame_writer.finish_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +30,8 @@ MAX_SUBTITLE_STREAMS = 32  # per file
 MAX_SUBTITLE_LINES = 50_000  # per file
 MAX_LINE_CHARS = 4_000  # markup included
 SUBTITLE_TIMEOUT_SECONDS = 120.0  # the rest of a file is not read
+_COMMENTED_CODECS = {"ass", "ssa"}  # in which text in braces is never shown
+_COMMENT_RE = re.compile(r"\{(?!\\)[^{}]*\}")
 _TEXT_CODECS = {"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"}
 _DEFAULT_CUE_SECONDS = 5.0  # for lines without a duration
 _MAX_CUE_SECONDS = 60.0  # some lines claim to last until the end
@@ -129,20 +132,29 @@ def _decode_line(packet: Packet[Any], time_origin: Fraction) -> SubtitleLine | N
         return None
     time_base = to_fraction(packet.time_base) or Fraction(1, 1000)
     try:
-        raw_dialogues = [getattr(subtitle, "dialogue", b"") for subtitle in packet.decode()]
+        events = [getattr(subtitle, "ass", b"") for subtitle in packet.decode()]
     except (FFmpegError, ValueError):
         return None
-    dialogue_lines = [
-        raw_text.decode("utf-8", "replace")[:MAX_LINE_CHARS].splitlines()
-        for raw_text in raw_dialogues
-    ]
+    codec_context = get_codec_context(packet.stream)
+    has_comments = codec_context is not None and codec_context.name in _COMMENTED_CODECS
+    text_lines = [line for event in events for line in _parse_event(event, has_comments)]
     start_time = float(packet.pts * time_base - time_origin)
-    cue_seconds = float((packet.duration or 0) * time_base) or _DEFAULT_CUE_SECONDS
-    if not any(dialogue_lines) or start_time < 0:
+    cue_seconds = float((packet.duration or 0) * time_base)
+    if cue_seconds <= 0:
+        cue_seconds = _DEFAULT_CUE_SECONDS
+    end_time = start_time + min(cue_seconds, _MAX_CUE_SECONDS)
+    if not any(text_lines) or end_time <= 0:
         return None
-    return Span(start_time, start_time + min(cue_seconds, _MAX_CUE_SECONDS)), [
-        text_line for text_lines in dialogue_lines for text_line in text_lines
-    ]
+    return Span(max(0.0, start_time), end_time), text_lines
+
+
+def _parse_event(event: bytes, has_comments: bool) -> list[str]:
+    """Return the lines of a SubStation event, into which FFmpeg converts cues of all formats."""
+    event_text = event.decode("utf-8", "replace")
+    dialogue_text = event_text.split(",", 8)[-1][:MAX_LINE_CHARS]
+    if has_comments:
+        dialogue_text = _COMMENT_RE.sub("", dialogue_text)
+    return re.split(r"\\[Nn]|\r?\n", dialogue_text.replace("\\h", " "))
 
 
 def _parse_language(subtitle_stream: SubtitleStream) -> str | None:

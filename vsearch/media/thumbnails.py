@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.media.sampler import Sampler
+from vsearch.media.urls import describe_missing
 from vsearch.types import Images, Span
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _translate_image_errors(image_path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise TooLargeError(_format_size_error(image_path)) from error
     except FileNotFoundError as error:
-        raise UnreadableError(f"{image_path}: there is no such file; check the path") from error
+        raise UnreadableError(describe_missing(image_path)) from error
     except UnidentifiedImageError as error:
         raise UnreadableError(f"{image_path}: not a readable image; try JPEG or PNG") from error
     except MemoryError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
 from vsearch.query.model import Filters
-from vsearch.query.times import parse_date, parse_duration, parse_span
+from vsearch.query.times import parse_date, parse_duration, parse_time_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ def parse_filters(query_tokens: Iterable[QueryToken], *, excluded: bool = False)
         recorded_before=combine_upper_bounds(map(parse_date, values_of("before")), default=None),
         min_duration=combine_lower_bounds(map(parse_duration, values_of("longer")), default=None),
         max_duration=combine_upper_bounds(map(parse_duration, values_of("shorter")), default=None),
-        spans=tuple(map(parse_span, values_of("at"))),
+        spans=tuple(map(parse_time_range, values_of("at"))),
         models=tuple(values_of("model")),
         has=tuple(map(_parse_content_kind, values_of("has"))),
     )

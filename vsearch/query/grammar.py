@@ -8,7 +8,7 @@ A query is a sequence of elements separated by blanks (EBNF):
              | "image:" , value | "clip:" , value , [ "@" , span ] | "like:#" , results ) ;
     filter   = [ "-" ] , ( ( "path:" | "tag:" | "model:" ) , value | "has:" , kind
              | ( "after:" | "before:" ) , date | ( "longer:" | "shorter:" ) , length
-             | "at:" , span ) ;
+             | "at:" , range ) ;
     step     = "then:" , [ [ "<" ] , length ] ;
     saved    = "@" , name ;
     text     = word | phrase ;
@@ -18,6 +18,7 @@ A query is a sequence of elements separated by blanks (EBNF):
     weight   = digits , [ "." , [ digits ] ] | "." , digits ;
     results  = number , [ "-" , number ] , { "," , number , [ "-" , number ] } ;
     span     = time , "-" , time ;                         (* 3-8, 0:10:00-0:20:00 *)
+    range    = span | time , "-" | "-" , time ;
     length   = "10s" | "1m30s" | "2h" | "90" | "1:30" ;    (* etc. *)
     date     = "2024" | "2024-05" | "2024-05-17" | "2024-05-17T10:30" , [ "Z" ] ;
     kind     = "speech" | "subtitles" | "screen" | "tags" ;

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vsearch.query import formatting
 from vsearch.query.natural_language import is_literal
+from vsearch.query.times import OPEN_END_SECONDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -132,7 +133,7 @@ class Filters:
                 for field_name, filter_value in duration_filters.items()
                 if filter_value is not None
             ),
-            *(f"at:{_format_span(span)}" for span in self.spans),
+            *(f"at:{_format_time_range(span)}" for span in self.spans),
         ]
 
 
@@ -181,6 +182,12 @@ def _format_terms(terms: tuple[Term, ...]) -> str:
 
 def _format_span(span: Span) -> str:
     return f"{formatting.format_number(span.start)}-{formatting.format_number(span.end)}"
+
+
+def _format_time_range(span: Span) -> str:
+    if span.end == OPEN_END_SECONDS:
+        return f"{formatting.format_number(span.start)}-"
+    return _format_span(span)
 
 
 @dataclass(frozen=True, slots=True)

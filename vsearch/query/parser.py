@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
+from vsearch.query.arguments import check_names, check_path, check_span, check_text
 from vsearch.query.filters import parse_filters
 from vsearch.query.formatting import format_number
 from vsearch.query.grammar import FILTER_NAMES, tokenize_query
@@ -20,14 +21,13 @@ from vsearch.query.natural_language import (
     interpret_words,
 )
 from vsearch.query.times import parse_duration, parse_span
-from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vsearch.query.grammar import QueryToken
     from vsearch.query.model import ResultRef
-    from vsearch.types import TermKind
+    from vsearch.types import Span, TermKind
 
 MAX_QUERY_CHARS = 2_000
 MAX_QUERY_TERMS = 16
@@ -95,6 +95,8 @@ def parse_query(
     Raises:
         QueryError: If the query is invalid.
     """
+    query_text = check_text(query_text, "the query")
+    image_paths = check_names(image_paths, "images")
     if len(query_text) > MAX_QUERY_CHARS:
         raise QueryError(
             f"the query has {len(query_text)} characters; the maximum is {MAX_QUERY_CHARS}"
@@ -107,7 +109,9 @@ def parse_query(
         Term("image", _require_file_name(image_path)) for image_path in image_paths
     )
     query_builder.add_terms(clip_terms)
-    given_filters = Filters(path_patterns=tuple(video_globs), tags=tuple(tag_names))
+    given_filters = Filters(
+        path_patterns=check_names(video_globs, "videos"), tags=check_names(tag_names, "tags")
+    )
     return query_builder.to_query(given_filters)
 
 
@@ -124,7 +128,7 @@ def text_query(caption_text: str, video_globs: Iterable[str] = ()) -> Query:
     Raises:
         QueryError: If the text is empty or too long.
     """
-    query_words = " ".join(caption_text.split())
+    query_words = " ".join(check_text(caption_text, "the query").split())
     if not query_words:
         raise QueryError("nothing to search for: add some words")
     if len(query_words) > MAX_QUERY_CHARS:
@@ -165,16 +169,13 @@ def build_query(
     """
     if span is not None and clip_path is None:
         raise QueryError("a span requires a clip")
-    try:
-        clip_span = Span(*span) if isinstance(span, tuple) else span
-    except (TypeError, ValueError) as error:
-        raise QueryError(f"{span} is not a span of a clip: {error}") from error
+    clip_span = check_span(span, "the span of a clip")
     clip_terms = (
         []
         if clip_path is None
-        else [Term("clip", _require_file_name(str(clip_path)), span=clip_span)]
+        else [Term("clip", _require_file_name(check_path(clip_path, "clip")), span=clip_span)]
     )
-    image_paths = [] if image_path is None else [str(image_path)]
+    image_paths = [] if image_path is None else [check_path(image_path, "image")]
     return parse_query(
         query_text,
         image_paths=image_paths,

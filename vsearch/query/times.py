@@ -16,6 +16,8 @@ _DURATION_RE = re.compile(
 )
 _CLOCK_RE = re.compile(rf"[0-9]+(?::[0-9]{{1,2}}){{0,2}}(?:\.[0-9]*)?|{_NUMBER_PATTERN}")
 _SPAN_RE = re.compile(r"([0-9:.]+)-([0-9:.]+)")
+_OPEN_SPAN_RE = re.compile(r"([0-9:.]+)-|-([0-9:.]+)")
+OPEN_END_SECONDS = 1e9  # end of a range without end; no video is as long
 _DAY_RE = re.compile(r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?")
 _DATETIME_RE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)?")
 
@@ -86,6 +88,27 @@ def parse_span(span_text: str) -> Span:
     if start_time >= end_time:
         raise QueryError(f"{span_text}: a span must end after it starts")
     return Span(start_time, end_time)
+
+
+def parse_time_range(range_text: str) -> Span:
+    """Parse a span whose start or end may be missing: `5-10`, `5-` or `-10`.
+
+    Args:
+        range_text: One or two times, see `parse_time`.
+
+    Returns:
+        The span in seconds; `OPEN_END_SECONDS` stands for the end of the video.
+
+    Raises:
+        QueryError: If the text is not a span or ends before it starts.
+    """
+    range_match = _OPEN_SPAN_RE.fullmatch(range_text)
+    if range_match is None:
+        return parse_span(range_text)
+    start_text, end_text = range_match.groups()
+    if end_text is None:
+        return Span(min(parse_time(start_text), OPEN_END_SECONDS), OPEN_END_SECONDS)
+    return parse_span(f"0-{end_text}")
 
 
 def parse_date(date_text: str) -> datetime:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.copies.clip_alignment import ClipOffset, find_offsets, median_frame_spacing
-from vsearch.errors import DamagedLibraryError, MediaError
+from vsearch.errors import MediaError
+from vsearch.search.stored_frames import load_frames
 from vsearch.types import Explanation, Moment, Span
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ WIDE_MARGIN_SECONDS = 30.0  # second attempt, e.g. for a static camera
 MAX_WIDE_SEARCHES = 2  # candidates that get this second attempt
 SAME_SCENE_CORRELATION = 0.8  # mean pixel correlation of two images of one scene
 VERIFY_SECONDS = 16.0  # length of the part of the clip that is compared by pixels
+MAX_MATCH_CERTAINTY = 2.0  # image and motion correlation of identical clips
 TRIM_SECONDS = 0.15  # cut off its end, as the source may end slightly earlier
 
 
@@ -54,7 +56,7 @@ class CopyMatch:
     video: Video
     span: Span
     mean_similarity: float  # mean cosine of aligned frames
-    match_certainty: float  # image plus motion correlation, up to 2; 0 without pixel comparison
+    match_certainty: float  # image plus motion correlation; 0 without pixel comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,14 @@ class CopyFinder:
         """Return the sources of the clip, the most certain first; usually none or one.
 
         Args:
-            query_clip: The clip; its segment and frame vectors must be in the index's space.
+            query_clip: The clip; its segment and frame vectors must be in the index's space. A clip
+                of an indexed video is its own source.
         """
+        if query_clip.library_video is not None:
+            itself = CopyMatch(
+                query_clip.library_video, query_clip.clip_span, 1.0, MAX_MATCH_CERTAINTY
+            )
+            return list(filter(self._is_allowed, [itself]))
         candidates = self._find_copy_candidates(query_clip)
         verifier = _PixelVerifier(query_clip, SEARCH_MARGIN_SECONDS)
         copy_matches = verifier.verify_candidates(_limit_videos(candidates, MAX_VERIFIED_VIDEOS))
@@ -179,11 +187,7 @@ class CopyFinder:
 
     def _load_frames(self, video: Video) -> Features | None:
         """Return the stored frame features of a video; None if they are missing or damaged."""
-        try:
-            return self._feature_store.load(video.id, self._index_snapshot.space)
-        except DamagedLibraryError as error:
-            log.warning("%s", error)
-            return None
+        return load_frames(self._catalog, self._feature_store, video.id, self._index_snapshot.space)
 
 
 @dataclass(frozen=True, slots=True)

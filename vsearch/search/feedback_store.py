@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,17 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import QueryError
-from vsearch.query.model import Filters, ResultRef
+from vsearch.query.model import Filters, Query, ResultRef
 from vsearch.query.parser import with_absolute_paths
 from vsearch.search.feedback import RelevanceFeedback
+from vsearch.types import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from vsearch.catalog.catalog import Catalog
-    from vsearch.query.model import Query
-    from vsearch.types import Matrix, Moment, RelevanceLabel, Space, Span
+    from vsearch.types import Matrix, RelevanceLabel, Space, Span
 
     # because the method `list` hides the type in annotations of its class
     LabelList: TypeAlias = list[RelevanceLabel]
@@ -69,6 +70,8 @@ class FeedbackStore:
         if query.next_steps:
             raise QueryError("results of a query with then: cannot be marked")
         query_key = _feedback_key(query)
+        if not isinstance(moments, Iterable):
+            raise QueryError(f"moments must be a list of results, not {moments!r:.60}")
         marked_spans = [self._locate_moment(moment) for moment in moments]
         with self._catalog.begin() as transaction:
             for video_id, moment_span in marked_spans:
@@ -134,10 +137,12 @@ class FeedbackStore:
         )
 
     def _resolve(self, query: str | Query) -> Query:
-        return self._parse(query) if isinstance(query, str) else query
+        return query if isinstance(query, Query) else self._parse(query)
 
     def _locate_moment(self, moment: Moment | ResultRef) -> tuple[int, Span]:
         """Return the current video id and the span of a result."""
+        if not isinstance(moment, Moment | ResultRef):
+            raise QueryError(f"a result to mark must be a Moment, not {moment!r:.60}")
         video_path = Path(moment.video_path) if isinstance(moment, ResultRef) else moment.video.path
         video = self._catalog.video_by_path(video_path)
         if video is None:

@@ -124,9 +124,9 @@ def group_text_hits(text_hits: Iterable[TextHit]) -> list[TextHitGroup]:
 
 def _belongs_to_group(text_hit: TextHit, other_hits: Sequence[TextHit]) -> bool:
     """Allow a gap to hits of other terms; hits of the same term must overlap."""
-    has_same_term = any(text_hit.term_index == other_hit.term_index for other_hit in other_hits)
-    max_gap = 0.0 if has_same_term else MAX_TEXT_GAP_SECONDS
-    return text_hit.span.overlaps(other_hits[0].span, max_gap)
+    if any(text_hit.term_index == other_hit.term_index for other_hit in other_hits):
+        return text_hit.quote.span.overlaps(other_hits[0].quote.span)
+    return text_hit.span.overlaps(other_hits[0].span, MAX_TEXT_GAP_SECONDS)
 
 
 def fuse_evidence(

@@ -19,7 +19,7 @@ import numpy as np
 from vsearch.errors import DamagedLibraryError
 from vsearch.protocols import QuerybankEncoder
 from vsearch.search.moments import Baseline
-from vsearch.storage.array_files import map_npy_sequence, save_npy_sequence
+from vsearch.storage.array_files import load_arrays, save_arrays
 from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, safe_file_name
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ HUBNESS_STRIDE = 5  # mean hubness is measured on every fifth of them
 MAX_MEAN_SIMILARITY = 0.6  # upper limit: even a homogeneous library has distinct scenes
 INVERSE_TEMPERATURE = 50.0  # of the log-mean-exp, which is thus dominated by the nearest queries
 HUBNESS_WEIGHT = 0.3  # chosen on queries of all kinds, see MODEL_CARD.md
+_OLD_SUFFIX = ".npy"  # of files without a checksum
 BLOCK_ROWS = 1_000  # vectors compared at once, which bounds memory
 PENALTY_TOLERANCE = 1e-4  # cached penalties are valid if a new measurement differs by no more
 
@@ -228,7 +229,8 @@ class HubnessCache:
     """On-disk cache of per-segment hubness penalties, `<library>/hubness`.
 
     Measuring penalties takes longer than the search itself. The folder may be deleted at any time;
-    a file that is damaged, or made with other vectors or another querybank, is ignored.
+    a file made with other vectors or another querybank is ignored, a damaged one is deleted. The
+    archive format contains checksums.
     """
 
     def __init__(self, cache_folder: Path) -> None:
@@ -251,21 +253,23 @@ class HubnessCache:
         """
         penalties = np.full(len(segment_ids), np.nan, np.float32)
         cache_path = self._cache_path(space)
-        with suppress(DamagedLibraryError), damage_as_error(cache_path, "measuring again"):
-            cached_ids, cached_penalties = map_npy_sequence(cache_path, np.int64, np.float32)
-            is_consistent = cached_ids.shape == cached_penalties.shape and bool(
-                (np.diff(cached_ids) > 0).all()
-            )
-            if not is_consistent or not np.isfinite(cached_penalties).all():
-                raise ValueError("ids and penalties do not match")
-            known_ids = (
-                segment_ids
-                if np.array_equal(cached_ids, segment_ids)
-                else np.intersect1d(cached_ids, segment_ids)
-            )
-            penalties[np.searchsorted(segment_ids, known_ids)] = cached_penalties[
-                np.searchsorted(cached_ids, known_ids)
-            ]
+        if not cache_path.exists():  # or of an older version, which had another suffix
+            return penalties
+        try:
+            cached_ids, cached_penalties = _read_penalties(cache_path)
+        except DamagedLibraryError as error:
+            log.warning("%s", error)
+            with suppress(OSError):  # reported once; a read-only library stays as it is
+                cache_path.unlink()
+            return penalties
+        known_ids = (
+            segment_ids
+            if np.array_equal(cached_ids, segment_ids)
+            else np.intersect1d(cached_ids, segment_ids)
+        )
+        penalties[np.searchsorted(segment_ids, known_ids)] = cached_penalties[
+            np.searchsorted(cached_ids, known_ids)
+        ]
         differences = np.abs(
             penalties[np.searchsorted(segment_ids, measured_ids)] - measured_penalties
         )
@@ -277,9 +281,39 @@ class HubnessCache:
         """Store penalties, float32 (N,), of segments, ids ascending. Requires the writer lock."""
         try:
             remove_partial_files(self._cache_folder)
-            save_npy_sequence(self._cache_path(space), segment_ids, penalties)
+            cache_path = self._cache_path(space)
+            save_arrays(cache_path, {"ids": segment_ids, "penalties": penalties})
+            cache_path.with_suffix(_OLD_SUFFIX).unlink(missing_ok=True)
         except OSError as error:
             log.info("could not write hubness cache %s: %s", self._cache_path(space), error)
 
     def _cache_path(self, space: Space) -> Path:
-        return self._cache_folder / f"{safe_file_name(space.name)}.npy"
+        return self._cache_folder / f"{safe_file_name(space.name)}.npz"
+
+
+def _read_penalties(cache_path: Path) -> tuple[Ids, Vector]:
+    """Read a file of penalties.
+
+    Args:
+        cache_path: The file.
+
+    Returns:
+        Segment ids, int64 (N,) ascending, and their penalties, float32 (N,).
+
+    Raises:
+        DamagedLibraryError: The file is damaged.
+    """
+    with damage_as_error(cache_path, "the hubness of the segments is measured again"):
+        arrays = load_arrays(cache_path, "ids", "penalties")
+        cached_ids, cached_penalties = arrays["ids"], arrays["penalties"]
+        is_consistent = (
+            cached_ids.dtype == np.int64
+            and cached_penalties.dtype == np.float32
+            and cached_ids.ndim == 1
+            and cached_ids.shape == cached_penalties.shape
+            and bool((np.diff(cached_ids) > 0).all())
+            and bool(np.isfinite(cached_penalties).all())
+        )
+        if not is_consistent:
+            raise ValueError("ids and penalties do not match")
+    return cached_ids, cached_penalties

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 LAST_SEARCH_FILE = "last-search.json"
 MAX_RESULT_FILE_BYTES = 4 * 1024 * 1024
 MAX_RESULTS = 1_000  # further results are not stored
+NOT_SAVED_NOTE = (
+    "Result numbers cannot be used by later commands: neither the library nor the cache is "
+    "writable."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ def save_last_search(library_path: Path, query_text: str, moments: Sequence[Mome
         }
         for moment in moments[:MAX_RESULTS]
     ]
-    file_content = json.dumps({"query": query_text, "results": result_entries}).encode("ascii")
+    search_json: dict[str, Any] = {"query": query_text, "results": result_entries}
+    search_json["crc32"] = _compute_checksum(search_json)
+    file_content = json.dumps(search_json).encode("ascii")
     if _try_write(library_path / LAST_SEARCH_FILE, file_content):
         with suppress(OSError):
             _cache_path(library_path).unlink(missing_ok=True)
@@ -167,7 +174,14 @@ def _try_write(file_path: Path, file_content: bytes) -> bool:
     return True
 
 
+def _compute_checksum(search_json: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(search_json).encode("ascii"))
+
+
 def _last_search_from_json(search_json: Any) -> LastSearch:
+    checksum = search_json.pop("crc32", None)  # only in files of `save_last_search`
+    if checksum is not None and checksum != _compute_checksum(search_json):
+        raise ValueError("the checksum does not match")
     result_refs = [
         ResultRef(
             str(result_json["video"]),

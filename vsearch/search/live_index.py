@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.catalog.lock import WriteLock
+from vsearch.catalog.pool import OutdatedSnapshotError
+from vsearch.catalog.segments import summarize_ids
 from vsearch.errors import LibraryError, VSearchError
-from vsearch.index.cache import IndexCache, SavedIndex, delete_saved_indexes, list_saved_files
+from vsearch.index.cache import (
+    IndexCache,
+    SavedIndex,
+    copy_index,
+    delete_saved_indexes,
+    list_saved_files,
+)
 from vsearch.index.rescoring import RescoringIndex
 from vsearch.plugins import resolve_plugin
 from vsearch.protocols import RebuildableIndex, VectorSource
@@ -113,6 +122,7 @@ class LiveIndex:
         self._load_tuning_queries = load_tuning_queries
         self._state_lock, self._build_lock = threading.Lock(), threading.Lock()
         self._state: _IndexState | None = None
+        self._has_unusable_files = False  # damaged or of an older version; to be replaced
         self._invalidation_count = 0  # discards builds that were started before
         self._builder_thread: threading.Thread | None = None
         self._is_closing = threading.Event()
@@ -126,6 +136,8 @@ class LiveIndex:
             state = self._refresh_state()
             if state is not None and self._is_overdue(state):
                 self._schedule_build()
+            if state is not None and self._has_unusable_files:
+                self._replace_unusable_files(state)
         if state is None:
             return None
         vector_index, space = state.saved_index.index, state.space
@@ -215,35 +227,58 @@ class LiveIndex:
             index_path.stat().st_size for index_path in list_saved_files(self._index_folder, space)
         )
 
+    def find_problems(self) -> list[str]:
+        """Return what is wrong with the saved indexes of the active space."""
+        space = self._catalog.space()
+        if space is None:
+            return []
+        problem_texts = [index_cache.find_problem(space) for index_cache in self._eligible_caches()]
+        return [problem_text for problem_text in problem_texts if problem_text is not None]
+
     def remove_partial_builds(self) -> None:
         """Delete the partial files of an interrupted run. Requires the writer lock."""
         remove_partial_files(self._index_folder)
 
+    def forget(self) -> None:
+        """Drop the index in memory, after another catalog has replaced the file."""
+        with self._state_lock:
+            self._state = None
+            self._invalidation_count += 1
+
     def _refresh_state(self) -> _IndexState | None:
         """Return the state at the catalog's current revision; None if nothing is indexed."""
+        return self._catalog.read_consistently(self._refresh_in_snapshot)
+
+    def _refresh_in_snapshot(self) -> _IndexState | None:
+        """Return the state at the revision of this thread's snapshot.
+
+        Raises:
+            OutdatedSnapshotError: The index is at a later revision already.
+        """
         space, revision = self._catalog.space(), self._catalog.revision()
         if space is None:
             return None
         state, pooler_name = self._state, self._catalog.pooler()
         if state is not None and (state.space, state.pooler_name) != (space, pooler_name):
             state = None
+        is_unshared = state is None
         if state is None:
             state = self._load_state(space, pooler_name)
+        if state.saved_index.revision > revision and self._catalog.is_outdated():
+            raise OutdatedSnapshotError(f"{self._index_folder} is newer than the snapshot")
         if state.saved_index.revision != revision:
-            state = self._catch_up(
-                replace(state, segment_count=self._catalog.segment_count()), revision
-            )
+            state = self._catch_up(state, revision, is_unshared=is_unshared)
         self._state = state
         return state
 
     def _load_state(self, space: Space, pooler_name: str | None) -> _IndexState:
         """Load a saved index of any eligible kind, or create an empty one."""
-        index_kinds = INDEX_KINDS if self._index_kind == "auto" else (self._index_kind,)
-        for index_cache in map(self._cache_for_kind, index_kinds):
+        for index_cache in self._eligible_caches():
             if (saved_index := index_cache.load(space)) is not None:
                 return _IndexState(
                     space, pooler_name, len(saved_index.vector_ids), index_cache, saved_index
                 )
+            self._has_unusable_files |= index_cache.has_files(space)
         segment_count = self._catalog.segment_count()
         index_cache = self._cache_for_size(segment_count)
         index_class: Any = index_cache.index_class
@@ -255,28 +290,46 @@ class LiveIndex:
             SavedIndex(index_class(space.dim), -1, np.empty(0, np.int64)),
         )
 
-    def _catch_up(self, state: _IndexState, revision: int) -> _IndexState:
-        """Add new segments and remove deleted ones."""
-        saved_index = state.saved_index
-        removed_ids = np.empty(0, np.int64)
-        last_known_id = int(saved_index.vector_ids.max(initial=0))
+    def _eligible_caches(self) -> Iterator[IndexCache]:
+        """Yield the caches of the index kinds that may be saved."""
+        index_kinds = INDEX_KINDS if self._index_kind == "auto" else (self._index_kind,)
+        yield from map(self._cache_for_kind, index_kinds)
+
+    def _replace_unusable_files(self, state: _IndexState) -> None:
+        """Replace saved files that cannot be used, unless the library is locked or read-only."""
+        self._has_unusable_files = False
+        try:
+            with WriteLock(self._index_folder.parent):
+                state.index_cache.save(state.space, state.saved_index)
+        except LibraryError as error:  # the next process tries again
+            log.info("the index was not saved: %s", error)
+
+    def _catch_up(self, state: _IndexState, revision: int, *, is_unshared: bool) -> _IndexState:
+        """Add new segments and remove deleted ones, in a copy unless nothing uses the index."""
+        known_ids = state.saved_index.vector_ids
+        removed_ids, last_known_id = np.empty(0, np.int64), int(known_ids.max(initial=0))
         added_ids = self._catalog.segment_ids(after_id=last_known_id)
-        # if segments were removed, all ids have to be compared
-        if state.segment_count - len(added_ids) != len(saved_index.vector_ids):
+        earlier_ids = self._catalog.summarize_segment_ids(last_known_id)
+        state = replace(state, segment_count=earlier_ids[0] + len(added_ids))
+        if earlier_ids != summarize_ids(known_ids):  # removed, or of another catalog
             catalog_ids = self._catalog.segment_ids()
-            added_ids = np.setdiff1d(catalog_ids, saved_index.vector_ids, assume_unique=True)
-            removed_ids = np.setdiff1d(saved_index.vector_ids, catalog_ids, assume_unique=True)
-        if len(added_ids) > max(len(saved_index.vector_ids), BULK_REBUILD_MIN_SEGMENTS):
+            added_ids = np.setdiff1d(catalog_ids, known_ids, assume_unique=True)
+            removed_ids = np.setdiff1d(known_ids, catalog_ids, assume_unique=True)
+        if len(added_ids) > max(len(known_ids), BULK_REBUILD_MIN_SEGMENTS):
             return self._build_state(state, quick_build=True)
-        known_ids = [saved_index.vector_ids]
-        if len(removed_ids):
-            saved_index.index.remove(removed_ids)
-            known_ids = [np.setdiff1d(saved_index.vector_ids, removed_ids, assume_unique=True)]
-        for batch_ids, batch_vectors in self._catalog.iter_vectors(state.space, added_ids):
-            saved_index.index.upsert(batch_ids, batch_vectors)
-            known_ids.append(batch_ids)
-        updated_index = SavedIndex(saved_index.index, revision, np.sort(np.concatenate(known_ids)))
-        return replace(state, saved_index=updated_index)
+        vector_index = state.saved_index.index
+        if len(added_ids) or len(removed_ids):
+            if not is_unshared:  # searches in other threads still use it
+                vector_index = copy_index(vector_index)
+            if len(removed_ids):
+                vector_index.remove(removed_ids)
+                known_ids = np.setdiff1d(known_ids, removed_ids, assume_unique=True)
+            id_batches = [known_ids]
+            for batch_ids, batch_vectors in self._catalog.iter_vectors(state.space, added_ids):
+                vector_index.upsert(batch_ids, batch_vectors)
+                id_batches.append(batch_ids)
+            known_ids = np.sort(np.concatenate(id_batches))
+        return replace(state, saved_index=SavedIndex(vector_index, revision, known_ids))
 
     def _build_state(self, state: _IndexState, *, quick_build: bool) -> _IndexState:
         """Build an index of the catalog's current vectors, of the kind for its size."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,10 +112,13 @@ class GenericEmbeddings:
         """Load cached embeddings if the same model made them, else encode the prompts."""
         cache_path = self._cache_folder / f"{safe_file_name(encoder.space.name)}.npz"
         first_vector = encoder.encode_texts(FALLBACK_PROMPTS[:1])
-        with suppress(DamagedLibraryError), damage_as_error(cache_path, "it will be replaced"):
-            cached_vectors = _load_embeddings(cache_path, encoder.space.dim)
-            if float(first_vector[0] @ cached_vectors[0]) >= SAME_MODEL_SIMILARITY:
-                return cached_vectors
+        try:
+            if cache_path.exists():
+                cached_vectors = _load_embeddings(cache_path, encoder.space.dim)
+                if float(first_vector[0] @ cached_vectors[0]) >= SAME_MODEL_SIMILARITY:
+                    return cached_vectors
+        except DamagedLibraryError as error:
+            log.warning("%s", error)
         text_vectors = np.concatenate([first_vector, encoder.encode_texts(FALLBACK_PROMPTS[1:])])
         try:
             remove_partial_files(self._cache_folder)
@@ -127,8 +129,12 @@ class GenericEmbeddings:
 
 
 def _load_embeddings(cache_path: Path, vector_dim: int) -> Matrix:
-    """Load cached embeddings; any exception means that the file is not usable."""
-    expected_shape = (len(FALLBACK_PROMPTS), vector_dim)
+    """Load cached embeddings; raise DamagedLibraryError if the file is not usable."""
+    with damage_as_error(cache_path, "the generic queries are encoded again"):
+        return _load_checked(cache_path, (len(FALLBACK_PROMPTS), vector_dim))
+
+
+def _load_checked(cache_path: Path, expected_shape: tuple[int, int]) -> Matrix:
     if cache_path.stat().st_size > 4 * expected_shape[0] * expected_shape[1] + MAX_HEADER_BYTES:
         raise ValueError(f"{cache_path}: file too large")
     cached_vectors = load_arrays(cache_path, "vectors")["vectors"]

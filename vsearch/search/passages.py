@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_PASSAGE_SECONDS = 10.0  # duration of a passage of several cues
 MAX_QUOTE_CHARS = 200
 MAX_LEAD_CHARS = 40  # of a quote before the first hit
+MIN_MENTION_GAP_SECONDS = 1.0  # between two mentions in one cue
 MAX_SEARCH_TERMS = 32  # words of a query; the rest is ignored
 MAX_TERM_CHARS = 64  # letters of a word; the rest is cut off
 STOP_WORD_WEIGHT = 0.2  # factor on the IDF of a stop word
@@ -77,38 +78,73 @@ class Passage:
         """Words of the text."""
         return tuple(iter_tokens(self.full_text))
 
+    @cached_property
+    def token_spans(self) -> dict[int, Span]:
+        """Span of each word by its offset in the text: its own if timed, else that of its cue."""
+        token_spans: list[Span] = []
+        for cue_record in self.cue_records:
+            cue = cue_record.cue
+            word_spans = [word.span for word in cue.words for _ in iter_tokens(word.text)]
+            token_count = sum(1 for _ in iter_tokens(cue.text))
+            is_timed = len(word_spans) == token_count
+            token_spans += word_spans if is_timed else [cue.span] * token_count
+        return {
+            token.start_char: span for token, span in zip(self.tokens, token_spans, strict=True)
+        }
+
     def contains_phrase(self, search_terms: Sequence[SearchTerm]) -> bool:
         """Return True if the terms occur consecutively and in order."""
-        return self._find_phrase(search_terms) is not None
+        return next(self._iter_phrases(search_terms), None) is not None
 
-    def find_hits(
+    def find_mentions(
         self, search_terms: Sequence[SearchTerm], *, exact_phrase: bool
-    ) -> list[TextToken]:
-        """Return the tokens that match a term, or with `exact_phrase` the tokens of the phrase."""
-        if exact_phrase:
-            first_token = self._find_phrase(search_terms) or 0
-            return list(self.tokens[first_token : first_token + len(search_terms)])
-        return [
-            token
-            for token in self.tokens
-            if any(search_term.match_weight(token.folded_text) for search_term in search_terms)
-        ]
+    ) -> list[list[TextToken]]:
+        """Return the tokens that match a term, or with `exact_phrase` those of each phrase.
 
-    def _find_phrase(self, search_terms: Sequence[SearchTerm]) -> int | None:
-        """Return the index of the first token of the phrase, if it occurs."""
-        passage_tokens = self.tokens
-        for token_index in range(len(passage_tokens) - len(search_terms) + 1):
-            term_tokens = zip(
-                search_terms,
-                passage_tokens[token_index : token_index + len(search_terms)],
-                strict=True,
-            )
+        Mentions of a phrase or of a single term are apart if `MIN_MENTION_GAP_SECONDS` are between
+        them, which only word timings show.
+
+        Args:
+            search_terms: The terms of the query.
+            exact_phrase: Match the terms only consecutively and in order.
+
+        Returns:
+            The tokens of each mention; one empty list if nothing matches literally.
+        """
+        if exact_phrase:
+            matches = list(self._iter_phrases(search_terms))
+        else:
+            matches = [
+                [token]
+                for token in self.tokens
+                if any(search_term.match_weight(token.folded_text) for search_term in search_terms)
+            ]
+        mentions: list[list[TextToken]] = []
+        for match in matches:
+            is_apart = exact_phrase or len(search_terms) == 1
+            if mentions and not (is_apart and self._has_gap(mentions[-1], match)):
+                mentions[-1] += match
+            else:
+                mentions.append(match)
+        return mentions or [[]]
+
+    def _has_gap(self, earlier: Sequence[TextToken], later: Sequence[TextToken]) -> bool:
+        earlier_span, later_span = self._span_of_hits(earlier), self._span_of_hits(later)
+        return later_span.start - earlier_span.end >= MIN_MENTION_GAP_SECONDS
+
+    def _iter_phrases(self, search_terms: Sequence[SearchTerm]) -> Iterator[list[TextToken]]:
+        """Yield the tokens of each occurrence of the phrase, which do not overlap."""
+        passage_tokens, token_index = self.tokens, 0
+        while token_index <= len(passage_tokens) - len(search_terms):
+            phrase_tokens = passage_tokens[token_index : token_index + len(search_terms)]
             if all(
                 search_term.match_weight(token.folded_text) == 1
-                for search_term, token in term_tokens
+                for search_term, token in zip(search_terms, phrase_tokens, strict=True)
             ):
-                return token_index
-        return None
+                yield list(phrase_tokens)
+                token_index += len(search_terms)
+            else:
+                token_index += 1
 
     def build_quote(
         self, quote_score: float, hit_tokens: Sequence[TextToken]
@@ -150,26 +186,8 @@ class Passage:
 
     def _span_of_hits(self, hit_tokens: Sequence[TextToken]) -> Span:
         """Return the span of the hits, by word timings if known, else by cues."""
-        hit_spans = list(self._hit_spans(hit_tokens)) or [self.span]
+        hit_spans = [self.token_spans[token.start_char] for token in hit_tokens] or [self.span]
         return Span(min(span.start for span in hit_spans), max(span.end for span in hit_spans))
-
-    def _hit_spans(self, hit_tokens: Sequence[TextToken]) -> Iterator[Span]:
-        start_offset = 0
-        for cue_record in self.cue_records:
-            end_offset = start_offset + len(cue_record.cue.text)
-            cue_hit_texts = {
-                hit_token.folded_text
-                for hit_token in hit_tokens
-                if start_offset <= hit_token.start_char < end_offset
-            }
-            word_spans = [
-                cue_word.span
-                for cue_word in cue_record.cue.words
-                if cue_hit_texts & {token.folded_text for token in iter_tokens(cue_word.text)}
-            ]
-            if cue_hit_texts:
-                yield from word_spans or [cue_record.cue.span]
-            start_offset = end_offset + 1
 
 
 @dataclass(frozen=True, slots=True)

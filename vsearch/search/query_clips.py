@@ -85,7 +85,7 @@ class QueryClipLoader:
             known_segments = self._catalog.segments_of_video(known_video.id)
             cut_times = np.array([segment.span.start for segment in known_segments])
         else:
-            pipeline = replace(self._load_pipeline(), encoder=encoder)
+            pipeline = replace(self._load_pipeline(), encoder=encoder, pooler=self._load_pooler())
             processed_video = process_video(video_path, pipeline, span=span)
             frame_features, end_time = processed_video.features, processed_video.end_time
             cut_times = processed_video.shot_cuts
@@ -108,7 +108,7 @@ class QueryClipLoader:
 
         An indexed video does not have to be decoded.
         """
-        from vsearch.media.discovery import compute_fingerprint  # deferred: a text query needs none
+        from vsearch.content_match import FileContent  # deferred: a text query needs none
 
         file_path = Path(os.path.expanduser(path))  # noqa: PTH111 - never raises
         if not file_path.is_file():
@@ -120,7 +120,7 @@ class QueryClipLoader:
             return matching_videos[0].path if matching_videos else file_path
         if self._catalog.video_by_path(Path(os.path.abspath(file_path))):  # noqa: PTH100 - as discovery does
             return file_path
-        twin_videos = self._catalog.videos_by_fingerprint(compute_fingerprint(file_path))
+        twin_videos = FileContent(file_path, self._catalog).find_videos()
         return twin_videos[0].path if twin_videos else file_path
 
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from vsearch.errors import QueryError
-from vsearch.query.model import ResultRef
 from vsearch.search.last_search import LastSearch, parse_result_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vsearch.query.model import Filters, Query
+    from vsearch.query.model import Filters, Query, ResultRef
     from vsearch.query.parser import NameResolver
-    from vsearch.types import Moment, Video
+    from vsearch.types import Video
 
 
 class QueryableLibrary(Protocol):
@@ -35,7 +34,7 @@ def parse_remote_query(
     query_text: str,
     *,
     upload_path: Callable[[str], Path] | None = None,
-    previous_moments: Sequence[Moment] = (),
+    previous_results: Sequence[ResultRef] = (),
 ) -> Query:
     """Parse a query from a remote client, which must not name files on this machine.
 
@@ -44,7 +43,7 @@ def parse_remote_query(
         query_text: The query. An image or clip is `video:12`, a video of the library, or
             `upload:ID`, an uploaded file.
         upload_path: Returns the file of an upload id; None: uploads are not supported.
-        previous_moments: Results that `like:#3` refers to, numbered from 1.
+        previous_results: Results that `like:#3` refers to, numbered from 1.
 
     Raises:
         QueryError: The query is malformed, names a file, or refers to something unknown.
@@ -62,7 +61,7 @@ def parse_remote_query(
         )
 
     def resolve_results(numbers_text: str) -> list[ResultRef]:
-        last_search = LastSearch("", tuple(map(ResultRef.from_moment, previous_moments)))
+        last_search = LastSearch("", tuple(previous_results))
         return [
             last_search.get_result(result_number)
             for result_number in parse_result_numbers(numbers_text)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from vsearch.catalog.annotation_rows import resolve_saved_search
 from vsearch.errors import QueryError
+from vsearch.query.arguments import check_text
+from vsearch.query.model import Query
 from vsearch.query.parser import MAX_QUERY_CHARS, NameResolver, parse_query, with_absolute_paths
 from vsearch.search.last_search import load_last_search, parse_result_numbers
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from vsearch.catalog.catalog import Catalog
-    from vsearch.query.model import Query, ResultRef, SavedSearch
+    from vsearch.query.model import ResultRef, SavedSearch
 
     # because the method `list` hides the type in annotations of its class
     SavedSearchList: TypeAlias = list[SavedSearch]
@@ -49,7 +51,7 @@ class SavedSearches:
         Raises:
             QueryError: There is no such saved search.
         """
-        return resolve_saved_search(name.removeprefix("@"), self.list())
+        return resolve_saved_search(check_text(name, "the name").removeprefix("@"), self.list())
 
     def add(self, name: str, query: str | Query) -> SavedSearch:
         """Save a query, with absolute paths so that it works from any folder.
@@ -64,12 +66,12 @@ class SavedSearches:
         Raises:
             QueryError: The name or query is invalid, or the query cannot be written as text.
         """
-        search_name = name.removeprefix("@")
+        search_name = check_text(name, "the name").removeprefix("@")
         if not _NAME_RE.fullmatch(search_name):
             raise QueryError(
                 f"{search_name!r} is not a valid name: use letters, digits, _ and -, at most 64"
             )
-        if isinstance(query, str):
+        if not isinstance(query, Query):
             query = parse_query(query, name_resolver=self.name_resolver)
         query = with_absolute_paths(query)
         query_text = str(query)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.catalog.filters import allowed_segment_ids
+from vsearch.catalog.pool import OutdatedSnapshotError
 from vsearch.encoders.query_adapter import AdaptedEncoder
-from vsearch.errors import NoTextError, QueryError, VSearchError
+from vsearch.errors import LibraryError, NoTextError, QueryError, VSearchError
 from vsearch.protocols import AttentionPooler
+from vsearch.query.arguments import check_count
 from vsearch.search.confidence import assign_confidence, combine_confidences
 from vsearch.search.copy_search import CopyFinder, merge_copies
 from vsearch.search.diversity import deduplicate_moments, diversify_moments, limit_per_video
@@ -29,6 +31,7 @@ from vsearch.search.step_joining import filter_salient, join_steps
 from vsearch.search.term_rating import TermRater
 from vsearch.search.text import TranscriptSearch
 from vsearch.search.text_terms import TextMatches, match_text_terms
+from vsearch.search.time_ranges import TimeRanges
 from vsearch.search.visual import VisualSearch
 from vsearch.types import Curve
 
@@ -64,6 +67,7 @@ class _SearchParams:
     allowed_ids: Ids | None  # int64 (N,), ascending; None: all segments
     only_salient: bool = False  # keep only moments that stand out enough for a step of a sequence
     feedback: RelevanceFeedback | None = None
+    time_ranges: TimeRanges | None = None  # to which moments are clipped; None: all times
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +186,24 @@ class Searcher:
             NoTextError: The query is text and the encoder has no text support.
             MediaError: An image or a clip cannot be read.
         """
-        start_time = time.perf_counter()
         _check_query(query, k, per_video)
+        return self._catalog.read_consistently(
+            lambda: self._search(
+                query, k, per_video, diversify=diversify, include_duplicates=include_duplicates
+            )
+        )
+
+    def _search(
+        self,
+        query: Query,
+        k: int,
+        per_video: int | None,
+        *,
+        diversify: bool,
+        include_duplicates: bool,
+    ) -> SearchResult:
+        """Search in the catalog snapshot of this thread. See `search`."""
+        start_time = time.perf_counter()
         snapshot = self._snapshots.take_snapshot()
         if snapshot is None:
             return SearchResult((), str(query), None, (EMPTY_LIBRARY_HINT,))
@@ -194,6 +214,8 @@ class Searcher:
             moments = self._search_sequence(query, snapshot, search_params)
         else:
             moments = self._search_terms(query.terms, snapshot, search_params)
+        if search_params.time_ranges is not None:
+            moments = search_params.time_ranges.clip_moments(moments)
         if diversify:
             moments = diversify_moments(
                 moments, self._peak_vectors(moments, snapshot.space), len(moments)
@@ -255,6 +277,7 @@ class Searcher:
             per_video is None,
             allowed_segment_ids(self._catalog, query),
             feedback=self._load_feedback(query, snapshot.space),
+            time_ranges=TimeRanges.from_query(query),
         )
 
     def _search_terms(
@@ -264,7 +287,7 @@ class Searcher:
         search_params: _SearchParams,
     ) -> list[Moment]:
         """Search for the terms of one step: embed, retrieve, expand, refine, calibrate, fuse."""
-        text_matches = self._match_text(query_terms, search_params.allowed_ids)
+        text_matches = self._match_text(query_terms, search_params)
         visual_terms = [term for term in query_terms if term.kind in VISUAL_TERM_KINDS]
         visual_query = self._embed_query(visual_terms, text_matches, snapshot, search_params)
         if visual_query is None:
@@ -276,6 +299,7 @@ class Searcher:
             allowed_ids=text_matches.allowed_ids,
             per_video=search_params.per_video,
             fill_remaining=search_params.fill_remaining,
+            time_ranges=search_params.time_ranges,
         )
         moments = visual_query.visual_search.refine_candidates(
             candidates, visual_query.query_vector
@@ -348,6 +372,7 @@ class Searcher:
                 allowed_ids=search_params.allowed_ids,
                 per_video=search_params.per_video,
                 fill_remaining=search_params.fill_remaining,
+                time_ranges=search_params.time_ranges,
             )
             return _rate_sequences(moments, visual_steps)
         step_params = replace(
@@ -380,8 +405,6 @@ class Searcher:
             term_vectors, [term.weight for term in query_terms], visual_search.sample_vectors
         )
         query_clip = clips_by_term.get(query_terms[0]) if len(query_terms) == 1 else None
-        if query_clip is not None and query_clip.library_video is not None:
-            query_clip = None  # an indexed video needs no copy search: it finds itself
         term_raters = (
             self._build_raters(query_terms, term_vectors, snapshot, rating_params)
             if rating_params is not None
@@ -423,8 +446,9 @@ class Searcher:
             late_interaction=bool(query_terms) and all(term.kind == "text" for term in query_terms),
         )
 
-    def _match_text(self, query_terms: Sequence[Term], allowed_ids: Ids | None) -> TextMatches:
+    def _match_text(self, query_terms: Sequence[Term], search_params: _SearchParams) -> TextMatches:
         """Search transcripts, unless neither the query nor the library has any text."""
+        allowed_ids = search_params.allowed_ids
         term_kinds = {term.kind for term in query_terms}
         has_filter = not term_kinds.isdisjoint(("said", "shown"))  # applies without cues as well
         if not has_filter and not (
@@ -432,7 +456,9 @@ class Searcher:
         ):
             return TextMatches([], allowed_ids)
         transcript_search = TranscriptSearch(self._catalog, self._semantic_cues)
-        return match_text_terms(query_terms, allowed_ids, self._catalog, transcript_search)
+        return match_text_terms(
+            query_terms, allowed_ids, self._catalog, transcript_search, search_params.time_ranges
+        )
 
     def _peak_vectors(self, moments: Sequence[Moment], space: Space) -> Matrix:
         """Return the vector of the segment at each moment's peak, float32 (N, D)."""
@@ -455,7 +481,12 @@ class Searcher:
             NoTextError: The query is text and the encoder has no text support.
             MediaError: An image or a clip cannot be read.
             DamagedLibraryError: The stored frames are missing or damaged.
+            LibraryError: The video was removed.
         """
+        return self._catalog.read_consistently(lambda: self._similarity_curve(query, video))
+
+    def _similarity_curve(self, query: Query, video: Video) -> Curve:
+        """Score frames in the catalog snapshot of this thread. See `similarity_curve`."""
         no_scores: Vector = np.empty(0, np.float32)
         step_terms = [query.terms, *(step.terms for step in query.next_steps)]
         visual_steps = [
@@ -465,7 +496,7 @@ class Searcher:
         if (snapshot := self._snapshots.take_snapshot()) is None or not any(visual_steps):
             return Curve(np.empty(0, np.float64), no_scores, 0.0)
         space = snapshot.space
-        frame_features = self._feature_store.load(video.id, space)
+        frame_features = self._feature_store.load(self._current_video_id(video), space)
         feedback = self._load_feedback(query, space)
         best_scores, baseline = np.full(len(frame_features.frame_times), -1.0, np.float32), -1.0
         for query_terms in filter(None, visual_steps):
@@ -477,6 +508,15 @@ class Searcher:
             best_scores = np.maximum(best_scores, step_scores)
             baseline = max(baseline, visual_query.score_scale.baseline)
         return Curve(frame_features.frame_times, best_scores, baseline)
+
+    def _current_video_id(self, video: Video) -> int:
+        """Return the id of a video, which may have been indexed again; raise LibraryError."""
+        current_video = self._catalog.videos_by_id([video.id]).get(
+            video.id
+        ) or self._catalog.video_by_path(video.path)
+        if current_video is None:
+            raise LibraryError(f"{video.path} is no longer in the library")
+        return current_video.id
 
     def find_similar(
         self, video_path: Path, clip_span: Span | None, k: int, *, same_video: bool
@@ -496,8 +536,15 @@ class Searcher:
             QueryError: `k` is too small, the name is ambiguous, or the span is past the end.
             MediaError: The file cannot be read.
         """
-        if k < 1:
-            raise QueryError("k must be at least 1")
+        k = check_count(k, "k")
+        return self._catalog.read_consistently(
+            lambda: self._find_similar(video_path, clip_span, k, same_video=same_video)
+        )
+
+    def _find_similar(
+        self, video_path: Path, clip_span: Span | None, k: int, *, same_video: bool
+    ) -> list[Moment]:
+        """Search in the catalog snapshot of this thread. See `find_similar`."""
         snapshot = self._snapshots.take_snapshot()
         if snapshot is None:
             return []
@@ -532,20 +579,24 @@ class Searcher:
 
         Empty if the pooler does not weight frames or cannot be loaded.
         """
-        try:
-            pooler = self._load_pooler()
-        except VSearchError as error:
-            log.warning("%s", error)
-        else:
-            if isinstance(pooler, AttentionPooler):
-                return pooler.frame_weights(frame_vectors, frame_times)
+        with self._catalog.reopen():  # results may be read after the library is closed
+            try:
+                pooler = self._load_pooler()
+            except VSearchError as error:
+                if self._catalog.is_outdated():
+                    raise OutdatedSnapshotError(str(error)) from error
+                log.warning("%s", error)
+                return np.empty(0, np.float32)
+        if isinstance(pooler, AttentionPooler):
+            return pooler.frame_weights(frame_vectors, frame_times)
         return np.empty(0, np.float32)
 
 
 def _check_query(query: Query, k: int, per_video: int | None) -> None:
     """Raise QueryError for limits below 1, and for a step without a term to search for."""
-    if k < 1 or (per_video is not None and per_video < 1):
-        raise QueryError("k and per_video must be at least 1")
+    check_count(k, "k")
+    if per_video is not None:
+        check_count(per_video, "per_video")
     for query_terms in (query.terms, *(step.terms for step in query.next_steps)):
         if all(term.weight < 0 for term in query_terms):
             raise QueryError("this query only excludes; add a term to search for")

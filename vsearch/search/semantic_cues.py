@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vsearch.catalog.pool import OutdatedSnapshotError
 from vsearch.search.hubness import Querybank
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class SemanticCueIndex:
             self._load_encoder() if cue_vectors is not None and len(cue_vectors.cue_ids) else None
         )
         if cue_vectors is None or encoder is None or encoder.space != cue_vectors.space:
+            if encoder is not None and self._catalog.is_outdated():
+                raise OutdatedSnapshotError("the model was switched during the search")
             return np.empty(0, np.int64), np.empty(0, np.float32)
         query_vector = encoder.encode_texts([query_text])[0]
         similarities = _compare_in_blocks(cue_vectors.cue_vectors, query_vector)

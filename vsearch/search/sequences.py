@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vsearch.search.moments import Baseline, MomentCandidate
+    from vsearch.search.time_ranges import TimeRanges
     from vsearch.types import Matrix, Segment, Times, Vector
 
 DEFAULT_MAX_GAP_SECONDS = 60.0  # from the end of a step to the start of the next
@@ -45,6 +46,10 @@ class SequenceMatch:
     def span(self) -> Span:
         """Span from the start of the first step to the end of the last, in seconds."""
         return Span(self.steps[0].span.start, self.steps[-1].span.end)
+
+    def clip(self, time_ranges: TimeRanges) -> SequenceMatch:
+        """Clip each step to time ranges."""
+        return replace(self, steps=tuple(map(time_ranges.clip_candidate, self.steps)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from vsearch.types import (
     CueSource,
     Explanation,
+    FileStatus,
     FrameWeight,
     Moment,
     Quote,
@@ -70,6 +71,7 @@ def moment_to_dict(rank: int, moment: Moment) -> dict[str, Any]:
         "score": round(moment.score, 6),
         "confidence": None if confidence is None else round_confidence(confidence, 4),
         "low_confidence": moment.has_low_confidence,
+        "file_status": moment.video.file_status,
         "explanation": explanation_to_dict(moment.explanation),
     }
 
@@ -137,6 +139,7 @@ def video_to_dict(video: Video) -> dict[str, Any]:
         "recorded_at": None if video.recorded_at is None else video.recorded_at.isoformat(),
         "keyframes_only": video.keyframes_only,
         "max_keyframe_gap": video.max_keyframe_gap,
+        "file_status": video.file_status,
     }
 
 
@@ -226,4 +229,13 @@ def video_from_dict(video_data: Mapping[str, Any]) -> Video:
         recorded_at=None if recorded_at is None else datetime.fromisoformat(recorded_at),
         keyframes_only=bool(video_data["keyframes_only"]),
         max_keyframe_gap=video_data["max_keyframe_gap"],
+        file_status=_parse_file_status(video_data.get("file_status")),
     )
+
+
+def _parse_file_status(status_name: Any) -> FileStatus | None:
+    """Return a status; None if the server is of an older version."""
+    if status_name is not None and status_name not in get_args(FileStatus):
+        raise ValueError(f"unknown file status {status_name!r}")
+    file_status: FileStatus | None = status_name
+    return file_status

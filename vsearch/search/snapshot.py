@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vsearch.errors import SpaceMismatchError
 from vsearch.search.calibration import calibrate_images, calibrate_text
 from vsearch.search.hubness import HubnessModel, Querybank
 
@@ -139,24 +138,25 @@ class SnapshotSource:
         self._lock = threading.Lock()
 
     def take_snapshot(self) -> LibrarySnapshot | None:
-        """Return the current state of the library; None if nothing is indexed.
+        """Return the state of the library in the catalog snapshot of this thread.
+
+        Returns:
+            The state; None if nothing is indexed.
 
         Raises:
             SpaceMismatchError: If the library was indexed with another model.
             ModelError: If the model cannot be loaded.
         """
-        while (index_snapshot := self._live_index.take_snapshot()) is not None:
-            space = index_snapshot.space
-            try:
-                encoder = self._active_model.for_space(space, self._catalog)
-            except SpaceMismatchError:
-                if self._catalog.space() == space:
-                    raise  # else the library has just switched to another space
-                continue
-            return LibrarySnapshot(
-                index_snapshot, encoder, self._current_statistics(index_snapshot, encoder)
-            )
-        return None
+        return self._catalog.read_consistently(self._take_snapshot)
+
+    def _take_snapshot(self) -> LibrarySnapshot | None:
+        index_snapshot = self._live_index.take_snapshot()
+        if index_snapshot is None:
+            return None
+        encoder = self._active_model.for_space(index_snapshot.space, self._catalog)
+        return LibrarySnapshot(
+            index_snapshot, encoder, self._current_statistics(index_snapshot, encoder)
+        )
 
     def _current_statistics(
         self, index_snapshot: IndexSnapshot, encoder: Encoder

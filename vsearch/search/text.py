@@ -6,25 +6,25 @@ its neighbors as a passage. Semantic matches are added with a lower score.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
+from vsearch.query.times import OPEN_END_SECONDS
 from vsearch.search.passages import WINDOW_CUES, CueWindowScorer, Passage, parse_search_terms
-from vsearch.types import CueSource
+from vsearch.types import CueSource, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import numpy.typing as npt
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.search.passages import SearchTerm, TextToken
     from vsearch.search.semantic_cues import SemanticCueIndex
-    from vsearch.types import Ids, Quote, Span, Vector
-
-    ScoredPassage = tuple[float, Passage]  # share of the query that the passage contains
+    from vsearch.search.time_ranges import TimeRanges
+    from vsearch.types import Ids, Quote, Vector
 
 ALL_SOURCES: frozenset[CueSource] = frozenset(get_args(CueSource))
 SPEECH_SOURCES: frozenset[CueSource] = frozenset({"subtitles", "speech"})
@@ -36,7 +36,17 @@ MAX_PASSAGES = 240  # passages that are scored
 PASSAGE_OVERSAMPLE = 8  # factor on MAX_PASSAGES before filtering
 KNUTH_HASH = 2_654_435_761  # Knuth's multiplicative hash: scatters neighboring ids
 PER_VIDEO_DIVISOR = 20  # a video may have at most this fraction of the passages
-MERGE_GAP_SECONDS = 5.0  # closer hits are merged into one
+MERGE_GAP_SECONDS = 5.0  # partial and semantic matches so close to a better one are dropped
+MAX_SOURCE_OFFSET_SECONDS = 2.0  # between a subtitle and the same words in the speech transcript
+MIN_MENTION_SCORE = 0.9  # share of the query, by IDF weight, from which on a passage mentions it
+
+
+class ScoredPassage(NamedTuple):
+    """A passage that matches a query."""
+
+    score: float  # share of the query that it contains; at most 0.9 by meaning
+    passage: Passage
+    is_mention: bool  # it contains the whole query, literally
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ class TranscriptSearch:
         exact_phrase: bool = False,
         cue_sources: Collection[CueSource] = ALL_SOURCES,
         allowed_ids: Ids | None = None,
+        time_ranges: TimeRanges | None = None,
         max_hits: int = 100,
         keep_all: bool = False,
     ) -> list[TranscriptHit]:
@@ -76,6 +87,7 @@ class TranscriptSearch:
                 matches are then only added if there is no literal one.
             cue_sources: Transcript sources to search.
             allowed_ids: Passages must overlap one of these segments, ascending; None: all.
+            time_ranges: Hits must overlap one of these, and are clipped to it; None: all times.
             max_hits: Maximum number of hits.
             keep_all: Do not merge hits that are close in time, and do not limit hits per video.
 
@@ -108,7 +120,7 @@ class TranscriptSearch:
             cue_index.read_cues(window_ids), search_terms, exact_phrase=exact_phrase
         )
         scored_passages = [
-            best_passage
+            ScoredPassage(*best_passage, best_passage[0] >= MIN_MENTION_SCORE - 1e-6)
             for cue_id in candidate_ids.tolist()
             if (best_passage := window_scorer.best_passage(cue_id, MIN_TEXT_COVERAGE)) is not None
         ]
@@ -118,15 +130,23 @@ class TranscriptSearch:
             )
         if allowed_ids is not None:
             scored_passages = self._filter_by_segments(scored_passages, allowed_ids)
+        if time_ranges is not None:
+            scored_passages = [
+                scored_passage
+                for scored_passage in scored_passages
+                if time_ranges.clip(scored_passage.passage.span) is not None
+            ]
         ranked_passages = (
             sorted(scored_passages, key=_passage_order)
             if keep_all
             else merge_nearby(scored_passages)
         )
         return [
-            _build_hit(*scored_passage, search_terms, exact_phrase=exact_phrase)
+            hit
             for scored_passage in ranked_passages[:max_hits]
-        ]
+            for built_hit in _build_hits(scored_passage, search_terms, exact_phrase=exact_phrase)
+            if (hit := _clip_hit(built_hit, time_ranges)) is not None
+        ][:max_hits]
 
     def _search_semantic(
         self,
@@ -151,7 +171,7 @@ class TranscriptSearch:
         )
         score_by_cue = dict(zip(cue_ids.tolist(), cue_scores.tolist(), strict=False))
         return [
-            (score_by_cue[cue_record.id], Passage((cue_record,)))
+            ScoredPassage(score_by_cue[cue_record.id], Passage((cue_record,)), is_mention=False)
             for cue_record in self._catalog.cue_index.read_cues(cue_ids)
         ]
 
@@ -247,18 +267,28 @@ class TranscriptSearch:
     def _filter_by_segments(
         self, scored_passages: Sequence[ScoredPassage], allowed_ids: Ids
     ) -> list[ScoredPassage]:
-        """Keep the passages that overlap an allowed segment."""
+        """Keep the passages that overlap an allowed segment.
+
+        What is said after the last picture belongs to the last segment.
+        """
         allowed_set = set(allowed_ids.tolist())
         spans_by_video: dict[int, list[Span]] = {}
-        for video_id in {passage.video_id for _, passage in scored_passages}:
+        for video_id in {passage.video_id for _, passage, _ in scored_passages}:
             video_segments = self._catalog.segments_of_video(video_id)
+            picture_end = max((segment.span.end for segment in video_segments), default=0.0)
             spans_by_video[video_id] = [
-                segment.span for segment in video_segments if segment.id in allowed_set
+                segment.span
+                if segment.span.end < picture_end
+                else Span(segment.span.start, OPEN_END_SECONDS)
+                for segment in video_segments
+                if segment.id in allowed_set
             ]
         return [
             scored_passage
             for scored_passage in scored_passages
-            if _overlaps_any(scored_passage[1].span, spans_by_video[scored_passage[1].video_id])
+            if _overlaps_any(
+                scored_passage.passage.span, spans_by_video[scored_passage.passage.video_id]
+            )
         ]
 
 
@@ -329,20 +359,22 @@ def select_top_ids(
 
 
 def merge_nearby(scored_passages: Sequence[ScoredPassage]) -> list[ScoredPassage]:
-    """Sort passages by score and drop those within `MERGE_GAP_SECONDS` of a better one.
+    """Sort passages by score and drop those that belong to a better one close by.
 
-    Speech and OCR passages of one video are not merged with each other.
+    Two mentions of the whole query are both kept, unless they overlap. Speech and OCR passages of
+    one video are not merged with each other.
     """
     kept_by_track: dict[tuple[int, bool], list[ScoredPassage]] = {}
     for scored_passage in sorted(scored_passages, key=_passage_order):
-        passage = scored_passage[1]
+        passage = scored_passage.passage
         kept_passages = kept_by_track.setdefault(
             (passage.video_id, passage.source in OCR_SOURCES), []
         )
-        if not _overlaps_any(
-            passage.span,
-            [kept_passage.span for _, kept_passage in kept_passages],
-            MERGE_GAP_SECONDS,
+        if not any(
+            _overlaps_any(
+                passage.span, [kept_passage.passage.span], _merge_gap(scored_passage, kept_passage)
+            )
+            for kept_passage in kept_passages
         ):
             kept_passages.append(scored_passage)
     return sorted(
@@ -355,23 +387,35 @@ def merge_nearby(scored_passages: Sequence[ScoredPassage]) -> list[ScoredPassage
     )
 
 
+def _merge_gap(scored_passage: ScoredPassage, kept_passage: ScoredPassage) -> float:
+    """Return the distance in seconds below which a passage belongs to a better one."""
+    if not (scored_passage.is_mention and kept_passage.is_mention):
+        return MERGE_GAP_SECONDS
+    is_same_source = scored_passage.passage.source == kept_passage.passage.source
+    return 0.0 if is_same_source else MAX_SOURCE_OFFSET_SECONDS
+
+
 def _passage_order(scored_passage: ScoredPassage) -> tuple[float, ...]:
     """Sort best first; ties: the shortest text."""
-    matched_share, passage = scored_passage
-    return (-matched_share, len(passage.full_text), passage.video_id, passage.span.start)
+    passage = scored_passage.passage
+    return (-scored_passage.score, len(passage.full_text), passage.video_id, passage.span.start)
 
 
-def _build_hit(
-    matched_share: float,
-    passage: Passage,
-    search_terms: Sequence[SearchTerm],
-    *,
-    exact_phrase: bool,
-) -> TranscriptHit:
-    quote, hit_tokens = passage.build_quote(
-        matched_share, passage.find_hits(search_terms, exact_phrase=exact_phrase)
-    )
-    return TranscriptHit(passage.video_id, quote, hit_tokens)
+def _build_hits(
+    scored_passage: ScoredPassage, search_terms: Sequence[SearchTerm], *, exact_phrase: bool
+) -> Iterator[TranscriptHit]:
+    """Yield a hit for each mention in a passage."""
+    passage = scored_passage.passage
+    for mention in passage.find_mentions(search_terms, exact_phrase=exact_phrase):
+        quote, hit_tokens = passage.build_quote(scored_passage.score, mention)
+        yield TranscriptHit(passage.video_id, quote, hit_tokens)
+
+
+def _clip_hit(hit: TranscriptHit, time_ranges: TimeRanges | None) -> TranscriptHit | None:
+    if time_ranges is None:
+        return hit
+    clipped_span = time_ranges.clip(hit.quote.span)
+    return replace(hit, quote=replace(hit.quote, span=clipped_span)) if clipped_span else None
 
 
 def _overlaps_any(span: Span, other_spans: Sequence[Span], max_gap: float = 0.0) -> bool:

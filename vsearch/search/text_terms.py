@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.query.model import Term
+    from vsearch.search.time_ranges import TimeRanges
     from vsearch.types import Ids
 
 MAX_HITS_PER_TERM = 200
+_MIN_SEGMENT_OVERLAP_SECONDS = 0.1  # with the last segment, of words after the last picture
 MAX_REQUIRED_HITS = 2_000  # of a `said:` or `shown:` term, which filters the search
 
 
@@ -35,6 +37,7 @@ def match_text_terms(
     allowed_ids: Ids | None,
     catalog: Catalog,
     transcript_search: TranscriptSearch,
+    time_ranges: TimeRanges | None = None,
 ) -> TextMatches:
     """Search transcripts for the text terms of a query.
 
@@ -47,6 +50,7 @@ def match_text_terms(
         allowed_ids: Segments that the filters allow, ascending; None: all.
         catalog: The catalog of the library.
         transcript_search: The search for `said:` and `shown:` terms.
+        time_ranges: Ranges to which hits are clipped; None: all times.
 
     Returns:
         The hits, and `allowed_ids` restricted further.
@@ -56,7 +60,13 @@ def match_text_terms(
     for term in required_terms:
         nearby_ids = _segments_near(
             _search_term(
-                term, allowed_ids, catalog, transcript_search, MAX_REQUIRED_HITS, keep_all=True
+                term,
+                allowed_ids,
+                catalog,
+                transcript_search,
+                MAX_REQUIRED_HITS,
+                time_ranges,
+                keep_all=True,
             ),
             catalog,
         )
@@ -75,7 +85,7 @@ def match_text_terms(
         replace(text_hit, term_weight=term.weight / total_weight, term_index=term_index)
         for term_index, term in enumerate(wanted_terms)
         for text_hit in _search_term(
-            term, allowed_ids, catalog, transcript_search, MAX_HITS_PER_TERM
+            term, allowed_ids, catalog, transcript_search, MAX_HITS_PER_TERM, time_ranges
         )
     ]
     return TextMatches(text_hits, allowed_ids)
@@ -87,6 +97,7 @@ def _search_term(
     catalog: Catalog,
     transcript_search: TranscriptSearch,
     max_hits: int,
+    time_ranges: TimeRanges | None,
     *,
     keep_all: bool = False,
 ) -> list[TextHit]:
@@ -102,6 +113,7 @@ def _search_term(
         exact_phrase=term.is_phrase,
         cue_sources=cue_sources,
         allowed_ids=allowed_ids,
+        time_ranges=time_ranges,
         max_hits=max_hits,
         keep_all=keep_all,
     )
@@ -116,16 +128,12 @@ def _search_term(
 
 
 def _segments_near(text_hits: Sequence[TextHit], catalog: Catalog) -> Ids:
-    """Return the segments near the hits, int64 (N,), ascending."""
-    video_spans = [
-        (
-            text_hit.video.id,
-            Span(
-                max(0.0, text_hit.span.start - MAX_TEXT_GAP_SECONDS),
-                text_hit.span.end + MAX_TEXT_GAP_SECONDS,
-            ),
-        )
-        for text_hit in text_hits
-    ]
+    """Return the segments near the hits, int64 (N,), ascending; after the picture, the last one."""
+    video_spans = []
+    for text_hit in text_hits:
+        latest_start = max(0.0, text_hit.video.duration - _MIN_SEGMENT_OVERLAP_SECONDS)
+        start_time = min(max(0.0, text_hit.span.start - MAX_TEXT_GAP_SECONDS), latest_start)
+        end_time = text_hit.span.end + MAX_TEXT_GAP_SECONDS
+        video_spans.append((text_hit.video.id, Span(start_time, end_time)))
     overlapping_ids = catalog.segments_overlapping(video_spans)
     return np.unique(np.concatenate([*overlapping_ids, np.empty(0, np.int64)]))

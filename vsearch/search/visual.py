@@ -7,7 +7,6 @@ frames (late interaction). Those that remain are refined to frame accuracy and e
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.errors import DamagedLibraryError
 from vsearch.search.boundaries import refine_boundaries
 from vsearch.search.expansion import NeighborExpander, build_allowed_mask, group_candidates
 from vsearch.search.explanations import explain_moment
@@ -23,6 +21,7 @@ from vsearch.search.hubness import HubnessModel
 from vsearch.search.late_interaction import context_span, score_segment
 from vsearch.search.moments import MomentCandidate, is_top_k_final, top_k_per_video
 from vsearch.search.sequences import SequenceMatch, StepScores, match_sequences
+from vsearch.search.stored_frames import load_frames
 from vsearch.types import Moment, Span
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
     from vsearch.search.hubness import Querybank
     from vsearch.search.live_index import IndexSnapshot
     from vsearch.search.moments import Baseline
+    from vsearch.search.time_ranges import TimeRanges
     from vsearch.storage.feature_store import FeatureStore
     from vsearch.types import Features, Ids, Matrix, Vector, Video
 
-log = logging.getLogger(__name__)
 CANDIDATES_PER_RESULT = 16  # segments retrieved per requested moment, which may contain several
 MIN_CANDIDATES = 64  # segments retrieved at least
 HUBNESS_CANDIDATES = 512  # up to here, the bound for unseen segments includes the hubness gain
@@ -77,6 +76,13 @@ class LoadedCandidate:
             self,
             candidate=replace(self.candidate, score=frame_score - self.candidate.hubness_penalty),
         )
+
+    def clip_frames(self, time_ranges: TimeRanges) -> LoadedCandidate:
+        """Drop the frames outside of time ranges."""
+        if self.frame_features is None:
+            return self
+        frame_features = time_ranges.select_frames(self.frame_features, self.candidate.peak_span)
+        return replace(self, frame_features=frame_features)
 
 
 class VisualSearch:
@@ -157,10 +163,11 @@ class VisualSearch:
         allowed_ids: Ids | None,
         per_video: int,
         fill_remaining: bool = True,
+        time_ranges: TimeRanges | None = None,
     ) -> list[LoadedCandidate]:
         """Retrieve the nearest segments, expand them, and return the best `k` candidates.
 
-        Takes the arguments of `search`.
+        Takes the arguments of `search`, and `time_ranges`, to which candidates are clipped.
 
         Returns:
             Candidate moments with their frames, best first.
@@ -174,6 +181,10 @@ class VisualSearch:
         )
         candidates = self._retrieve_and_expand(expander, query_vector, k, allowed_ids, per_video)
         pool_size = max(k, RESCORED_CANDIDATES) if self._late_interaction else k
+        if time_ranges is not None:
+            candidates = [
+                part for candidate in candidates for part in time_ranges.split_candidate(candidate)
+            ]
         loaded_candidates = [
             LoadedCandidate(candidate, self._load_context_frames(candidate))
             for candidate in top_k_per_video(
@@ -182,6 +193,10 @@ class VisualSearch:
         ]
         if self._late_interaction:
             loaded_candidates = [candidate.rescore(query_vector) for candidate in loaded_candidates]
+        if time_ranges is not None:
+            loaded_candidates = [
+                candidate.clip_frames(time_ranges) for candidate in loaded_candidates
+            ]
         return top_k_per_video(loaded_candidates, k, per_video, fill_remaining=fill_remaining)
 
     def refine_candidates(
@@ -294,6 +309,7 @@ class VisualSearch:
         allowed_ids: Ids | None,
         per_video: int,
         fill_remaining: bool = True,
+        time_ranges: TimeRanges | None = None,
     ) -> list[Moment]:
         """Find moments that show several steps in order.
 
@@ -308,6 +324,7 @@ class VisualSearch:
             allowed_ids: Segments to search, ascending; None: all.
             per_video: Maximum number of moments of one video.
             fill_remaining: Fill up to `k` with further moments of the same videos.
+            time_ranges: Ranges to which the steps are clipped; None: all times.
 
         Returns:
             Moments without confidence, best first; `explanation.step_spans` locates the steps.
@@ -324,6 +341,8 @@ class VisualSearch:
         sequence_matches = self._match_sequences(
             step_vectors, baselines, (None, *max_gaps), k, allowed_ids
         )
+        if time_ranges is not None:
+            sequence_matches = [match.clip(time_ranges) for match in sequence_matches]
         top_matches = top_k_per_video(sequence_matches, k, per_video, fill_remaining=fill_remaining)
         videos_by_id = self._catalog.videos_by_id(
             {sequence_match.video_id for sequence_match in top_matches}
@@ -332,6 +351,10 @@ class VisualSearch:
         for sequence_match in top_matches:
             if sequence_match.video_id in videos_by_id:
                 frame_features = self._load_context_frames(sequence_match)
+                if time_ranges is not None and frame_features is not None:
+                    frame_features = time_ranges.select_frames(
+                        frame_features, sequence_match.steps[0].peak_span
+                    )
                 moment_by_match[sequence_match] = _build_sequence_moment(
                     videos_by_id[sequence_match.video_id],
                     sequence_match,
@@ -529,11 +552,9 @@ class VisualSearch:
 
     def _load_frames(self, video_id: int, span: Span) -> Features | None:
         """Load the stored frames of a span; None if they are missing or damaged."""
-        try:
-            return self._feature_store.load_range(video_id, self._index_snapshot.space, span)
-        except DamagedLibraryError as error:
-            log.warning("%s", error)
-            return None
+        return load_frames(
+            self._catalog, self._feature_store, video_id, self._index_snapshot.space, span
+        )
 
 
 def _refine_video_spans(

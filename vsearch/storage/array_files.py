@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def save_arrays(npz_path: Path, arrays: dict[str, Any]) -> None:
     """Write named arrays to one uncompressed .npz file, atomically."""
-    with atomic_write(npz_path) as npz_file:
+    with atomic_write(npz_path, sweep=False) as npz_file:
         np.savez(npz_file, **arrays)
 
 
@@ -53,6 +53,21 @@ def load_arrays(npz_path: Path, *array_names: str) -> dict[str, npt.NDArray[Any]
         }
 
 
+def find_damaged_archives(folder: Path) -> list[Path]:
+    """Return the .npz files in a folder that do not match the checksums in them, sorted.
+
+    Args:
+        folder: The folder; it may be missing.
+    """
+    damaged_paths = []
+    for npz_path in sorted(folder.glob("*.npz")):
+        try:
+            load_arrays(npz_path)
+        except Exception:  # damaged files raise almost anything
+            damaged_paths.append(npz_path)
+    return damaged_paths
+
+
 def save_id_vectors(file_path: Path, vector_ids: Ids, vectors: Matrix) -> None:
     """Write ids int64 (N,) and vectors float32 (N, D) to one file for `map_id_vectors`."""
     save_npy_sequence(file_path, np.asarray(vector_ids, np.int64), np.asarray(vectors, np.float32))
@@ -78,7 +93,7 @@ def map_id_vectors(file_path: Path) -> tuple[Ids, Matrix]:
 
 def save_npy_sequence(file_path: Path, *arrays: npt.NDArray[Any]) -> None:
     """Write arrays to one file, as consecutive .npy streams, atomically."""
-    with atomic_write(file_path) as npy_file:
+    with atomic_write(file_path, sweep=False) as npy_file:
         for array in arrays:
             np.save(npy_file, np.ascontiguousarray(array))
 

@@ -31,20 +31,26 @@ if TYPE_CHECKING:
 
 SUFFIX, OLD_SUFFIX = ".safetensors", ".npz"
 BLOCK_FRAMES = 1_024  # converted at a time
+CHECKED_ROWS = 32  # frame vectors with one checksum; a file of many frames has more
+MAX_CHECKSUMS = 4_096  # in the header
 CACHED_LAYOUTS = 256  # files; the times of an hour take 29 kB
 _NUMPY_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 _MAX_HEADER_BYTES = 100_000  # many times what `write_features` needs
 
 
-def write_features(feature_path: Path, features: Features) -> None:
+def write_features(feature_path: Path, features: Features) -> int:
     """Write features to a .safetensors file, atomically.
 
     The file contains `matrix` float16 (T, D) and `times` float64 (T,) in seconds; its metadata are
-    `space` as JSON and `crc32` of all of them.
+    `space` as JSON, `crc32` of all of them, `times_crc32` of space and times, and for every
+    `checked_rows` rows of the matrix, the start value, one of the `row_crc32` in hexadecimal.
 
     Args:
         feature_path: The file.
         features: Frame vectors float32 (T, D), stored as float16, and times.
+
+    Returns:
+        The checksum of all of them.
 
     Raises:
         OSError: The file cannot be written.
@@ -53,9 +59,32 @@ def write_features(feature_path: Path, features: Features) -> None:
     space_json = json.dumps([space.name, space.dim, space.supports_text])
     frame_times = np.ascontiguousarray(features.frame_times, "<f8")
     crc32 = _checksum(space_json, chain([frame_times], _half_blocks(features.frame_vectors)))
-    with atomic_write(feature_path) as feature_file:
-        metadata = {"space": space_json, "crc32": str(crc32)}
+    checked_rows = max(CHECKED_ROWS, -(-len(frame_times) // MAX_CHECKSUMS))
+    row_blocks = _half_blocks(features.frame_vectors, checked_rows)
+    metadata = {
+        "space": space_json,
+        "crc32": str(crc32),
+        "times_crc32": str(_checksum(space_json, [frame_times])),
+        "checked_rows": str(checked_rows),
+        "row_crc32": " ".join(
+            f"{zlib.crc32(row_block.data, checked_rows):x}" for row_block in row_blocks
+        ),
+    }
+    with atomic_write(feature_path, sweep=False) as feature_file:
         _write_tensors(feature_file, frame_times, features.frame_vectors, metadata)
+    return crc32
+
+
+def read_checksum(feature_path: Path) -> int | None:
+    """Return the recorded checksum of a file; None for a file of an older version.
+
+    Args:
+        feature_path: The file.
+    """
+    if feature_path.suffix == OLD_SUFFIX:
+        return None
+    with feature_path.open("rb") as feature_file:
+        return int(_TensorLayout(feature_file).metadata["crc32"])
 
 
 def read_features(feature_path: Path) -> Features:
@@ -73,15 +102,15 @@ def read_features(feature_path: Path) -> Features:
         return _to_features(_parse_space(space_json), arrays["times"], arrays["matrix"])
     with feature_path.open("rb") as feature_file:
         layout = _TensorLayout(feature_file)
-        frame_times = layout.read_rows(feature_file, "times")
-        matrix = layout.read_rows(feature_file, "matrix")
+        frame_times = layout.read_checked_times(feature_file)
+        matrix = layout.read_checked_rows(feature_file, slice(0, layout.row_count()))
     space_json = layout.metadata["space"]
     if layout.metadata["crc32"] != str(_checksum(space_json, [frame_times, matrix])):
         raise ValueError("the checksum does not match")
     return _to_features(_parse_space(space_json), frame_times, matrix)
 
 
-def read_features_around(feature_path: Path, span: Span) -> Features:
+def read_features_around(feature_path: Path, span: Span) -> tuple[Features, int | None]:
     """Read the features of the frames in a span, and of one frame before and after it.
 
     Only these rows are read from disk, except from files of older versions.
@@ -91,20 +120,21 @@ def read_features_around(feature_path: Path, span: Span) -> Features:
         span: The span, in seconds.
 
     Returns:
-        The features.
+        The features, and the recorded checksum of the file as in `read_checksum`.
     """
     if feature_path.suffix == OLD_SUFFIX:
         features = read_features(feature_path)
         _check_times(features.frame_times)
         rows = _find_rows(features.frame_times, span)
-        return Features(features.space, features.frame_vectors[rows], features.frame_times[rows])
+        frame_vectors, frame_times = features.frame_vectors[rows], features.frame_times[rows]
+        return Features(features.space, frame_vectors, frame_times), None
     with feature_path.open("rb", buffering=0) as feature_file:
         file_stat = os.fstat(feature_file.fileno())
         file_state = (file_stat.st_mtime_ns, file_stat.st_size, file_stat.st_ino)
         layout, space, frame_times = _read_layout(feature_path, file_state)
         rows = _find_rows(frame_times, span)
-        matrix = layout.read_rows(feature_file, "matrix", rows)
-    return _to_features(space, frame_times[rows], matrix)
+        matrix = layout.read_checked_rows(feature_file, rows)
+    return _to_features(space, frame_times[rows], matrix), int(layout.metadata["crc32"])
 
 
 @lru_cache(maxsize=CACHED_LAYOUTS)
@@ -112,10 +142,12 @@ def _read_layout(
     feature_path: Path,
     file_state: tuple[int, ...],  # noqa: ARG001 - a key of the cache
 ) -> tuple[_TensorLayout, Space, Times]:
-    """Return the layout, the space and the frame times of a file."""
+    """Return the layout, the space and the frame times of a file, after checking the times."""
     with feature_path.open("rb") as feature_file:
         layout = _TensorLayout(feature_file)
-        frame_times, vector_count = layout.read_rows(feature_file, "times"), layout.row_count()
+        frame_times, vector_count = layout.read_checked_times(feature_file), layout.row_count()
+    if layout.checked_rows is None:
+        read_features(feature_path)  # an older version wrote only one checksum
     if vector_count != len(frame_times):
         raise ValueError(f"{vector_count} vectors for {len(frame_times)} times")
     _check_times(frame_times)
@@ -168,10 +200,12 @@ def _write_tensors(
         feature_file.write(block.data)
 
 
-def _half_blocks(frame_vectors: Matrix) -> Iterator[npt.NDArray[np.float16]]:
+def _half_blocks(
+    frame_vectors: Matrix, block_rows: int = BLOCK_FRAMES
+) -> Iterator[npt.NDArray[np.float16]]:
     """Yield frame vectors as float16, some rows at a time, which bounds memory."""
-    for first_row in range(0, len(frame_vectors), BLOCK_FRAMES):
-        yield np.ascontiguousarray(frame_vectors[first_row : first_row + BLOCK_FRAMES], "<f2")
+    for first_row in range(0, len(frame_vectors), block_rows):
+        yield np.ascontiguousarray(frame_vectors[first_row : first_row + block_rows], "<f2")
 
 
 class _TensorLayout:
@@ -188,6 +222,10 @@ class _TensorLayout:
         self._header: dict[str, Any] = json.loads(feature_file.read(header_bytes))
         self._data_offset = 8 + header_bytes
         self.metadata: dict[str, str] = self._header["__metadata__"]
+        self.checked_rows: int | None = None  # in a file of an older version
+        if self.metadata.keys() & {"times_crc32", "checked_rows", "row_crc32"}:
+            self.checked_rows = max(1, int(self.metadata["checked_rows"]))
+            self._row_checksums = self.metadata["row_crc32"].split()
 
     def row_count(self) -> int:
         """Return the number of vectors."""
@@ -210,6 +248,32 @@ class _TensorLayout:
         feature_file.seek(self._data_offset + start_offset + first_row * row_bytes)
         tensor_bytes = feature_file.read((end_row - first_row) * row_bytes)
         return np.frombuffer(tensor_bytes, dtype).reshape(end_row - first_row, *row_shape)
+
+    def read_checked_times(self, feature_file: BinaryIO) -> npt.NDArray[Any]:
+        """Return the frame times; ValueError if they are damaged."""
+        frame_times = self.read_rows(feature_file, "times")
+        if self.checked_rows is not None and self.metadata["times_crc32"] != str(
+            _checksum(self.metadata["space"], [frame_times])
+        ):
+            raise ValueError("the checksum of the times does not match")
+        return frame_times
+
+    def read_checked_rows(self, feature_file: BinaryIO, rows: slice) -> npt.NDArray[Any]:
+        """Return rows of the matrix; ValueError if one of the blocks around them is damaged."""
+        if self.checked_rows is None:
+            return self.read_rows(feature_file, "matrix", rows)
+        first_block, end_block = rows.start // self.checked_rows, -(-rows.stop // self.checked_rows)
+        first_row = first_block * self.checked_rows
+        matrix = self.read_rows(
+            feature_file, "matrix", slice(first_row, end_block * self.checked_rows)
+        )
+        row_checksums = self._row_checksums[first_block:end_block]
+        blocks = range(0, len(matrix), self.checked_rows)
+        for first_checked, row_checksum in zip(blocks, row_checksums, strict=True):
+            checked_block = matrix[first_checked : first_checked + self.checked_rows]
+            if f"{zlib.crc32(checked_block.data, self.checked_rows):x}" != row_checksum:
+                raise ValueError("the checksum of the vectors does not match")
+        return matrix[rows.start - first_row : rows.stop - first_row]
 
 
 def _checksum(space_json: str, arrays: Iterable[npt.NDArray[Any]]) -> int:

@@ -10,6 +10,7 @@ from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, 
 from vsearch.storage.feature_files import (
     OLD_SUFFIX,
     SUFFIX,
+    read_checksum,
     read_features,
     read_features_around,
     read_space_name,
@@ -17,7 +18,7 @@ from vsearch.storage.feature_files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from vsearch.types import Features, Space, Span
@@ -33,22 +34,37 @@ class FeatureStore:
     if the version had only one space.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        recorded_checksum: Callable[[int, Space], int | None] = lambda _video_id, _space: None,
+    ) -> None:
+        """Use a folder, which is created when features are saved.
 
-    def save(self, video_id: int, features: Features) -> None:
+        Args:
+            folder: The folder.
+            recorded_checksum: Returns the checksum that the catalog recorded for a video and a
+                space, so that a file of another library is noticed; None if it recorded none.
+        """
+        self.folder, self._recorded_checksum = folder, recorded_checksum
+        self._verified_checksums: set[tuple[int, str, int]] = set()
+
+    def save(self, video_id: int, features: Features) -> int:
         """Write or replace the features of a video in their space, flushed to disk.
 
         Args:
             video_id: The video.
             features: Frame vectors float32 (T, D), stored as float16, and times.
 
+        Returns:
+            The checksum of the file, for the catalog.
+
         Raises:
             LibraryError: The file cannot be written.
         """
         feature_path = self._space_folder(features.space) / f"{video_id}{SUFFIX}"
         try:
-            write_features(feature_path, features)
+            checksum = write_features(feature_path, features)
             for old_path in self._old_paths(video_id, features.space):
                 old_path.unlink(missing_ok=True)
         except OSError as error:
@@ -57,6 +73,7 @@ class FeatureStore:
                 "Free some space, or make the folder writable, and run the command again; videos "
                 "already indexed are safe."
             ) from error
+        return checksum
 
     def load(self, video_id: int, space: Space) -> Features:
         """Read the features of a video.
@@ -74,8 +91,17 @@ class FeatureStore:
         feature_path = self.feature_path(video_id, space)
         with damage_as_error(feature_path, _FIX_HINT):
             features = read_features(feature_path)
+            self._check_checksum(video_id, space, read_checksum(feature_path))
         self._check_space(feature_path, features.space, space)
         return features
+
+    def _check_checksum(self, video_id: int, space: Space, checksum: int | None) -> None:
+        """Raise ValueError if the catalog recorded another checksum; it is read once per file."""
+        if checksum is None or (video_id, space.name, checksum) in self._verified_checksums:
+            return
+        if self._recorded_checksum(video_id, space) not in (None, checksum):
+            raise ValueError(f"these are not the features of video {video_id}")
+        self._verified_checksums.add((video_id, space.name, checksum))
 
     def _check_space(self, feature_path: Path, stored_space: Space, expected_space: Space) -> None:
         if (stored_space.name, stored_space.dim) != (expected_space.name, expected_space.dim):
@@ -99,7 +125,8 @@ class FeatureStore:
         """
         feature_path = self.feature_path(video_id, space)
         with damage_as_error(feature_path, _FIX_HINT):
-            features = read_features_around(feature_path, span)
+            features, checksum = read_features_around(feature_path, span)
+            self._check_checksum(video_id, space, checksum)
         self._check_space(feature_path, features.space, space)
         return features
 

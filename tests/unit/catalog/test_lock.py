@@ -96,3 +96,28 @@ def test_checking_whether_a_lock_is_held_leaves_no_trace(tmp_path: Path) -> None
         assert str(read_lock_holder(tmp_path)).startswith("'vsearch index'")
     assert not WriteLock(tmp_path).is_held()
     assert not WriteLock(tmp_path / "nowhere" / "at all").is_held()
+
+
+def test_the_lock_of_an_index_job_names_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_path = ROOT / "vsearch" / "server" / "workers" / "index.py"
+    monkeypatch.setattr(sys, "argv", [str(worker_path)])
+    with WriteLock(tmp_path), pytest.raises(LockedError) as caught:
+        WriteLock(tmp_path).acquire()
+    message = str(caught.value)
+    assert f"'vsearch serve' (process {os.getppid()} on " in message
+    assert ", since 20" in message
+    assert "stop it on its page; searching still works" in message
+
+
+def test_the_remedy_depends_on_the_command(tmp_path: Path) -> None:
+    for command, remedy in (
+        ("vsearch --library x watch films", "stop it with Ctrl-C"),
+        ("vsearch index films", "Wait until it has finished, or stop it"),
+    ):
+        with (
+            WriteLock(tmp_path, command=command),
+            pytest.raises(LockedError, match=remedy),
+        ):
+            WriteLock(tmp_path).acquire()

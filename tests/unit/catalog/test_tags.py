@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MADE = datetime(2026, 11, 1, 12)  # noqa: DTZ001 - UTC, as in the catalog
+MADE = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from vsearch.catalog import connection, transaction
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.lock import WriteLock
 from vsearch.errors import LibraryError, LockedError, SpaceMismatchError
-from vsearch.types import Space
+from vsearch.types import FileIdentity, Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def test_the_revision_grows_with_changes_of_segments_only(catalog: Catalog) -> N
     before = catalog.revision()
     assert before > 0
     with catalog.begin() as transaction:
-        transaction.update_file_stat(video.id, 1, 2)
+        transaction.set_file_identity(video.id, FileIdentity(1, 2, 3, "4"))
         transaction.move_video(video.id, Path("/b.mp4"), 3, 4)
         add_video(transaction, "/c.mp4")
     assert catalog.revision() == before
@@ -148,7 +148,7 @@ def test_two_videos_cannot_share_a_path(catalog: Catalog) -> None:
 
 def test_a_video_or_segment_must_exist_to_be_changed(catalog: Catalog) -> None:
     with pytest.raises(LibraryError, match="no video 9"), catalog.begin() as transaction:
-        transaction.update_file_stat(9, 1, 1)
+        transaction.set_file_identity(9, FileIdentity(1, 2, 3, "4"))
     with pytest.raises(LibraryError, match="FOREIGN KEY"), catalog.begin() as transaction:
         transaction.add_segments(9, make_spans(1), unit_vectors(1), SPACE)
 
@@ -172,7 +172,7 @@ def test_numpy_numbers_are_accepted(catalog: Catalog) -> None:
     assert catalog.videos_by_id(numbers[:1]) == {video.id: video}
     assert len(catalog.segment_ids(numbers[:1])) == 2
     with catalog.begin() as transaction:
-        transaction.update_file_stat(*numbers)
+        transaction.set_file_identity(numbers[0], FileIdentity(numbers[1], numbers[2], None, None))
         transaction.remove_videos(numbers[:1])
     assert list(catalog.iter_videos_with_vectors(ids, SPACE)) == []
 

@@ -66,7 +66,8 @@ def test_search_prints_one_json_object(run_vsearch: CommandRunner, videos_folder
     assert (found["query"], found["space"]) == ("blue", "fake")
     (result,) = found["results"]
     assert list(result) == [
-        "rank", "video", "start", "end", "score", "confidence", "low_confidence", "explanation",
+        "rank", "video", "start", "end", "score", "confidence", "low_confidence", "file_status",
+        "explanation",
     ]  # fmt: skip
     assert result["rank"] == 1
     assert result["video"] == str(videos_folder / "red then blue.mp4")
@@ -177,7 +178,7 @@ def test_missing_files_are_reported_and_removed_on_request(
     (videos_folder / "green.mp4").unlink()
     assert "green.mp4" in run_vsearch("index", videos_folder).stderr
     assert "green.mp4" in run_vsearch("doctor", exit_code=1).stdout
-    assert run_vsearch("remove", "--missing").stdout == "1 video removed\n"
+    assert run_vsearch("remove", "--missing", "--yes").stdout == "1 video removed\n"
     run_vsearch("doctor")
 
 

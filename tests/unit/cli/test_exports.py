@@ -76,6 +76,37 @@ def test_results_of_the_last_search_are_selected_by_number(
     assert "range from 1" in run_vsearch("export", "#3-1", "--m3u", "b.m3u", exit_code=2).stderr
 
 
+def test_result_numbers_refer_to_what_a_query_exported_last(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
+) -> None:
+    run_vsearch("search", "red", "--json")
+    exported = json.loads(run_vsearch("export", "blue", "--csv", "a.csv", "--json").stdout)
+    words = ("--csv", "b.csv", "--json", "--overwrite")
+    again = json.loads(run_vsearch("export", "#1-2", *words).stdout)
+    assert again["query"] == "blue"
+    assert again["excerpts"] == exported["excerpts"][:2]
+    run_vsearch("search", "red", "--json")
+    assert json.loads(run_vsearch("export", "#1", *words).stdout)["query"] == "red"
+
+
+def test_unusable_result_numbers_are_reported(
+    run_vsearch: CommandRunner, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_search, "save_last_search", lambda *_: False)
+    output = run_vsearch("export", "blue", "--csv", "a.csv").stderr
+    assert "Result numbers cannot be used by later commands" in output
+
+
+def test_the_rate_of_timelines_can_be_chosen(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
+) -> None:
+    run_vsearch("export", "blue", "--edl", "a.edl", "--fcp7", "a.xml", "--rate", "29.97DF")
+    assert "FCM: DROP FRAME" in (tmp_path / "a.edl").read_text()
+    assert "<displayformat>DF</displayformat>" in (tmp_path / "a.xml").read_text("utf-8")
+    error = run_vsearch("export", "blue", "--edl", "b.edl", "--rate", "26", exit_code=2).stderr
+    assert "26: choose from 23.976" in error
+
+
 def test_results_file_needs_no_library(
     run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
@@ -124,8 +155,8 @@ def test_padding_stays_within_the_video(run_vsearch: CommandRunner, indexed: Pat
 def test_several_formats_are_written_at_once(
     run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
-    kinds = ("supercut", "otio", "edl", "fcpxml", "csv", "m3u", "html")
-    names = {kind: f"a.{'mp4' if kind == 'supercut' else kind}" for kind in kinds}
+    kinds = ("supercut", "otio", "edl", "fcpxml", "fcp7", "csv", "m3u", "html")
+    names = {kind: f"a.{ {'supercut': 'mp4', 'fcp7': 'xml'}.get(kind, kind) }" for kind in kinds}
     targets = [word for kind, name in names.items() for word in (f"--{kind}", name)]
     output = run_vsearch("export", "red", *targets).stderr
     for name in names.values():
@@ -174,7 +205,7 @@ def test_missing_video_is_reported_and_the_rest_is_written(
     done = run_vsearch("export", "blue", "--csv", "a.csv", "--json", exit_code=1)
     output = json.loads(done.stdout)
     assert output["failed"][0]["video"].endswith("green.mp4")
-    assert "no such file" in done.stderr
+    assert "missing" in done.stderr
     assert "green" not in (tmp_path / "a.csv").read_text("utf-8-sig")
     assert "red then blue" in (tmp_path / "a.csv").read_text("utf-8-sig")
 

@@ -213,4 +213,4 @@ def test_keep_frames_is_yes_or_no(
     run_vsearch("index", videos_folder)
     assert len(list((tmp_path / "indexes" / "default" / "frame_cache").iterdir())) == 2
     (tmp_path / "indexes" / "default" / "vsearch.toml").write_text('keep_frames = "x"\n')
-    assert "true or false" in run_vsearch("list", exit_code=2).stderr
+    assert "true or false" in run_vsearch("index", videos_folder, exit_code=2).stderr

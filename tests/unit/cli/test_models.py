@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +16,6 @@ from vsearch.encoders.builtin import BuiltinEncoder
 from vsearch.encoders.bundled_weights import WEIGHTS_FOLDER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.processes import CommandRunner
     from vsearch.encoders.model_zoo import Throughput
     from vsearch.protocols import Encoder
@@ -137,3 +136,14 @@ def test_listing_open_clip_models_without_the_package_names_the_extra(
     monkeypatch.delitem(sys.modules, "vsearch.encoders.open_clip", raising=False)
     done = run_vsearch("models", "--all", exit_code=1)
     assert "--all needs the package 'open_clip'" in done.stderr
+
+
+def test_the_quality_of_the_embedded_model_is_what_the_benchmarks_say() -> None:
+    from vsearch.encoders.model_zoo import BUILTIN_QUALITY
+
+    docs_text = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text("utf-8")
+    [evaluate_row] = [
+        row for row in docs_text.splitlines() if row.startswith("| 57 real clips, one caption each")
+    ]
+    assert f"correct clip first {BUILTIN_QUALITY['']['clips R@1'][0]:.1f} %" in evaluate_row
+    assert "vsearch evaluate clips.jsonl" in evaluate_row

@@ -122,7 +122,7 @@ def test_tags_survive_reindexing_but_not_changed_content(
     assert list_tags(run_vsearch) == before
     (videos_folder / "green.mp4").write_bytes((videos_folder / "red then blue.mp4").read_bytes())
     (videos_folder / "red then blue.mp4").unlink()
-    run_vsearch("remove", "--missing")
+    run_vsearch("remove", "--missing", "--yes")
     run_vsearch("index", videos_folder)
     assert list_tags(run_vsearch) == []
     run_vsearch("doctor")
@@ -205,7 +205,7 @@ def test_empty_library_has_nothing_to_classify(
 ) -> None:
     run_vsearch("remove", "videos")
     assert "No videos." in run_vsearch("classify", "--all", "--labels", labels).stderr
-    Library.open(tmp_path / "new").close()
+    Library.open(tmp_path / "new", create=True).close()
     result = run_vsearch("--library", "new", "classify", "--all", "--labels", labels)
     assert "No videos." in result.stderr
 

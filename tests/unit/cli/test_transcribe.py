@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.audio_factory import SoundScene, make_sound_video
 from tests.support.speech_samples import FakeOcrEngine, FakeRecognizer
+from tests.support.track_factory import ToneTrack, make_tracks_video
 from tests.support.video_factory import BLACK, RED, ColorScene, make_video
 from vsearch import Library
 from vsearch.errors import SettingsError
@@ -178,3 +179,19 @@ def test_boolean_setting_is_yes_or_no(
         f"VSEARCH_{name.upper()} must be yes or no"
         in run_vsearch("index", folder, exit_code=2).stderr
     )
+
+
+def test_an_audio_track_is_selected_and_printed(run_vsearch: CommandRunner, folder: Path) -> None:
+    tracks = [ToneTrack(language="eng"), ToneTrack([(1, 2)], language="deu")]
+    film = make_tracks_video(folder / "film.mkv", tracks, picture_seconds=3)
+    run_vsearch("index", film)
+    assert "film.mkv (en, audio track 2 (de)): loud" in run_vsearch("transcribe").stderr
+    first = run_vsearch("transcribe", "--audio-track", "1")
+    assert first.stdout.startswith("1 without speech")
+    missing = run_vsearch("transcribe", "--audio-track", "fr", exit_code=1)
+    assert "has no audio track fr; its tracks are 1 (en), 2 (de)" in missing.stderr
+    assert (
+        "must be auto, a number"
+        in run_vsearch("transcribe", "--audio-track", "0", exit_code=2).stderr
+    )
+    run_vsearch("index", "--transcribe", "--audio-track", "de", folder / "loud.mp4", exit_code=1)

@@ -34,7 +34,7 @@ def films(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:
-    with Library.open(tmp_path / "library", encoder=FakeEncoder()) as library:
+    with Library.open(tmp_path / "library", create=True, encoder=FakeEncoder()) as library:
         yield library
 
 

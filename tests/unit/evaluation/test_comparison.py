@@ -135,7 +135,9 @@ def test_a_library_without_text_support_is_rejected_early(library: Library) -> N
 
     check_text_support(library)
     with pytest.raises(NoTextError, match="encodes images only, not text"):
-        check_text_support(Library.open(library.path / "image-only", encoder=ImageOnlyEncoder()))
+        check_text_support(
+            Library.open(library.path / "image-only", create=True, encoder=ImageOnlyEncoder())
+        )
     with pytest.raises(SpaceMismatchError, match="was not indexed with fake-other"):
         check_text_support(Library.open(library.path, encoder=FakeEncoder("other")))
 

@@ -180,7 +180,7 @@ def test_videos_are_sampled_at_their_previous_rate(tmp_path: Path, videos: Path)
 
 
 def test_switching_an_empty_library_only_changes_the_name(tmp_path: Path, videos: Path) -> None:
-    with Library.open(tmp_path / "library", model="fake") as library:
+    with Library.open(tmp_path / "library", create=True, model="fake") as library:
         assert library.models.switch("fake:other").is_switched
     with Library.open(tmp_path / "library") as library:
         index(library, videos)

@@ -23,6 +23,8 @@ from vsearch.types import Span
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vsearch.types import GrayImages, Spans, Times
+
 
 @pytest.fixture
 def opened_files(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -93,3 +95,35 @@ def test_a_span_is_encoded_but_not_segmented(tmp_path: Path) -> None:
     )  # fmt: skip
     assert whole.timings.decode > 0
     assert whole.timings.encode > 0
+
+
+class CutDetector:
+    """A `ShotDetector` without transitions, as plug-ins written for earlier versions are."""
+
+    def process(self, luma_thumbnails: GrayImages, frame_times: Times) -> None:
+        pass
+
+    def cuts(self) -> Times:
+        return np.array([5.0])
+
+
+class DissolveDetector(CutDetector):
+    def transitions(self) -> Spans:
+        return np.array([[4.0, 5.0]])
+
+
+@pytest.mark.parametrize(
+    ("detector_class", "spans"),
+    [
+        (CutDetector, [Span(0, 5), Span(5, 9)]),
+        (DissolveDetector, [Span(0, 4), Span(5, 9)]),
+    ],
+)
+def test_segments_leave_out_the_transitions_that_a_detector_reports(
+    tmp_path: Path, detector_class: type[CutDetector], spans: list[Span]
+) -> None:
+    video = make_video(tmp_path / "a.mp4", [ColorScene(RED, 9)])
+    pipeline = Pipeline(FakeEncoder(), MeanPooler(), detector_class, 1, "fake")
+    processed = process_video(video, pipeline)
+    assert processed.segment_spans == spans
+    assert len(processed.segment_vectors) == 2

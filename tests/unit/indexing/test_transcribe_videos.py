@@ -267,7 +267,9 @@ def transcribing(
     monkeypatch.setattr(transcribe, "WhisperRecognizer", Model)
     monkeypatch.setattr(transcribe, "RapidOcrEngine", FakeOcrEngine)
     path = tmp_path / "transcribing"
-    with Library.open(path, encoder=FakeEncoder(), transcribe=True, ocr=True) as opened:
+    with Library.open(
+        path, create=True, encoder=FakeEncoder(), transcribe=True, ocr=True
+    ) as opened:
         yield opened
 
 

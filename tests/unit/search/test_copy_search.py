@@ -59,6 +59,29 @@ def test_a_span_of_a_clip_is_located_at_that_span(library: Library, films: Path)
     assert best.span.iou(Span(10, 15)) > 0.85
 
 
+@pytest.mark.parametrize("span", [Span(2, 5), Span(10, 24.5), Span(0, 1), Span(24, 25)])
+def test_a_span_of_an_indexed_video_is_found_as_that_span(
+    library: Library, films: Path, span: Span
+) -> None:
+    first, *others = library.search(clip=films / "2.mp4", span=(span.start, span.end), k=5)
+    assert first.explanation.is_copy
+    assert (first.video.path.name, first.span) == ("2.mp4", span)
+    assert not [moment for moment in others if moment.explanation.is_copy]
+    assert not [
+        moment
+        for moment in others
+        if moment.video.path.name == "2.mp4" and moment.span.iou(span) > 0.5
+    ]
+
+
+def test_an_indexed_span_is_left_out_where_a_filter_excludes_it(
+    library: Library, films: Path
+) -> None:
+    found = library.search(clip=films / "2.mp4", span=(2, 5), videos=["0.mp4"])
+    assert found
+    assert {moment.video.path.name for moment in found} == {"0.mp4"}
+
+
 def test_a_source_without_its_file_is_located_by_frame_features(
     library: Library, films: Path
 ) -> None:

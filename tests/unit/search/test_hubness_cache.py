@@ -13,7 +13,7 @@ from vsearch import Library
 from vsearch.catalog.catalog import Catalog
 from vsearch.search.hubness import HubnessCache, HubnessModel, Querybank
 from vsearch.search.live_index import IndexSnapshot, LiveIndex
-from vsearch.storage.array_files import save_npy_sequence
+from vsearch.storage.array_files import save_arrays, save_npy_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,9 @@ def test_penalties_of_other_vectors_or_another_bank_are_ignored(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["junk", "empty", "folder", "shape", "order", "numbers"])
-def test_a_damaged_hubness_cache_is_ignored(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_hubness_cache_is_ignored(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = HubnessCache(tmp_path)
     kept.save_penalties(SPACE, IDS, VALUES)
     [path] = tmp_path.iterdir()
@@ -87,8 +89,37 @@ def test_a_damaged_hubness_cache_is_ignored(tmp_path: Path, damage: str) -> None
     else:
         ids = IDS[::-1] if damage == "order" else IDS
         values = VALUES * np.float32(np.inf) if damage == "numbers" else VALUES
-        save_npy_sequence(path, ids, values[:3] if damage == "shape" else values)
+        values = values[:3] if damage == "shape" else values
+        save_arrays(path, {"ids": ids, "penalties": values})
+    for _ in range(2):
+        assert np.isnan(kept.load_penalties(SPACE, IDS, IDS[:2], VALUES[:2])).all()
+    assert caplog.text.count("the hubness of the segments is measured again") == (
+        2 if damage == "folder" else 1
+    )
+
+
+def test_no_damaged_byte_changes_a_penalty(tmp_path: Path) -> None:
+    kept = HubnessCache(tmp_path)
+    kept.save_penalties(SPACE, IDS, VALUES)
+    [path] = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x08
+        path.write_bytes(damaged)
+        found = kept.load_penalties(SPACE, IDS, IDS[:2], VALUES[:2])
+        assert np.isnan(found).all() or np.array_equal(found, VALUES), place
+
+
+def test_a_cache_without_a_checksum_is_replaced_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_npy_sequence(tmp_path / "chosen.npy", IDS, VALUES)  # of an older version
+    kept = HubnessCache(tmp_path)
     assert np.isnan(kept.load_penalties(SPACE, IDS, IDS[:2], VALUES[:2])).all()
+    kept.save_penalties(SPACE, IDS, VALUES)
+    assert [path.name for path in tmp_path.iterdir()] == ["chosen.npz"]
+    assert caplog.records == []
 
 
 def test_a_read_only_cache_folder_is_tolerated(tmp_path: Path) -> None:
@@ -135,7 +166,7 @@ def test_cached_segments_are_not_measured_again(catalog: Catalog, tmp_path: Path
 def test_hubness_is_saved_after_a_write(tmp_path: Path) -> None:
     encoder = FakeEncoder()
     encoder.querybank = encoder.encode_texts(["red", "blue"])  # type: ignore[attr-defined]
-    with Library.open(tmp_path, encoder=encoder) as library:
+    with Library.open(tmp_path, create=True, encoder=encoder) as library:
         for name, count in (("one", 6), ("two", 9)):
             with library._writer.exclusive():
                 add_vectors(library._catalog, name, vectors_with_scores(*[0.5] * count))
@@ -152,13 +183,19 @@ def test_hubness_is_saved_after_a_write(tmp_path: Path) -> None:
 
 
 def test_no_hubness_is_saved_without_a_querybank(tmp_path: Path) -> None:
-    with Library.open(tmp_path, encoder=FakeEncoder()) as library, library._writer.exclusive():
+    with (
+        Library.open(tmp_path, create=True, encoder=FakeEncoder()) as library,
+        library._writer.exclusive(),
+    ):
         add_vectors(library._catalog, "one", vectors_with_scores(0.5, 0.4))
     assert not (tmp_path / "hubness").exists()
 
 
 def test_removing_videos_loads_no_model(tmp_path: Path) -> None:
-    with Library.open(tmp_path, encoder=FakeEncoder()) as library, library._writer.exclusive():
+    with (
+        Library.open(tmp_path, create=True, encoder=FakeEncoder()) as library,
+        library._writer.exclusive(),
+    ):
         for name in ("one", "two"):
             add_vectors(library._catalog, name, vectors_with_scores(0.5, 0.4))
     with Library.open(tmp_path) as library:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.filled_library import QUERY, SPACE, add_vectors, vectors_with_scores
 from vsearch.catalog.catalog import Catalog
+from vsearch.catalog.lock import WriteLock
 from vsearch.errors import LibraryError
 from vsearch.index import cache
 from vsearch.index.exact import ExactIndex
@@ -420,3 +421,45 @@ def test_a_killed_save_loses_only_the_saved_index(
         assert agrees(LiveIndex(catalog, vectors, "sq8"), catalog)
     LiveIndex(catalog, vectors, "sq8").save()
     assert len(list(vectors.iterdir())) == 3, "nothing is left behind"
+
+
+@pytest.mark.parametrize("kind", ["exact", "faiss", "sq8", "ivf"])
+def test_the_index_of_another_library_is_never_used(
+    catalog: Catalog, tmp_path: Path, vectors: Path, kind: str
+) -> None:
+    add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8))
+    LiveIndex(catalog, vectors, kind).save()
+    with Catalog.open(tmp_path / "other" / "catalog.sqlite3", create=True) as other:
+        add_vectors(other, "b", vectors_with_scores(0.7, 0.6, seed=1))  # as many, and newer
+        LiveIndex(other, tmp_path / "other" / "vectors", kind).save()
+    shutil.rmtree(vectors)
+    (tmp_path / "other" / "vectors").rename(vectors)
+    assert agrees(LiveIndex(catalog, vectors, kind), catalog)
+
+
+@pytest.mark.parametrize("kind", ["exact", "faiss", "sq8", "ivf"])
+def test_a_damaged_index_is_reported_once_and_replaced(
+    catalog: Catalog, vectors: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8))
+    LiveIndex(catalog, vectors, kind).save()
+    content = bytearray((vectors / f"chosen.{kind}").read_bytes())
+    content[-3] ^= 0x40
+    (vectors / f"chosen.{kind}").write_bytes(content)
+    assert agrees(LiveIndex(catalog, vectors, kind), catalog)
+    assert [record.message for record in caplog.records] == [
+        f"{vectors / f'chosen.{kind}'} is damaged; it is rebuilt from the catalog"
+    ]
+    assert agrees(LiveIndex(catalog, vectors, kind), catalog)
+    assert len(caplog.records) == 1
+
+
+def test_a_damaged_index_is_not_replaced_while_another_process_writes(
+    catalog: Catalog, tmp_path: Path, vectors: Path
+) -> None:
+    add_vectors(catalog, "a", vectors_with_scores(0.9, 0.8))
+    LiveIndex(catalog, vectors, "exact").save()
+    (vectors / "chosen.exact").write_bytes(b"damaged")
+    with WriteLock(tmp_path):
+        assert agrees(LiveIndex(catalog, vectors, "exact"), catalog)
+    assert (vectors / "chosen.exact").read_bytes() == b"damaged"

@@ -10,6 +10,7 @@ import pytest
 from tests.support.fakes import FakeEncoder
 from vsearch import Library, Span
 from vsearch.errors import QueryError
+from vsearch.query.model import ResultRef
 from vsearch.search.remote_query import parse_remote_query
 
 if TYPE_CHECKING:
@@ -79,11 +80,12 @@ def test_path_filters_do_not_touch_the_server_disk(
 
 def test_result_references_use_the_previous_search(library: Library) -> None:
     found = library.search("red")
-    query = parse_remote_query(library, "like:#1", previous_moments=found)
+    results = [ResultRef.from_moment(moment) for moment in found]
+    query = parse_remote_query(library, "like:#1", previous_results=results)
     assert query.terms[0].value == str(found[0].video.path)
     assert query.terms[0].span == found[0].span
     with pytest.raises(QueryError, match="no such result"):
-        parse_remote_query(library, f"like:#{len(found) + 1}", previous_moments=found)
+        parse_remote_query(library, f"like:#{len(found) + 1}", previous_results=results)
 
 
 def test_saved_searches_may_name_files(library: Library, tmp_path: Path) -> None:

@@ -101,6 +101,20 @@ def test_said_keeps_hits_close_to_each_other(library: Library) -> None:
     assert any(moment.span.start >= 8 for moment in found)
 
 
+@pytest.mark.parametrize("query", ['said:"learning rate"', '"learning rate"', "learning rate"])
+def test_two_mentions_near_each_other_are_two_moments(library: Library, query: str) -> None:
+    say(library, "one.mp4", *(Cue(Span(at, at + 1.5), "learning rate") for at in (2, 4, 8)))
+    found = [moment for moment in library.search(query, per_video=5) if moment.explanation.quotes]
+    assert sorted(moment.span.start for moment in found) == [2, 4, 8]
+
+
+def test_two_signs_near_each_other_are_two_moments(library: Library) -> None:
+    signs = [Cue(Span(at, at + 0.5), "EXIT", "ocr") for at in (2, 2.8, 6)]
+    say(library, "one.mp4", *signs, source="ocr")
+    found = library.search("shown:exit", per_video=5)
+    assert sorted(moment.span.start for moment in found) == [2, 2.8, 6]
+
+
 def test_all_occurrences_of_excluded_speech_are_left_out(library: Library) -> None:
     many = [Cue(Span(n / 50, n / 50 + 0.02), "um") for n in range(600)]
     say(library, "one.mp4", *many)

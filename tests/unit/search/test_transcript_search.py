@@ -157,9 +157,9 @@ def test_a_quote_is_truncated_around_the_hits(tmp_path: Path) -> None:
         assert marked(heard) == ["needle"]
 
 
-def test_hits_close_in_time_are_merged(tmp_path: Path) -> None:
+def test_mentions_close_in_time_are_hits_of_their_own(tmp_path: Path) -> None:
     with make_transcript_catalog(tmp_path, ["go"] * 2 + ["x"] * 4 + ["go"]) as catalog:
-        assert found(catalog, "go") == [(1, 0.0), (1, 24.0)]
+        assert found(catalog, "go") == [(1, 0.0), (1, 4.0), (1, 24.0)]
         assert len(TranscriptSearch(catalog).search("go", max_hits=1)) == 1
 
 
@@ -201,3 +201,48 @@ def test_any_text_can_be_searched(small: Catalog, text: str, exact: bool) -> Non
 @pytest.mark.parametrize("text", ["", "  ", '"', "*", "--", "\0", "dog" * 10_000, "dog " * 10_000])
 def test_unusual_texts_can_be_searched(small: Catalog, text: str) -> None:
     assert len(TranscriptSearch(small).search(text)) <= 1
+
+
+def test_two_mentions_near_each_other_are_two_hits(tmp_path: Path) -> None:
+    cues = [
+        Cue(Span(2, 4), "the learning rate"),
+        Cue(Span(4.5, 7), "is small, so"),
+        Cue(Span(8, 10), "a learning rate of one is too much"),
+        Cue(Span(10.5, 12), "one learning"),
+        Cue(Span(12, 13), "rate is enough"),
+        Cue(Span(13, 14), "is it not"),
+    ]
+    for source in ("subtitles", "speech", "ocr"):
+        cues = [Cue(cue.span, cue.text, source) for cue in cues]
+        with make_transcript_catalog(tmp_path / source, cues) as catalog:
+            expected = [(1, 2.0), (1, 8.0), (1, 10.5)]
+            assert sorted(found(catalog, "learning rate", exact=True)) == expected
+            assert sorted(found(catalog, "learning rate")) == expected
+
+
+def test_a_mention_in_subtitles_and_speech_is_one_hit(tmp_path: Path) -> None:
+    cues = [
+        Cue(Span(start + offset, start + offset + 1), "learning rate", source)  # type: ignore[arg-type]
+        for source, offset in (("subtitles", 0), ("speech", 1.5))
+        for start in (2, 8)
+    ]
+    with make_transcript_catalog(tmp_path, cues) as catalog:
+        starts = sorted(start for _, start in found(catalog, "learning rate", exact=True))
+        assert len(starts) == 2
+        assert starts == pytest.approx([2.75, 8.75], abs=0.8)
+
+
+def test_two_mentions_in_one_cue_with_word_times_are_two_hits(tmp_path: Path) -> None:
+    texts = ["learning", "rate", "and", "rate", "of", "learning", "or", "learning", "rate"]
+    words = tuple(Word(text, Span(2 + at, 2.8 + at)) for at, text in enumerate(texts))
+    cue = Cue(Span(2, 10.8), " ".join(texts), "speech", words)
+    with make_transcript_catalog(tmp_path, [cue]) as catalog:
+        hits = TranscriptSearch(catalog).search("learning rate", exact_phrase=True)
+        assert [hit.quote.span for hit in hits] == [Span(2, 3.8), Span(9, 10.8)]
+        assert [marked(hit) for hit in hits] == [["learning", "rate"]] * 2
+        starts = [hit.quote.span.start for hit in TranscriptSearch(catalog).search("learning")]
+        assert starts == [2, 7, 9]
+        [whole] = TranscriptSearch(catalog).search("rate learning")
+        assert whole.quote.span == Span(2, 10.8)
+        [untimed] = TranscriptSearch(catalog).search("learning rate", exact_phrase=True, max_hits=1)
+        assert untimed.quote.span == Span(2, 3.8)

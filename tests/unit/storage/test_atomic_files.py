@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -10,13 +12,11 @@ from vsearch.errors import DamagedLibraryError
 from vsearch.storage.atomic_files import (
     atomic_write,
     damage_as_error,
+    remove_abandoned_files,
     remove_partial_files,
     replace_file,
     safe_file_name,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -134,3 +134,73 @@ def test_file_names_are_unique_and_stay_in_their_folder() -> None:
         assert len(file) <= 100
         assert file.isascii()
         assert not set(file) & set("/\\. ")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from vsearch.storage.atomic_files import atomic_write
+with atomic_write(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be killed like this there")
+def test_the_next_writer_deletes_what_a_killed_one_left(tmp_path: Path) -> None:
+    def start_writer(name: str) -> subprocess.Popen[bytes]:
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path / name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert writer.stdout
+        assert writer.stdout.readline() == b"writing\n"
+        return writer
+
+    def partial_names() -> list[str]:
+        return [path.name for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+    living = start_writer("a" * 250)
+    [living_name] = partial_names()
+    killed = start_writer("b")
+    foreign = [".vsearch-notes.part", "b.part", ".b.4711-1.part"]
+    for name in foreign:
+        (tmp_path / name).touch()
+    (tmp_path / ".vsearch-0123456789abcdef.part").symlink_to(tmp_path / "b.part")
+    killed.kill()
+    killed.communicate()
+    assert len(partial_names()) == 2 + len(foreign) + 1
+    assert all(name.startswith(".") for name in partial_names() if name not in foreign)
+    with atomic_write(tmp_path / "c") as file:
+        file.write(b"whole")
+    assert sorted(partial_names()) == sorted(
+        [living_name, *foreign, ".vsearch-0123456789abcdef.part"]
+    )
+    living.communicate()
+    assert (tmp_path / ("a" * 250)).read_bytes() == b"half"
+    assert living_name not in partial_names()
+    assert not (tmp_path / "b").exists()
+    remove_abandoned_files(tmp_path / "no folder")
+
+
+def test_a_file_taken_for_abandoned_before_it_is_locked_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    flock = fcntl.flock
+    locked: list[object] = []
+
+    def delete_first(file: IO[bytes], operation: int) -> None:
+        if not locked:
+            Path(file.name).unlink()
+        locked.append(file)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", delete_first)
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"whole")
+    assert len(locked) == 2
+    assert (tmp_path / "file").read_bytes() == b"whole"

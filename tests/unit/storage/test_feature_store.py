@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -379,3 +380,63 @@ def test_a_full_disk_stops_the_run_and_leaves_the_old_features(
 def test_frames_within_a_span_or_the_nearest_one() -> None:
     assert features().within(Span(1, 3)).frame_times.tolist() == [1, 2]
     assert features().within(Span(2.2, 2.4)).frame_times.tolist() == [2]
+
+
+def test_no_damaged_byte_of_a_file_is_read(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    store.save(1, features(70))
+    [path] = tmp_path.rglob("*.safetensors")
+    whole, spans = path.read_bytes(), (Span(0, 3), Span(35, 40), Span(60, 99))
+    truth = {span: store.load_range(1, SPACE, span) for span in spans}
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x20
+        path.unlink()
+        path.write_bytes(damaged)
+        for span in spans:
+            with suppress(DamagedLibraryError):
+                found = store.load_range(1, SPACE, span)
+                np.testing.assert_array_equal(found.frame_vectors, truth[span].frame_vectors)
+                np.testing.assert_array_equal(found.frame_times, truth[span].frame_times)
+
+
+def test_a_file_with_one_checksum_is_checked_as_a_whole(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    (tmp_path / "s").mkdir()
+    times, matrix = np.arange(50.0), features(50).frame_vectors.astype(np.float16)
+    label = json.dumps([SPACE.name, SPACE.dim, SPACE.supports_text])
+    crc32 = zlib.crc32(matrix.tobytes(), zlib.crc32(times.tobytes(), zlib.crc32(label.encode())))
+    path = tmp_path / "s" / "1.safetensors"
+    save_file({"times": times, "matrix": matrix}, path, {"space": label, "crc32": str(crc32)})
+    assert len(store.load_range(1, SPACE, Span(3, 9)).frame_times) == 8
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1  # a row that is not asked for
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(DamagedLibraryError, match="is damaged"):
+        store.load_range(1, SPACE, Span(3, 9))
+
+
+def test_the_checksums_of_a_long_video_fit_into_the_header(tmp_path: Path) -> None:
+    count = 140_000  # 39 hours
+    rows = np.ones((count, 1), np.float32)
+    space = Space("s", 1, supports_text=False)
+    store = FeatureStore(tmp_path)
+    store.save(1, Features(space, rows, np.arange(count, dtype=np.float64)))
+    assert len(store.load_range(1, space, Span(139_990, 139_995)).frame_times) == 7
+
+
+def test_the_features_of_another_library_are_not_used(tmp_path: Path) -> None:
+    recorded: dict[int, int] = {}
+    store = FeatureStore(tmp_path, lambda video_id, _: recorded.get(video_id))
+    recorded[1], recorded[2] = store.save(1, features(5)), store.save(2, features(6))
+    assert recorded[1] != recorded[2]
+    assert len(store.load(1, SPACE).frame_times) == 5
+    shutil.copy(tmp_path / "s" / "2.safetensors", tmp_path / "s" / "1.safetensors")
+    with pytest.raises(DamagedLibraryError, match=r"1\.safetensors is damaged"):
+        store.load(1, SPACE)
+    with pytest.raises(DamagedLibraryError, match=r"1\.safetensors is damaged"):
+        store.load_range(1, SPACE, Span(0, 9))
+    recorded.clear()  # by an older version
+    assert len(store.load(1, SPACE).frame_times) == 6
+    assert store.find_damaged(SPACE) == []

@@ -145,7 +145,7 @@ def test_a_library_without_features_is_rejected(tmp_path: Path) -> None:
 
 def test_an_empty_library_is_rejected(tmp_path: Path) -> None:
     with (
-        Library.open(tmp_path / "empty") as empty_library,
+        Library.open(tmp_path / "empty", create=True) as empty_library,
         pytest.raises(DatasetError, match="0 videos"),
     ):
         ClipDataset(empty_library)

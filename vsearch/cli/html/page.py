@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vsearch.cli.options import PAGE_MARKER
 from vsearch.cli.render import escape_unprintable
 from vsearch.storage.atomic_files import atomic_write
+from vsearch.storage.file_uris import to_file_uri
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,4 +95,4 @@ def render_frame(jpeg_bytes: bytes, time_text: str) -> str:
 
 def build_link(video_path: Path, span: Span) -> str:
     """Return an escaped file URL that browsers play from the span (W3C Media Fragments)."""
-    return html.escape(f"{video_path.as_uri()}#t={span.start:.2f},{span.end:.2f}")
+    return html.escape(f"{to_file_uri(video_path)}#t={span.start:.2f},{span.end:.2f}")

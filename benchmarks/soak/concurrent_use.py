@@ -1,0 +1,89 @@
+"""Scenario: searches while other processes rebuild, index and remove; answers stay whole."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from benchmarks.soak.harness import (
+    QUERIES,
+    Answers,
+    Round,
+    WrongAnswerError,
+    read_answers,
+    run_command,
+    summarize_moments,
+)
+from vsearch.library import Library
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.soak.samples import Samples
+
+READERS = 3
+WRITER_RUNS = 4
+
+
+def check_concurrent_use(round_: Round, samples: Samples) -> None:
+    """Search in threads while commands change the library.
+
+    Each answer must be that of a state the library really had: before or after the film was added.
+    """
+    library_path = samples.copy_library(round_.folder / "library")
+    run_command(library_path, "index", samples.extra_film)
+    valid_answers = [samples.answers, read_answers(library_path)]
+    is_finished = threading.Event()
+    failures: list[BaseException] = []
+    search_counts = [0] * READERS
+    with Library.open(library_path) as library:
+
+        def search_until_finished(reader_index: int) -> None:
+            try:
+                while not is_finished.is_set():
+                    query = QUERIES[(reader_index + search_counts[reader_index]) % len(QUERIES)]
+                    _check_answer(library, query, valid_answers)
+                    search_counts[reader_index] += 1
+            except BaseException as error:
+                failures.append(error)
+
+        readers = [
+            threading.Thread(target=search_until_finished, args=(reader_index,))
+            for reader_index in range(READERS)
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(WRITER_RUNS):
+                _change_library(round_, samples, library_path)
+        finally:
+            is_finished.set()
+            for reader in readers:
+                reader.join()
+    round_.counts["searches"] += sum(search_counts)
+    for failure in failures:
+        raise WrongAnswerError(f"while the library changed: {failure}") from failure
+
+
+def _change_library(round_: Round, samples: Samples, library_path: Path) -> None:
+    """Run a command that changes the library, or has it written again."""
+    extra_film = str(samples.extra_film)
+    arguments = round_.rng.choice(
+        (
+            ["rebuild"],
+            ["index", "--force", str(samples.films)],
+            ["index", "--force", extra_film],
+            ["remove", extra_film],
+            ["index", extra_film],
+            ["tags", "red.mp4", "--add", "soak"],
+        )
+    )
+    result = run_command(library_path, *arguments)
+    round_.expect(result.exit_code in (0, 1), f"{arguments}: {result.stderr}")
+    round_.counts[" ".join(arguments[: 2 if arguments[-2:-1] == ["--force"] else 1])] += 1
+
+
+def _check_answer(library: Library, query: str, valid_answers: list[Answers]) -> None:
+    moments = summarize_moments(library.search(query))
+    if not any(moments == answers[query] for answers in valid_answers):
+        raise WrongAnswerError(f"{query!r} finds {moments[:3]}")

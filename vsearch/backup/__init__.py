@@ -1,0 +1,1 @@
+"""Backup of a library in one file, and restoring it."""

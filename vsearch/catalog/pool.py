@@ -1,0 +1,269 @@
+"""A pool of connections to the catalog, which follows a file that is replaced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vsearch.catalog.commit_chain import check_commit_chain, link_commit, read_file_mtime
+from vsearch.catalog.connection import allow_triggers, is_writable, open_connection
+from vsearch.errors import LibraryError, NoLibraryError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+log = logging.getLogger(__name__)
+MAX_IDLE_CONNECTIONS = 5  # kept open; more can be in use
+
+
+class OutdatedSnapshotError(LibraryError):
+    """Raised if a file or the index no longer matches the snapshot that a thread reads."""
+
+
+class ConnectionPool:
+    """A pool of connections to one file. Safe to use from several threads.
+
+    Each operation compares the file with the one that was opened, by device and inode. A file that
+    was renamed over it, or a whole library moved to its place, is opened instead; a file that is
+    gone raises LibraryError, so that nothing is written to a deleted file. A file that does not
+    exist yet is opened when it does.
+    """
+
+    def __init__(self, catalog_path: Path, prepare_file: Callable[[], None]) -> None:
+        """Open no connection yet.
+
+        Args:
+            catalog_path: The SQLite file.
+            prepare_file: Checks and upgrades a file that has replaced the catalog.
+        """
+        self._catalog_path, self._prepare_file = catalog_path, prepare_file
+        self._idle_connections: list[sqlite3.Connection] = []
+        self._lock, self._reopen_lock = threading.Lock(), threading.Lock()
+        self._thread_state = threading.local()
+        self._file_id: tuple[int, int] | None = None
+        self._remember_file()
+        self._engine: Engine | None = None
+        self._pin_count = 0
+        self._is_closed = False
+        self.on_replaced: Callable[[], None] = lambda: None  # called after another file is opened
+
+    # --- the file
+
+    def check_file(self) -> None:
+        """Follow a catalog that was replaced, or created since.
+
+        Raises:
+            NoLibraryError: It does not exist yet.
+            LibraryError: It is gone, or it was replaced while this process is writing.
+        """
+        if self._is_closed and not getattr(self._thread_state, "may_reopen", False):
+            raise LibraryError(
+                f"the library in {self._catalog_path.parent} was closed; open it again"
+            )
+        if self._file_id is not None and self.is_current():
+            return
+        with self._reopen_lock:
+            if self._file_id is not None and self.is_current():
+                return  # another thread was first
+            self.require_same_file(is_pinned=bool(self._pin_count))
+            self.dispose()
+            self._prepare_file()
+            self._remember_file()
+        self.on_replaced()
+
+    def require_same_file(self, *, is_pinned: bool = True) -> None:
+        """Raise LibraryError if the catalog is gone or, if `is_pinned`, was replaced."""
+        file_id = self._current_file_id()
+        if file_id is None and self._file_id is None:
+            raise NoLibraryError(
+                f"there is no library at {self._catalog_path.parent}: index a video first"
+            )
+        if file_id is None:
+            raise LibraryError(
+                f"{self._catalog_path} is gone: the library was moved or deleted while it was "
+                "open, and cannot be read or written. Move it back, or restore it with "
+                "`vsearch restore`."
+            )
+        if is_pinned and file_id != self._file_id:
+            raise LibraryError(
+                f"{self._catalog_path} was replaced by another file while it was being written. "
+                "The new library is unchanged; run the command again."
+            )
+
+    def _remember_file(self) -> None:
+        self._file_id = self._current_file_id()
+        self._file_mtime = read_file_mtime(self._catalog_path)
+        # an immutable connection misses changes, so a read-only file is opened for each read
+        self._max_idle = MAX_IDLE_CONNECTIONS if is_writable(self._catalog_path) else 0
+
+    @property
+    def was_opened(self) -> bool:
+        """True unless the file did not exist so far."""
+        return self._file_id is not None
+
+    def is_current(self) -> bool:
+        """Return whether the file is still the one that was opened."""
+        return self._current_file_id() == self._file_id
+
+    @contextmanager
+    def pin_file(self) -> Iterator[None]:
+        """Raise LibraryError in this block, instead of following a file that is replaced."""
+        self.check_file()
+        with self._lock:
+            self._pin_count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pin_count -= 1
+
+    def _check_commit_chain(self) -> None:
+        """Raise DamagedLibraryError if another program has written to the file."""
+        file_mtime = read_file_mtime(self._catalog_path)
+        if file_mtime != self._file_mtime:  # mostly because SQLite moved the log into it
+            if hidden_copy_warning := check_commit_chain(self._catalog_path):
+                log.error("%s", hidden_copy_warning)
+            self._file_mtime = file_mtime
+
+    def _current_file_id(self) -> tuple[int, int] | None:
+        """Return device and inode of the catalog; None if it does not exist."""
+        try:
+            stat_result = self._catalog_path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return self._file_id  # SQLite reports what is wrong
+        return stat_result.st_dev, stat_result.st_ino
+
+    # --- transactions
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads of this thread see one state of the catalog. May be nested."""
+        if self.has_snapshot:
+            yield
+            return
+        with self.read_transaction() as connection:
+            self._thread_state.connection = connection
+            try:
+                yield
+            finally:
+                self._thread_state.connection = None
+
+    @property
+    def has_snapshot(self) -> bool:
+        """True if this thread is in a `snapshot` block."""
+        return self._snapshot_connection is not None
+
+    @property
+    def _snapshot_connection(self) -> sqlite3.Connection | None:
+        return getattr(self._thread_state, "connection", None)
+
+    @contextmanager
+    def read_transaction(self, *, latest: bool = False) -> Iterator[sqlite3.Connection]:
+        """Provide a connection that sees one snapshot; changes are rolled back.
+
+        Args:
+            latest: Read the latest state, even in a `snapshot` block.
+        """
+        if self._snapshot_connection is not None and not latest:
+            yield self._snapshot_connection
+            return
+        self.check_file()
+        connection = self._take_connection()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.rollback()
+        except BaseException:  # the state of the connection is unknown
+            connection.close()
+            raise
+        self._return_connection(connection)
+
+    @contextmanager
+    def write_transaction(self) -> Iterator[Connection]:
+        """Provide a connection that has the write lock; commit at the end or roll back."""
+        self.check_file()
+        self._check_commit_chain()
+        with self._current_engine().begin() as connection:
+            self.require_same_file()  # it may have been replaced while another process wrote
+            with link_commit(connection):
+                yield connection
+            self.require_same_file()
+
+    @contextmanager
+    def hold_write_lock(self) -> Iterator[None]:
+        """Hold the write lock without writing, even if the file is moved away meanwhile."""
+        self.check_file()
+        connection = open_connection(self._catalog_path)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.rollback()
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all connections for good."""
+        self._is_closed = True
+        self.dispose()
+
+    @contextmanager
+    def reopen(self) -> Iterator[None]:
+        """Allow this thread to read in the block even if the catalog was closed."""
+        self._thread_state.may_reopen = True
+        try:
+            yield
+        finally:
+            self._thread_state.may_reopen = False
+            if self._is_closed:
+                self.dispose()
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            idle_connections, self._idle_connections = self._idle_connections, []
+            engine, self._engine = self._engine, None
+        for connection in idle_connections:
+            connection.close()
+        if engine is not None:
+            engine.dispose()
+
+    def _take_connection(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._idle_connections:
+                return self._idle_connections.pop()
+        return open_connection(self._catalog_path)
+
+    def _return_connection(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if self.is_current() and len(self._idle_connections) < self._max_idle:
+                self._idle_connections.append(connection)
+                return
+        connection.close()
+
+    def _current_engine(self) -> Engine:
+        from sqlalchemy import create_engine, event  # deferred: slow, and only for writers
+        from sqlalchemy.pool import NullPool, QueuePool
+
+        with self._lock:
+            if self._engine is None:
+                pool_class = QueuePool if self._max_idle else NullPool
+                self._engine = create_engine(
+                    "sqlite://", creator=self._open_for_writing, poolclass=pool_class
+                )
+                event.listen(
+                    self._engine,
+                    "begin",
+                    lambda sql_connection: sql_connection.exec_driver_sql("BEGIN IMMEDIATE"),
+                )
+            return self._engine
+
+    def _open_for_writing(self) -> sqlite3.Connection:
+        return allow_triggers(self._take_connection())

@@ -1,0 +1,41 @@
+"""Resolution of files that are copies of indexed videos and were not indexed themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsearch.errors import MediaError
+from vsearch.media.discovery import compute_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vsearch.catalog.catalog import Catalog
+
+
+def resolve_copies(catalog: Catalog, path_patterns: Iterable[str]) -> tuple[str, ...]:
+    """Replace the paths of copies by the paths of the videos that were indexed.
+
+    `vsearch index` reports such a file as a duplicate and does not store its path.
+
+    Args:
+        catalog: The catalog of the library.
+        path_patterns: Paths of videos or folders, or globs.
+
+    Returns:
+        The patterns; others are unchanged.
+    """
+    return tuple(_resolve_copy(catalog, path_pattern) for path_pattern in path_patterns)
+
+
+def _resolve_copy(catalog: Catalog, path_pattern: str) -> str:
+    file_path = Path(os.path.abspath(os.path.expanduser(path_pattern)))  # noqa: PTH100, PTH111 - never raise
+    if not os.path.isfile(file_path) or catalog.video_by_path(file_path) is not None:  # noqa: PTH113
+        return path_pattern
+    try:
+        identical_videos = catalog.videos_by_fingerprint(compute_fingerprint(file_path))
+    except MediaError:  # cannot be read
+        return path_pattern
+    return str(identical_videos[0].path) if identical_videos else path_pattern

@@ -1,0 +1,154 @@
+"""Identity of a video file: its state on disk, and a digest of its whole content.
+
+The fingerprint of a file (`discovery.compute_fingerprint`) is read quickly and finds candidates;
+files that differ only between the sampled blocks share it. What is proven is proven by the state,
+or by the digest, for which the whole file is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vsearch.errors import UnreadableError
+from vsearch.media.discovery import (
+    FULLY_FINGERPRINTED_BYTES,
+    compute_fingerprint,
+    format_read_error,
+)
+from vsearch.types import FileIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_CHUNK_BYTES = 2**20
+# Coarsest resolution of modification times (FAT): a file can change twice without a new time.
+_TIME_RESOLUTION_NS = 2_000_000_000
+
+
+def read_file_state(file_path: Path) -> FileIdentity:
+    """Return the present state of a file, without its digest.
+
+    Raises:
+        OSError: The file cannot be accessed.
+    """
+    stat_result = file_path.stat()
+    return FileIdentity(
+        stat_result.st_size,
+        stat_result.st_mtime_ns,
+        stat_result.st_ctime_ns,
+        str(stat_result.st_ino),
+    )
+
+
+def is_settled(file_state: FileIdentity) -> bool:
+    """Return whether a change after this moment certainly changes the modification time, too."""
+    return abs(time.time_ns() - file_state.mtime_ns) >= _TIME_RESOLUTION_NS
+
+
+def compute_digest(file_path: Path, check_cancelled: Callable[[], None] = lambda: None) -> str:
+    """Compute a digest of the whole content of a file.
+
+    Args:
+        file_path: The file.
+        check_cancelled: Called for each megabyte; an exception it raises ends the reading.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        UnreadableError: The file cannot be read.
+    """
+    digest = hashlib.sha256()  # in hardware on many processors
+    try:
+        with file_path.open("rb", buffering=0) as video_file:
+            while chunk := video_file.read(_CHUNK_BYTES):
+                check_cancelled()
+                digest.update(chunk)
+    except OSError as error:
+        raise UnreadableError(format_read_error(file_path, error)) from error
+    return digest.hexdigest()[:32]
+
+
+def is_fully_fingerprinted(file_state: FileIdentity) -> bool:
+    """Return whether the fingerprint of a file covers its whole content."""
+    return file_state.size_bytes <= FULLY_FINGERPRINTED_BYTES
+
+
+def confirm_content(
+    file_path: Path, known_identity: FileIdentity, fingerprint: str
+) -> FileIdentity | None:
+    """Check that a file still has the content that was recorded, reading no more than needed.
+
+    Nothing is read if the state is the recorded one, otherwise the sampled blocks, and the whole
+    file only if they are the same.
+
+    Args:
+        file_path: The file.
+        known_identity: Its recorded identity.
+        fingerprint: Its recorded fingerprint.
+
+    Returns:
+        The identity to record from now on; None if the content has changed, or may have changed.
+
+    Raises:
+        OSError: The file cannot be accessed.
+        UnreadableError: The file cannot be read.
+    """
+    present_state = read_file_state(file_path)
+    if known_identity.has_state(present_state):
+        if known_identity.ctime_ns is not None:
+            return known_identity
+        return replace(present_state, content_digest=known_identity.content_digest)
+    settled, digest = is_settled(present_state), known_identity.content_digest
+    if present_state.size_bytes != known_identity.size_bytes:
+        return None
+    if compute_fingerprint(file_path) != fingerprint:
+        return None
+    if not is_fully_fingerprinted(present_state) and (
+        digest is None or compute_digest(file_path) != digest
+    ):
+        return None
+    if read_file_state(file_path) != present_state:
+        return None  # it changes while it is read
+    return replace(
+        present_state,
+        ctime_ns=present_state.ctime_ns if settled else 0,
+        content_digest=digest,
+    )
+
+
+def identify_content(
+    file_path: Path,
+    earlier_state: FileIdentity,
+    check_cancelled: Callable[[], None] = lambda: None,
+    *,
+    settled: bool,
+) -> FileIdentity:
+    """Return the identity to record for a file that was just read.
+
+    Args:
+        file_path: The file.
+        earlier_state: Its state before it was read; a digest that is known is not computed again.
+        check_cancelled: Called for each megabyte; an exception it raises ends the reading.
+        settled: Result of `is_settled` for that state.
+
+    Returns:
+        The identity; without a digest if the file changed while it was read.
+
+    Raises:
+        UnreadableError: The file cannot be read.
+    """
+    digest = earlier_state.content_digest or compute_digest(file_path, check_cancelled)
+    try:
+        present_state = read_file_state(file_path)
+    except OSError as error:
+        raise UnreadableError(format_read_error(file_path, error)) from error
+    if present_state != replace(earlier_state, content_digest=None):
+        return replace(earlier_state, ctime_ns=0, content_digest=None)
+    return replace(
+        present_state, ctime_ns=present_state.ctime_ns if settled else 0, content_digest=digest
+    )

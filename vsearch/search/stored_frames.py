@@ -1,0 +1,52 @@
+"""Stored frame features of a search, which another process may delete meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from vsearch.catalog.pool import OutdatedSnapshotError
+from vsearch.errors import DamagedLibraryError
+
+if TYPE_CHECKING:
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.storage.feature_store import FeatureStore
+    from vsearch.types import Features, Space, Span
+
+log = logging.getLogger(__name__)
+_reported_messages: set[str] = set()
+
+
+def load_frames(
+    catalog: Catalog,
+    feature_store: FeatureStore,
+    video_id: int,
+    space: Space,
+    span: Span | None = None,
+) -> Features | None:
+    """Load the stored frames of a video.
+
+    Args:
+        catalog: The catalog, in a snapshot.
+        feature_store: Its frame features.
+        video_id: A video of the snapshot.
+        space: The space of the snapshot.
+        span: The part to load, as of `FeatureStore.load_range`; None: all.
+
+    Returns:
+        The features; None if they are damaged or lost.
+
+    Raises:
+        OutdatedSnapshotError: They were deleted because the video was removed or replaced.
+    """
+    try:
+        if span is None:
+            return feature_store.load(video_id, space)
+        return feature_store.load_range(video_id, space, span)
+    except DamagedLibraryError as error:
+        if catalog.is_replaced(video_id, space):
+            raise OutdatedSnapshotError(str(error)) from error
+        if (message := str(error)) not in _reported_messages:  # once, not for every segment
+            _reported_messages.add(message)
+            log.warning("%s", message)
+        return None
