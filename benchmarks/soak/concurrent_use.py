@@ -86,4 +86,7 @@ def _change_library(round_: Round, samples: Samples, library_path: Path) -> None
 def _check_answer(library: Library, query: str, valid_answers: list[Answers]) -> None:
     moments = summarize_moments(library.search(query))
     if not any(moments == answers[query] for answers in valid_answers):
-        raise WrongAnswerError(f"{query!r} finds {moments[:3]}")
+        known_answers = "\n  ".join(str(answers[query][:3]) for answers in valid_answers)
+        raise WrongAnswerError(
+            f"{query!r} finds\n  {moments[:3]}\ninstead of one of\n  {known_answers}"
+        )
