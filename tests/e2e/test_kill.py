@@ -37,8 +37,9 @@ def start(library: Path, videos: Path, *how: str) -> subprocess.Popen[bytes]:
 
 def check_search(library: Path) -> int:
     """Check that search finds what is indexed; return the number of videos."""
-    if not (library / "catalog.sqlite3").exists():
-        return 0
+    catalog_path = library / "catalog.sqlite3"
+    if not catalog_path.exists() or not catalog_path.stat().st_size:
+        return 0  # killed before the catalog was created
     with Library.open(library, encoder=FakeEncoder()) as opened:
         videos = {video.path.stem for video in opened.videos()}
         for name in videos & COLORS.keys():
