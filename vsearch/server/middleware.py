@@ -44,7 +44,7 @@ BODY_TIMEOUT_SECONDS = 30.0  # for a whole body
 UPLOAD_BYTES_PER_SECOND = 50_000  # minimum rate of uploads after the first `BODY_TIMEOUT_SECONDS`
 MAX_CONCURRENT_REQUESTS = 400  # that need the token, or that a server without a token answers
 MAX_PUBLIC_REQUESTS = 200  # others, counted apart so that they cannot crowd out the former
-MAX_CLIENT_REQUESTS = 64  # of each kind
+MAX_CLIENT_REQUESTS = 100  # of each kind; more than connections, as closed ones end a moment later
 
 
 class SecurityMiddleware:
