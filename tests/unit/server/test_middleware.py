@@ -343,7 +343,7 @@ def test_a_body_that_drips_times_out(
 ) -> None:
     """Each piece comes in time, but all of them would take an hour."""
     monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.3)
-    sent = ask_with_body(library, path, iter([b"x"] * 5_000), pause=0.02)
+    sent = ask_with_body(library, path, iter([b"-"] * 5_000), pause=0.2)  # a boundary begins so
     assert sent[0]["status"] == 408
 
 
