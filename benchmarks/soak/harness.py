@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -153,12 +152,6 @@ def check_same_answers(expected: Answers, library_path: Path, after: str) -> Non
                 f"after {after}, {query!r} finds\n  {answers[query][:3]}\ninstead of\n"
                 f"  {moments[:3]}"
             )
-
-
-def copy_library(source: Path, target: Path) -> Path:
-    """Copy a library folder."""
-    shutil.copytree(source, target)
-    return target
 
 
 def _describe(arguments: Iterable[str | Path]) -> str:
