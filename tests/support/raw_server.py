@@ -78,8 +78,8 @@ def connect_many(
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
             connection.settimeout(PATIENCE)
             connection.bind((source, 0))
-            connection.connect(("127.0.0.1", port))
-            with suppress(ConnectionError):
+            with suppress(ConnectionError):  # a reset may arrive before `connect` returns
+                connection.connect(("127.0.0.1", port))
                 connection.sendall(sent)
             connections.append(connection)
         yield connections
@@ -107,7 +107,7 @@ def is_closed(connection: socket.socket) -> bool:
         return True
     except BlockingIOError:
         return False
-    except ConnectionError:
+    except OSError:  # reset, or refused before it was connected
         return True
     finally:
         connection.settimeout(PATIENCE)
