@@ -19,6 +19,7 @@ import av.logging
 from av.codec.context import ThreadType
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import FFmpegError
+from av.format import Flags
 from av.stream import Discard, Disposition
 
 from vsearch.errors import MediaError, NoPictureError, SettingsError, TooLargeError
@@ -150,6 +151,11 @@ def select_video_stream(video_path: Path, container: InputContainer) -> VideoStr
 def has_only_dts(container: InputContainer) -> bool:
     """Return whether a container stores decoding timestamps only, so that others are guesses."""
     return container.format.name == "avi"
+
+
+def has_no_timestamps(container: InputContainer) -> bool:
+    """Return whether a file is a bare stream, whose average rate is a constant of the demuxer."""
+    return bool(container.format.flags & Flags.no_timestamps.value)
 
 
 def has_unknown_display_order(container: InputContainer, video_stream: VideoStream) -> bool:

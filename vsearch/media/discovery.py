@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SUFFIX_LIST = (
-    ".3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg "
-    ".mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts "
-    ".vob .webm .webp .wmv .wtv .y4m"
+    ".264 .265 .3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t "
+    ".m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogm .ogv .qt "
+    ".rm .rmvb .ts .vob .webm .webp .wmv .wtv .y4m"
 )
 VIDEO_SUFFIXES = frozenset(_SUFFIX_LIST.split())
 _DIGEST_BLOCK_BYTES = 64 * 1024

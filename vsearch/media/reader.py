@@ -28,6 +28,7 @@ from vsearch.media.container import (
     find_recording_date,
     get_bits_per_pixel,
     get_time_origin,
+    has_no_timestamps,
     has_only_dts,
     measure_frame_rate,
     open_file,
@@ -578,7 +579,9 @@ class AvVideoReader:
 
     def _frame_rate(self) -> Fraction | None:
         """Return the frames per second; None if unknown."""
-        rates = (self._video_stream.average_rate, self._video_stream.guessed_rate)
+        rates = [self._video_stream.average_rate, self._video_stream.guessed_rate]
+        if has_no_timestamps(self._container):
+            rates.reverse()  # the codec's own rate first
         claimed_rates = [rate for rate in map(to_fraction, rates) if rate and rate > 0]
         if claimed_rates and has_only_dts(self._container):
             claimed_rates = [min(claimed_rates)]  # AVI counts packets without a frame

@@ -159,6 +159,13 @@ def test_the_clock_of_a_container_is_not_a_frame_rate(
     assert probe_video(film).fps == pytest.approx(25, rel=0.02)
 
 
+@pytest.mark.parametrize("rate", [15, 24, 30, 50])
+def test_a_bare_stream_has_the_frame_rate_of_its_codec(tmp_path: Path, rate: int) -> None:
+    film = make_film(tmp_path / "a.h264", rate=Fraction(rate))
+    assert probe_video(film).fps == rate
+    assert frame_times(film) == pytest.approx(np.arange(3 * rate) / rate)
+
+
 # Packets without data
 
 
