@@ -19,7 +19,6 @@ import av.logging
 from av.codec.context import ThreadType
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import FFmpegError
-from av.format import Flags
 from av.stream import Discard, Disposition
 
 from vsearch.errors import MediaError, NoPictureError, SettingsError, TooLargeError
@@ -46,6 +45,7 @@ _METADATA_OPTIONS: dict[str, Any] = (
 )
 MAX_FRAME_RATE = 100_000  # frames per second; more is a broken header
 _MEASURED_PACKETS = 250
+_AVFMT_NOTIMESTAMPS = 0x80  # in the flags of a format, as in libavformat/avformat.h
 READ_TIMEOUT_SECONDS = 60.0  # for one read, and for all failed reads together
 # Formats that cannot refer to other files: no playlists, devices, manifests or image sequences.
 _ALLOWED_FORMATS = (
@@ -155,7 +155,7 @@ def has_only_dts(container: InputContainer) -> bool:
 
 def has_no_timestamps(container: InputContainer) -> bool:
     """Return whether a file is a bare stream, whose average rate is a constant of the demuxer."""
-    return bool(container.format.flags & Flags.no_timestamps.value)
+    return bool(container.format.flags & _AVFMT_NOTIMESTAMPS)
 
 
 def has_unknown_display_order(container: InputContainer, video_stream: VideoStream) -> bool:
