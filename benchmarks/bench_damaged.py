@@ -284,7 +284,7 @@ def probe_times(path: Path) -> DecodedTimes | None:
     values: dict[str, str] = dict(
         re.findall(r'^(\S+_time)="(.*)"$', printed.stdout.decode("utf-8", "replace"), re.MULTILINE)
     )
-    origin = values.pop("format.start_time", "")
+    origin = values.pop("format.start_time", "").replace("N/A", "")
     stamps = [value for key, value in values.items() if key.endswith("best_effort_timestamp_time")]
     known = [float(stamp) - float(origin or 0) for stamp in stamps if stamp != "N/A"]
     if not known:

@@ -1,4 +1,4 @@
-"""Scenario: searches while other processes rebuild, index and remove; answers stay whole."""
+"""Scenario: searches while other processes write or switch the model; answers stay whole."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 READERS = 3
 WRITER_RUNS = 4
+OTHER_MODEL = "builtin:fast"
 
 
 def check_concurrent_use(round_: Round, samples: Samples) -> None:
     """Search in threads while commands change the library.
 
-    Each answer must be that of a state the library really had: before or after the film was added.
+    Each answer must be that of a state the library really had: with or without the extra film, of
+    either model.
     """
     library_path = samples.copy_library(round_.folder / "library")
-    run_command(library_path, "index", samples.extra_film)
-    valid_answers = [samples.answers, read_answers(library_path)]
+    valid_answers = [samples.answers, *_list_other_answers(samples, round_.folder / "states")]
     is_finished = threading.Event()
     failures: list[BaseException] = []
     search_counts = [0] * READERS
@@ -65,6 +66,22 @@ def check_concurrent_use(round_: Round, samples: Samples) -> None:
         raise WrongAnswerError(f"while the library changed: {failure}") from failure
 
 
+def _list_other_answers(samples: Samples, library_path: Path) -> list[Answers]:
+    """Return the answers with the other model, and with the extra film for either model."""
+    samples.copy_library(library_path)
+    answers = []
+    for arguments in (
+        ["model", "switch", OTHER_MODEL],
+        ["index", samples.extra_film],
+        ["model", "switch", "builtin"],
+    ):
+        result = run_command(library_path, *arguments)
+        if result.exit_code != 0:
+            raise WrongAnswerError(f"{arguments}: {result.stderr}")
+        answers.append(read_answers(library_path))
+    return answers
+
+
 def _change_library(round_: Round, samples: Samples, library_path: Path) -> None:
     """Run a command that changes the library, or has it written again."""
     extra_film = str(samples.extra_film)
@@ -76,6 +93,8 @@ def _change_library(round_: Round, samples: Samples, library_path: Path) -> None
             ["remove", extra_film],
             ["index", extra_film],
             ["tags", "red.mp4", "--add", "soak"],
+            ["model", "switch", OTHER_MODEL],
+            ["model", "switch", "builtin"],
         )
     )
     result = run_command(library_path, *arguments)

@@ -260,6 +260,25 @@ def test_a_clip_is_exported(seen: WatchedPage, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_timeline_is_exported_at_a_rate(seen: WatchedPage, tmp_path: Path) -> None:
+    seen.open_path("/?q=blue")
+    first = seen.wait_for_results().first
+    first.hover()
+    first.get_by_test_id("select").check(force=True)
+    seen.page.get_by_test_id("export-open").click()
+    rate = seen.page.get_by_test_id("export-rate")
+    rate.wait_for(state="hidden")  # clips have the rates of their videos
+    seen.page.get_by_test_id("export-kind-edl").check()
+    rate.select_option("29.97df")
+    seen.page.get_by_test_id("export-start").click()
+    seen.page.locator("[data-testid=export-progress][data-state=done]").wait_for()
+    with seen.page.expect_download() as download:
+        seen.page.get_by_test_id("export-file").first.click()
+    download.value.save_as(tmp_path / "cut.edl")
+    assert "FCM: DROP FRAME" in (tmp_path / "cut.edl").read_text()
+
+
+@pytest.mark.slow
 def test_a_folder_is_indexed_and_then_found(seen: WatchedPage) -> None:
     seen.open_path("/?view=library")
     seen.page.get_by_test_id("index-open").click()

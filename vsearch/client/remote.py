@@ -300,6 +300,7 @@ class Remote:
         *,
         pad: float = 0.0,
         title: str = "",
+        rate: str | None = None,
     ) -> list[Path]:
         """Export moments and download the files.
 
@@ -310,6 +311,8 @@ class Remote:
             output_folder: Local folder; existing files are not overwritten.
             pad: Seconds added before and after each moment.
             title: Title and base name of the files.
+            rate: Frame rate of timelines: "25", "29.97", "29.97df" (drop-frame) ...; by default the
+                most frequent one of the videos.
 
         Returns:
             Paths of the downloaded files.
@@ -321,7 +324,13 @@ class Remote:
             {"video_id": moment.video.id, "start": moment.span.start, "end": moment.span.end}
             for moment in moments
         ]
-        export_request = {"kind": export_kind, "moments": moment_refs, "pad": pad, "title": title}
+        export_request = {
+            "kind": export_kind,
+            "moments": moment_refs,
+            "pad": pad,
+            "title": title,
+            "rate": rate,
+        }
         return run_export(self._connection, export_request, output_folder)
 
     def cancel(self, job: Job) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_ERRORS_LISTED = 50  # per job in lists and events; `GET /jobs/{job_id}` returns all
 MAX_SECONDS = 1e7  # 115 days
 ExportKind = Literal["clips", "supercut", "otio", "edl", "fcpxml", "fcp7", "csv", "m3u"]
+RateName = Literal[
+    "23.976", "24", "25", "29.97", "29.97df", "30", "50", "59.94", "59.94df", "60"
+]  # fmt: skip
 NonNegativeSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 FolderId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 
@@ -73,6 +76,7 @@ class ExportRequest(StrictRequest):
     moments: Annotated[list[MomentRef], Field(min_length=1, max_length=200)]
     pad: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.0
     title: Annotated[str, Field(max_length=200)] = ""
+    rate: RateName | None = None  # of timelines; by default the most frequent one of the videos
 
 
 class SubfolderResponse(BaseModel):

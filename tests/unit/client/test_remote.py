@@ -251,6 +251,8 @@ def test_moments_are_exported_to_a_local_folder(pair: LibraryPair, tmp_path: Pat
         pair.remote.export(found, "clips", tmp_path / "out")
     [table] = pair.remote.export(found, "csv", tmp_path, title="blue things")
     assert table.read_bytes().count(b"\n") == 3
+    [timeline] = pair.remote.export(found, "edl", tmp_path, rate="29.97df")
+    assert "FCM: DROP FRAME" in timeline.read_text()
     with pytest.raises(QueryError):
         pair.remote.export(found, "gif", tmp_path)
 

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 import uvicorn
@@ -303,6 +304,18 @@ def test_moments_are_exported_and_downloaded(client: TestClient, indexed: dict[s
     refused(beyond, 416, "range")
 
 
+@pytest.mark.parametrize(("rate", "timebase"), [("59.94df", "60"), ("25", "25")])
+def test_a_timeline_is_exported_at_a_rate(
+    client: TestClient, indexed: dict[str, int], rate: str, timebase: str
+) -> None:
+    body = {"kind": "fcp7", "rate": rate, "moments": [moment(indexed["green.mp4"])]}
+    done = until_ended(client, client.post(f"{API}/exports", json=body).json())
+    sequence = ElementTree.fromstring(client.get(done["files"][0]["url"]).text).find("sequence")
+    assert sequence is not None
+    assert sequence.findtext("rate/timebase") == timebase
+    assert sequence.findtext("timecode/displayformat") == ("DF" if rate.endswith("df") else "NDF")
+
+
 def test_only_exact_file_names_of_an_export_are_served(
     client: TestClient, indexed: dict[str, int]
 ) -> None:
@@ -335,6 +348,8 @@ def test_only_exact_file_names_of_an_export_are_served(
         ({"moments": [{"path": "/etc/passwd", "start": 0, "end": 1}]}, 422),
         ({"moments": [moment(999)]}, 404),
         ({"moments": [moment(1, 0, 8 * 3600)], "kind": "supercut"}, 422),
+        ({"rate": "17"}, 422),
+        ({"rate": 25}, 422),
         ({"target": "/tmp/x"}, 422),
     ],
 )

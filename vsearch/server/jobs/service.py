@@ -135,6 +135,7 @@ class JobService:
         *,
         pad: float = 0.0,
         title: str = "",
+        rate_name: str | None = None,
     ) -> Job:
         """Submit a job that exports moments.
 
@@ -144,6 +145,7 @@ class JobService:
             moments: Videos and spans to export, in order.
             pad: Seconds added before and after each span.
             title: Title and base name of the files.
+            rate_name: Rate of timelines, see `vsearch.export.timeline.RATE_NAMES`; None chooses it.
 
         Returns:
             The waiting job.
@@ -169,7 +171,13 @@ class JobService:
             }
             for video, span in moments
         ]
-        task_request = {"kind": export_kind, "title": title, "pad": pad, "moments": moment_specs}
+        task_request = {
+            "kind": export_kind,
+            "title": title,
+            "pad": pad,
+            "rate": rate_name,
+            "moments": moment_specs,
+        }
         return self._submit_job(
             "export", title or export_kind, "vsearch.server.workers.export", task_request
         )

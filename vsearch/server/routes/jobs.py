@@ -155,7 +155,11 @@ def start_export(state: State, export_request: ExportRequest) -> JobResponse:
     ]
     return JobResponse.from_job(
         state.job_service.submit_export(
-            export_request.kind, moment_spans, pad=export_request.pad, title=export_request.title
+            export_request.kind,
+            moment_spans,
+            pad=export_request.pad,
+            title=export_request.title,
+            rate_name=export_request.rate,
         )
     )
 

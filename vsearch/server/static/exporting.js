@@ -14,6 +14,8 @@ const KINDS = [
   ['csv', 'CSV', 'Table of moments'],
   ['m3u', 'M3U', 'Playlist of moments'],
 ];
+const TIMELINES = ['otio', 'edl', 'fcpxml', 'fcp7'];
+const RATES = ['23.976', '24', '25', '29.97', '29.97df', '30', '50', '59.94', '59.94df', '60'];
 const STORE = 'vsearch.export';
 const MAX_MOMENTS = 200;
 
@@ -33,9 +35,15 @@ export function open(moments) {
     el('fieldset', { class: 'choices' }, el('legend', {}, 'Format'), KINDS.map(([value, title, what]) => el('label', { class: 'choice' },
       el('input', { type: 'radio', name: 'kind', value, checked: value === last, 'data-testid': `export-kind-${value}` }), el('b', {}, title), el('small', {}, what)))),
     el('label', { class: 'field' }, 'Seconds to add on both sides', el('input', { type: 'number', name: 'pad', min: 0, max: 60, step: 0.1, value: 0, inputmode: 'decimal', 'data-testid': 'export-pad' })),
+    el('label', { class: 'field' }, 'Frame rate of the timeline', el('select', { name: 'rate', 'data-testid': 'export-rate' },
+      el('option', { value: '' }, 'That of most videos'), RATES.map((rate) => el('option', { value: rate }, rate.replace('df', ' drop-frame'))))),
     el('label', { class: 'field' }, 'Title', el('input', { type: 'text', name: 'title', maxlength: 100, value: title(moments), 'data-testid': 'export-title' })),
     el('p', { class: 'ends' }, el('button', { type: 'submit', class: 'button primary', 'data-testid': 'export-start' }, 'Export')));
   if (!form.querySelector('[name=kind]:checked')) form.querySelector('[name=kind]').checked = true;
+  const rateField = form.elements.rate.parentElement;
+  const showRate = () => { rateField.hidden = !TIMELINES.includes(form.elements.kind.value); };
+  form.addEventListener('change', showRate);
+  showRate();
   dialog.replaceChildren(form);
   dialog.onclose = () => { stop?.(); stop = null; };
   dialog.showModal();
@@ -59,6 +67,7 @@ async function start(form, moments, state) {
   try {
     const job = await api.post('/exports', {
       kind, pad: Number(fields.get('pad')) || 0, title: fields.get('title').trim() || 'vsearch',
+      rate: (TIMELINES.includes(kind) && fields.get('rate')) || null,
       moments: moments.slice(0, MAX_MOMENTS).map((one) => ({ video_id: one.video.id, start: one.start, end: one.end })),
     });
     await watch(job, state);

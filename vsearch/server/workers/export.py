@@ -19,6 +19,7 @@ from vsearch.export.exporter import (
     write_exports,
 )
 from vsearch.export.mp4 import EXPORT_SUFFIX
+from vsearch.export.timeline import RATE_NAMES
 from vsearch.query.model import ResultRef
 from vsearch.server.jobs.worker_task import run_task, truncate_text
 from vsearch.types import Span
@@ -35,8 +36,8 @@ def export_moments(task_request: Mapping[str, Any], emit_event: EmitEvent) -> No
     """Export moments into an existing empty folder.
 
     Args:
-        task_request: `kind`, `output_folder`, `title`, `pad` (seconds) and `moments` with
-            `path`, `start`, `end` and `duration` (seconds).
+        task_request: `kind`, `output_folder`, `title`, `pad` (seconds), `rate` (name or None) and
+            `moments` with `path`, `start`, `end` and `duration` (seconds).
         emit_event: Receives `written`, `failure` and `progress` events.
 
     Raises:
@@ -62,7 +63,10 @@ def export_moments(task_request: Mapping[str, Any], emit_event: EmitEvent) -> No
     target_paths = {export_kind: choose_target(export_kind, output_folder, title)}
     check_targets(target_paths, readable_excerpts)
     written_paths: list[Path] = []
-    for written_count, entry in enumerate(write_exports(readable_excerpts, target_paths, title), 1):
+    rate = RATE_NAMES[task_request["rate"]] if task_request["rate"] else None
+    for written_count, entry in enumerate(
+        write_exports(readable_excerpts, target_paths, title, rate=rate), 1
+    ):
         if entry.error is None:
             written_paths.append(entry.output_path)
             emit_event({"event": "written", "name": entry.output_path.name})
