@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -81,7 +83,7 @@ def make_film(
     Returns:
         The path.
     """
-    with av.open(str(path), "w") as container:
+    with keep_scheduling(), av.open(str(path), "w") as container:
         stream: Any = container.add_stream(media_format.codec, rate=FPS)  # a VideoStream
         stream.width, stream.height = media_format.frame_size
         stream.pix_fmt = media_format.pixel_format
@@ -94,6 +96,23 @@ def make_film(
         for packet in stream.encode():
             container.mux(packet)
     return path
+
+
+@contextmanager
+def keep_scheduling() -> Iterator[None]:
+    """Restore the scheduling of this thread, which the processes that it starts inherit.
+
+    SVT-AV1 makes its caller a real-time thread where it may, as for root; such processes leave no
+    time to any other.
+    """
+    if not hasattr(os, "sched_setscheduler"):  # not Linux
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def draw_scene(color: tuple[int, int, int], frame_size: tuple[int, int], frames: int) -> Images:

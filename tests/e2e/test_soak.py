@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,12 @@ def test_a_wrong_answer_ends_the_run(
     assert "WRONG: an error" in captured.err
     assert "--only media --seed 5" in captured.err
     assert "1 rounds" in captured.out
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="needs Linux")
+def test_making_films_leaves_no_real_time_thread(samples: Samples) -> None:
+    assert any(each.codec == "libsvtav1" for each in samples.media)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_films_of_twenty_formats_are_damaged() -> None:

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks.soak.sample_media import keep_scheduling
 from vsearch.errors import MediaError
 from vsearch.media.reader import AvVideoReader
 from vsearch.media.sample_times import SampleTimes
@@ -103,7 +104,7 @@ def encoded(path: Path, kind: Kind, frames: int = 260) -> Path:
     rng = np.random.default_rng(3)
     base = Fraction(1, 1000) if kind.uneven else Fraction(1, 25)
     steps = rng.integers(5, 90, frames) if kind.uneven else np.ones(frames, int)
-    with av.open(str(path), "w") as container:
+    with keep_scheduling(), av.open(str(path), "w") as container:
         stream = container.add_stream(kind.codec, rate=25, options=kind.options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 128, 96, kind.pix_fmt
