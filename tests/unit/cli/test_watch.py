@@ -17,6 +17,7 @@ from tests.support.speech_samples import FakeOcrEngine
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.catalog.lock import WriteLock
 from vsearch.cli.watch import _Watcher
+from vsearch.errors import LibraryError
 from vsearch.indexing import transcribe
 from vsearch.library import Library
 from vsearch.media.folder_watch import FolderWatcher
@@ -160,6 +161,22 @@ def test_watch_waits_for_another_writer_and_stops_on_ctrl_c(
             assert watching.returncode == 0
         finally:
             watching.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files stay in place there")
+def test_a_library_that_is_moved_away_ends_the_watch(
+    watched: CommandRunner, arriving: Path, tmp_path: Path
+) -> None:
+    library_path = tmp_path / "indexes" / "default"
+    folder_watcher = FolderWatcher([arriving], 0.0)
+    with Library.open(library_path) as library:
+        watcher = _Watcher(library, ("@reds",), as_json=False)
+        watcher.poll_folders(folder_watcher)
+        library_path.rename(tmp_path / "moved")
+        arrive(arriving, "red.mp4", [ColorScene(RED, 2)])
+        with pytest.raises(LibraryError, match="moved or deleted while it was open"):
+            watcher.poll_folders(folder_watcher)
+    assert not library_path.exists()
 
 
 def test_new_videos_are_transcribed_before_they_are_searched(

@@ -276,6 +276,20 @@ def test_unexpected_errors_reveal_nothing(
     assert "secret" not in error_of(make_caller(library)("search", query="red"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="open files stay in place there")
+def test_a_library_that_is_gone_is_an_error_until_it_is_restored(
+    library: Library, tmp_path: Path
+) -> None:
+    ask = make_caller(library)
+    library.backup(tmp_path / "backup")
+    (tmp_path / "lib").rename(tmp_path / "moved")
+    for result in (ask("search", query="blue"), ask("list_videos")):
+        assert "moved" in error_of(result)
+        assert str(tmp_path) not in error_of(result)
+    Library.restore(tmp_path / "backup", tmp_path / "lib")
+    assert result_of(ask("search", query="blue", k=1))["results"]
+
+
 def test_it_is_served_over_stdio(library: Library, tmp_path: Path, fake_model: None) -> None:
     command = StdioServerParameters(
         command=sys.executable,
