@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsearch.content_match import FileContent
 from vsearch.errors import MediaError
-from vsearch.media.discovery import compute_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def _resolve_copy(catalog: Catalog, path_pattern: str) -> str:
     if not os.path.isfile(file_path) or catalog.video_by_path(file_path) is not None:  # noqa: PTH113
         return path_pattern
     try:
-        identical_videos = catalog.videos_by_fingerprint(compute_fingerprint(file_path))
+        identical_videos = FileContent(file_path, catalog).find_videos()
     except MediaError:  # cannot be read
         return path_pattern
     return str(identical_videos[0].path) if identical_videos else path_pattern

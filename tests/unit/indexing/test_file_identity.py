@@ -295,6 +295,8 @@ def test_an_unindexed_twin_is_neither_a_duplicate_nor_the_clip(
     assert clips.resolve_path(copy) == tmp_path / "a.y4m"
     assert [span.kind for span in library.duplicates([copy])] == ["exact"]
     assert list(library.duplicates([twin])) == []
+    assert [video.path.name for video in library.videos([copy])] == ["a.y4m"]
+    assert library.videos([twin]) == []
 
 
 # --- libraries of older versions, which recorded size, time and fingerprint only
