@@ -258,9 +258,9 @@ class Library:
         Raises:
             NoLibraryError: If it does not exist yet.
             LibraryError: If it was moved or deleted.
-            DamagedLibraryError: If another file has replaced it that is not a library.
+            DamagedLibraryError: If it is damaged, or was replaced by a file that is not a library.
         """
-        self._catalog.check_file()
+        self._catalog.check_readable()
 
     @classmethod
     def restore(

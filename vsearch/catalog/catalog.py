@@ -91,6 +91,13 @@ class Catalog(VideoQueries, SegmentQueries):
         with translate_errors(self._catalog_path):
             self._pool.check_file()
 
+    def check_readable(self) -> None:
+        """Check the file as `check_file` does, and read the first video."""
+        self.check_file()
+        self.revision()
+        with self._read_transaction() as connection:
+            connection.execute("SELECT * FROM videos LIMIT 1").fetchall()
+
     def on_replaced(self, callback: Callable[[], None]) -> None:
         """Call `callback` after another file has replaced the catalog and was opened."""
         self._pool.on_replaced = callback

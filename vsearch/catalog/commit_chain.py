@@ -107,6 +107,28 @@ def check_commit_chain(catalog_path: Path) -> str | None:
     return None
 
 
+def has_logged_commits(catalog_path: Path) -> bool:
+    """Return whether the write-ahead log of a catalog has commits."""
+    return _read_log(catalog_path.with_name(f"{catalog_path.name}-wal")) is not None
+
+
+def is_stale(connection: sqlite3.Connection, catalog_path: Path) -> bool:
+    """Return whether a connection has another state in its cache than the file, without a log.
+
+    SQLite notices only changes that are in the log; a file that is copied over another one while
+    the log is empty stays unnoticed by connections that are open.
+
+    Args:
+        connection: A connection without a transaction.
+        catalog_path: The SQLite file.
+    """
+    for _ in range(_MAX_CHECKS):  # another process may commit meanwhile
+        [cached_number] = connection.execute("PRAGMA user_version").fetchone()
+        if _read_file_number(catalog_path) == cached_number or has_logged_commits(catalog_path):
+            return False
+    return True
+
+
 def _is_partly_applied(catalog_path: Path) -> bool:
     """Return whether SQLite has begun to move the log into the file; its first page comes last."""
     if not hasattr(os, "pread"):  # Windows, which does not allow to overwrite an open file

@@ -109,6 +109,10 @@ def _enable_wal(connection: sqlite3.Connection) -> None:
 _DAMAGE_MESSAGE = (
     "is damaged ({error}). Restore it from a backup, or move it away and index the videos again."
 )
+_UNUSABLE_MESSAGE = (
+    "cannot be used ({error}). `vsearch doctor` checks the library; if it is damaged, restore a "
+    "backup with `vsearch restore`."
+)
 _ERRORS_BY_CODE: dict[int, tuple[type[LibraryError], str]] = {
     sqlite3.SQLITE_NOTADB: (
         DamagedLibraryError,
@@ -208,6 +212,6 @@ def _to_library_error(catalog_path: Path, sqlite_error: Exception) -> LibraryErr
             f"{catalog_path} is being written by {lock_holder}. Try again when it has finished."
         )
     error_class, message_template = _ERRORS_BY_CODE.get(
-        error_code, (LibraryError, "cannot be used: {error}.")
+        error_code, (LibraryError, _UNUSABLE_MESSAGE)
     )
     return error_class(f"{catalog_path} {message_template.format(error=sqlite_error)}")

@@ -7,7 +7,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vsearch.catalog.commit_chain import check_commit_chain, link_commit, read_file_mtime
+from vsearch.catalog.commit_chain import (
+    check_commit_chain,
+    has_logged_commits,
+    is_stale,
+    link_commit,
+    read_file_mtime,
+)
 from vsearch.catalog.connection import allow_triggers, is_writable, open_connection
 from vsearch.errors import LibraryError, NoLibraryError
 
@@ -20,6 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MAX_IDLE_CONNECTIONS = 5  # kept open; more can be in use
+_REPLACED_MESSAGE = (
+    "{path} was replaced by another file while it was being written. The new library is unchanged; "
+    "run the command again."
+)
 
 
 class OutdatedSnapshotError(LibraryError):
@@ -29,10 +39,11 @@ class OutdatedSnapshotError(LibraryError):
 class ConnectionPool:
     """A pool of connections to one file. Safe to use from several threads.
 
-    Each operation compares the file with the one that was opened, by device and inode. A file that
-    was renamed over it, or a whole library moved to its place, is opened instead; a file that is
-    gone raises LibraryError, so that nothing is written to a deleted file. A file that does not
-    exist yet is opened when it does.
+    Each operation compares the file with the one that was opened, by device and inode, and its
+    commit number if its modification time has changed. A file that was renamed or copied over it,
+    or a whole library moved to its place, is opened instead; a file that is gone raises
+    LibraryError, so that nothing is written to a deleted file. A file that does not exist yet is
+    opened when it does.
     """
 
     def __init__(self, catalog_path: Path, prepare_file: Callable[[], None]) -> None:
@@ -44,6 +55,7 @@ class ConnectionPool:
         """
         self._catalog_path, self._prepare_file = catalog_path, prepare_file
         self._idle_connections: list[sqlite3.Connection] = []
+        self._generation = 0  # of the connections that may be kept
         self._lock, self._reopen_lock = threading.Lock(), threading.Lock()
         self._thread_state = threading.local()
         self._file_id: tuple[int, int] | None = None
@@ -56,22 +68,27 @@ class ConnectionPool:
     # --- the file
 
     def check_file(self) -> None:
-        """Follow a catalog that was replaced, or created since.
+        """Follow a catalog that was replaced or overwritten, or created since.
 
         Raises:
             NoLibraryError: It does not exist yet.
             LibraryError: It is gone, or it was replaced while this process is writing.
+            DamagedLibraryError: Another program has written to it, and not to its log.
         """
         if self._is_closed and not getattr(self._thread_state, "may_reopen", False):
             raise LibraryError(
                 f"the library in {self._catalog_path.parent} was closed; open it again"
             )
-        if self._file_id is not None and self.is_current():
+        if self._is_unchanged():
             return
         with self._reopen_lock:
-            if self._file_id is not None and self.is_current():
+            if self._is_unchanged():
                 return  # another thread was first
+            if self.is_same_file() and not self._was_overwritten():
+                return
             self.require_same_file(is_pinned=bool(self._pin_count))
+            if self._pin_count:
+                raise LibraryError(_REPLACED_MESSAGE.format(path=self._catalog_path))
             self.dispose()
             self._prepare_file()
             self._remember_file()
@@ -91,14 +108,12 @@ class ConnectionPool:
                 "`vsearch restore`."
             )
         if is_pinned and file_id != self._file_id:
-            raise LibraryError(
-                f"{self._catalog_path} was replaced by another file while it was being written. "
-                "The new library is unchanged; run the command again."
-            )
+            raise LibraryError(_REPLACED_MESSAGE.format(path=self._catalog_path))
 
     def _remember_file(self) -> None:
         self._file_id = self._current_file_id()
         self._file_mtime = read_file_mtime(self._catalog_path)
+        self._is_overwritten = False
         # an immutable connection misses changes, so a read-only file is opened for each read
         self._max_idle = MAX_IDLE_CONNECTIONS if is_writable(self._catalog_path) else 0
 
@@ -107,9 +122,50 @@ class ConnectionPool:
         """True unless the file did not exist so far."""
         return self._file_id is not None
 
+    def is_same_file(self) -> bool:
+        """Return whether the file is still the one that was opened, if it was opened."""
+        return self._file_id is not None and self._current_file_id() == self._file_id
+
     def is_current(self) -> bool:
-        """Return whether the file is still the one that was opened."""
-        return self._current_file_id() == self._file_id
+        """Return whether the file is still the one that was opened, and was not overwritten."""
+        if self._is_unchanged():
+            return True
+        with self._reopen_lock:
+            return self._is_unchanged() or (self.is_same_file() and not self._was_overwritten())
+
+    def _is_unchanged(self) -> bool:
+        """Return whether nobody has written to the file itself, as opposed to its log."""
+        return self.is_same_file() and read_file_mtime(self._catalog_path) == self._file_mtime
+
+    def _was_overwritten(self) -> bool:
+        """Return whether another program has written over the file, and nothing to its log.
+
+        Raises:
+            DamagedLibraryError: It has, and the log has changes of the previous content.
+        """
+        file_mtime = read_file_mtime(self._catalog_path)
+        if hidden_copy_warning := check_commit_chain(self._catalog_path):
+            log.error("%s", hidden_copy_warning)
+        if self._is_overwritten:
+            return True
+        if not has_logged_commits(self._catalog_path) and self._has_stale_connections():
+            self._is_overwritten = True
+            return True
+        self._file_mtime = file_mtime  # mostly because SQLite has moved the log into the file
+        return False
+
+    def _has_stale_connections(self) -> bool:
+        """Close all connections; return whether one was stale, or that could not be seen."""
+        with self._lock:
+            idle_connections, self._idle_connections = self._idle_connections, []
+        try:
+            if not idle_connections:
+                return not self._pin_count
+            return any(is_stale(connection, self._catalog_path) for connection in idle_connections)
+        finally:
+            for connection in idle_connections:
+                connection.close()
+            self.dispose()
 
     @contextmanager
     def pin_file(self) -> Iterator[None]:
@@ -122,14 +178,6 @@ class ConnectionPool:
         finally:
             with self._lock:
                 self._pin_count -= 1
-
-    def _check_commit_chain(self) -> None:
-        """Raise DamagedLibraryError if another program has written to the file."""
-        file_mtime = read_file_mtime(self._catalog_path)
-        if file_mtime != self._file_mtime:  # mostly because SQLite moved the log into it
-            if hidden_copy_warning := check_commit_chain(self._catalog_path):
-                log.error("%s", hidden_copy_warning)
-            self._file_mtime = file_mtime
 
     def _current_file_id(self) -> tuple[int, int] | None:
         """Return device and inode of the catalog; None if it does not exist."""
@@ -176,7 +224,7 @@ class ConnectionPool:
             yield self._snapshot_connection
             return
         self.check_file()
-        connection = self._take_connection()
+        generation, connection = self._generation, self._take_connection()
         try:
             connection.execute("BEGIN")
             yield connection
@@ -184,13 +232,12 @@ class ConnectionPool:
         except BaseException:  # the state of the connection is unknown
             connection.close()
             raise
-        self._return_connection(connection)
+        self._return_connection(connection, generation)
 
     @contextmanager
     def write_transaction(self) -> Iterator[Connection]:
         """Provide a connection that has the write lock; commit at the end or roll back."""
         self.check_file()
-        self._check_commit_chain()
         with self._current_engine().begin() as connection:
             self.require_same_file()  # it may have been replaced while another process wrote
             with link_commit(connection):
@@ -229,6 +276,7 @@ class ConnectionPool:
         """Close all connections."""
         with self._lock:
             idle_connections, self._idle_connections = self._idle_connections, []
+            self._generation += 1
             engine, self._engine = self._engine, None
         for connection in idle_connections:
             connection.close()
@@ -241,9 +289,13 @@ class ConnectionPool:
                 return self._idle_connections.pop()
         return open_connection(self._catalog_path)
 
-    def _return_connection(self, connection: sqlite3.Connection) -> None:
+    def _return_connection(self, connection: sqlite3.Connection, generation: int) -> None:
         with self._lock:
-            if self.is_current() and len(self._idle_connections) < self._max_idle:
+            if (
+                generation == self._generation
+                and self.is_same_file()
+                and len(self._idle_connections) < self._max_idle
+            ):
                 self._idle_connections.append(connection)
                 return
         connection.close()

@@ -146,8 +146,10 @@ def export(
     if not targets and html is None:
         raise click.UsageError("name an output, e.g. --clips DIR, --supercut out.mp4 or --csv …")
     check_targets(targets, overwrite=overwrite)
-    query_text, excerpts, skipped_results = _resolve_selection(options, selection, k, pad)
-    check_targets(targets, excerpts, overwrite=overwrite)
+    query_text, excerpts, skipped_results, library_paths = _resolve_selection(
+        options, selection, k, pad
+    )
+    check_targets(targets, excerpts, overwrite=overwrite, library_paths=library_paths)
     export_results: list[ExportResult] = []
     if excerpts:
         for export_result in write_exports(
@@ -173,8 +175,8 @@ def export(
 
 def _resolve_selection(
     options: CommonOptions, selection: Sequence[str], k: int | None, pad_seconds: float
-) -> tuple[str, list[ExportExcerpt], list[SkippedResult]]:
-    """Return the query text, the excerpts to export, and the results that cannot be exported."""
+) -> tuple[str, list[ExportExcerpt], list[SkippedResult], list[Path]]:
+    """Return query text, excerpts, results that cannot be exported, and all videos."""
     from vsearch.search import last_search
 
     selection_text = query_from_argv(
@@ -231,14 +233,15 @@ def _build_excerpts(
     query_text: str,
     ranked_results: list[tuple[int, ResultRef]],
     pad_seconds: float,
-) -> tuple[str, list[ExportExcerpt], list[SkippedResult]]:
+) -> tuple[str, list[ExportExcerpt], list[SkippedResult], list[Path]]:
     from vsearch.export.exporter import build_excerpts
 
     videos = library.videos() if library else []
     video_durations = {video.path: video.duration for video in videos}
-    return query_text, *build_excerpts(
+    excerpts, skipped_results = build_excerpts(
         ranked_results, durations=video_durations, pad_seconds=pad_seconds, query_note=query_text
     )
+    return query_text, excerpts, skipped_results, list(video_durations)
 
 
 def _print_export_result(export_result: ExportResult) -> None:

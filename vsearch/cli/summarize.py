@@ -92,9 +92,10 @@ def summarize(
     from vsearch.export.mp4 import validate_target
 
     summary_length = SummaryLength.parse(length_text)
-    if output is not None and output.suffix.lower() in VIDEO_SUFFIXES:
-        validate_target(output, [Path(video)], overwrite=overwrite)
     with _open_library(options) as library:
+        if output is not None and output.suffix.lower() in VIDEO_SUFFIXES:
+            library_paths = [each.path for each in library.videos()]
+            validate_target(output, [Path(video)], overwrite=overwrite, library_paths=library_paths)
         if not library.videos([video]) and Path(video).is_file():
             click.echo(f"{escape_unprintable(video)}: not indexed, processing it now.", err=True)
         summary = library.summarize(video, length=summary_length, query=query)

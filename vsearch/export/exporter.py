@@ -205,6 +205,7 @@ def check_targets(
     excerpts: Sequence[ExportExcerpt] = (),
     *,
     overwrite: bool = False,
+    library_paths: Sequence[Path] = (),
 ) -> None:
     """Check all targets before any work is done.
 
@@ -212,6 +213,7 @@ def check_targets(
         target_paths: Output path by kind: "clips", "supercut" or a key of `EXPORT_FORMATS`.
         excerpts: The excerpts to export; their videos must not be overwritten.
         overwrite: Allow existing files.
+        library_paths: All videos of the library, which must not be overwritten.
 
     Raises:
         ExportError: A target cannot or must not be written.
@@ -220,12 +222,18 @@ def check_targets(
     source_paths = [excerpt.source.video_path for excerpt in excerpts]
     for export_kind, target_path in target_paths.items():
         if export_kind == CLIPS_KIND:
-            _check_clip_folder(target_path, excerpts, overwrite=overwrite)
+            _check_clip_folder(target_path, excerpts, library_paths, overwrite=overwrite)
             continue
         suffixes: tuple[str, ...] = (EXPORT_SUFFIX,)
         if export_kind != SUPERCUT_KIND:
             suffixes = EXPORT_FORMATS[export_kind].suffixes
-        validate_target(target_path, source_paths, overwrite=overwrite, allowed_suffixes=suffixes)
+        validate_target(
+            target_path,
+            source_paths,
+            overwrite=overwrite,
+            allowed_suffixes=suffixes,
+            library_paths=library_paths,
+        )
     if "otio" in target_paths:
         check_otio()
 
@@ -319,11 +327,19 @@ def _write_file(
     return ExportResult(target_path, export_kind)
 
 
-def _check_clip_folder(folder: Path, excerpts: Sequence[ExportExcerpt], *, overwrite: bool) -> None:
+def _check_clip_folder(
+    folder: Path,
+    excerpts: Sequence[ExportExcerpt],
+    library_paths: Sequence[Path],
+    *,
+    overwrite: bool,
+) -> None:
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder}: is a file; choose a folder")
     if not folder.absolute().parent.is_dir():
         raise ExportError(f"{folder}: the folder {folder.parent} does not exist; create it first")
     source_paths = [excerpt.source.video_path for excerpt in excerpts]
     for clip_name in make_clip_names(excerpts) if folder.is_dir() else ():
-        validate_target(folder / clip_name, source_paths, overwrite=overwrite)
+        validate_target(
+            folder / clip_name, source_paths, overwrite=overwrite, library_paths=library_paths
+        )

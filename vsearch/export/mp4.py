@@ -31,7 +31,7 @@ from vsearch.storage.atomic_files import atomic_write
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from av.container import OutputContainer
 
@@ -119,14 +119,16 @@ def validate_target(
     *,
     overwrite: bool = False,
     allowed_suffixes: Sequence[str] = (EXPORT_SUFFIX,),
+    library_paths: Iterable[Path] = (),
 ) -> None:
     """Check that an output file may be written.
 
     Args:
         output_path: The file to write.
-        source_paths: Videos that must not be overwritten.
+        source_paths: Videos to export, which must not be overwritten.
         overwrite: Allow an existing file.
         allowed_suffixes: File name suffixes of the format.
+        library_paths: All videos of the library, which must not be overwritten either.
 
     Raises:
         ExportError: The file must not be written.
@@ -145,6 +147,9 @@ def validate_target(
         source_path.exists() and output_path.samefile(source_path) for source_path in source_paths
     ):
         raise ExportError(f"{output_path}: is one of the videos to export; choose another file")
+    namesakes = (path for path in library_paths if path.name == output_path.name)
+    if any(path.exists() and output_path.samefile(path) for path in namesakes):
+        raise ExportError(f"{output_path}: is a video of the library; choose another file")
     if not overwrite:
         raise ExportError(f"{output_path}: already exists; choose another file or use --overwrite")
 

@@ -220,6 +220,56 @@ class TestOverwrittenFile:
                 assert "later changes, which are still in effect" in caplog.text
                 assert any("copying a backup" in problem for problem in catalog.find_problems())
 
+    @posix_only
+    def test_a_copy_over_a_file_with_an_empty_log_is_followed(
+        self, file: Path, tmp_path: Path
+    ) -> None:
+        other = make_catalog(tmp_path / "other.sqlite3", "new", "newer")
+        replaced: list[bool] = []
+        with Catalog.open(file) as catalog:
+            catalog.on_replaced(lambda: replaced.append(True))
+            assert saved(catalog) == ["first"]
+            shutil.copyfile(other, file)
+            assert saved(catalog) == ["new", "newer"]
+            assert replaced == [True]
+            save(catalog, "last")
+            assert saved(catalog) == ["last", "new", "newer"]
+        with Catalog.open(file) as catalog:
+            assert saved(catalog) == ["last", "new", "newer"]
+
+    @posix_only
+    def test_a_write_after_a_copy_goes_into_the_copy(self, file: Path, tmp_path: Path) -> None:
+        other = make_catalog(tmp_path / "other.sqlite3", "new")
+        with Catalog.open(file) as catalog:
+            saved(catalog)
+            shutil.copyfile(other, file)
+            save(catalog, "last")
+            assert saved(catalog) == ["last", "new"]
+            assert catalog.find_problems() == []
+
+    @posix_only
+    def test_a_run_that_writes_does_not_continue_in_a_copy(
+        self, file: Path, tmp_path: Path
+    ) -> None:
+        other = make_catalog(tmp_path / "other.sqlite3", "new")
+        with Catalog.open(file) as catalog:
+            saved(catalog)
+            with catalog.pin_file():
+                shutil.copyfile(other, file)
+                for _ in range(2):
+                    with pytest.raises(LibraryError, match="was replaced"):
+                        save(catalog, "lost")
+            assert saved(catalog) == ["new"]
+
+    @pytest.mark.parametrize("size", [0, 100, 6000])
+    @posix_only
+    def test_a_file_that_is_cut_off_is_reported(self, file: Path, size: int) -> None:
+        with Catalog.open(file) as catalog:
+            catalog.check_readable()
+            os.truncate(file, size)
+            with pytest.raises(LibraryError, match=r"damaged|no library|first"):
+                catalog.check_readable()
+
     def test_normal_use_raises_no_alarm(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
         with Catalog.open(file) as first, Catalog.open(file) as second:
             for number in range(5):

@@ -54,6 +54,21 @@ def test_query_is_exported_as_clips_and_table(
     assert [row["note"] for row in rows] == ["blue wall"] * 2
 
 
+def test_videos_of_the_library_are_never_overwritten(
+    run_vsearch: CommandRunner, indexed: Path
+) -> None:
+    """`green.mp4` is not among the results."""
+    green = indexed / "green.mp4"
+    content = green.read_bytes()
+    blue = ("export", "blue", "-k", "1", "--overwrite")
+    for words in (
+        (*blue, "--supercut", green),
+        ("summarize", indexed / "red then blue.mp4", "-o", green, "--overwrite"),
+    ):
+        assert "is a video of the library" in run_vsearch(*words, exit_code=1).stderr
+    assert green.read_bytes() == content
+
+
 def test_results_of_the_last_search_are_selected_by_number(
     run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
