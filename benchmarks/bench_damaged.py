@@ -1,6 +1,7 @@
-"""Compare durations and frame times of damaged H.264 files with those of FFmpeg's decoder.
+"""Compare durations and frame times of damaged files with those of FFmpeg's decoder.
 
-    python -m benchmarks.bench_damaged [--count N] [--seed S] [--keep FOLDER] [--json FILE]
+    python -m benchmarks.bench_damaged [--codec libx265] [--count N] [--seed S] [--keep FOLDER]
+        [--json FILE]
 
 Nothing is needed: the videos are generated and then damaged by seeded random numbers. FFmpeg's
 decoder is reached through PyAV; where `ffprobe` is installed, its best-effort timestamps count,
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 
 from benchmarks.report import Claim, Report, add_json_option
@@ -73,24 +75,30 @@ class DecodedTimes:
 # Sources
 
 
-def make_sources(folder: Path) -> list[Path]:
+def make_sources(folder: Path, codec: str = "libx264") -> list[Path]:
     """Encode one video per container, with and without B-frames."""
     return [
-        make_source(folder / f"b{b_frames}.{suffix}", b_frames)
+        make_source(folder / f"b{b_frames}.{suffix}", b_frames, codec)
         for suffix, b_frames in product(CONTAINERS, B_FRAMES)
+        if not (codec == "libx265" and suffix == "avi")  # players do not support it
     ]
 
 
-def make_source(path: Path, b_frames: int) -> Path:
+def make_source(path: Path, b_frames: int, codec: str) -> Path:
     """Encode a drifting pattern with a little noise."""
     width, height = FRAME_SIZE
     rng = np.random.default_rng(b_frames)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
+        stream = container.add_stream(codec, rate=FPS)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size, stream.codec_context.max_b_frames = GOP_SIZE, b_frames
-        stream.options = {"preset": "veryfast", "crf": "28", "sc_threshold": "0"}
+        stream.options = {"preset": "veryfast", "crf": "28"}
+        if codec == "libx265":
+            stream.options |= {"x265-params": f"log-level=none:scenecut=0:bframes={b_frames}"}
+        else:
+            stream.options |= {"sc_threshold": "0"}
         for index in range(SECONDS * FPS):
             wave = np.sin((columns + index) / 9) * np.cos((rows - index / 2) / 7)
             luma = 128 + 90 * wave + rng.normal(0, 4, (height, width))
@@ -191,10 +199,11 @@ def make_damaged(source: Path, path: Path, seed: int) -> str:
 # Reference
 
 
-def decode_times(path: Path) -> DecodedTimes | None:
+def decode_times(path: Path, *, with_corrupt: bool = False) -> DecodedTimes | None:
     """Decode everything in one thread, with FFmpeg's guess of timestamps; None if unreadable.
 
-    An AVI file has decoding timestamps only.
+    An AVI file has decoding timestamps only. Behind a damaged HEVC keyframe FFmpeg outputs frames
+    only by request (`with_corrupt`, for HEVC only), as they are gray.
     """
     try:
         container = open_file(path)
@@ -205,6 +214,10 @@ def decode_times(path: Path) -> DecodedTimes | None:
             return None
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
+        if with_corrupt:
+            if stream.codec_context.name != "hevc":
+                return None
+            stream.codec_context.flags |= Flags.output_corrupt
         time_base = Fraction(stream.time_base or Fraction(1, av.time_base))
         origin = Fraction(container.start_time or 0, av.time_base)
         step = 1 / Fraction(stream.guessed_rate or FPS)
@@ -402,18 +415,20 @@ def _find_displayed(times: list[float], instant: float) -> float:
 
 def compare_file(path: Path) -> list[str]:
     """Describe each difference between vsearch and FFmpeg's decoder, and `ffprobe` if installed."""
-    references = [decode_times(path)]
+    references = [decode_times(path), decode_times(path, with_corrupt=True)]
     if shutil.which("ffprobe"):
         references.append(probe_times(path))
     return find_mismatches(path, [reference for reference in references if reference])
 
 
-def compare_files(first_seed: int, count: int, kept_folder: Path | None) -> Report:
+def compare_files(
+    first_seed: int, count: int, kept_folder: Path | None, codec: str = "libx264"
+) -> Report:
     """Damage and compare files, one per seed; print each difference."""
     totals: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary:
-        sources = make_sources(Path(temporary))
+        sources = make_sources(Path(temporary), codec)
         for seed in range(first_seed, first_seed + count):
             source = sources[seed % len(sources)]
             path = Path(temporary) / f"{seed}_{source.name}"
@@ -431,10 +446,12 @@ def compare_files(first_seed: int, count: int, kept_folder: Path | None) -> Repo
         {"damage": kind, "files": total, "differing": differing[kind]}
         for kind, total in sorted(totals.items())
     ]
+    codec_name, flag = ("HEVC", " --codec libx265") if codec == "libx265" else ("H.264", "")
     claim = Claim(
-        f"durations and times of {count:,} damaged H.264 files, compared with FFmpeg's decoder",
+        f"durations and times of {count:,} damaged {codec_name} files, compared with FFmpeg's "
+        "decoder",
         f"{sum(differing.values())} files differ by over {MAX_DURATION_ERROR} s or one frame",
-        f"python -m benchmarks.bench_damaged --count {count}",
+        f"python -m benchmarks.bench_damaged --count {count}{flag}",
     )
     return Report("damaged", rows, [claim])
 
@@ -445,8 +462,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=DEFAULT_COUNT, help="number of files")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first file")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep differing files here")
+    parser.add_argument(
+        "--codec", choices=("libx264", "libx265"), default="libx264", help="encoder of the videos"
+    )
     options = add_json_option(parser).parse_args()
-    report = compare_files(options.seed, options.count, options.keep)
+    report = compare_files(options.seed, options.count, options.keep, options.codec)
     report.print_and_write(options.json)
 
 

@@ -20,6 +20,7 @@ from vsearch.index.ground_truth import (
 from vsearch.index.rescoring import RescoringIndex
 from vsearch.media.file_status import find_indexed_folder
 from vsearch.storage.array_files import find_damaged_archives
+from vsearch.storage.reindexing import reindex_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -262,11 +263,15 @@ def _find_feature_problems(storage: Storage, videos: Mapping[int, Video]) -> Ite
         ]
         if space_info.is_active:
             for missing_id in sorted(videos.keys() - feature_store.video_ids(space_info.space)):
-                yield f"{videos[missing_id].path}: frame features are missing; index it again"
+                video_path = videos[missing_id].path
+                yield (
+                    f"{video_path}: frame features are missing; "
+                    f"index it again with {reindex_command(video_path)}"
+                )
             for video_path in damaged_paths:
                 yield (
                     f"{video_path}: frame features are damaged; "
-                    "index it with `vsearch index --force`"
+                    f"index it again with {reindex_command(video_path)}"
                 )
         elif damaged_paths:
             name = space_info.space.name

@@ -17,7 +17,7 @@ from vsearch.catalog.lock import WriteLock, read_lock_holder
 from vsearch.catalog.open import FEATURES_FOLDER, refuse_lost_catalog
 from vsearch.catalog.path_matching import select_videos
 from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
-from vsearch.indexing.indexed_folders import read_indexed_folders
+from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
 from vsearch.indexing.known_copies import resolve_copies
 from vsearch.media.file_status import find_file_statuses
 from vsearch.query.arguments import (
@@ -106,7 +106,9 @@ class Library:
         """
         self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
         self._active_model = active_model
-        self._feature_store = FeatureStore(path / FEATURES_FOLDER, catalog.features_crc32)
+        self._feature_store = FeatureStore(
+            path / FEATURES_FOLDER, catalog.features_crc32, catalog.video_path
+        )
         self._live_index = LiveIndex(
             catalog,
             path / "index",
@@ -287,7 +289,9 @@ class Library:
         from vsearch.backup.restore import restore_backup  # deferred: rarely used
 
         return restore_backup(
-            Path(backup_path).expanduser(), config.resolve_library_path(path), force=force
+            Path(check_path(backup_path, "backup_path")).expanduser(),
+            config.resolve_library_path(path),
+            force=force,
         )
 
     def backup(
@@ -308,7 +312,8 @@ class Library:
             on_progress: Called with the number of copied and of all feature files.
 
         Returns:
-            The description of the backup; `lost_features` names videos without frame features.
+            The description of the backup; `lost_features` names videos whose frame features are
+            missing or damaged.
 
         Raises:
             LibraryError: If the file exists or cannot be written.
@@ -319,7 +324,7 @@ class Library:
             self.path,
             self._catalog,
             self._feature_store,
-            Path(backup_path).expanduser(),
+            Path(check_path(backup_path, "backup_path")).expanduser(),
             force=force,
             on_progress=on_progress,
         )
@@ -425,7 +430,8 @@ class Library:
 
         Raises:
             LockedError: If another process is writing.
-            DamagedLibraryError: If frame features are missing.
+            DamagedLibraryError: If frame features of some videos are missing or damaged. All others
+                are rebuilt, unless the pooler changes: then nothing is.
         """
         self._writer.rebuild()
         return self._catalog.library_counts().segment_count
@@ -852,7 +858,7 @@ class Library:
 
         adapter_file = self._active_model.adapter_file
         indexed_folders = read_indexed_folders(self.path)
-        problems = config.find_problems(self.path)
+        problems = [*config.find_problems(self.path), *find_record_problems(self.path)]
         problems += examine_library(self._writer.storage(), self.check_files, indexed_folders)
         problems += find_damaged_caches(self.path / cache_folder for cache_folder in CACHE_FOLDERS)
         problems += adapter_file.find_problems()

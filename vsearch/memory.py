@@ -15,7 +15,10 @@ from pathlib import Path
 from vsearch.errors import ModelError
 
 GIGABYTE = 1_000_000_000
-NEEDED_BY_COMMANDS = 300_000_000  # bytes of address space of a command that loads no model
+# bytes of address space that suffice for a command, measured with a short video, and a margin
+NEEDED_BY_COMMANDS = 300_000_000  # one that loads no model
+NEEDED_BY_SEARCH = 1_200_000_000  # by text, also of the server
+NEEDED_BY_INDEXING = 2_200_000_000  # with the embedded model, on each of its runtimes
 # below this, a failed allocation is due to the limit rather than to an absurd request
 EXHAUSTED_BELOW = 256_000_000
 # per further processor: the stack and the malloc arena of a thread that computes and one that
@@ -39,25 +42,45 @@ class MemoryNeed:
     """Memory that a model needs, measured on a machine with two processors."""
 
     purpose: str  # subject of the error message, e.g. "the embedded model"
-    address_space: int  # bytes, in addition to what the process uses before
+    address_space: int  # bytes, in addition to a command that loads no model
     resident: int  # bytes of the whole process that cannot be paged out
+    recommended: int = 0  # bytes that suffice for the whole command, on every runtime
+
+
+FAISS_NEED = MemoryNeed("the vector index (FAISS)", 450_000_000, 50_000_000, NEEDED_BY_SEARCH)
+SERVER_NEED = MemoryNeed("the server", 350_000_000, 50_000_000, NEEDED_BY_SEARCH)  # its threads
+# what this process has loaded, or will: a second check of it must not add it once more
+_counted_needs: set[MemoryNeed] = set()
+
+
+def expect_memory(need: MemoryNeed) -> None:
+    """Count memory that the command will need later in the next check.
+
+    Args:
+        need: The memory, which is not checked by itself any more.
+    """
+    _counted_needs.add(need)
 
 
 def check_memory(need: MemoryNeed) -> None:
     """Check the memory limits of this process: `ulimit -v` and the cgroup of a container.
 
     Args:
-        need: Memory that the model needs.
+        need: Memory that the model needs. It is checked once.
 
     Raises:
-        ModelError: If a limit is too low. The message states both figures.
+        ModelError: If a limit is too low. The message states both figures; the first one does not
+            depend on the limit.
     """
+    if need in _counted_needs:
+        return
     limit_bytes, used_bytes = read_address_space_limit(), read_address_space()
-    extra_processors = min(_count_processors(), MAX_COUNTED_PROCESSORS) - MEASURED_PROCESSORS
-    needed_bytes = used_bytes + need.address_space + max(0, extra_processors) * THREAD_BYTES
+    counted_bytes = NEEDED_BY_COMMANDS + sum(counted.address_space for counted in _counted_needs)
+    needed_bytes = max(counted_bytes, used_bytes) + need.address_space + _thread_bytes()
     if limit_bytes is not None and needed_bytes > limit_bytes:
+        stated_bytes = max(needed_bytes, need.recommended + _thread_bytes())
         raise ModelError(
-            f"{need.purpose} needs about {_format_size(needed_bytes)} of memory, but this process "
+            f"{need.purpose} needs about {_format_size(stated_bytes)} of memory, but this process "
             f"is limited to {_format_size(limit_bytes)}: raise the limit, e.g. with "
             "`ulimit -v unlimited`"
         )
@@ -67,6 +90,13 @@ def check_memory(need: MemoryNeed) -> None:
             f"{need.purpose} needs about {_format_size(need.resident)} of memory, but this "
             f"container is limited to {_format_size(group_limit)}: raise its memory limit"
         )
+    _counted_needs.add(need)
+
+
+def _thread_bytes() -> int:
+    """Return the address space of the threads on more processors than needs were measured on."""
+    extra_processors = min(_count_processors(), MAX_COUNTED_PROCESSORS) - MEASURED_PROCESSORS
+    return max(0, extra_processors) * THREAD_BYTES
 
 
 def is_memory_error(error: BaseException) -> bool:
@@ -109,10 +139,14 @@ def describe_exhaustion() -> str:
     limit_bytes = read_address_space_limit()
     if limit_bytes is None:
         return "not enough memory: close other programs, or use a machine with more memory"
+    search_bytes, indexing_bytes = (
+        command_bytes + _thread_bytes() for command_bytes in (NEEDED_BY_SEARCH, NEEDED_BY_INDEXING)
+    )
     return (
         f"not enough memory: this process is limited to {_format_size(limit_bytes)}, but a command "
-        f"without a model needs about {_format_size(NEEDED_BY_COMMANDS)} and indexing "
-        "about 1.4 GB: raise the limit, e.g. with `ulimit -v unlimited`"
+        f"without a model needs about {_format_size(NEEDED_BY_COMMANDS)}, searching "
+        f"{_format_size(search_bytes)}, indexing {_format_size(indexing_bytes)}: raise the limit, "
+        "e.g. with `ulimit -v unlimited`"
     )
 
 

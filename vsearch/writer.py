@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
-from vsearch.errors import ModelError, QueryError, SpaceMismatchError
+from vsearch.errors import DamagedLibraryError, ModelError, QueryError, SpaceMismatchError
 from vsearch.media.frame_cache import FrameStore
+from vsearch.memory import FAISS_NEED, expect_memory
 from vsearch.plugins import resolve_plugin
 from vsearch.pooling.selection import AUTO_POOLER, select_pooler
 from vsearch.progress import create_stage_reporters
 from vsearch.search.hubness import HubnessModel, Querybank
 from vsearch.storage.atomic_files import remove_partial_files
+from vsearch.storage.reindexing import describe_lost_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -89,6 +91,7 @@ class LibraryWriter:
 
         settings = self._active_model.settings
         check_extras(settings)
+        expect_memory(FAISS_NEED)  # to state all that indexing needs at once
         self._catalog.create()
         stages: dict[Stage, bool] = {
             "index": True,
@@ -142,10 +145,16 @@ class LibraryWriter:
 
         with self.exclusive():
             self._live_index.invalidate()
-            repool_library(self._catalog, self._feature_store, self.pooler(repool=True))
+            lost_paths = repool_library(
+                self._catalog, self._feature_store, self.pooler(repool=True)
+            )
             with self._catalog.begin() as transaction:
                 transaction.rebuild_fts()
             self.embed_cues(verify_model=True)
+        if lost_paths:
+            raise DamagedLibraryError(
+                f"{describe_lost_features(lost_paths)}. Everything else was rebuilt."
+            )
 
     @property
     def frame_store(self) -> FrameStore:

@@ -24,6 +24,7 @@ from vsearch.encoders.query_adapter import (
     ResidualLinearMap,
 )
 from vsearch.errors import (
+    DamagedLibraryError,
     LibraryError,
     LockedError,
     ModelError,
@@ -523,6 +524,56 @@ def test_rebuild_pools_again_without_decoding(
     after = library.search("blue")
     assert [(m.span, m.video) for m in after] == [(m.span, m.video) for m in before]
     assert encoder.encoded_count == encoded_before
+
+
+@pytest.mark.parametrize("damage", [None, b"junk"])
+def test_rebuild_leaves_videos_without_features_as_they_are(
+    library: Library, videos_folder: Path, damage: bytes | None
+) -> None:
+    index(library, videos_folder)
+    damaged_video = library.videos()[0]
+    before = list(map(library._catalog.segments_of_video, [v.id for v in library.videos()]))
+    features_path = library._feature_store.feature_path(damaged_video.id, library.encoder.space)
+    if damage is None:
+        features_path.unlink()
+    else:
+        features_path.write_bytes(damage)
+    with pytest.raises(DamagedLibraryError, match=f"{damaged_video.path}.*else was rebuilt"):
+        library.rebuild()
+    after = list(map(library._catalog.segments_of_video, [v.id for v in library.videos()]))
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert library.search("green")
+    with pytest.raises(DamagedLibraryError, match=f"{damaged_video.path}: .* index --force"):
+        library._feature_store.load(damaged_video.id, library.encoder.space)
+
+
+def test_rebuild_with_another_pooler_mixes_no_vectors(
+    library: Library, videos_folder: Path
+) -> None:
+    index(library, videos_folder)
+    before = [library._catalog.segments_of_video(video.id) for video in library.videos()]
+    for video in library.videos():
+        library._feature_store.feature_path(video.id, library.encoder.space).unlink()
+    with library._catalog.begin() as transaction:
+        transaction.set_space(library.encoder.space, "another pooler")
+    first_video, second_video = library.videos()
+    with pytest.raises(
+        DamagedLibraryError, match=f"{first_video.path}.*{second_video.path}.*Nothing was changed"
+    ):
+        library.rebuild()
+    after = [library._catalog.segments_of_video(video.id) for video in library.videos()]
+    assert after == before
+    assert library.info().pooler == "another pooler"
+
+
+def test_doctor_names_a_damaged_record_of_folders(library: Library, videos_folder: Path) -> None:
+    index(library, videos_folder)
+    assert library.doctor() == []
+    for content in ("{", '{"a": 1}', '["relative", 3]', '["/a\\u0000b"]', "[" * 100_000):
+        (library.path / "indexed_folders.json").write_text(content)
+        [problem] = library.doctor()
+        assert str(library.path / "indexed_folders.json") in problem
 
 
 @pytest.mark.parametrize("damage", [b"", b"junk"])

@@ -11,10 +11,24 @@ from pathlib import Path
 import pytest
 
 from vsearch import memory
+from vsearch.encoders.runtime import MEMORY_NEEDS
 from vsearch.errors import ModelError
-from vsearch.memory import MemoryNeed, check_memory, is_memory_error
+from vsearch.memory import (
+    FAISS_NEED,
+    NEEDED_BY_INDEXING,
+    MemoryNeed,
+    check_memory,
+    describe_exhaustion,
+    expect_memory,
+    is_memory_error,
+)
 
 NEED = MemoryNeed("the model X", address_space=1_000_000_000, resident=400_000_000)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_counted_needs", set())
 
 
 def limit_address_space(monkeypatch: pytest.MonkeyPatch, limit: int | None, used: int = 0) -> None:
@@ -31,10 +45,40 @@ def test_without_a_limit_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_low_limit_names_what_is_needed_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     limit_address_space(monkeypatch, 1_100_000_000, used=200_000_000)
-    with pytest.raises(ModelError, match=r"model X needs about 1\.20 GB.*limited to 1\.10.*ulimit"):
+    with pytest.raises(ModelError, match=r"model X needs about 1\.30 GB.*limited to 1\.10.*ulimit"):
         check_memory(NEED)
     limit_address_space(monkeypatch, 1_300_000_000, used=200_000_000)
     check_memory(NEED)
+
+
+def test_the_stated_figure_does_not_depend_on_the_limit_and_suffices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit in (100_000_000, 1_000_000_000, 1_700_000_000):
+        limit_address_space(monkeypatch, limit)
+        memory._counted_needs.clear()
+        expect_memory(FAISS_NEED)
+        with pytest.raises(ModelError, match=r"model X needs about 1\.75 GB"):
+            check_memory(NEED)
+    limit_address_space(monkeypatch, 1_750_000_000, used=200_000_000)
+    check_memory(NEED)
+    limit_address_space(monkeypatch, 1_750_000_000, used=1_600_000_000)  # it was loaded
+    check_memory(NEED)
+    check_memory(FAISS_NEED)
+
+
+def test_both_messages_state_the_same_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    for need in MEMORY_NEEDS.values():
+        for limit in (150_000_000, 1_500_000_000):
+            limit_address_space(monkeypatch, limit)
+            memory._counted_needs.clear()
+            expect_memory(FAISS_NEED)
+            assert "indexing 2.20 GB" in describe_exhaustion()
+            with pytest.raises(ModelError, match=r"needs about 2\.20 GB"):
+                check_memory(need)
+        limit_address_space(monkeypatch, NEEDED_BY_INDEXING)
+        check_memory(need)
+        check_memory(FAISS_NEED)
 
 
 def test_more_processors_need_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:

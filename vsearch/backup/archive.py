@@ -54,7 +54,7 @@ class BackupInfo:
         video_count: Number of videos.
         feature_count: Number of files of frame features.
         lost_features: Videos whose frame features are not in the backup, because they were
-            missing from the library.
+            missing from the library, or damaged there.
         size_bytes: Size of the file.
     """
 
@@ -96,6 +96,23 @@ class ArchiveWriter:
                 digest.update(chunk)
                 member_file.write(chunk)
         self._checksums[member_name] = digest.hexdigest()
+
+    def add_bytes(self, member_name: str, content: bytes) -> None:
+        """Add a file whose content was read already.
+
+        Args:
+            member_name: Path in the library, with slashes.
+            content: Its content.
+
+        Raises:
+            OSError: The archive cannot be written.
+        """
+        self._zip_file.writestr(_member_info(member_name), content)
+        self._checksums[member_name] = hashlib.sha256(content).hexdigest()
+
+    def close(self) -> None:
+        """Close the archive, which is incomplete unless it was finished."""
+        self._zip_file.close()
 
     def finish(self, backup_info: BackupInfo) -> None:
         """Write checksums, manifest and directory."""

@@ -15,14 +15,14 @@ from vsearch.backup.work_folders import list_abandoned, remove_folder, work_fold
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.open import FEATURES_FOLDER
 from vsearch.catalog.rows import encode_text
-from vsearch.errors import LibraryError
+from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.storage.atomic_files import fsync_directory
+from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vsearch.storage.feature_store import FeatureStore
     from vsearch.types import Space
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,12 @@ def create_backup(
             remove_folder(abandoned_folder)
         with work_folder(backup_path, WORK_SUFFIX) as folder:
             archive_path = folder / "archive"
-            with archive_path.open("xb") as archive_file:
+            with (
+                archive_path.open("xb") as archive_file,
+                closing(ArchiveWriter(archive_file)) as archive,
+            ):
                 library_copier = _LibraryCopier(
-                    library_path, catalog, feature_store, folder, ArchiveWriter(archive_file)
+                    library_path, catalog, feature_store, folder, archive
                 )
                 backup_info = library_copier.copy_library(on_progress)
                 archive_file.flush()
@@ -119,7 +122,7 @@ class _LibraryCopier:
             feature_store,
         )
         self._folder, self._archive = folder, archive
-        self._feature_count = 0
+        self._copied_crc32: dict[str, int | None] = {}  # of the feature files in the archive
 
     def copy_library(self, on_progress: Callable[[int, int], None]) -> BackupInfo:
         """Copy everything and finish the archive."""
@@ -128,11 +131,12 @@ class _LibraryCopier:
             schema = self._catalog.copy_to(catalog_copy)
             with closing(Catalog.open(catalog_copy)) as copied_catalog:
                 video_paths, spaces = copied_catalog.video_paths(), copied_catalog.spaces()
-                lost_ids = self._copy_features(copied_catalog, on_progress)
+                lost_features = self._copy_features(copied_catalog, on_progress)
             settings_files = self._stage_settings()
             # else a video was replaced before its features were copied, or the trained pooler was
-            is_consistent = (
-                lost_ids <= self._catalog.video_paths().keys() and spaces == self._catalog.spaces()
+            is_consistent = spaces == self._catalog.spaces() and all(
+                self._is_recorded(video_id, space, crc32)
+                for (video_id, space), crc32 in lost_features.items()
             )
             if is_consistent or round_number == MAX_ROUNDS:
                 break
@@ -142,9 +146,10 @@ class _LibraryCopier:
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             schema=schema,
             video_count=len(video_paths),
-            feature_count=self._feature_count,
+            feature_count=len(self._copied_crc32),
             lost_features=tuple(
-                encode_text(str(video_paths[video_id])) for video_id in sorted(lost_ids)
+                encode_text(str(video_paths[video_id]))
+                for video_id in sorted({video_id for video_id, _ in lost_features})
             ),
         )
         self._archive.finish(backup_info)
@@ -152,9 +157,16 @@ class _LibraryCopier:
 
     def _copy_features(
         self, copied_catalog: Catalog, on_progress: Callable[[int, int], None]
-    ) -> set[int]:
-        """Copy the features of all videos that are not in the archive yet; return lost ones."""
-        lost_ids: set[int] = set()
+    ) -> dict[tuple[int, Space], int | None]:
+        """Copy the features of all videos that are not in the archive yet.
+
+        Returns:
+            The recorded checksums of missing and damaged features, by video id and space.
+        """
+        lost_features: dict[tuple[int, Space], int | None] = {}
+        feature_store = FeatureStore(
+            self._feature_store.folder, copied_catalog.features_crc32, copied_catalog.video_path
+        )
         active_space = copied_catalog.space()
         wanted_ids: list[tuple[int, Space]] = []
         for space_info in copied_catalog.spaces():
@@ -164,21 +176,37 @@ class _LibraryCopier:
             wanted_ids += [(video_id, space_info.space) for video_id in sorted(recorded_ids)]
         for done_count, (video_id, space) in enumerate(wanted_ids):
             on_progress(done_count, len(wanted_ids))
-            feature_path = self._feature_store.feature_path(video_id, space)
-            member_name = f"{FEATURES_FOLDER}/" + "/".join(
-                feature_path.relative_to(self._feature_store.folder).parts
-            )
-            if member_name in self._archive:
+            crc32 = copied_catalog.features_crc32(video_id, space)
+            member_name = self._member_name(feature_store.feature_path(video_id, space))
+            if member_name in self._copied_crc32:
+                if self._copied_crc32[member_name] != crc32:
+                    raise LibraryError(
+                        f"{self._library_path} was replaced by another library while it was "
+                        "copied. No backup was made; run the command again."
+                    )
                 continue
             try:
-                if not feature_path.is_file():  # a named pipe would never end
-                    raise FileNotFoundError(feature_path)
-                self._archive.add_file(member_name, feature_path)
-                self._feature_count += 1
-            except FileNotFoundError:
-                lost_ids.add(video_id)
+                feature_path, content = feature_store.read_file(video_id, space)
+            except DamagedLibraryError as error:
+                log.info("%s", error)
+                lost_features[video_id, space] = crc32
+                continue
+            member_name = self._member_name(feature_path)
+            self._archive.add_bytes(member_name, content)
+            self._copied_crc32[member_name] = crc32
         on_progress(len(wanted_ids), len(wanted_ids))
-        return lost_ids
+        return lost_features
+
+    def _member_name(self, feature_path: Path) -> str:
+        relative_path = feature_path.relative_to(self._feature_store.folder)
+        return "/".join((FEATURES_FOLDER, *relative_path.parts))
+
+    def _is_recorded(self, video_id: int, space: Space, crc32: int | None) -> bool:
+        """Return whether the library still has a video with features of this checksum."""
+        return (
+            self._catalog.video_path(video_id) is not None
+            and self._catalog.features_crc32(video_id, space) == crc32
+        )
 
     def _stage_settings(self) -> list[tuple[str, Path]]:
         """Copy settings and trained models to the work folder; return member names and copies."""

@@ -61,6 +61,7 @@ def restore_backup(backup_path: Path, library_path: Path, *, force: bool) -> Bac
     library_path = library_path.resolve()  # a link to the library stays
     recover_interrupted_restore(library_path)
     _check_target(library_path, force=force)
+    _check_source(backup_path)
     try:
         with open_archive(backup_path) as archive, ExitStack() as exit_stack:
             if backup_path.is_relative_to(library_path):
@@ -103,6 +104,15 @@ def _check_target(library_path: Path, *, force: bool) -> None:
             f"{library_path} is not empty; choose a new folder with --library, or replace the "
             "library in it with --force"
         )
+
+
+def _check_source(backup_path: Path) -> None:
+    if backup_path.is_dir():
+        raise LibraryError(f"{backup_path} is a folder; name the file that `vsearch backup` wrote")
+    with suppress(PermissionError):  # is reported when it is opened
+        if not backup_path.is_file():
+            reason = "is not a file" if backup_path.exists() else "does not exist"
+            raise LibraryError(f"{backup_path} {reason}; name the file that `vsearch backup` wrote")
 
 
 def _extract(archive: ArchiveReader, folder: Path) -> None:

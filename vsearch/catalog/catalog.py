@@ -272,7 +272,7 @@ class Catalog(VideoQueries, SegmentQueries):
                 self._read_transaction() as connection,
                 corruption_as_error(self._catalog_path),
             ):
-                problem_texts += find_problems(connection)
+                problem_texts += find_problems(connection, self._catalog_path)
             self._read_everything()
         except DamagedLibraryError as exc:
             problem_texts.append(str(exc))

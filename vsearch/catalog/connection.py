@@ -106,7 +106,7 @@ def _enable_wal(connection: sqlite3.Connection) -> None:
 
 # Messages for SQLite's error codes: what is wrong, and what to do.
 
-_DAMAGE_MESSAGE = (
+DAMAGE_MESSAGE = (
     "is damaged ({error}). Restore it from a backup, or move it away and index the videos again."
 )
 _UNUSABLE_MESSAGE = (
@@ -119,7 +119,7 @@ _ERRORS_BY_CODE: dict[int, tuple[type[LibraryError], str]] = {
         "is not a vsearch catalog, or its header is damaged. Restore it from a backup, or move "
         "it away and index the videos again.",
     ),
-    sqlite3.SQLITE_CORRUPT: (DamagedLibraryError, _DAMAGE_MESSAGE),
+    sqlite3.SQLITE_CORRUPT: (DamagedLibraryError, DAMAGE_MESSAGE),
     sqlite3.SQLITE_FULL: (
         LibraryError,
         "cannot grow: the disk is full. Free some space and run the command again; stored "
@@ -181,7 +181,7 @@ def corruption_as_error(catalog_path: Path) -> Iterator[None]:
     except (ValueError, TypeError, OverflowError) as exc:
         reason_text = f"it has an invalid row: {exc}"
         raise DamagedLibraryError(
-            f"{catalog_path} {_DAMAGE_MESSAGE.format(error=reason_text)}"
+            f"{catalog_path} {DAMAGE_MESSAGE.format(error=reason_text)}"
         ) from exc
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from vsearch.catalog.connection import is_corruption
+from vsearch.catalog.connection import DAMAGE_MESSAGE, is_corruption
 from vsearch.catalog.rows import decode_path
+from vsearch.storage.reindexing import reindex_command
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 _MAX_PROBLEMS = 20  # reported per kind
@@ -25,35 +27,79 @@ _COUNT_WITHOUT_VECTORS_SQL = """
     WHERE vectors.segment_id IS NULL
     GROUP BY videos.id ORDER BY videos.path LIMIT ?
 """
+_MAX_EXCESS_SECONDS = 1.0  # of a segment after the end of its video, from rounding
+# IS NOT TRUE: also values that are not numbers
+_COUNT_INVALID_SPANS_SQL = f"""
+    SELECT videos.path, count(*) FROM segments JOIN videos ON videos.id = segments.video_id
+    WHERE (start >= 0 AND "end" >= start AND "end" <= duration + {_MAX_EXCESS_SECONDS})
+        IS NOT TRUE
+    GROUP BY videos.id ORDER BY videos.path LIMIT ?
+"""  # noqa: S608
+_MAX_SECONDS = 1e9  # of other times; subtitles may go on after the video
+_COUNT_INVALID_TIMES_SQL = f"""
+    SELECT videos.path, count(*) FROM {{table}} AS spans JOIN videos ON videos.id = spans.video_id
+    WHERE start IS NOT NULL
+        AND (start >= 0 AND "end" >= start AND "end" <= {_MAX_SECONDS}) IS NOT TRUE
+    GROUP BY videos.id ORDER BY videos.path LIMIT ?
+"""  # noqa: S608
+_SPAN_TABLES = {"cues": "transcript lines", "tags": "tags", "relevance_feedback": "marks"}
 _CHECK_FTS_SQL = "INSERT INTO cues_fts (cues_fts, rank) VALUES ('integrity-check', 1)"
 
 
-def find_problems(connection: sqlite3.Connection) -> Iterator[str]:
+def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterator[str]:
     """Check the file, its references, and its full-text index.
 
     Args:
         connection: A connection in a transaction that will be rolled back.
+        catalog_path: The file, for messages.
 
     Yields:
         One sentence per problem, at most 20 of each kind.
     """
     for (check_result,) in connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})"):
         if check_result != "ok":
-            yield f"the file is damaged: {check_result}"
+            yield f"{catalog_path} {DAMAGE_MESSAGE.format(error=_join_lines(check_result))}"
     for table_name, row_id, parent_table, _ in connection.execute(
         "PRAGMA foreign_key_check"
     ).fetchmany(_MAX_PROBLEMS):
-        yield f"row {row_id} of {table_name} refers to a row of {parent_table} that does not exist"
+        reason = (
+            f"row {row_id} of {table_name} refers to a row of {parent_table} that does not exist"
+        )
+        yield f"{catalog_path} {DAMAGE_MESSAGE.format(error=reason)}"
     for (stored_path,) in connection.execute(_SELECT_WITHOUT_SEGMENTS_SQL, (_MAX_PROBLEMS,)):
-        yield f"{decode_path(stored_path)} has no segments and cannot be found: index it again"
+        video_path = decode_path(stored_path)
+        yield (
+            f"{video_path} has no segments and cannot be found: "
+            f"index it again with {reindex_command(video_path)}"
+        )
     count_rows = connection.execute(_COUNT_WITHOUT_VECTORS_SQL, (_MAX_PROBLEMS,))
     for stored_path, segment_count in count_rows:
+        video_path = decode_path(stored_path)
         yield (
-            f"{decode_path(stored_path)} has {segment_count} segments without a vector: "
-            "index it again"
+            f"{video_path} has {segment_count} segments without a vector: "
+            f"index it again with {reindex_command(video_path)}"
         )
+    for stored_path, segment_count in connection.execute(
+        _COUNT_INVALID_SPANS_SQL, (_MAX_PROBLEMS,)
+    ):
+        video_path = decode_path(stored_path)
+        yield (
+            f"{video_path} has {segment_count} segments with damaged times: "
+            f"index it again with {reindex_command(video_path)}"
+        )
+    for table_name, row_name in _SPAN_TABLES.items():
+        invalid_sql = _COUNT_INVALID_TIMES_SQL.format(table=table_name)
+        for stored_path, row_count in connection.execute(invalid_sql, (_MAX_PROBLEMS,)):
+            yield (
+                f"{decode_path(stored_path)} has {row_count} {row_name} with damaged times: "
+                "restore a backup with `vsearch restore`"
+            )
     if _is_fts_damaged(connection):
         yield "the full-text index does not match the transcripts: run `vsearch rebuild`"
+
+
+def _join_lines(text: str) -> str:
+    return "; ".join(line for line in text.splitlines() if not line.startswith("***"))
 
 
 def _is_fts_damaged(connection: sqlite3.Connection) -> bool:

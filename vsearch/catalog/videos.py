@@ -83,6 +83,12 @@ class VideoQueries(CatalogReader):
         with corruption_as_error(self._catalog_path):
             return {int(video_id): decode_path(stored_path) for video_id, stored_path in path_rows}
 
+    def video_path(self, video_id: int) -> Path | None:
+        """Return the path of a video; None if there is no video with this id."""
+        path_rows = self._fetch_rows("SELECT path FROM videos WHERE id = ?", int(video_id))
+        with corruption_as_error(self._catalog_path):
+            return decode_path(path_rows[0][0]) if path_rows else None
+
     def video_by_path(self, video_path: Path) -> Video | None:
         """Return the video with exactly this path, or None."""
         matching_videos = self._read_objects(

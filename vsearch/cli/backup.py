@@ -25,16 +25,18 @@ def backup(options: CommonOptions, backup_path: Path, force: bool) -> None:
     """Write a backup of the library to FILE, even while it is being changed.
 
     It has everything but the videos and what can be computed again. Exit 1 if frame features of
-    some videos are lost already; the backup is written all the same.
+    some videos are lost or damaged already; the backup is written all the same.
     """
+    from vsearch.storage.reindexing import reindex_command  # deferred: rarely used
+
     with options.open_library() as library:
         backup_info = library.backup(backup_path, force=force)
     for video_path in backup_info.lost_features:
-        click.echo(
-            f"{escape_unprintable(video_path)}: frame features are missing from the library and "
-            "the backup; index it again",
-            err=True,
+        problem = (
+            f"{video_path}: frame features are missing or damaged in the library, and not in the "
+            f"backup; index it again with {reindex_command(video_path)}"
         )
+        click.echo(escape_unprintable(problem), err=True)
     _print_summary("saved", backup_info)
     if backup_info.lost_features:
         sys.exit(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +13,16 @@ from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vsearch.cli.options import CommonOptions
     from vsearch.doctor import IndexRecall
 
+LOGGERS_OF_PROBLEMS = (  # their warnings would repeat problems that are printed
+    "vsearch.index.cache",
+    "vsearch.search.hubness",
+    "vsearch.search.null_queries",
+)
 MIN_RECALL = 0.99  # recall@10 below this is reported as a problem
 
 
@@ -33,7 +40,10 @@ def doctor(options: CommonOptions, measure_recall: bool) -> None:
 
     With --recall, a recall@10 below 99 % is a problem.
     """
-    with options.open_library(ignore_invalid_settings=not measure_recall) as library:
+    with (
+        _silence_loggers(() if measure_recall else LOGGERS_OF_PROBLEMS),
+        options.open_library(ignore_invalid_settings=not measure_recall) as library,
+    ):
         if measure_recall:
             recall_measurements = library.measure_recall()
             problems = _print_recall(recall_measurements, library.info().segment_count)
@@ -45,6 +55,20 @@ def doctor(options: CommonOptions, measure_recall: bool) -> None:
         sys.exit(1)
     if not measure_recall:
         click.echo("No problems found.")
+
+
+@contextmanager
+def _silence_loggers(logger_names: Iterable[str]) -> Iterator[None]:
+    """Ignore warnings of some loggers in a `with` block."""
+    loggers = [logging.getLogger(logger_name) for logger_name in logger_names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _print_recall(recall_measurements: Sequence[IndexRecall], segment_count: int) -> list[str]:

@@ -12,6 +12,7 @@ import click
 
 from vsearch.cli.options import library_options, limit_blas_threads
 from vsearch.errors import MissingExtraError
+from vsearch.memory import SERVER_NEED, expect_memory
 
 if TYPE_CHECKING:
     from vsearch.cli.options import CommonOptions
@@ -93,6 +94,7 @@ def serve(
     folder_paths = [_resolve_folder(folder_name) for folder_name in folders]
     access_log = logging.getLogger("vsearch.server.access_log")
     access_log.setLevel(logging.INFO)
+    expect_memory(SERVER_NEED)
     with options.open_library(create=True) as library:
 
         def print_address(server_url: str, generated_token: str | None) -> None:

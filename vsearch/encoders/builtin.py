@@ -30,7 +30,7 @@ from vsearch.encoders.network_layers import multiply_rows, normalize_rows
 from vsearch.encoders.query_variants import PROMPT_DESCRIPTION, correct_spelling, prompt_variants
 from vsearch.encoders.sentence_tower import SENTENCE_FILE, TOKENIZER_FILE, SentenceTower
 from vsearch.errors import UnknownPluginError, WeightsError
-from vsearch.memory import MemoryNeed, check_memory
+from vsearch.memory import NEEDED_BY_SEARCH, MemoryNeed, check_memory
 from vsearch.types import Space, TextReading
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ TEXT_FILES = (
     LANGUAGE_FILE,
     VOCABULARY_FILE,
 )
-TEXT_MEMORY_NEED = MemoryNeed("the embedded text encoder", 125_000_000, 100_000_000)
+TEXT_MEMORY_NEED = MemoryNeed(
+    "the embedded text encoder", 200_000_000, 100_000_000, NEEDED_BY_SEARCH
+)
 SHARED_FILES = ("centre.npy", TOKENIZER_FILE, *TEXT_FILES)  # of both tiers
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from vsearch.encoders.onnx_weights import inline_external_data
 from vsearch.errors import ModelError
-from vsearch.memory import MemoryNeed
+from vsearch.memory import NEEDED_BY_INDEXING, MemoryNeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +54,12 @@ INT8_ORT = Backend("ONNX Runtime", "int8", 8)
 INT8_OPENVINO = Backend("OpenVINO", "int8", 32)
 CUDA_ORT = Backend("ONNX Runtime on CUDA", "float32", 64)
 MEMORY_NEEDS = {  # of the larger tier, with the threads that decode
-    INT8_OPENVINO: MemoryNeed("the embedded model", 1_080_000_000, 420_000_000),
-    INT8_ORT: MemoryNeed("the embedded model", 620_000_000, 330_000_000),
-    FLOAT32_ORT: MemoryNeed("the embedded model", 1_480_000_000, 700_000_000),
+    backend: MemoryNeed("the embedded model", address_space, resident, NEEDED_BY_INDEXING)
+    for backend, address_space, resident in (
+        (INT8_OPENVINO, 1_080_000_000, 420_000_000),
+        (INT8_ORT, 800_000_000, 330_000_000),
+        (FLOAT32_ORT, 1_300_000_000, 700_000_000),
+    )
 }
 # OpenVINO runs parts of a batch in parallel streams, of one thread each on few processors, so that
 # no thread waits for one that decoding preempts: 5 to 10 % faster than two threads per stream.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vsearch.memory import MemoryNeed, check_memory
+from vsearch.memory import FAISS_NEED, check_memory
 
-check_memory(MemoryNeed("the vector index (FAISS)", 450_000_000, 50_000_000))
+check_memory(FAISS_NEED)
 
 import faiss  # noqa: E402 - after the check
 

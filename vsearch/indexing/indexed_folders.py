@@ -28,15 +28,44 @@ def read_indexed_folders(library_path: Path) -> list[Path]:
     Args:
         library_path: Folder of the library.
     """
+    return _read_record(library_path)[0]
+
+
+def find_record_problems(library_path: Path) -> list[str]:
+    """Return what is wrong with the record, with the remedy; empty if nothing is.
+
+    Args:
+        library_path: Folder of the library.
+    """
+    reason = _read_record(library_path)[1]
+    if reason is None:
+        return []
+    return [
+        f"{library_path / INDEXED_FOLDERS_FILE}: {reason}, so that videos of an offline drive may "
+        "count as missing; delete the file and run `vsearch index` for your folders again"
+    ]
+
+
+def _read_record(library_path: Path) -> tuple[list[Path], str | None]:
+    """Return the valid folders in the record, and what is wrong with it."""
     try:
         with (library_path / INDEXED_FOLDERS_FILE).open("rb") as record_file:
             folder_names = json.loads(record_file.read(_MAX_FILE_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return []
+    except FileNotFoundError:
+        return [], None
+    except OSError as exc:
+        return [], f"cannot be read ({exc.strerror})"
+    except (ValueError, RecursionError):
+        return [], "is damaged"
     if not isinstance(folder_names, list):
-        return []
-    folders = [Path(name) for name in folder_names[:MAX_FOLDERS] if isinstance(name, str)]
-    return [folder for folder in folders if folder.is_absolute()]
+        return [], "is damaged"
+    folders = [
+        Path(name)
+        for name in folder_names[:MAX_FOLDERS]
+        if isinstance(name, str) and "\0" not in name and Path(name).is_absolute()
+    ]
+    is_valid = len(folders) == min(len(folder_names), MAX_FOLDERS)
+    return folders, None if is_valid else "has entries that are not folders"
 
 
 def record_indexed_folders(

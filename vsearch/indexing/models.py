@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,7 @@ from vsearch.pooling.selection import (
     trained_pooler_files,
     write_pooler_file,
 )
+from vsearch.storage.reindexing import describe_lost_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     # because the method `list` hides the type in annotations of its class
     SpaceList: TypeAlias = list[SpaceInfo]
+
+log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
@@ -266,7 +270,7 @@ class Models:
             )
             self._saved_indexes.invalidate()
             try:
-                repool_library(self._catalog, self._feature_store, new_pooler)
+                lost_paths = repool_library(self._catalog, self._feature_store, new_pooler)
             except BaseException:
                 if installed_path is not None and installed_path not in existing_files:
                     installed_path.unlink()
@@ -274,6 +278,8 @@ class Models:
             config.update_file(library_path, {"pooler": AUTO_POOLER})
             self._active_model.update_settings(pooler=AUTO_POOLER)
             delete_other_poolers(library_path, installed_path)
+        if lost_paths:
+            log.warning("%s", describe_lost_features(lost_paths))
         return new_pooler.name
 
     def _add_usage(self, space_info: SpaceInfo) -> SpaceInfo:

@@ -7,6 +7,7 @@ schedules them.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.encoders.frame_dedup import DedupEncoder
-from vsearch.errors import NoPictureError, SettingsError
+from vsearch.errors import DamagedLibraryError, NoPictureError, SettingsError
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.media.segmentation import segment_video
 from vsearch.progress import Timings
 from vsearch.protocols import TransitionDetector
+from vsearch.storage.reindexing import describe_lost_features
 from vsearch.types import Features
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from vsearch.storage.feature_store import FeatureStore
     from vsearch.types import FileIdentity, FrameBatch, Images, Matrix, Span, Times
 
+log = logging.getLogger(__name__)
 MIN_LAST_FRAME_SECONDS = 1e-3  # minimum display time of the last frame
 
 
@@ -278,7 +281,7 @@ def encode_frames(
     return Features(encoder.space, feature_matrix, frame_times)
 
 
-def repool_library(catalog: Catalog, feature_store: FeatureStore, pooler: Pooler) -> None:
+def repool_library(catalog: Catalog, feature_store: FeatureStore, pooler: Pooler) -> list[Path]:
     """Recompute all segment vectors from stored features, in one transaction.
 
     Segments get new ids, so that every index notices. Their vectors in other spaces are removed,
@@ -289,12 +292,18 @@ def repool_library(catalog: Catalog, feature_store: FeatureStore, pooler: Pooler
         feature_store: The stored frame features.
         pooler: The new pooler.
 
+    Returns:
+        The videos whose features are missing or damaged. They keep their vectors.
+
     Raises:
-        DamagedLibraryError: Stored features are damaged.
+        DamagedLibraryError: There are such videos, and their vectors are of another pooler, which
+            would mix; nothing is changed.
     """
     space = catalog.space()
     if space is None:
-        return
+        return []
+    is_same_pooler = catalog.pooler() in (None, pooler.name)
+    lost_paths: list[Path] = []
     videos_with_features = catalog.videos_with_features(space)
     with catalog.begin() as transaction:
         transaction.set_space(space, pooler.name)
@@ -305,10 +314,23 @@ def repool_library(catalog: Catalog, feature_store: FeatureStore, pooler: Pooler
             )
             if not segment_spans or not has_features:
                 continue  # `vsearch doctor` reports it
-            features = feature_store.load(video.id, space)
+            try:
+                features = feature_store.load(video.id, space)
+            except DamagedLibraryError as error:
+                log.info("%s", error)
+                lost_paths.append(video.path)
+                continue
+            if lost_paths and not is_same_pooler:
+                continue  # only name all such videos
             segment_vectors = pool_segments(features, segment_spans, pooler)
             transaction.remove_segments(video.id)
             transaction.add_segments(video.id, segment_spans, segment_vectors, space)
+        if lost_paths and not is_same_pooler:
+            raise DamagedLibraryError(
+                f"{describe_lost_features(lost_paths)}. Nothing was changed: vectors of "
+                f"{catalog.pooler()} and {pooler.name} would mix. Then run the command again."
+            )
+    return lost_paths
 
 
 def pool_segments(features: Features, segment_spans: Sequence[Span], pooler: Pooler) -> Matrix:

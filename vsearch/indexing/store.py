@@ -212,7 +212,9 @@ def _refresh_subtitles(
     source_digest = compute_source_digest(index_result.path, subtitle_finder)
     if source_digest in known_digests:
         return index_result
-    video_subtitles = collect_subtitles(index_result.path, subtitle_finder)
+    video_subtitles = collect_subtitles(
+        index_result.path, subtitle_finder, picture_end=video.duration
+    )
     with catalog.begin() as transaction:
         _save_cues(transaction, video.id, video_subtitles)
     messages = []
@@ -249,6 +251,7 @@ def _save_video(
     video_subtitles = collect_subtitles(
         pending_video.video_path,
         subtitle_finder,
+        picture_end=processed_video.end_time,
         has_streams=video_info.has_subtitle_streams,
     )
     with storage.catalog.begin() as transaction:

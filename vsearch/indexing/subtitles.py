@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from vsearch.errors import MediaError
+from vsearch.media.audio import find_sound_end
+from vsearch.media.reader import format_timestamp
 from vsearch.media.subtitle_streams import read_subtitle_streams
+from vsearch.transcripts.cue_limits import LATE_CUE_SECONDS, clip_cue
 from vsearch.transcripts.subtitles import MAX_CUES, SubtitleFinder, build_cues, read_subtitles
 
 if TYPE_CHECKING:
@@ -25,24 +29,31 @@ class Subtitles:
     source_name: str  # names of the files and streams
     source_digest: str  # of the names, sizes and mtimes of the sidecar files
     language: str | None  # ISO 639, several separated by commas
-    warnings: tuple[str, ...]  # files and streams that could not be read
+    warnings: tuple[str, ...]  # files and streams that could not be read, or not fully
 
 
 @dataclass(frozen=True, slots=True)
 class _SubtitleTrack:
     track_name: str
+    label: str  # in warnings
     language: str | None
     cues: list[Cue]
 
 
 def collect_subtitles(
-    video_path: Path, subtitle_finder: SubtitleFinder, *, has_streams: bool = True
+    video_path: Path,
+    subtitle_finder: SubtitleFinder,
+    *,
+    picture_end: float | None = None,
+    has_streams: bool = True,
 ) -> Subtitles:
     """Read all subtitles of a video, without decoding it.
 
     Args:
         video_path: The video file.
         subtitle_finder: Finds sidecar files.
+        picture_end: End of the last picture in seconds. Cues after it and after the end of the
+            sound are left out, with a warning. None: all cues are kept.
         has_streams: False if the file is known to have no subtitle streams; it is not opened then.
 
     Returns:
@@ -55,6 +66,8 @@ def collect_subtitles(
         *_read_sidecar_tracks(video_path, subtitle_finder, warnings),
         *(_read_embedded_tracks(video_path, warnings) if has_streams else ()),
     ]
+    if picture_end is not None:
+        subtitle_tracks = _clip_tracks(video_path, subtitle_tracks, picture_end, warnings)
     unique_cues = tuple(_deduplicate_cues(subtitle_tracks))[:MAX_CUES]
     track_names = ", ".join(track.track_name for track in subtitle_tracks)
     language_codes = dict.fromkeys(track.language for track in subtitle_tracks if track.language)
@@ -98,7 +111,12 @@ def _read_sidecar_tracks(
             warnings.append(str(error))
             continue
         if sidecar_cues:
-            yield _SubtitleTrack(sidecar.subtitle_path.name, sidecar.language, sidecar_cues)
+            yield _SubtitleTrack(
+                sidecar.subtitle_path.name,
+                str(sidecar.subtitle_path),
+                sidecar.language,
+                sidecar_cues,
+            )
         else:
             warnings.append(
                 f"{sidecar.subtitle_path}: contains no readable subtitles; "
@@ -112,9 +130,45 @@ def _read_embedded_tracks(video_path: Path, warnings: list[str]) -> Iterator[_Su
     for text_stream in text_streams:
         yield _SubtitleTrack(
             f"stream {text_stream.stream_index}",
+            f"{video_path}: subtitle stream {text_stream.stream_index}",
             text_stream.language,
             build_cues(text_stream.subtitle_lines),
         )
+
+
+def _clip_tracks(
+    video_path: Path,
+    subtitle_tracks: Iterable[_SubtitleTrack],
+    picture_end: float,
+    warnings: list[str],
+) -> list[_SubtitleTrack]:
+    """Return the tracks without cues after the end of the video, and warn about those."""
+    tracks = list(subtitle_tracks)
+    last_end = max((cue.span.end for track in tracks for cue in track.cues), default=0.0)
+    video_end = picture_end
+    if last_end > picture_end:
+        sound_end = _find_sound_end(video_path, picture_end, last_end)
+        if sound_end >= picture_end + LATE_CUE_SECONDS:  # else that of a last block of samples
+            video_end = sound_end
+    clipped_tracks = []
+    for track in tracks:
+        clipped_cues = [clip_cue(cue, video_end) for cue in track.cues]
+        kept_cues = sorted(filter(None, clipped_cues), key=attrgetter("span"))
+        if kept_cues:
+            clipped_tracks.append(replace(track, cues=kept_cues))
+        if late_count := len(track.cues) - len(kept_cues):
+            warnings.append(
+                f"{track.label}: {late_count} of {len(track.cues)} cues start after the end of the "
+                f"video ({format_timestamp(video_end)}) and were left out; check their times"
+            )
+    return clipped_tracks
+
+
+def _find_sound_end(video_path: Path, picture_end: float, max_end: float) -> float:
+    try:
+        return find_sound_end(video_path, picture_end, max_end)
+    except MediaError:  # the file was removed meanwhile
+        return picture_end
 
 
 def _deduplicate_cues(subtitle_tracks: Iterable[_SubtitleTrack]) -> Iterator[Cue]:

@@ -45,6 +45,7 @@ MonoSamples: TypeAlias = npt.NDArray[np.float32]  # (N,) in [-1, 1]
 AUDIO_SAMPLE_RATE = 48_000  # samples per second
 _DRIFT_DIVISOR = 20  # timestamps may be off by 1/20 s, which is inaudible, before audio is moved
 MAX_SILENCE_SECONDS = 60  # of gaps in the sound after the last picture
+_END_SAMPLE_RATE = 8000  # samples per second: enough to find the end
 _MAX_AUDIO_SECONDS = 24 * 3600  # that are read of one file
 _PREROLL_SECONDS = Fraction(1)  # decoded before the start, since codecs need a run-up
 _SECONDARY = (
@@ -128,6 +129,39 @@ def read_mono(
             samples = sample_block[0, chunk_start : chunk_start + sample_rate]
             remaining_samples -= len(samples)
             yield samples
+
+
+def find_sound_end(video_path: Path, picture_end: float, max_end: float) -> float:
+    """Return the end of the sound of any track, if that is after the last picture.
+
+    Args:
+        video_path: The file.
+        picture_end: End of the last picture in seconds.
+        max_end: Seconds at which to stop, as a later end makes no difference.
+
+    Returns:
+        Seconds: at least `picture_end`, and at most `max_end` and a second.
+
+    Raises:
+        MediaError: The file cannot be opened.
+    """
+    sound_end = picture_end
+    for track in list_audio_tracks(video_path):
+        sample_count = 0
+        audio_blocks = read_mono(
+            video_path,
+            _END_SAMPLE_RATE,
+            track_number=track.number,
+            start_time=picture_end,
+            picture_end=picture_end,
+        )
+        with closing(audio_blocks):
+            for samples in audio_blocks:
+                sample_count += len(samples)
+                sound_end = max(sound_end, picture_end + sample_count / _END_SAMPLE_RATE)
+                if sound_end >= max_end:
+                    return sound_end
+    return sound_end
 
 
 def list_audio_tracks(video_path: Path) -> list[AudioTrack]:

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 import av
-from av.codec.context import ThreadType
+from av.codec.context import Flags, ThreadType
 from av.error import FFmpegError
 
 from vsearch.errors import MediaError, NoPictureError
@@ -161,6 +161,7 @@ class AvVideoReader:
         self._is_encrypted = False
         self._fallback_warning: str | None = None
         self._repeated_until = Fraction(0)  # seconds: end of the last repetition of a frame
+        self._last_packet_ticks = 0  # claimed duration
         self._measured_rate: Fraction | None = None  # frames per second; 0 where unknown
         self._open_container()
 
@@ -173,8 +174,13 @@ class AvVideoReader:
         except BaseException:
             self._container.close()
             raise
+        codec_context = self._video_stream.codec_context
         if self._is_damaged:
-            self._video_stream.codec_context.thread_type = ThreadType.SLICE
+            codec_context.thread_type = ThreadType.SLICE
+        # Behind a damaged HEVC keyframe, frames are gray. Without this flag, they have no times.
+        self._has_gray_frames = codec_context.codec.canonical_name == "hevc"
+        if self._has_gray_frames:
+            codec_context.flags |= Flags.output_corrupt
 
     def close(self) -> None:
         """Close the file."""
@@ -379,13 +385,16 @@ class AvVideoReader:
         last_frame: DecodedFrame | None = None
         for video_frame, timestamp, next_timestamp in self._iter_timestamped_frames():
             self._current_time = timestamp_converter.to_seconds(timestamp, next_timestamp)
+            frame_duration = self._frame_duration(video_frame.duration, self._current_time)
+            if video_frame.is_corrupt and self._has_gray_frames:
+                if last_frame:  # else decoding started between keyframes
+                    self._record_damage()
+                    self._repeat_until(self._current_time + frame_duration)
+                continue
             if video_frame.is_corrupt:
                 self._record_damage()
             last_frame = DecodedFrame(
-                video_frame,
-                self._pixel_aspect(),
-                self._current_time,
-                self._frame_duration(video_frame, self._current_time),
+                video_frame, self._pixel_aspect(), self._current_time, frame_duration
             )
             yield last_frame
         if last_frame and self._repeated_until > last_frame.start_time + last_frame.duration:
@@ -424,13 +433,13 @@ class AvVideoReader:
         is_threaded = bool(codec_context.thread_type & ThreadType.FRAME)
         return is_threaded and codec_context.thread_count > 1 and not codec_context.is_hwaccel
 
-    def _frame_duration(self, video_frame: VideoFrame, start_time: Fraction) -> Fraction:
+    def _frame_duration(self, duration_ticks: int | None, start_time: Fraction) -> Fraction:
         """Return how long a frame claims to be displayed.
 
-        Only one frame of usual duration may last beyond the end of the container.
+        Only a frame that starts there may last beyond the end of the container, for a usual time.
         """
         frame_step = self._frame_step
-        frame_duration = (video_frame.duration or 0) * self._time_base
+        frame_duration = (duration_ticks or 0) * self._time_base
         if not 0 < frame_duration < MAX_STEP_SECONDS:
             frame_duration = frame_step
         elif has_only_dts(self._container):  # a tick, which may be shorter than a frame
@@ -439,9 +448,15 @@ class AvVideoReader:
         if container_end is None or start_time + frame_duration <= container_end:
             return frame_duration
         shown_seconds = container_end - start_time
-        if 0 < shown_seconds >= frame_duration - TIME_RESOLUTION:  # the container rounds
+        is_rounded = frame_duration - shown_seconds <= TIME_RESOLUTION
+        if shown_seconds > TIME_RESOLUTION and (is_rounded or not has_only_dts(self._container)):
             return shown_seconds
-        return min(frame_duration, max(frame_step, shown_seconds))
+        # The container ends where the last frame starts, or earlier if frames are reordered: then
+        # FFmpeg's durations are those between packets, except for the last packet.
+        usual_duration = max(frame_step, shown_seconds)
+        if has_only_dts(self._container) or self._last_packet_ticks <= 0:
+            return min(frame_duration, usual_duration)
+        return min(frame_duration, usual_duration, self._last_packet_ticks * self._time_base)
 
     @cached_property
     def _container_end(self) -> Fraction | None:
@@ -483,12 +498,14 @@ class AvVideoReader:
             self._iter_intact_packets(), self._decode_intact_packet
         ):
             self._current_time, self._has_frames = display_interval.start_time, True
-            frame_duration = self._frame_duration(video_frame, display_interval.start_time)
+            frame_duration = self._frame_duration(video_frame.duration, display_interval.start_time)
             if decode_plan.keyframes_only and display_interval.end_time is None:
                 # The frames after the last keyframe are not decoded but belong to it.
                 container_end = self._container_end
                 claimed_end = None if container_end is None else container_end + self._time_origin()
-                end_time = selective_decoder.get_end_time(claimed_end) - self._time_origin()
+                last_start, last_ticks = selective_decoder.get_last_packet(claimed_end)
+                last_start -= self._time_origin()
+                end_time = last_start + self._frame_duration(last_ticks, last_start)
                 frame_duration = max(frame_duration, end_time - display_interval.start_time)
             yield DecodedFrame(
                 video_frame,
@@ -520,6 +537,8 @@ class AvVideoReader:
             try:
                 for packet in self._container.demux(self._video_stream):
                     if packet.size or packet.pts is None:
+                        if packet.size:
+                            self._last_packet_ticks = packet.duration or 0
                         yield packet
                     else:  # FFmpeg's decoders reject a packet that only repeats a frame
                         self._record_repetition(packet)
@@ -538,9 +557,11 @@ class AvVideoReader:
     def _record_repetition(self, packet: Packet[VideoStream]) -> None:
         end_ticks = (packet.pts or 0) + (packet.duration or 0)
         end_time = end_ticks * self._time_base - self._time_origin()
-        self._repeated_until = min(
-            max(self._repeated_until, end_time), self._container_end or end_time
-        )
+        self._repeat_until(min(end_time, self._container_end or end_time))
+
+    def _repeat_until(self, end_time: Fraction) -> None:
+        """Display the last frame up to a time in seconds."""
+        self._repeated_until = max(self._repeated_until, end_time)
 
     def _decode_packet(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:

@@ -106,7 +106,7 @@ class SelectiveDecoder:
         self._is_first_gop = True
         self._has_decoder_output = False  # whether the decoder may hold frames
         self._last_planned_pts: int | None = None
-        self._last_ends = [0, 0]  # the two latest ends of packets, in ticks
+        self._last_packets = [(0, 0), (0, 0)]  # start and duration of the two latest, in ticks
         self._max_temporal_layer = 0
         self._last_output_pts = 0
         self._pending_intervals: dict[int, DisplayInterval] = {}  # of frames that may be output
@@ -144,16 +144,21 @@ class SelectiveDecoder:
         if self._due_timestamps:
             raise SelectiveDecodingFailed(is_damaged=True)
 
-    def get_end_time(self, claimed_end: Fraction | None) -> Fraction:
-        """Return the end of the last packet, in the container's own seconds.
+    def get_last_packet(self, claimed_end: Fraction | None) -> tuple[Fraction, int]:
+        """Return the packet that is displayed last: its start and claimed duration.
 
         Args:
             claimed_end: End of the container according to its headers; None if unknown. Only one
                 packet beyond it, far from the others, has a damaged timestamp.
+
+        Returns:
+            The start in the container's own seconds, and the duration in ticks.
         """
-        previous_end, end = (ticks * self._time_base for ticks in self._last_ends)
+        previous_end, end = (sum(packet) * self._time_base for packet in self._last_packets)
         is_damaged = claimed_end is not None and end > claimed_end
-        return previous_end if is_damaged and end - previous_end > _MAX_END_GAP_SECONDS else end
+        is_far = end - previous_end > _MAX_END_GAP_SECONDS
+        start_ticks, duration_ticks = self._last_packets[0 if is_damaged and is_far else 1]
+        return start_ticks * self._time_base, duration_ticks
 
     def _iter_packets_to_decode(
         self, gop: _Gop, next_gop: _Gop | None, *, is_closed: bool
@@ -339,8 +344,8 @@ class SelectiveDecoder:
             if packet.is_keyframe and held_packets:
                 yield held_packets
                 held_packets, held_bytes = [], 0
-            packet_end = (packet.pts or 0) + (packet.duration or 0)
-            self._last_ends = sorted([*self._last_ends, packet_end])[1:]
+            packet_times = (packet.pts or 0, packet.duration or 0)
+            self._last_packets = sorted([*self._last_packets, packet_times])[1:]
             if held_packets and self._keyframes_only:
                 self._check_keyframe_gap(held_packets[0], packet)
             else:

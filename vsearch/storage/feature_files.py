@@ -11,6 +11,7 @@ import math
 import os
 import zlib
 from functools import lru_cache
+from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -101,13 +102,34 @@ def read_features(feature_path: Path) -> Features:
         space_json = str(arrays["space"])
         return _to_features(_parse_space(space_json), arrays["times"], arrays["matrix"])
     with feature_path.open("rb") as feature_file:
-        layout = _TensorLayout(feature_file)
-        frame_times = layout.read_checked_times(feature_file)
-        matrix = layout.read_checked_rows(feature_file, slice(0, layout.row_count()))
+        return _read_tensors(feature_file)[0]
+
+
+def check_content(feature_path: Path, content: bytes) -> tuple[Features, int | None]:
+    """Return the features in the content of a file, and its recorded checksum.
+
+    Args:
+        feature_path: The file, which is read once more if an older version wrote it.
+        content: Its content.
+
+    Returns:
+        The features, and the recorded checksum as in `read_checksum`.
+    """
+    if feature_path.suffix == OLD_SUFFIX:
+        return read_features(feature_path), None
+    return _read_tensors(BytesIO(content))
+
+
+def _read_tensors(feature_file: BinaryIO) -> tuple[Features, int]:
+    """Return all features in a .safetensors file, and its recorded checksum."""
+    layout = _TensorLayout(feature_file)
+    frame_times = layout.read_checked_times(feature_file)
+    matrix = layout.read_checked_rows(feature_file, slice(0, layout.row_count()))
     space_json = layout.metadata["space"]
     if layout.metadata["crc32"] != str(_checksum(space_json, [frame_times, matrix])):
         raise ValueError("the checksum does not match")
-    return _to_features(_parse_space(space_json), frame_times, matrix)
+    features = _to_features(_parse_space(space_json), frame_times, matrix)
+    return features, int(layout.metadata["crc32"])
 
 
 def read_features_around(feature_path: Path, span: Span) -> tuple[Features, int | None]:
@@ -239,7 +261,7 @@ class _TensorLayout:
         dtype, (row_count, *row_shape) = np.dtype(_NUMPY_DTYPES[tensor["dtype"]]), tensor["shape"]
         row_bytes = math.prod(row_shape) * dtype.itemsize
         start_offset, end_offset = tensor["data_offsets"]
-        file_bytes = os.fstat(feature_file.fileno()).st_size
+        file_bytes = feature_file.seek(0, os.SEEK_END)
         if end_offset - start_offset != row_count * row_bytes or not (
             0 <= start_offset <= end_offset <= file_bytes - self._data_offset
         ):

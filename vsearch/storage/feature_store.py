@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import errno
+import os
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vsearch.errors import DamagedLibraryError, LibraryError
@@ -10,20 +12,22 @@ from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, 
 from vsearch.storage.feature_files import (
     OLD_SUFFIX,
     SUFFIX,
+    check_content,
     read_checksum,
     read_features,
     read_features_around,
     read_space_name,
     write_features,
 )
+from vsearch.storage.reindexing import reindex_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from vsearch.types import Features, Space, Span
 
-_FIX_HINT = "the frame features of this video are lost: index it again with --force"
+_FIX_HINT = "the frame features of this video are lost: index it again with "
 
 
 class FeatureStore:
@@ -38,6 +42,7 @@ class FeatureStore:
         self,
         folder: Path,
         recorded_checksum: Callable[[int, Space], int | None] = lambda _video_id, _space: None,
+        find_path: Callable[[int], Path | None] = lambda _video_id: None,
     ) -> None:
         """Use a folder, which is created when features are saved.
 
@@ -45,8 +50,10 @@ class FeatureStore:
             folder: The folder.
             recorded_checksum: Returns the checksum that the catalog recorded for a video and a
                 space, so that a file of another library is noticed; None if it recorded none.
+            find_path: Returns the path of a video, for messages; None if it is not known.
         """
         self.folder, self._recorded_checksum = folder, recorded_checksum
+        self._find_path = find_path
         self._verified_checksums: set[tuple[int, str, int]] = set()
 
     def save(self, video_id: int, features: Features) -> int:
@@ -89,11 +96,50 @@ class FeatureStore:
             DamagedLibraryError: The file is missing, damaged, or of another space.
         """
         feature_path = self.feature_path(video_id, space)
-        with damage_as_error(feature_path, _FIX_HINT):
+        with self._damage_as_error(video_id, feature_path):
             features = read_features(feature_path)
             self._check_checksum(video_id, space, read_checksum(feature_path))
-        self._check_space(feature_path, features.space, space)
+            _check_space(feature_path, features.space, space)
         return features
+
+    def read_file(self, video_id: int, space: Space) -> tuple[Path, bytes]:
+        """Read the file of a video and check it, as `load` does.
+
+        Args:
+            video_id: The video.
+            space: The expected space.
+
+        Returns:
+            The path of the file and its content.
+
+        Raises:
+            DamagedLibraryError: The file is missing, damaged, or of another space.
+        """
+        feature_path = self.feature_path(video_id, space)
+        with self._damage_as_error(video_id, feature_path):
+            if not feature_path.is_file():  # a named pipe would never end
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            content = feature_path.read_bytes()
+            features, checksum = check_content(feature_path, content)
+            self._check_checksum(video_id, space, checksum)
+            _check_space(feature_path, features.space, space)
+        return feature_path, content
+
+    @contextmanager
+    def _damage_as_error(self, video_id: int, feature_path: Path) -> Iterator[None]:
+        """Translate errors of a block that reads a file, and name the video and the remedy."""
+        try:
+            with damage_as_error(feature_path, _FIX_HINT):
+                yield
+        except DamagedLibraryError as error:
+            video_path = None
+            with suppress(LibraryError):  # the catalog is damaged as well
+                video_path = self._find_path(video_id)
+            if video_path is None:
+                message = f"{error}`vsearch index --force`"
+            else:
+                message = f"{video_path}: {error}{reindex_command(video_path)}"
+            raise DamagedLibraryError(message) from error
 
     def _check_checksum(self, video_id: int, space: Space, checksum: int | None) -> None:
         """Raise ValueError if the catalog recorded another checksum; it is read once per file."""
@@ -102,13 +148,6 @@ class FeatureStore:
         if self._recorded_checksum(video_id, space) not in (None, checksum):
             raise ValueError(f"these are not the features of video {video_id}")
         self._verified_checksums.add((video_id, space.name, checksum))
-
-    def _check_space(self, feature_path: Path, stored_space: Space, expected_space: Space) -> None:
-        if (stored_space.name, stored_space.dim) != (expected_space.name, expected_space.dim):
-            raise DamagedLibraryError(
-                f"{feature_path} contains features of {stored_space.name} instead of "
-                f"{expected_space.name}; {_FIX_HINT}"
-            )
 
     def load_range(self, video_id: int, space: Space, span: Span) -> Features:
         """Read the features of the frames in a span, and of one frame before and after it.
@@ -124,10 +163,10 @@ class FeatureStore:
             DamagedLibraryError: The file is missing, damaged, or of another space.
         """
         feature_path = self.feature_path(video_id, space)
-        with damage_as_error(feature_path, _FIX_HINT):
+        with self._damage_as_error(video_id, feature_path):
             features, checksum = read_features_around(feature_path, span)
             self._check_checksum(video_id, space, checksum)
-        self._check_space(feature_path, features.space, space)
+            _check_space(feature_path, features.space, space)
         return features
 
     def has_features(self, video_id: int, space: Space) -> bool:
@@ -238,6 +277,14 @@ class FeatureStore:
         except DamagedLibraryError:
             return False
         return True
+
+
+def _check_space(feature_path: Path, stored_space: Space, expected_space: Space) -> None:
+    if (stored_space.name, stored_space.dim) != (expected_space.name, expected_space.dim):
+        raise DamagedLibraryError(
+            f"{feature_path} contains features of {stored_space.name} instead of "
+            f"{expected_space.name}; {_FIX_HINT}"
+        )
 
 
 def _list_files(folder: Path) -> set[Path]:

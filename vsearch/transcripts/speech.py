@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsearch.transcripts.cue_limits import clip_cue
 from vsearch.transcripts.subtitle_parsing import MAX_CUE_CHARS
 from vsearch.types import Cue, Span, Word
 
@@ -99,7 +100,10 @@ def transcribe_audio(
     for chunk_start, samples in split_audio(audio_blocks):
         transcription = recognizer.transcribe(samples, known_language)
         chunk_cues = []
-        for cue in transcription.cues:
+        chunk_seconds = len(samples) / SAMPLE_RATE
+        for recognized_cue in transcription.cues:
+            if (cue := clip_cue(recognized_cue, chunk_seconds)) is None:
+                continue
             chunk_cues.append(_shift_cue(cue, chunk_start))
             on_progress(chunk_cues[-1].span.end)
         cues += chunk_cues
@@ -111,7 +115,7 @@ def transcribe_audio(
             and transcription.certainty >= _MIN_LANGUAGE_CERTAINTY
         ):
             known_language = transcription.language
-        on_progress(chunk_start + len(samples) / SAMPLE_RATE)
+        on_progress(chunk_start + chunk_seconds)
     found_language = known_language or stated_language or best_transcription.language
     return TranscribedSpeech(tuple(cues), found_language if cues else None)
 

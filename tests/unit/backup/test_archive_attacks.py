@@ -209,7 +209,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         refuse(path, "is not a backup of vsearch")
     path.unlink()
-    with pytest.raises(LibraryError, match="cannot be restored"):
+    with pytest.raises(LibraryError, match=f"{path} does not exist; name the file"):
+        Library.restore(path, tmp_path / "target")
+    with pytest.raises(LibraryError, match="does not exist; name the file"):
+        Library.restore(path / "below" / "it", tmp_path / "target")
+    path.mkdir()
+    with pytest.raises(LibraryError, match=f"{path} is a folder; name the file"):
         Library.restore(path, tmp_path / "target")
 
 

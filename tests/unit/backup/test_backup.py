@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +22,13 @@ from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.open import SCHEMA_HEAD
 from vsearch.errors import DamagedLibraryError, LibraryError, LockedError, NoLibraryError
+from vsearch.storage.feature_files import read_checksum
 from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vsearch.types import Space
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -149,6 +153,73 @@ def test_features_that_are_lost_already_are_named(library: Path, tmp_path: Path)
     assert Library.restore(tmp_path / "backup", tmp_path / "new").lost_features == (
         str(video.path),
     )
+
+
+@pytest.mark.parametrize("offset", [3, 200, -20, -1])  # in the header, and in the vectors
+@pytest.mark.parametrize("has_checksum", [False, True])
+def test_damaged_features_are_named_and_left_out(
+    library: Path, tmp_path: Path, offset: int, has_checksum: bool
+) -> None:
+    with opened(library) as source:
+        [video] = source.videos(["/a.mp4"])
+        features_path = FeatureStore(library / "features").feature_path(video.id, SPACE)
+        if has_checksum:
+            with source._catalog.begin() as transaction:
+                transaction.add_features(video.id, SPACE, "fake", read_checksum(features_path))
+        content = bytearray(features_path.read_bytes())
+        content[offset] ^= 1
+        features_path.write_bytes(content)
+        backup_info = source.backup(tmp_path / "backup")
+    assert backup_info.lost_features == (str(video.path),)
+    assert backup_info.feature_count == 1
+    restored = Library.restore(tmp_path / "backup", tmp_path / "new")
+    assert restored.lost_features == (str(video.path),)
+
+
+def test_features_of_another_video_are_named(library: Path, tmp_path: Path) -> None:
+    store = FeatureStore(library / "features")
+    with opened(library) as source:
+        [video] = source.videos(["/a.mp4"])
+        [other_video] = source.videos(["/b.mp4"])
+        features = store.load(video.id, SPACE)
+        crc32 = store.save(video.id, replace(features, frame_times=features.frame_times + 1))
+        with source._catalog.begin() as transaction:
+            transaction.add_features(video.id, SPACE, "fake", crc32)
+        features_path = store.feature_path(video.id, SPACE)
+        features_path.write_bytes(store.feature_path(other_video.id, SPACE).read_bytes())
+        assert source.backup(tmp_path / "backup").lost_features == (str(video.path),)
+
+
+def test_a_library_that_is_replaced_meanwhile_is_not_mixed(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features and their checksums are replaced after the catalog and the first are copied."""
+    original, store = FeatureStore.read_file, FeatureStore(library / "features")
+
+    with opened(library) as source:
+        first, second = source.videos()
+
+        def record(video_id: int, crc32: int) -> None:
+            with source._catalog.begin() as transaction:
+                transaction.add_features(video_id, SPACE, "fake", crc32)
+
+        for video in (first, second):
+            record(video.id, read_checksum(store.feature_path(video.id, SPACE)) or 0)
+
+        def read_then_replace(
+            self: FeatureStore, video_id: int, space: Space
+        ) -> tuple[Path, bytes]:
+            result = original(self, video_id, space)
+            for video in (first, second):
+                features = store.load(video.id, space)
+                changed = replace(features, frame_times=features.frame_times + 1)
+                record(video.id, store.save(video.id, changed))
+            return result
+
+        monkeypatch.setattr(FeatureStore, "read_file", read_then_replace)
+        with pytest.raises(LibraryError, match="replaced by another library"):
+            source.backup(tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
 
 
 def test_links_and_pipes_in_a_library_are_left_out(library: Path, tmp_path: Path) -> None:

@@ -87,3 +87,43 @@ def test_an_unusual_path_is_read(file: Path, stored: object) -> None:
     with Catalog.open(file) as catalog:
         assert len(catalog.videos()) == len(catalog.video_paths()) == 1
         assert catalog.find_problems() == []
+
+
+@pytest.mark.parametrize("times", ["'end' = 1e308", "start = -5.0", "'end' = 9e999", "'end' = 'x'"])
+def test_segments_with_impossible_times_are_found(file: Path, times: str) -> None:
+    times = times.replace("'end'", '"end"')
+    change(file, f"PRAGMA ignore_check_constraints = 1; UPDATE segments SET {times};")
+    with Catalog.open(file) as catalog:
+        problems = catalog.find_problems()
+    assert any("vsearch index --force /one.mp4" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("table", ["tags", "relevance_feedback"])
+def test_other_impossible_times_are_found(file: Path, table: str) -> None:
+    columns = {
+        "tags": "video_id, label, probability, created_at, source",
+        "relevance_feedback": "video_id, query, relevant, created_at, id",
+    }[table]
+    change(
+        file,
+        f'INSERT INTO {table} ({columns}, start, "end")'
+        " VALUES (1, 'x', 1, '2026-01-01 00:00:00.000000', 1, 0.0, 1e308);",
+    )
+    with Catalog.open(file) as catalog:
+        problems = catalog.find_problems()
+        assert len(problems) == 1, problems
+        problem = problems[0]
+    assert problem.startswith("/one.mp4 has 1 ")
+    assert "vsearch restore" in problem
+
+
+def test_damage_of_the_file_is_named_on_one_line(file: Path) -> None:
+    change(file, "PRAGMA wal_checkpoint(TRUNCATE);")
+    content = bytearray(file.read_bytes())
+    content[64] ^= 0xFF  # incremental vacuum
+    file.write_bytes(content)
+    with Catalog.open(file) as catalog:
+        [problem] = catalog.find_problems()
+    assert problem.startswith(f"{file} is damaged (")
+    assert "Restore it from a backup" in problem
+    assert problem.isprintable()

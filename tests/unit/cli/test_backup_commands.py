@@ -50,6 +50,34 @@ def test_lost_features_are_named(library: Path, tmp_path: Path, run_vsearch: Com
     assert (tmp_path / "backup").exists()
 
 
+def test_damaged_features_are_named(
+    library: Path, tmp_path: Path, run_vsearch: CommandRunner
+) -> None:
+    """By `backup`, `rebuild`, which rebuilds everything else, and `doctor`, with the remedy."""
+    features_path = sorted((library / "features").rglob("*.safetensors"))[0]
+    content = bytearray(features_path.read_bytes())
+    content[-2] ^= 1
+    features_path.write_bytes(content)
+    for words in (["backup", str(tmp_path / "backup")], ["rebuild"], ["doctor"]):
+        result = run_vsearch("--library", str(library), *words, exit_code=1)
+        [message] = [
+            line for line in (result.stderr + result.stdout).splitlines() if "damaged" in line
+        ]
+        assert "vsearch index --force" in message
+        assert ".mp4" in message
+        assert ".safetensors" not in message
+
+
+def test_doctor_names_a_damaged_index_once(
+    library: Path, run_vsearch: CommandRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    index_path = next((library / "index").glob("*.npz"))
+    index_path.write_bytes(b"junk")
+    result = run_vsearch("--library", str(library), "doctor", exit_code=1)
+    assert result.stdout.count("is damaged") == 1
+    assert "is damaged" not in caplog.text  # which goes to stderr
+
+
 def test_a_lost_catalog_is_named_with_the_way_back(
     library: Path, tmp_path: Path, videos_folder: Path, run_vsearch: CommandRunner
 ) -> None:

@@ -168,7 +168,7 @@ def test_a_library_that_is_moved_away_ends_the_watch(
     watched: CommandRunner, arriving: Path, tmp_path: Path
 ) -> None:
     library_path = tmp_path / "indexes" / "default"
-    folder_watcher = FolderWatcher([arriving], 0.0)
+    folder_watcher = FolderWatcher([str(arriving)], 0.0)
     with Library.open(library_path) as library:
         watcher = _Watcher(library, ("@reds",), as_json=False)
         watcher.poll_folders(folder_watcher)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.fakes import FakeEncoder
 from tests.support.subtitle_factory import format_srt, make_subtitled_video
+from tests.support.track_factory import ToneTrack, make_tracks_video
 from tests.support.video_factory import BLUE, GREEN, ColorScene, make_video
 from vsearch import Library, Outcome, Span
 from vsearch.indexing.subtitles import collect_subtitles
@@ -175,3 +176,65 @@ def test_a_folder_is_listed_once(film: Path, monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(3):
         assert folders.sidecars_of(film) == []
     assert len(listed) == 1
+
+
+def spans(library: Library) -> list[tuple[float, float]]:
+    [video] = library.videos()
+    cues = library._catalog.cues_of_video(video.id)
+    return [(round(cue.span.start, 2), round(cue.span.end, 2)) for cue in cues]
+
+
+LATE = [(0.5, 1.5, "Hello there"), (2.5, 9.0, "a long line"), (3.0, 5.0, "drifted")]
+LATE_SRT = format_srt([*LATE, (4.0, 5.0, "too late")]) + "5\n100:00:00,000 --> 100:00:01,000\nx\n"
+
+
+def test_cues_after_the_end_of_the_video_are_left_out(film: Path, tmp_path: Path) -> None:
+    film.with_name("film.en.srt").write_text(LATE_SRT)
+    film.with_name("film.vtt").write_text("WEBVTT\n\n120:00.000 --> 120:10.000\nover sixty\n")
+    with opened(tmp_path) as library:
+        first, second = index(library, film).subtitle_notes
+        assert f"{film.with_name('film.en.srt')}: 2 of 5 cues start after the end of the" in first
+        assert f"{film.with_name('film.vtt')}: 1 of 1 cues start after" in second
+        assert said(library) == ["Hello there", "drifted", "a long line"]
+        assert spans(library) == [(0.5, 1.5), (2.0, 3.0), (2.5, 3.0)]
+        assert origin(library) == ("film.en.srt", "en")
+        assert index(library, film).subtitle_notes == ()  # reported once
+        for moment in library.search("said:drifted"):
+            assert moment.span.end <= moment.video.duration
+
+
+def test_changed_subtitles_are_limited_to_the_video(film: Path, tmp_path: Path) -> None:
+    with opened(tmp_path) as library:
+        index(library, film)
+        film.with_name("film.srt").write_text(LATE_SRT)
+        read, left_out = index(library, film).subtitle_notes
+        assert read == f"{film}: 3 subtitles read"
+        assert "film.srt: 2 of 5 cues start after the end of the video (0:03)" in left_out
+        assert spans(library) == [(0.5, 1.5), (2.0, 3.0), (2.5, 3.0)]
+
+
+def test_embedded_cues_after_the_end_of_the_video_are_left_out(tmp_path: Path) -> None:
+    film = make_subtitled_video(
+        tmp_path / "film.mkv", [("subrip", "eng", [*HELLO, (3600.0, 3601.0, "an hour later")])]
+    )
+    with opened(tmp_path) as library:
+        [note] = index(library, film).subtitle_notes
+        assert f"{film}: subtitle stream 1: 1 of 3 cues start after the end of the video" in note
+        assert said(library) == ["Hello there", "Good bye"]
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_cues_of_sound_after_the_last_picture_are_kept(tmp_path: Path, name: str) -> None:
+    film = make_tracks_video(
+        tmp_path / name, [ToneTrack(seconds=4), ToneTrack([(7, 8)], seconds=9)], picture_seconds=2
+    )
+    film.with_name("film.srt").write_text(
+        format_srt([(1.0, 2.0, "seen"), (7.0, 8.0, "heard"), (8.5, 12.0, "cut"), (20, 21, "lost")])
+    )
+    with opened(tmp_path) as library:
+        [note] = index(library, film).subtitle_notes
+        assert "1 of 4 cues start after the end of the video (0:0" in note
+        assert said(library) == ["seen", "heard", "cut"]
+        assert spans(library)[1] == (7, 8)
+        assert spans(library)[2] == pytest.approx((8.5, 9), abs=0.1)
+        assert {round(found.span.start) for found in library.search("said:heard")} == {7}

@@ -190,6 +190,38 @@ def test_no_frame_lasts_beyond_the_container(tmp_path: Path, name: str) -> None:
         assert end_time <= max(claimed, 3)
 
 
+@pytest.mark.parametrize("kept_every", [2, 3, 20])
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.ts", "a.flv"])
+def test_no_frame_of_a_variable_rate_lasts_beyond_the_container(
+    tmp_path: Path, name: str, b_frames: int, kept_every: int
+) -> None:
+    film = make_variable_film(tmp_path / name, b_frames, kept_every)
+    assert end_times(film) == pytest.approx([10, 10, 10], abs=0.001)
+
+
+def make_variable_film(path: Path, b_frames: int, kept_every: int) -> Path:
+    """Write 10 s, with fewer frames after 4 s; the last one begins at 9.96 s and lasts 40 ms."""
+    tick = Fraction(1, 25)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = tick
+        stream.options = {"bf": str(b_frames), "b-adapt": "0", "preset": "veryfast"}
+        for index, image in enumerate(
+            render_frames([ColorScene(RED, 10)], fps=25, frame_size=(64, 48))
+        ):
+            if index < 100 or index % kept_every == 0 or index == 249:
+                frame = av.VideoFrame.from_ndarray(image)
+                frame.pts, frame.time_base, frame.duration = index, tick, 1
+                container.mux(stream.encode(frame))
+        for packet in stream.encode(None):
+            packet.duration = packet.duration or 1
+            container.mux(packet)
+    return path
+
+
 @pytest.mark.parametrize("claimed", [0.0, 0.5, 60.0, float("nan"), 1e18])
 def test_wrong_durations_in_headers_change_no_time(tmp_path: Path, claimed: float) -> None:
     film = make_film(tmp_path / "a.mkv", b_frames=2)
@@ -221,6 +253,80 @@ def test_times_of_damaged_files_are_those_of_ffmpeg(tmp_path: Path, seeds: Seque
         source = sources[seed % len(sources)]
         damage = make_damaged(source, damaged := tmp_path / f"damaged{source.suffix}", seed)
         assert compare_file(damaged) == [], (seed, source.name, damage)
+
+
+@pytest.fixture
+def hevc_packets(tmp_path: Path) -> list[tuple[bytes, int, int, bool]]:
+    """Data, pts, dts and keyframe flag of 100 frames of HEVC with a keyframe every 25."""
+    if "libx265" not in av.codecs_available:
+        pytest.skip("this FFmpeg has no libx265")
+    with av.open(str(tmp_path / "whole.mkv"), "w") as container:
+        stream = container.add_stream("libx265", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        params = "log-level=none:keyint=25:min-keyint=25:open-gop=0:repeat-headers=1"
+        stream.options = {"x265-params": params}
+        scenes = [ColorScene(RED, 2), ColorScene(GREEN, 2)]
+        images = render_frames(scenes, fps=25, frame_size=(128, 96))
+        packets = [
+            packet
+            for image in images
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image))
+        ] + stream.encode(None)
+        return [(bytes(p), p.pts or 0, p.dts or 0, p.is_keyframe) for p in packets]
+
+
+def write_hevc(path: Path, packets: Sequence[tuple[bytes, int, int, bool]]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.options = {"x265-params": "log-level=none:repeat-headers=1"}
+        for data, pts, dts, is_keyframe in packets:
+            packet = av.Packet(data)
+            packet.pts, packet.dts, packet.time_base = pts, dts, Fraction(1, 25)
+            packet.is_keyframe, packet.stream = is_keyframe, stream
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("damaged_gop", [2, 3])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_frames_behind_a_damaged_hevc_keyframe_show_the_last_intact_one(
+    tmp_path: Path,
+    hevc_packets: list[tuple[bytes, int, int, bool]],
+    name: str,
+    damaged_gop: int,
+) -> None:
+    key_indexes = [n for n, packet in enumerate(hevc_packets) if packet[3]]
+    key_index = key_indexes[damaged_gop]
+    data, *times = hevc_packets[key_index]
+    damaged = bytes(len(data))  # of which nothing is left
+    film = write_hevc(
+        tmp_path / name,
+        [*hevc_packets[:key_index], (damaged, *times), *hevc_packets[key_index + 1 :]],  # type: ignore[list-item]
+    )
+    for sampler in (sample(film), sample(film, watched=True)):
+        assert sampler.end_time == pytest.approx(4, abs=0.001)
+        assert "could not be decoded, first at 0:0" in (sampler.warning or "")
+    if damaged_gop == 2:
+        assert max(frame_times(film)) == pytest.approx(3.96, abs=0.002)
+    for seconds in (1.0, 2.5, 3.0, 3.5, 3.9):
+        [batch] = Sampler(film, fps=1, short_side=96, span=Span(seconds, seconds))
+        color = RED if seconds < 2 or (damaged_gop == 2 and seconds < 3) else GREEN
+        assert np.abs(batch.images[0][4, -4].astype(int) - color).max() < 40, seconds
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
+def test_hevc_that_starts_between_keyframes_has_no_gray_frames(
+    tmp_path: Path, hevc_packets: list[tuple[bytes, int, int, bool]], name: str
+) -> None:
+    film = write_hevc(tmp_path / name, hevc_packets[10:])
+    with open_video(film) as video_reader:
+        frames = list(video_reader.iter_frames())
+    assert len(frames) == 75
+    assert not any(frame.video_frame.is_corrupt for frame in frames)
+    assert sample(film).warning is None
 
 
 @pytest.mark.parametrize(

@@ -154,3 +154,25 @@ def test_shifting_cues_does_not_modify_the_recognizer_output() -> None:
     speech = transcribe_audio(blocks(tones((0, 1), seconds=310)), Two())
     assert speech.cues[0] == cue
     assert speech.cues[1].words[0].span.start > 200
+
+
+class LateRecognizer(FakeRecognizer):
+    """A recognizer whose last words lie after the end of the sound."""
+
+    def transcribe(self, samples: MonoSamples, language: str | None) -> Transcription:
+        words = (Word("two", Span(1.5, 1.9)), Word("words", Span(1.9, 2.6)))
+        cues = [
+            Cue(Span(1.5, 2.6), "two words", "speech", words),
+            Cue(Span(2.5, 3.0), "drifted", "speech"),
+            Cue(Span(29.0, 30.0), "invented", "speech"),
+        ]
+        return Transcription("en", 0.9, cues)
+
+
+def test_no_cue_lasts_beyond_the_sound() -> None:
+    two_words, drifted = transcribe_audio(
+        blocks(np.zeros(2 * SAMPLE_RATE, np.float32)), LateRecognizer()
+    ).cues
+    assert two_words.span == Span(1.5, 2.0)
+    assert [word.span for word in two_words.words] == [Span(1.5, 1.9), Span(1.9, 2.0)]
+    assert (drifted.text, drifted.span) == ("drifted", Span(1.0, 2.0))
