@@ -51,7 +51,10 @@ def atomic_write(path: Path, *, sweep: bool = True) -> Iterator[BinaryIO]:
             yield partial_file
             partial_file.flush()
             os.fsync(partial_file.fileno())
-        partial_path.replace(path)
+            if sys.platform != "win32":  # where a file that is open cannot be renamed
+                partial_path.replace(path)  # while it is locked: others delete unlocked ones
+        if sys.platform == "win32":
+            partial_path.replace(path)
         fsync_directory(path.parent)
     finally:
         partial_path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -138,6 +139,7 @@ def test_file_names_are_unique_and_stay_in_their_folder() -> None:
 
 WRITER = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from vsearch.storage.atomic_files import atomic_write
 with atomic_write(Path(sys.argv[1])) as file:
@@ -204,3 +206,13 @@ def test_a_file_taken_for_abandoned_before_it_is_locked_is_created_again(
         file.write(b"whole")
     assert len(locked) == 2
     assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_writers_of_one_folder_do_not_delete_the_files_of_each_other(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        with atomic_write(tmp_path / "file") as output_file:
+            output_file.write(b"%d" % number)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(1000)))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
