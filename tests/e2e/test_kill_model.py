@@ -100,6 +100,7 @@ def _models(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fake_plugin), str(ROOT)]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("action", ["switch", "rollback", "delete"])
 def test_a_model_switch_killed_anywhere_leaves_a_working_library(

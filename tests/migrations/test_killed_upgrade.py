@@ -69,6 +69,7 @@ print(statement_number, video_count)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("old_revision", [None, "0001", "0006"])
 def test_a_killed_migration_leaves_the_old_schema_and_can_be_run_again(

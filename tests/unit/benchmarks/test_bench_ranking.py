@@ -72,6 +72,7 @@ def test_without_a_querybank_nothing_is_corrected(clips_path: Path) -> None:
     assert {row["ranking"] for row in report.rows} == {SEARCH, *SIMPLE_RANKINGS}
 
 
+@pytest.mark.slow
 def test_files_of_queries_are_kinds_by_language(clips_path: Path) -> None:
     natural = [
         {"query": "green!", "clips": ["green.mp4"]},

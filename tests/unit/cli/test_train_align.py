@@ -45,6 +45,7 @@ def noise_file(tmp_path: Path) -> Path:
     return write_dataset(tmp_path, make_captions(tmp_path, "noise"))
 
 
+@pytest.mark.slow
 def test_better_adapter_is_installed_and_removed(
     run_vsearch: CommandRunner, library_path: Path, captions_file: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_better_adapter_is_installed_and_removed(
     run_vsearch("train", "align", "--remove", exit_code=1)
 
 
+@pytest.mark.slow
 def test_a_useless_adapter_is_installed_only_with_force(
     run_vsearch: CommandRunner, library_path: Path, noise_file: Path
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_useless_adapter_is_installed_only_with_force(
     assert "installed with --force" in run_vsearch("info").stdout
 
 
+@pytest.mark.slow
 def test_a_dry_run_installs_nothing(
     run_vsearch: CommandRunner, library_path: Path, captions_file: Path
 ) -> None:
@@ -144,6 +147,7 @@ def test_damaged_adapter_is_reported_and_ignored(
     assert "adapter.npz is damaged" in run_vsearch("doctor", exit_code=1).stdout
 
 
+@pytest.mark.slow
 def test_adapter_of_another_space_is_reported(
     run_vsearch: CommandRunner, library_path: Path, tmp_path: Path, captions_file: Path
 ) -> None:
@@ -158,6 +162,7 @@ def test_adapter_of_another_space_is_reported(
     assert json.loads(result.stdout)["query_adapted"] is False
 
 
+@pytest.mark.slow
 def test_protocol_names_the_adapter(
     run_vsearch: CommandRunner, library_path: Path, captions_file: Path
 ) -> None:
@@ -173,6 +178,7 @@ def test_protocol_names_the_adapter(
     )
 
 
+@pytest.mark.slow
 def test_a_search_with_an_adapter_loads_no_torch(
     run_vsearch: CommandRunner,
     library_path: Path,

@@ -38,6 +38,7 @@ def library_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_classifier_is_trained_tested_and_used(
     run_vsearch: CommandRunner, library_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def library_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_pretraining_prints_metrics_and_saves_weights(
     run_vsearch: CommandRunner, library_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ def test_pretraining_prints_metrics_and_saves_weights(
     assert (file.parent / "log.csv").read_text().startswith("step,loss")
 
 
+@pytest.mark.slow
 def test_visual_words_and_subtitles_as_json(
     run_vsearch: CommandRunner, library_path: Path, tmp_path: Path
 ) -> None:

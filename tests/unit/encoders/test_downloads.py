@@ -94,6 +94,7 @@ def test_the_settings_of_a_library_download_nothing(
     assert canary.requests == []
 
 
+@pytest.mark.slow
 def test_a_model_named_by_the_caller_is_requested(library_path: Path, canary: Canary) -> None:
     with (
         Library.open(

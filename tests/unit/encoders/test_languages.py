@@ -111,6 +111,7 @@ def test_every_language_has_a_name() -> None:
     assert set(FUNCTION_WORDS) <= SUPPORTED_NAMES.keys() | UNSUPPORTED_NAMES.keys()
 
 
+@pytest.mark.slow
 def test_a_hostile_text_is_read_in_bounded_time(encoder: BuiltinEncoder) -> None:
     for text in ("zzzzzzzz " * 10_000, "q" * 100_000, "ß" * 100_000, "é " * 50_000):
         assert encoder.read_text(text).language

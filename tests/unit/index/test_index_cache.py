@@ -84,6 +84,7 @@ def test_a_malformed_file_is_not_used(
     assert nothing_was_unpickled()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1], ids=["index", "stamp"])
 def test_no_damaged_byte_raises_anything(
     cache: IndexCache, cls: Any, tmp_path: Path, number: int

@@ -371,6 +371,7 @@ def test_a_companion_name_outside_the_folder_is_refused(tmp_path: Path, name: st
     assert is_refused(Sq8Index, tmp_path / "index")
 
 
+@pytest.mark.slow
 def test_no_damaged_header_byte_crashes(cls: Any, tmp_path: Path) -> None:
     index = built(cls)
     index.upsert(MORE_IDS[:2], MORE[:2])

@@ -31,6 +31,7 @@ def test_similar_frames_are_one_word() -> None:
     assert len(set(of[0].tolist())) == 5
 
 
+@pytest.mark.slow
 def test_the_same_frames_and_seed_give_the_same_words() -> None:
     rows = frames(2_000, 60)
     assert np.array_equal(learn_vocabulary(rows), learn_vocabulary(rows))
@@ -40,6 +41,7 @@ def test_the_same_frames_and_seed_give_the_same_words() -> None:
     assert not np.array_equal(learn_vocabulary(rows), learn_vocabulary(rows, seed=1))
 
 
+@pytest.mark.slow
 def test_the_vocabulary_is_a_tree_of_the_given_size() -> None:
     rows = frames(4_000, 400, dim=16)
     assert 50 < len(learn_vocabulary(rows, branching_factor=4, tree_levels=3)) <= 64

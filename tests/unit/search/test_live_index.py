@@ -274,6 +274,7 @@ def before_it_is_built(
     monkeypatch.setattr(cls, "build", classmethod(built))
 
 
+@pytest.mark.slow
 def test_an_overdue_index_is_rebuilt_in_the_background(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +387,7 @@ def test_an_index_may_read_all_vectors_repeatedly(
     index.close()
 
 
+@pytest.mark.slow
 def test_an_index_built_by_another_process_is_loaded(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +403,7 @@ def test_an_index_built_by_another_process_is_loaded(
     index.close()
 
 
+@pytest.mark.slow
 def test_a_killed_save_loses_only_the_saved_index(
     catalog: Catalog, vectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

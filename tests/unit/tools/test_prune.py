@@ -14,6 +14,7 @@ from tools.build_encoder.quantize import QuantizableTower
 from vsearch.encoders.runtime import OnnxModel, load_onnx_runtime
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounded", [False, True])
 def test_the_pruned_tower_gives_the_same_result(rounded: bool) -> None:
     weights = dict(make_tower_weights())

@@ -58,6 +58,7 @@ def make_task(weights: list[float] | None = None, smoothing: float = 0.0) -> Cla
     )
 
 
+@pytest.mark.slow
 def test_a_few_clips_are_memorized() -> None:
     task = make_task()
     state = train_network(task, TrainerConfig(steps=150, learning_rate=3e-3, eval_interval=50))

@@ -153,6 +153,7 @@ def test_the_most_common_word_is_a_baseline_of_visual_words_only() -> None:
     assert contrastive_figures["score"] == -contrastive_figures["loss"]
 
 
+@pytest.mark.slow
 def test_caption_matching_is_learned() -> None:
     """A caption is the mean of the frames, so that matches are predictable."""
 

@@ -64,6 +64,7 @@ def kill_at(step: int) -> Callable[[TrainerState], None]:
     return raise_killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["contrastive", "visual-words"])
 def test_pretraining_improves_on_held_out_videos(library: Library, objective: str) -> None:
     config = replace(SMALL, objective=objective, steps=120, learning_rate=1e-2)  # type: ignore[arg-type]
@@ -77,6 +78,7 @@ def test_pretraining_improves_on_held_out_videos(library: Library, objective: st
     assert (result.video_count, result.held_out_videos, result.captioned_videos) == (19, 5, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["contrastive", "visual-words"])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     library: Library, tmp_path: Path, objective: str
@@ -116,6 +118,7 @@ def test_a_finished_run_is_not_repeated(library: Library, tmp_path: Path) -> Non
         assert len(list(csv.DictReader(file))) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed_settings", [{"objective": "visual-words"}, {"seed": 1}, {"steps": 13}]
 )

@@ -60,6 +60,7 @@ def count_first_hits(library: Library) -> int:
     )
 
 
+@pytest.mark.slow
 def test_a_useful_adapter_is_installed_and_improves_search(
     tmp_path: Path, misread_library: Library
 ) -> None:
@@ -117,6 +118,7 @@ def test_force_installs_an_adapter_that_is_not_better(
     assert misread_library.models.query_adapter.training_info.forced
 
 
+@pytest.mark.slow
 def test_the_same_rows_and_seed_give_the_same_adapter(
     tmp_path: Path, misread_library: Library
 ) -> None:
@@ -142,6 +144,7 @@ def test_progress_reaches_the_end(tmp_path: Path, misread_library: Library) -> N
     assert progress[-1][0] == progress[-1][1] > 0
 
 
+@pytest.mark.slow
 def test_an_adapter_is_compared_with_the_unadapted_model(
     tmp_path: Path, misread_library: Library
 ) -> None:
@@ -304,6 +307,7 @@ def test_an_adapter_of_another_space_is_not_installed(
     assert not (misread_library.path / FILE).exists()
 
 
+@pytest.mark.slow
 def test_the_old_adapter_survives_a_crash_during_installation(
     tmp_path: Path, misread_library: Library
 ) -> None:
