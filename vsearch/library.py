@@ -19,6 +19,7 @@ from vsearch.catalog.path_matching import select_videos
 from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
 from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
 from vsearch.indexing.known_copies import resolve_copies
+from vsearch.media.discovery import DiscoveryOptions
 from vsearch.media.file_status import find_file_statuses
 from vsearch.query.arguments import (
     check_count,
@@ -52,7 +53,9 @@ if TYPE_CHECKING:
     from vsearch.copies.duplicates import DuplicateSpan
     from vsearch.doctor import IndexRecall
     from vsearch.indexing.models import Models
+    from vsearch.indexing.preview import PreviewEntry
     from vsearch.indexing.transcripts import Transcripts
+    from vsearch.media.discovery import SkippedEntry
     from vsearch.progress import IndexResult, Progress
     from vsearch.protocols import Encoder
     from vsearch.query.parser import NameResolver
@@ -350,6 +353,10 @@ class Library:
         progressive: bool = False,
         on_progress: Callable[[Progress], None] = lambda _: None,
         roots: Iterable[PathInput] = (),
+        excludes: Iterable[str] = (),
+        default_excludes: bool = True,
+        follow_links: bool = False,
+        on_skipped: Callable[[SkippedEntry], None] = lambda _: None,
     ) -> Generator[IndexResult]:
         """Index videos, yielding the result of each file as it is done.
 
@@ -370,6 +377,11 @@ class Library:
             on_progress: Called with the progress of the run.
             roots: Folders that others may write to: a video or subtitle file that leads out of them
                 through a link is not read. Empty allows all links.
+            excludes: Patterns of files and folders to leave out, as in `.gitignore`; those in
+                `.vsearchignore` files are left out as well.
+            default_excludes: Leave out hidden files, trash, and folders of NAS devices and code.
+            follow_links: Follow symbolic links in folders.
+            on_skipped: Called with videos, folders and links that are left out.
 
         Returns:
             A generator of one result per file and stage, in order of completion.
@@ -387,6 +399,35 @@ class Library:
             progressive=progressive,
             on_progress=on_progress,
             roots=[Path(root).resolve() for root in roots],
+            discovery_options=_discovery_options(excludes, default_excludes, follow_links),
+            on_skipped=on_skipped,
+        )
+
+    def preview_index(
+        self,
+        paths: Iterable[PathInput],
+        *,
+        excludes: Iterable[str] = (),
+        default_excludes: bool = True,
+        follow_links: bool = False,
+    ) -> Iterator[PreviewEntry]:
+        """Yield what `index` would do with each file, without decoding or changing anything.
+
+        Args:
+            paths: As of `index`.
+            excludes: As of `index`.
+            default_excludes: As of `index`.
+            follow_links: As of `index`.
+
+        Returns:
+            An iterator of one entry per file, and per video, folder or link that is left out.
+        """
+        from vsearch.indexing.preview import preview_index  # deferred: rarely used
+
+        return preview_index(
+            list(map(Path, check_names(paths, "paths"))),
+            self._catalog,
+            _discovery_options(excludes, default_excludes, follow_links),
         )
 
     def remove(self, paths: Iterable[PathInput]) -> list[Video]:
@@ -929,6 +970,16 @@ class Library:
     def settings(self) -> config.Settings:
         """Effective settings: arguments, environment variables, vsearch.toml, defaults."""
         return self._active_model.settings
+
+
+def _discovery_options(
+    excludes: Iterable[str], default_excludes: object, follow_links: object
+) -> DiscoveryOptions:
+    return DiscoveryOptions(
+        tuple(map(str, check_names(excludes, "excludes"))),
+        default_excludes=bool(default_excludes),
+        follow_links=bool(follow_links),
+    )
 
 
 def _file_bytes(file_path: Path) -> int:

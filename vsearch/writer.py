@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vsearch.catalog.catalog import Catalog
     from vsearch.indexing.library_storage import Storage
     from vsearch.indexing.pipeline import Pipeline
+    from vsearch.media.discovery import DiscoveryOptions, SkippedEntry
     from vsearch.progress import IndexResult, Progress, Stage
     from vsearch.protocols import Pooler
     from vsearch.search.hubness import HubnessCache
@@ -69,6 +70,8 @@ class LibraryWriter:
         progressive: bool,
         on_progress: Callable[[Progress], None],
         roots: Sequence[Path] = (),
+        discovery_options: DiscoveryOptions | None = None,
+        on_skipped: Callable[[SkippedEntry], None] = lambda _: None,
     ) -> Generator[IndexResult]:
         """Index videos. See `Library.index`.
 
@@ -79,6 +82,8 @@ class LibraryWriter:
             progressive: Sample the key frames of all files first, then refine them.
             on_progress: Called with the progress of the run.
             roots: Resolved folders that links must not leave; empty allows all.
+            discovery_options: What is left out of folders; None means the defaults.
+            on_skipped: Called with videos, folders and links that are left out.
 
         Yields:
             One result per file and stage, in order of completion.
@@ -87,7 +92,7 @@ class LibraryWriter:
         from vsearch.indexing.store import IndexOptions
         from vsearch.indexing.transcribe import TranscriptExtractor, check_extras
         from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
-        from vsearch.media.discovery import find_videos
+        from vsearch.media.discovery import DiscoveryOptions, find_videos
 
         settings = self._active_model.settings
         check_extras(settings)
@@ -114,7 +119,10 @@ class LibraryWriter:
             )
             run_indexer = indexer.run_progressive if progressive else indexer.run_pass
             try:
-                with closing(run_indexer(list(find_videos(paths)), options)) as index_results:
+                discovered_files = list(
+                    find_videos(paths, discovery_options or DiscoveryOptions(), on_skipped)
+                )
+                with closing(run_indexer(discovered_files, options)) as index_results:
                     for index_result in index_results:
                         if index_result.video is not None:
                             indexed_videos[index_result.video.id] = index_result.video

@@ -7,13 +7,15 @@ import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsearch.cli.options import (
     audio_track_option,
     decoding_options,
+    discovery_options,
     library_options,
     limit_blas_threads,
     lower_priority,
@@ -28,12 +30,13 @@ from vsearch.cli.render import (
 from vsearch.cli.transcribe import TranscriptSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import NoReturn
 
     from vsearch.cli.options import CommonOptions
     from vsearch.library import Library
+    from vsearch.media.discovery import SkippedEntry
     from vsearch.progress import IndexResult, Progress, Timings
     from vsearch.types import Video
 
@@ -56,6 +59,10 @@ MAX_LISTED_MISSING = 5  # missing videos printed by name
     "--progressive",
     is_flag=True,
     help="Index key frames of all videos first, then refine every video.",
+)
+@discovery_options
+@click.option(
+    "--dry-run", is_flag=True, help="Print what would be done with each file, and do nothing."
 )
 @click.option("--timings", is_flag=True, help="Print the time of each processing step to stderr.")
 @decoding_options
@@ -82,6 +89,7 @@ MAX_LISTED_MISSING = 5  # missing videos printed by name
 @click.pass_obj
 def index(
     options: CommonOptions,
+    /,
     paths: tuple[str, ...],
     fps: float | None,
     force: bool,
@@ -94,6 +102,8 @@ def index(
     keyframes_only: bool | None,
     workers: int | None,
     hwaccel: str | None,
+    dry_run: bool,
+    **discovery_arguments: Any,
 ) -> None:
     """Index videos: files, folders or globs.
 
@@ -105,6 +115,9 @@ def index(
     """
     if progressive and keyframes_only:
         raise click.UsageError("--progressive cannot be combined with --keyframes-only")
+    if dry_run:
+        _print_preview(options, paths, discovery_arguments)
+        return
     limit_blas_threads()
     lower_priority()
     with options.open_library(
@@ -125,9 +138,33 @@ def index(
             _report_missing(library)
 
         index_results = run_index(
-            library, paths, force=force, progressive=progressive, on_indexed=print_details
+            library,
+            paths,
+            force=force,
+            progressive=progressive,
+            on_indexed=print_details,
+            discovery_arguments=discovery_arguments,
         )
     if not all_succeeded(index_results):
+        sys.exit(1)
+
+
+def _print_preview(
+    options: CommonOptions, paths: tuple[str, ...], discovery_arguments: Mapping[str, Any]
+) -> None:
+    """Print what indexing would do with each file; exit with 1 if nothing can be indexed."""
+    state_counts: Counter[str] = Counter()
+    with options.open_library(create=None) as library:
+        for entry in library.preview_index(paths, **discovery_arguments):
+            state_counts[entry.state] += 1
+            if entry.state == "failed":
+                click.echo(f"failed     {escape_unprintable(entry.reason)}", err=True)
+                continue
+            reason_text = f"  ({escape_unprintable(entry.reason)})" if entry.reason else ""
+            click.echo(f"{entry.state:10} {format_path(entry.path)}{reason_text}")
+    counts_text = " · ".join(f"{count} {state}" for state, count in state_counts.items())
+    click.echo(f"{counts_text or 'No videos found.'}   (dry run: nothing was done)", err=True)
+    if state_counts["failed"] or not state_counts.total():
         sys.exit(1)
 
 
@@ -144,6 +181,7 @@ def run_index(
     progressive: bool = False,
     quiet: bool = False,
     on_indexed: Callable[[list[IndexResult]], None] = lambda _: None,
+    discovery_arguments: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[IndexResult]:
     """Index files with a progress line and messages on stderr and a summary on stdout.
 
@@ -156,13 +194,19 @@ def run_index(
         progressive: Index by key frames first, then refine.
         quiet: Do not print the summary of the files.
         on_indexed: Called when the files are indexed, before any transcription.
+        discovery_arguments: Arguments of `Library.index` on what is left out of folders.
 
     Returns:
         One result per file and stage; two per video that was indexed and then refined.
     """
     reporter = _RunReporter(progressive, quiet, on_indexed)
     result_stream = library.index(
-        paths, force=force, progressive=progressive, on_progress=reporter.update
+        paths,
+        force=force,
+        progressive=progressive,
+        on_progress=reporter.update,
+        on_skipped=reporter.report_skipped,
+        **discovery_arguments,
     )
     try:
         with closing(result_stream):
@@ -193,6 +237,10 @@ class _RunReporter:
         """Redraw the progress line."""
         self._enter_stage(progress.stage)
         self._progress_line.update(progress)
+
+    def report_skipped(self, skipped_entry: SkippedEntry) -> None:
+        """Count what is left out other than by the defaults."""
+        self._summary.skipped_count += not skipped_entry.is_default
 
     def report_result(self, index_result: IndexResult) -> None:
         """Count the result of a file and print its messages."""
@@ -279,6 +327,7 @@ class IndexSummary:
     """Counts of the files of an indexing run."""
 
     index_results: list[IndexResult] = field(default_factory=list)
+    skipped_count: int = 0  # excluded files and folders, and links that are not followed
     _start_time: float = field(default_factory=time.monotonic)
     _keyframes_done_at: float | None = None  # when the first pass finished its last new video
 
@@ -293,7 +342,11 @@ class IndexSummary:
         self.index_results.append(index_result)
 
     def print_summary(self) -> None:
-        """Print the counts on stdout, and on stderr how many videos need refining."""
+        """Print the counts on stdout, and on stderr what was left out or needs refining."""
+        if self.skipped_count:
+            click.echo(
+                f"{self.skipped_count} files or folders left out; --dry-run lists them.", err=True
+            )
         if not self.index_results:
             click.echo("No videos found.", err=True)
             return

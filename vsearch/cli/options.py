@@ -38,7 +38,7 @@ class CommonOptions:
     def open_library(
         self,
         *,
-        create: bool = False,
+        create: bool | None = False,
         fps: float | None = None,
         keep_frames: bool | None = None,
         transcribe: bool | None = None,
@@ -92,6 +92,13 @@ def device_option(command: F) -> F:
 def decoding_options(command: F) -> F:
     """Add --keyframes-only, --workers and --hwaccel to a command."""
     for option in reversed(DECODING_OPTIONS):
+        command = option(command)
+    return command
+
+
+def discovery_options(command: F) -> F:
+    """Add --exclude, --default-excludes and --follow to a command."""
+    for option in reversed(DISCOVERY_OPTIONS):
         command = option(command)
     return command
 
@@ -170,6 +177,27 @@ DECODING_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="NAME",
         help="Decode with this FFmpeg hardware device (cuda, vaapi, …), or auto for any; streams "
         "it cannot decode are decoded in software.  [default: from the library, or none]",
+    ),
+)
+
+
+DISCOVERY_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--exclude",
+        "excludes",
+        multiple=True,
+        metavar="GLOB",
+        help="Leave out files and folders, as in .gitignore: 'raw/', '*.proxy.mp4'. Repeatable; "
+        ".vsearchignore files are honored, too.",
+    ),
+    click.option(
+        "--default-excludes/--no-default-excludes",
+        default=True,
+        help="Leave out hidden files, trash, and folders of NAS devices and code.  "
+        "[default: --default-excludes]",
+    ),
+    click.option(
+        "--follow", "follow_links", is_flag=True, help="Follow symbolic links in folders."
     ),
 )
 

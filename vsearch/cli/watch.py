@@ -15,6 +15,7 @@ import click
 from vsearch.cli.options import (
     audio_track_option,
     decoding_options,
+    discovery_options,
     library_options,
     limit_blas_threads,
     lower_priority,
@@ -90,12 +91,14 @@ def _validate_alerts(
 )
 @click.option("--once", is_flag=True, help="Stop when all files are indexed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@discovery_options
 @decoding_options
 @audio_track_option
 @library_options
 @click.pass_obj
 def watch(
     options: CommonOptions,
+    /,
     paths: tuple[str, ...],
     alerts: tuple[str, ...],
     interval: float,
@@ -105,6 +108,7 @@ def watch(
     workers: int | None,
     hwaccel: str | None,
     audio_track: str | None,
+    **discovery_arguments: Any,
 ) -> None:
     """Index new files and report matches of saved searches.
 
@@ -116,10 +120,8 @@ def watch(
     """
     limit_blas_threads()
     lower_priority()
-    from vsearch.media.folder_watch import (  # deferred: --help needs none
-        STABLE_SECONDS,
-        FolderWatcher,
-    )
+    from vsearch.media.discovery import DiscoveryOptions  # deferred: --help needs none
+    from vsearch.media.folder_watch import STABLE_SECONDS, FolderWatcher
 
     with options.open_library(
         create=True,
@@ -130,7 +132,11 @@ def watch(
     ) as library:
         alert_watcher = _Watcher(library, alerts, as_json)
         alert_watcher.load_searches()  # reports an unknown name at once
-        folder_watcher = FolderWatcher(paths, max(interval, STABLE_SECONDS))
+        folder_watcher = FolderWatcher(
+            paths,
+            max(interval, STABLE_SECONDS),
+            discovery_options=DiscoveryOptions(**discovery_arguments),
+        )
         try:
             while alert_watcher.poll_folders(folder_watcher) or not once:
                 time.sleep(interval)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.errors import UnreadableError
+from vsearch.media.exclusion import (
+    DEFAULT_EXCLUDES,
+    ExclusionPattern,
+    ExclusionRules,
+    make_patterns,
+)
 from vsearch.media.urls import describe_url
 
 if TYPE_CHECKING:
@@ -21,6 +29,10 @@ _SUFFIX_LIST = (
     ".rm .rmvb .ts .vob .webm .webp .wmv .wtv .y4m"
 )
 VIDEO_SUFFIXES = frozenset(_SUFFIX_LIST.split())
+_CODE_SUFFIXES = frozenset((".ts", ".mts"))
+_TEXT_SAMPLE_BYTES = 4096
+_CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+DEFAULT_SOURCE = "the defaults"
 _DIGEST_BLOCK_BYTES = 64 * 1024
 _DIGEST_BLOCK_COUNT = 16
 FULLY_FINGERPRINTED_BYTES = _DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT  # no more is read of a file
@@ -34,21 +46,58 @@ class DiscoveredFile:
     error: str | None = None  # one line: what is wrong, the path, what to do
 
 
-def find_videos(input_paths: Iterable[str | Path]) -> Iterator[DiscoveredFile]:
+@dataclass(frozen=True, slots=True)
+class DiscoveryOptions:
+    """Options for the search for videos in folders.
+
+    Attributes:
+        excludes: Patterns of files and folders to leave out, see `vsearch.media.exclusion`.
+        default_excludes: Leave out hidden files and the folders of systems and NAS devices.
+        follow_links: Follow symbolic links in folders.
+    """
+
+    excludes: tuple[str, ...] = ()
+    default_excludes: bool = True
+    follow_links: bool = False
+
+
+DEFAULT_OPTIONS = DiscoveryOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedEntry:
+    """A file or folder that was left out."""
+
+    path: Path  # absolute
+    reason: str
+    is_default: bool = False  # left out by the defaults
+
+
+SkipListener = Callable[[SkippedEntry], None]
+
+
+def find_videos(
+    input_paths: Iterable[str | Path],
+    options: DiscoveryOptions = DEFAULT_OPTIONS,
+    on_skipped: SkipListener = lambda _: None,
+) -> Iterator[DiscoveredFile]:
     """Find videos in files, folders and globs, each once, in order.
 
     A file given by name is returned whatever its suffix. In a folder, and below, files with a
-    suffix in `VIDEO_SUFFIXES` are returned, except hidden files and still WebP images.
+    suffix in `VIDEO_SUFFIXES` are returned, except excluded files, still WebP images and `.ts`
+    files that are source code.
 
     Args:
         input_paths: Files, folders or glob patterns; `~` is expanded.
+        options: What is left out.
+        on_skipped: Called with videos, folders and links that are left out.
 
     Yields:
         Files to index, and errors for paths that are missing or unreadable.
     """
     seen_paths: set[Path] = set()
     for input_path in input_paths:
-        for discovered_file in _discover_path(Path(input_path)):
+        for discovered_file in _PathFinder(options, on_skipped).discover_path(Path(input_path)):
             resolved_path = _resolve_links(discovered_file.path)
             if resolved_path not in seen_paths:
                 seen_paths.add(resolved_path)
@@ -86,91 +135,163 @@ def compute_fingerprint(video_path: Path) -> str:
     return digest.hexdigest()
 
 
-def _discover_path(given_path: Path) -> Iterator[DiscoveredFile]:
-    if url_message := describe_url(given_path):
-        yield DiscoveredFile(given_path, url_message)
-        return
-    absolute_path = _make_absolute(_expand_home(given_path))
-    try:
-        if absolute_path.is_dir():
-            yield from _walk_folder(absolute_path)
-        elif absolute_path.exists():
-            yield DiscoveredFile(absolute_path)
-        elif glob.has_magic(str(given_path)):
-            yield from _expand_glob(given_path)
-        else:
-            yield DiscoveredFile(
-                absolute_path, f"{absolute_path}: there is no such file or folder; check the path"
-            )
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        yield DiscoveredFile(absolute_path, format_read_error(absolute_path, error))
+@dataclass(frozen=True, slots=True)
+class _PathFinder:
+    """Finds the videos at one path."""
 
+    options: DiscoveryOptions
+    on_skipped: SkipListener
 
-def _expand_glob(glob_pattern: Path) -> Iterator[DiscoveredFile]:
-    """Expand a pattern; brackets in the current folder's or home folder's name are literal."""
-    first_part, *remaining_parts = glob_pattern.parts
-    if first_part.startswith("~"):
-        first_part = glob.escape(str(_expand_home(Path(first_part))))
-    matched_paths = sorted(glob.glob(str(Path(first_part, *remaining_parts)), recursive=True))  # noqa: PTH207 - relative
-    if not matched_paths:
-        absolute_path = _make_absolute(_expand_home(glob_pattern))
-        yield DiscoveredFile(absolute_path, f"{absolute_path}: no file matches; check the pattern")
-    for matched_path in matched_paths:
-        absolute_path = _make_absolute(Path(matched_path))
-        if os.path.isdir(absolute_path):  # noqa: PTH112 - is_dir() raises without permission
-            yield from _walk_folder(absolute_path)
-        elif absolute_path.suffix.lower() in VIDEO_SUFFIXES or not glob_pattern.name.startswith(
-            "*"
-        ):
-            yield DiscoveredFile(absolute_path)
-
-
-def _walk_folder(root_folder: Path) -> Iterator[DiscoveredFile]:
-    """Yield the videos in a folder and below; links to folders are followed once."""
-    visited_inodes: set[tuple[int, int]] = set()
-    pending_folders = [root_folder]
-    while pending_folders:
-        current_folder = pending_folders.pop()
+    def discover_path(self, given_path: Path) -> Iterator[DiscoveredFile]:
+        """Yield the videos at a path, or an error."""
+        if url_message := describe_url(given_path):
+            yield DiscoveredFile(given_path, url_message)
+            return
+        absolute_path = _make_absolute(_expand_home(given_path))
         try:
-            stat_result = current_folder.stat()
-            if (stat_result.st_dev, stat_result.st_ino) in visited_inodes:
-                continue
-            visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
-            folder_entries = _list_visible_entries(current_folder)
-        except OSError as error:
-            yield DiscoveredFile(current_folder, format_read_error(current_folder, error))
-            continue
-        subfolders = []
-        for folder_entry in folder_entries:
-            entry_path = Path(folder_entry.path)
+            if absolute_path.is_dir():
+                yield from self._walk_folder(absolute_path)
+            elif absolute_path.exists():
+                yield from self._check_named(absolute_path)
+            elif glob.has_magic(str(given_path)):
+                yield from self._expand_glob(given_path)
+            else:
+                yield DiscoveredFile(
+                    absolute_path,
+                    f"{absolute_path}: there is no such file or folder; check the path",
+                )
+        except (OSError, ValueError) as error:  # ValueError: a null character in the name
+            yield DiscoveredFile(absolute_path, format_read_error(absolute_path, error))
+
+    def _check_named(self, file_path: Path) -> Iterator[DiscoveredFile]:
+        """Yield a file that was given by name, unless the user excludes it."""
+        rules = ExclusionRules((), self._user_patterns(file_path.parent))
+        if not self._is_excluded(file_path, rules, is_folder=False):
+            yield DiscoveredFile(file_path)
+
+    def _expand_glob(self, glob_pattern: Path) -> Iterator[DiscoveredFile]:
+        """Expand a pattern; brackets in the current folder's or home folder's name are literal."""
+        first_part, *remaining_parts = glob_pattern.parts
+        if first_part.startswith("~"):
+            first_part = glob.escape(str(_expand_home(Path(first_part))))
+        matched_paths = sorted(glob.glob(str(Path(first_part, *remaining_parts)), recursive=True))  # noqa: PTH207 - relative
+        if not matched_paths:
+            absolute_path = _make_absolute(_expand_home(glob_pattern))
+            yield DiscoveredFile(
+                absolute_path, f"{absolute_path}: no file matches; check the pattern"
+            )
+        for matched_path in matched_paths:
+            absolute_path = _make_absolute(Path(matched_path))
+            if os.path.isdir(absolute_path):  # noqa: PTH112 - is_dir() raises without permission
+                yield from self._walk_folder(absolute_path)
+            elif absolute_path.suffix.lower() in VIDEO_SUFFIXES or not glob_pattern.name.startswith(
+                "*"
+            ):
+                yield from self._check_named(absolute_path)
+
+    def _walk_folder(self, root_folder: Path) -> Iterator[DiscoveredFile]:
+        """Yield the videos in a folder and below; each folder is entered once."""
+        visited_inodes: set[tuple[int, int]] = set()
+        default_patterns = make_patterns(
+            DEFAULT_EXCLUDES if self.options.default_excludes else (), root_folder, DEFAULT_SOURCE
+        )
+        rules = ExclusionRules(default_patterns, self._user_patterns(root_folder))
+        pending_folders = [(root_folder, rules)]
+        while pending_folders:
+            current_folder, rules = pending_folders.pop()
             try:
-                if folder_entry.is_dir():
-                    subfolders.append(entry_path)
-                elif folder_entry.is_file() and is_video(entry_path):
-                    yield DiscoveredFile(entry_path)
-            except OSError as error:  # e.g. a broken link; continue with the others
-                yield DiscoveredFile(entry_path, format_read_error(entry_path, error))
-        pending_folders += reversed(subfolders)
+                stat_result = current_folder.stat()
+                if (stat_result.st_dev, stat_result.st_ino) in visited_inodes:
+                    continue
+                visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
+                rules = rules.enter_folder(current_folder)
+                folder_entries = _list_entries(current_folder)
+            except OSError as error:
+                yield DiscoveredFile(current_folder, format_read_error(current_folder, error))
+                continue
+            subfolders = []
+            for folder_entry in folder_entries:
+                entry_path = Path(folder_entry.path)
+                try:
+                    if folder_entry.is_dir():
+                        if not self._is_left_out(folder_entry, rules, is_folder=True):
+                            subfolders.append((entry_path, rules))
+                    elif (
+                        folder_entry.is_file()
+                        and entry_path.suffix.lower() in VIDEO_SUFFIXES
+                        and not self._is_left_out(folder_entry, rules, is_folder=False)
+                        and is_video(entry_path)
+                    ):
+                        yield DiscoveredFile(entry_path)
+                except OSError as error:  # continue with the others
+                    yield DiscoveredFile(entry_path, format_read_error(entry_path, error))
+            pending_folders += reversed(subfolders)
+
+    def _is_left_out(
+        self, folder_entry: os.DirEntry[str], rules: ExclusionRules, *, is_folder: bool
+    ) -> bool:
+        entry_path = Path(folder_entry.path)
+        if self._is_excluded(entry_path, rules, is_folder=is_folder):
+            return True
+        if folder_entry.is_symlink() and not self.options.follow_links:
+            self.on_skipped(SkippedEntry(entry_path, "a link; links are followed with --follow"))
+            return True
+        return False
+
+    def _is_excluded(self, path: Path, rules: ExclusionRules, *, is_folder: bool) -> bool:
+        pattern = rules.find_exclusion(path, is_folder=is_folder)
+        if pattern is None:
+            return False
+        self.on_skipped(
+            SkippedEntry(
+                path, f"`{pattern.text}` of {pattern.source}", pattern.source == DEFAULT_SOURCE
+            )
+        )
+        return True
+
+    def _user_patterns(self, folder: Path) -> tuple[ExclusionPattern, ...]:
+        """Return the patterns of the user; absolute ones are made relative to the folder."""
+        pattern_texts = []
+        for pattern_text in self.options.excludes:
+            is_inclusion, glob_path = pattern_text.startswith("!"), Path(pattern_text.lstrip("!"))
+            if glob_path.is_absolute() and glob_path.is_relative_to(folder):
+                relative_text = glob_path.relative_to(folder).as_posix()
+                pattern_texts.append(f"{'!' if is_inclusion else ''}/{relative_text}")
+            else:
+                pattern_texts.append(pattern_text)
+        return make_patterns(pattern_texts, folder, "--exclude")
 
 
-def _list_visible_entries(folder: Path) -> list[os.DirEntry[str]]:
+def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return the entries sorted by name, links last, so that a video is found by its own path.
 
     The type of an entry is known even without permission to enter it.
     """
     with os.scandir(folder) as folder_entries:
-        visible_entries = [
-            folder_entry for folder_entry in folder_entries if not folder_entry.name.startswith(".")
-        ]
-    return sorted(
-        visible_entries, key=lambda folder_entry: (folder_entry.is_symlink(), folder_entry.name)
-    )
+        return sorted(
+            folder_entries, key=lambda folder_entry: (folder_entry.is_symlink(), folder_entry.name)
+        )
 
 
 def is_video(file_path: Path) -> bool:
-    """Return whether a file has a video suffix; a .webp must also be animated."""
+    """Return whether a file is a video, by its suffix and where that is ambiguous by its content.
+
+    A `.webp` must be animated; a `.ts` or `.mts` file may also be TypeScript.
+    """
     suffix = file_path.suffix.lower()
-    return suffix in VIDEO_SUFFIXES and (suffix != ".webp" or _is_animated_webp(file_path))
+    if suffix == ".webp":
+        return _is_animated_webp(file_path)
+    return suffix in VIDEO_SUFFIXES and not (suffix in _CODE_SUFFIXES and _is_text(file_path))
+
+
+def _is_text(file_path: Path) -> bool:
+    """Return whether a file starts with text; transport streams contain null bytes early."""
+    try:
+        with file_path.open("rb") as text_file:
+            first_bytes = text_file.read(_TEXT_SAMPLE_BYTES)
+    except OSError:
+        return False  # indexing then reports why it cannot be read
+    return bool(first_bytes) and not _CONTROL_BYTES.search(first_bytes)
 
 
 def _is_animated_webp(image_path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from vsearch.media.discovery import find_videos
+from vsearch.media.discovery import DEFAULT_OPTIONS, DiscoveryOptions, find_videos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ class FolderWatcher:
         watched_paths: Files, folders or glob patterns.
         stable_seconds: Seconds after which an unchanged file is complete.
         clock: Current time in seconds since the epoch.
+        discovery_options: What is left out of folders.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class FolderWatcher:
         watched_paths: Sequence[str],
         stable_seconds: float = STABLE_SECONDS,
         clock: Callable[[], float] = time.time,
+        discovery_options: DiscoveryOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._watched_paths = list(watched_paths)
+        self._discovery_options = discovery_options
         self._stable_seconds = stable_seconds
         self._clock = clock
         self._last_states: dict[Path, FileState] = {}  # at the last poll
@@ -49,7 +52,7 @@ class FolderWatcher:
         current_states: dict[Path, FileState] = {}
         complete_paths: list[Path] = []
         self.incomplete_paths, self.error_messages = [], []
-        for discovered_file in find_videos(self._watched_paths):
+        for discovered_file in find_videos(self._watched_paths, self._discovery_options):
             if discovered_file.error is not None:
                 self.error_messages.append(discovered_file.error)
             elif (file_state := _read_file_state(discovered_file.path)) is not None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.export.excerpts import to_one_line
-from vsearch.media.discovery import is_video
+from vsearch.media.discovery import DEFAULT_SOURCE, is_video
+from vsearch.media.exclusion import DEFAULT_EXCLUDES, ExclusionRules, make_patterns
 from vsearch.server.problems import Problem
 from vsearch.storage.path_roots import is_within_roots
 
@@ -95,7 +96,7 @@ class AllowedFolders:
         video_count, truncated, error_text = 0, False, None
         subfolder_paths: list[Path] = []
         try:
-            for entry_index, entry in enumerate(iter_entries(folder_path, self._resolved_roots)):
+            for entry_index, entry in enumerate(iter_entries(folder_path)):
                 if entry_index >= MAX_SCANNED_ENTRIES or (
                     len(subfolder_paths) >= MAX_LISTED_FOLDERS and is_folder_entry(entry)
                 ):
@@ -158,59 +159,24 @@ class AllowedFolders:
         return hmac.new(self._id_secret, os.fsencode(folder_path), hashlib.sha256).hexdigest()[:24]
 
 
-# --- directory walks that do not leave the roots
+# --- entries of a folder
 
 
-def iter_entries(folder_path: Path, roots: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries of a folder, without hidden ones and those that lead out of `roots`.
+def iter_entries(folder_path: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a folder that indexing would not leave out, without links.
 
     Raises:
         OSError: If the folder cannot be read.
     """
+    default_patterns = make_patterns(DEFAULT_EXCLUDES, folder_path, DEFAULT_SOURCE)
+    rules = ExclusionRules(default_patterns).enter_folder(folder_path)
     with os.scandir(folder_path) as scanned_entries:
         for entry in scanned_entries:
-            if entry.name.startswith("."):
-                continue
-            if _may_leave_roots(entry) and not is_within_roots(Path(entry.path), roots):
-                continue
-            yield entry
-
-
-def iter_video_paths(folder_paths: Sequence[Path], roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield the video files in and below folders, and the folders that cannot be read.
-
-    Each folder is visited once, in order of name with links last. Unreadable folders are yielded
-    so that indexing reports them as failures.
-
-    Args:
-        folder_paths: Folders to walk; those outside `roots` are skipped.
-        roots: Resolved folders that the walk must not leave.
-
-    Yields:
-        Paths of files with a video suffix, and of unreadable folders.
-    """
-    visited_folders: set[tuple[int, int]] = set()
-    pending_folders = [
-        folder_path for folder_path in reversed(folder_paths) if is_within_roots(folder_path, roots)
-    ]
-    while pending_folders:
-        current_folder = pending_folders.pop()
-        try:
-            folder_stat = current_folder.stat()
-            if (folder_stat.st_dev, folder_stat.st_ino) in visited_folders:
-                continue
-            visited_folders.add((folder_stat.st_dev, folder_stat.st_ino))
-            sorted_entries = sorted(
-                iter_entries(current_folder, roots),
-                key=lambda entry: (entry.is_symlink(), entry.name),
-            )
-        except OSError:
-            yield current_folder
-            continue
-        pending_folders += [
-            Path(entry.path) for entry in reversed(sorted_entries) if is_folder_entry(entry)
-        ]
-        yield from (Path(entry.path) for entry in sorted_entries if is_video_entry(entry))
+            if not (
+                entry.is_symlink()
+                or rules.find_exclusion(Path(entry.path), is_folder=is_folder_entry(entry))
+            ):
+                yield entry
 
 
 def is_folder_entry(entry: os.DirEntry[str]) -> bool:
@@ -227,8 +193,3 @@ def is_video_entry(entry: os.DirEntry[str]) -> bool:
         return entry.is_file() and is_video(Path(entry.path))
     except OSError:
         return False
-
-
-def _may_leave_roots(entry: os.DirEntry[str]) -> bool:
-    """Return True for links, and on Windows for folders, which may be junctions."""
-    return entry.is_symlink() or (os.name == "nt" and is_folder_entry(entry))

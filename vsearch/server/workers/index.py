@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.library import Library
-from vsearch.server.folders import iter_video_paths
 from vsearch.server.jobs.eta import EtaEstimator
 from vsearch.server.jobs.worker_task import run_task, truncate_text
+from vsearch.storage.path_roots import is_within_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,7 @@ def index_folders(task_request: Mapping[str, Any], emit_event: EmitEvent) -> Non
         ) as library,
         closing(
             library.index(
-                list(iter_video_paths(folder_paths, roots)),
+                [path for path in folder_paths if is_within_roots(path, roots)],
                 progressive=task_request["progressive"],
                 on_progress=reporter.report_progress,
                 roots=roots,
