@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from vsearch.doctor import IndexRecall
     from vsearch.indexing.models import Models
     from vsearch.indexing.preview import PreviewEntry
+    from vsearch.indexing.relocation import RelocationResult
     from vsearch.indexing.transcripts import Transcripts
     from vsearch.media.discovery import SkippedEntry
     from vsearch.progress import IndexResult, Progress
@@ -462,6 +464,39 @@ class Library:
             LockedError: If another process is writing.
         """
         return self._writer.remove_videos(self.missing_videos(paths))
+
+    def relocate(
+        self, old_folder: PathInput, new_folder: PathInput, *, dry_run: bool = False
+    ) -> list[RelocationResult]:
+        """Change the paths of videos whose folder was moved, or whose drive has another path now.
+
+        A file at the new path must have the recorded size and the same sampled content.
+
+        Args:
+            old_folder: Folder or file in the library.
+            new_folder: Folder or file where it is now.
+            dry_run: Change nothing.
+
+        Returns:
+            One result per video, in order of path.
+
+        Raises:
+            LibraryError: If no video of the library is in `old_folder`.
+            LockedError: If another process is writing.
+        """
+        from vsearch.indexing.indexed_folders import record_indexed_folders
+        from vsearch.indexing.relocation import relocate_videos  # deferred: rarely used
+
+        paths = (
+            Path(check_path(old_folder, "old_folder")),
+            Path(check_path(new_folder, "new_folder")),
+        )
+        with nullcontext() if dry_run else self._writer.exclusive():
+            results = list(relocate_videos(self._catalog, *paths, dry_run=dry_run))
+        if not dry_run:
+            moved_paths = [result.new_path for result in results if result.outcome == "moved"]
+            record_indexed_folders(self.path, [paths[1]] if moved_paths else [], moved_paths)
+        return results
 
     def rebuild(self) -> int:
         """Pool the stored frame features again and rebuild all indexes, without decoding videos.

@@ -309,8 +309,8 @@ def _report_missing(library: Library) -> None:
         more_text = f" ({more_count} more)" if more_count > 0 else ""
         click.echo(
             f"{format_count(len(missing_videos), 'indexed video')} missing{more_text}: if they "
-            "were moved, run `vsearch index NEWPLACE`, which keeps tags, marks and transcripts; if "
-            "they were deleted, run `vsearch remove --missing`.",
+            "were moved, run `vsearch relocate OLD NEW` or `vsearch index NEWPLACE`, which keep "
+            "tags, marks and transcripts; if they were deleted, run `vsearch remove --missing`.",
             err=True,
         )
     offline_count = sum(video.file_status == "offline" for video in checked_videos)

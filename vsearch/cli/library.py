@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsearch.cli.options import library_options
+from vsearch.cli.options import library_options, library_path_option
 from vsearch.cli.render import (
     escape_unprintable,
     format_bytes,
@@ -278,6 +278,42 @@ def remove(options: CommonOptions, paths: tuple[str, ...], missing: bool, yes: b
         sys.exit(1)
 
 
+@click.command()
+@click.argument("old_folder", metavar="OLD")
+@click.argument("new_folder", metavar="NEW")
+@click.option("--dry-run", is_flag=True, help="Print what would be changed, and change nothing.")
+@library_path_option
+@click.pass_obj
+def relocate(options: CommonOptions, old_folder: str, new_folder: str, dry_run: bool) -> None:
+    """Change the paths of videos that were moved from OLD to NEW.
+
+    OLD is a folder or file as the library knows it, for example a drive that had another letter;
+    NEW is where it is now. Tags, marks and transcripts stay.
+
+    \b
+    vsearch relocate /media/old-disk/Movies ~/Movies
+    """
+    with options.open_library(ignore_invalid_settings=True) as library:
+        results = library.relocate(old_folder, new_folder, dry_run=dry_run)
+    for result in results:
+        if result.outcome != "moved":
+            click.echo(f"{result.outcome:<10} {format_path(result.new_path)}", err=True)
+        elif dry_run:
+            click.echo(
+                f"would move {format_path(result.video.path)} → {format_path(result.new_path)}"
+            )
+    moved_count = sum(result.outcome == "moved" for result in results)
+    click.echo(
+        f"{moved_count} of {format_count(len(results), 'video')} "
+        f"{'would be relocated' if dry_run else 'relocated'}"
+    )
+    if moved_count < len(results):
+        click.echo(
+            "The others keep their old paths: their files are not there, or differ.", err=True
+        )
+        sys.exit(1)
+
+
 def _confirm_removal(missing_videos: Sequence[Video]) -> None:
     """List missing videos and ask whether to remove them; exit unless the answer is yes."""
     for video in missing_videos[:MAX_LISTED_VIDEOS]:
@@ -288,7 +324,7 @@ def _confirm_removal(missing_videos: Sequence[Video]) -> None:
         raise click.UsageError(
             f"this would remove {format_count(len(missing_videos), 'video')} with all tags, marks "
             "and transcripts; add --yes to do so. If the files were moved, run "
-            "`vsearch index NEWPLACE` instead, which keeps them"
+            "`vsearch relocate OLD NEW` or `vsearch index NEWPLACE` instead, which keep them"
         )
     count_text = format_count(len(missing_videos), "video")
     if not click.confirm(

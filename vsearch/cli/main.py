@@ -27,7 +27,7 @@ COMMANDS_BY_MODULE = {
     "evaluate": ("evaluate",),
     "export": ("export",),
     "index": ("index",),
-    "library": ("info", "list", "rebuild", "remove"),
+    "library": ("info", "list", "rebuild", "relocate", "remove"),
     "model": ("model",),
     "models": ("models",),
     "saved": ("mark", "save", "saved"),

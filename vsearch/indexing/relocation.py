@@ -1,0 +1,104 @@
+"""Relocation of videos whose folder was moved or whose drive has another path now."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from vsearch.errors import LibraryError, UnreadableError
+from vsearch.media.discovery import compute_fingerprint
+from vsearch.media.file_identity import is_settled, read_file_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vsearch.catalog.catalog import Catalog
+    from vsearch.types import FileIdentity, Video
+
+RelocationOutcome: TypeAlias = Literal["moved", "not found", "different", "taken"]
+_FAT_RESOLUTION_NS = 2_000_000_000  # of modification times
+
+
+@dataclass(frozen=True, slots=True)
+class RelocationResult:
+    """Result for one video.
+
+    Attributes:
+        video: The video, with its old path.
+        new_path: Where it should be now.
+        outcome: "moved" if it is there, "not found", "different" if the file there has other
+            content, "taken" if that file is another video of the library.
+    """
+
+    video: Video
+    new_path: Path
+    outcome: RelocationOutcome
+
+
+def relocate_videos(
+    catalog: Catalog, old_folder: Path, new_folder: Path, *, dry_run: bool = False
+) -> Iterator[RelocationResult]:
+    """Change the paths of the videos below a folder.
+
+    The file at the new path must have the recorded size and the same sampled content; it is not
+    read as a whole, because that takes hours for a drive.
+
+    Args:
+        catalog: The catalog.
+        old_folder: The folder, or a single file, as it was.
+        new_folder: The folder or file as it is now.
+        dry_run: Change nothing.
+
+    Yields:
+        One result per video, in order of path.
+
+    Raises:
+        LibraryError: No video is below the old folder.
+    """
+    old_folder, new_folder = _make_absolute(old_folder), _make_absolute(new_folder)
+    videos = [video for video in catalog.videos() if video.path.is_relative_to(old_folder)]
+    if not videos:
+        raise LibraryError(f"{old_folder}: no video of the library is there; see `vsearch list`")
+    for video in sorted(videos, key=lambda video: video.path):
+        new_path = new_folder / video.path.relative_to(old_folder)
+        yield RelocationResult(video, new_path, _relocate(catalog, video, new_path, dry_run))
+
+
+def _relocate(catalog: Catalog, video: Video, new_path: Path, dry_run: bool) -> RelocationOutcome:
+    try:
+        new_state = read_file_state(new_path)
+        known_identity = catalog.file_identity(video.id)
+        if new_state.size_bytes != known_identity.size_bytes:
+            return "different"
+        if compute_fingerprint(new_path) != video.fingerprint:
+            return "different"
+    except (OSError, UnreadableError):
+        return "not found"
+    other_video = catalog.video_by_path(new_path)
+    if other_video is not None and other_video.id != video.id:
+        return "taken"
+    if not dry_run:
+        with catalog.begin() as transaction:
+            transaction.move_video(video.id, new_path, new_state.size_bytes, new_state.mtime_ns)
+            transaction.set_file_identity(video.id, _trust_state(new_state, known_identity))
+    return "moved"
+
+
+def _trust_state(new_state: FileIdentity, known_identity: FileIdentity) -> FileIdentity:
+    """Return the identity to record: without the same modification time, indexing reads the file.
+
+    A change time of 0 is never that of a file.
+    """
+    has_same_time = abs(new_state.mtime_ns - known_identity.mtime_ns) <= _FAT_RESOLUTION_NS
+    is_trusted = has_same_time and known_identity.ctime_ns != 0 and is_settled(new_state)
+    return replace(
+        new_state,
+        ctime_ns=new_state.ctime_ns if is_trusted else 0,
+        content_digest=known_identity.content_digest,
+    )
+
+
+def _make_absolute(path: Path) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - never raise
