@@ -13,6 +13,7 @@ from vsearch.catalog.annotation_rows import resolve_tags
 from vsearch.catalog.path_matching import ids_matching
 from vsearch.catalog.reader import IN_JSON_SQL
 from vsearch.errors import LibraryError, QueryError
+from vsearch.query.dates import resolve_date
 from vsearch.query.model import Filters
 
 if TYPE_CHECKING:
@@ -72,9 +73,11 @@ def iter_conditions(filters: Filters, resolved: ResolvedFilters) -> Iterator[Sql
     for label_group in resolved.tag_labels:
         yield SqlCondition(_TAGGED_SQL, (json.dumps(label_group),), is_video_level=False)
     if filters.recorded_after is not None:
-        yield SqlCondition(_RECORDED_SINCE_SQL, _encode_time(filters.recorded_after))
+        yield SqlCondition(_RECORDED_SINCE_SQL, _encode_time(resolve_date(filters.recorded_after)))
     if filters.recorded_before is not None:
-        yield SqlCondition(f"NOT ({_RECORDED_SINCE_SQL})", _encode_time(filters.recorded_before))
+        yield SqlCondition(
+            f"NOT ({_RECORDED_SINCE_SQL})", _encode_time(resolve_date(filters.recorded_before))
+        )
     if filters.min_duration is not None:
         yield SqlCondition("duration >= ?", (float(filters.min_duration),))
     if filters.max_duration is not None:

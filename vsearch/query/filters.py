@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
+from vsearch.query.dates import parse_date, resolve_date
 from vsearch.query.model import Filters
-from vsearch.query.times import parse_date, parse_duration, parse_time_range
+from vsearch.query.times import parse_duration, parse_time_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,8 +44,12 @@ def parse_filters(query_tokens: Iterable[QueryToken], *, excluded: bool = False)
     return Filters(
         path_patterns=tuple(values_of("path")),
         tags=tuple(values_of("tag")),
-        recorded_after=combine_lower_bounds(map(parse_date, values_of("after")), default=None),
-        recorded_before=combine_upper_bounds(map(parse_date, values_of("before")), default=None),
+        recorded_after=combine_lower_bounds(
+            map(parse_date, values_of("after")), default=None, key=resolve_date
+        ),
+        recorded_before=combine_upper_bounds(
+            map(parse_date, values_of("before")), default=None, key=resolve_date
+        ),
         min_duration=combine_lower_bounds(map(parse_duration, values_of("longer")), default=None),
         max_duration=combine_upper_bounds(map(parse_duration, values_of("shorter")), default=None),
         spans=tuple(map(parse_time_range, values_of("at"))),

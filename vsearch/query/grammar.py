@@ -20,7 +20,8 @@ A query is a sequence of elements separated by blanks (EBNF):
     span     = time , "-" , time ;                         (* 3-8, 0:10:00-0:20:00 *)
     range    = span | time , "-" | "-" , time ;
     length   = "10s" | "1m30s" | "2h" | "90" | "1:30" ;    (* etc. *)
-    date     = "2024" | "2024-05" | "2024-05-17" | "2024-05-17T10:30" , [ "Z" ] ;
+    date     = "2024" | "2024-05" | "2024-05-17" | "2024-05-17T10:30" , [ "Z" ]
+             | "yesterday" | "monday" | "last-week" | "7d" ;        (* etc. *)
     kind     = "speech" | "subtitles" | "screen" | "tags" ;
     name     = letters , digits , "_" and "-" ;            (* at most 64 *)
 

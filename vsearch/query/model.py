@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsearch.query import formatting
+from vsearch.query.dates import RelativeDate
 from vsearch.query.natural_language import is_literal
 from vsearch.query.times import OPEN_END_SECONDS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from vsearch.query.dates import DateBound
     from vsearch.types import Moment, Quote, Span, TermKind
 
 
@@ -98,8 +100,8 @@ class Filters:
 
     path_patterns: tuple[str, ...] = ()  # paths, folders or globs; any of them
     tags: tuple[str, ...] = ()  # labels; all of them
-    recorded_after: datetime | None = None  # UTC, inclusive
-    recorded_before: datetime | None = None  # UTC, exclusive
+    recorded_after: DateBound | None = None  # UTC, inclusive
+    recorded_before: DateBound | None = None  # UTC, exclusive
     min_duration: float | None = None  # seconds, inclusive
     max_duration: float | None = None  # seconds, exclusive
     spans: tuple[Span, ...] = ()  # seconds within each video; any of them
@@ -124,7 +126,7 @@ class Filters:
                 for filter_value in filter_values
             ),
             *(
-                f"{field_name}:{formatting.format_date(filter_value)}"
+                f"{field_name}:{_format_date(filter_value)}"
                 for field_name, filter_value in date_filters.items()
                 if filter_value is not None
             ),
@@ -182,6 +184,12 @@ def _format_terms(terms: tuple[Term, ...]) -> str:
 
 def _format_span(span: Span) -> str:
     return f"{formatting.format_number(span.start)}-{formatting.format_number(span.end)}"
+
+
+def _format_date(date_bound: DateBound) -> str:
+    if isinstance(date_bound, RelativeDate):
+        return date_bound.text
+    return formatting.format_date(date_bound)
 
 
 def _format_time_range(span: Span) -> str:

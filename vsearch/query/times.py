@@ -1,10 +1,9 @@
-"""Parsers of times, durations, spans and dates."""
+"""Parsers of times, durations and spans."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
 
 from vsearch.errors import QueryError
 from vsearch.types import Span
@@ -18,8 +17,6 @@ _CLOCK_RE = re.compile(rf"[0-9]+(?::[0-9]{{1,2}}){{0,2}}(?:\.[0-9]*)?|{_NUMBER_P
 _SPAN_RE = re.compile(r"([0-9:.]+)-([0-9:.]+)")
 _OPEN_SPAN_RE = re.compile(r"([0-9:.]+)-|-([0-9:.]+)")
 OPEN_END_SECONDS = 1e9  # end of a range without end; no video is as long
-_DAY_RE = re.compile(r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?")
-_DATETIME_RE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)?")
 
 
 def parse_time(time_text: str) -> float:
@@ -109,26 +106,3 @@ def parse_time_range(range_text: str) -> Span:
     if end_text is None:
         return Span(min(parse_time(start_text), OPEN_END_SECONDS), OPEN_END_SECONDS)
     return parse_span(f"0-{end_text}")
-
-
-def parse_date(date_text: str) -> datetime:
-    """Parse a date: `2024`, `2024-05`, `2024-05-17`, `2024-05-17T10:30` or `2024-05-17T10:30Z`.
-
-    Args:
-        date_text: Date, in the local time zone unless it has one.
-
-    Returns:
-        Start of that period in UTC.
-
-    Raises:
-        QueryError: If the text is not a date.
-    """
-    try:
-        if day_match := _DAY_RE.fullmatch(date_text):
-            year, month, day = (int(group or 1) for group in day_match.groups())
-            return datetime(year, month, day).astimezone(UTC)
-        if _DATETIME_RE.fullmatch(date_text):
-            return datetime.fromisoformat(date_text).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):  # no such day, or out of range
-        pass
-    raise QueryError(f"{date_text!r} is not a date: write 2024, 2024-05 or 2024-05-17")
