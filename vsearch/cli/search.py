@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsearch.cli.options import (
+    FiniteRange,
     HtmlPathParam,
     connect_remote,
     library_options,
@@ -32,6 +33,24 @@ if TYPE_CHECKING:
     from vsearch.search.result import SearchResult
 
 MAX_WEAK_RESULTS = 3  # printed without --all
+ALL_RESULTS = 1_000_000  # `-k all`: more than any library has
+
+
+class ResultCountParam(click.ParamType[int]):
+    """A number of results, or `all`."""
+
+    name = "count"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Convert `value` to a number."""
+        if str(value).lower() == "all":
+            return ALL_RESULTS
+        count = int(value) if str(value).isdecimal() else 0
+        if not 1 <= count <= ALL_RESULTS:
+            self.fail(f"{value}: write a number from 1, or all", param, ctx)
+        return count
 
 
 @click.command(cls=QueryCommand)
@@ -40,9 +59,15 @@ MAX_WEAK_RESULTS = 3  # printed without --all
     "-k",
     default=10,
     show_default=True,
-    type=click.IntRange(1, 1000),
-    metavar="N",
+    type=ResultCountParam(),
+    metavar="N|all",
     help="Number of results.",
+)
+@click.option(
+    "--min-confidence",
+    type=FiniteRange(0, 100),
+    metavar="PERCENT",
+    help="Leave out results of lower or unknown confidence.",
 )
 @click.option(
     "--image", "images", multiple=True, metavar="FILE", help="Search by this image. Repeatable."
@@ -82,6 +107,12 @@ MAX_WEAK_RESULTS = 3  # printed without --all
 @click.option(
     "--all", "show_all", is_flag=True, help="Print all weak results, not only the best three."
 )
+@click.option(
+    "--paths", "paths_only", is_flag=True, help="Print only the paths of the videos, best first."
+)
+@click.option(
+    "-0", "--null", "null_separated", is_flag=True, help="End paths with a null byte (xargs -0)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--contact-sheet",
@@ -103,7 +134,10 @@ def search(
     per_video: int | None,
     diverse: bool,
     include_duplicates: bool,
+    min_confidence: float | None,
     show_all: bool,
+    paths_only: bool,
+    null_separated: bool,
     as_json: bool,
     contact_sheet: Path | None,
     server: str | None,
@@ -121,11 +155,21 @@ def search(
     vsearch search --image beach.jpg "at night"
     vsearch search --clip goal.mp4@3-8 --video 'matches/*'
     vsearch search --server http://127.0.0.1:8765 a dog jumps
+    vsearch search -k all --min-confidence 50 -0 a dog | xargs -0 mpv
     """
+    if as_json and (paths_only or null_separated):
+        raise click.UsageError("--json cannot be combined with --paths and -0")
     # before numpy is imported: starting BLAS threads takes longer than one query gains by them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     query_args = QueryArgs(query_from_argv(query_words), images, clips, videos, tags)
-    search_options = _SearchOptions(k, per_video, diverse, include_duplicates, contact_sheet)
+    search_options = _SearchOptions(
+        k,
+        per_video if per_video is not None or k < ALL_RESULTS else k,
+        diverse,
+        include_duplicates,
+        None if min_confidence is None else min_confidence / 100,
+        contact_sheet,
+    )
     server_url = resolve_server(options, server, token_file)
     search_result = (
         _search_remote(server_url, token_file, query_args, search_options)
@@ -136,8 +180,10 @@ def search(
         from vsearch.search.serialization import search_result_to_dict  # --help needs no numpy
 
         print_json(search_result_to_dict(search_result))
+    elif paths_only or null_separated:
+        _print_paths(search_result, b"\0" if null_separated else b"\n")
     else:
-        _print_results(search_result, show_all=show_all)
+        _print_results(search_result, show_all=show_all, min_confidence=min_confidence)
     for hint in search_result.hints:
         click.echo(escape_unprintable(hint), err=True)
     if search_result.feedback_count:
@@ -158,6 +204,7 @@ class _SearchOptions:
     per_video: int | None
     diversify: bool
     include_duplicates: bool
+    min_confidence: float | None  # 0 to 1
     contact_sheet: Path | None
 
     @property
@@ -170,6 +217,12 @@ class _SearchOptions:
             "include_duplicates": self.include_duplicates,
         }
 
+    def filter_result(self, search_result: SearchResult) -> SearchResult:
+        """Leave out moments with too little confidence."""
+        if self.min_confidence is None:
+            return search_result
+        return search_result.with_confidence(self.min_confidence)
+
 
 def _search_local(
     options: CommonOptions, query_args: QueryArgs, search_options: _SearchOptions
@@ -179,7 +232,9 @@ def _search_local(
 
     with query_args.open_library(options) as library:
         query = query_args.build_query(library)
-        search_result = library.search(query, **search_options.search_arguments)
+        search_result = search_options.filter_result(
+            library.search(query, **search_options.search_arguments)
+        )
         if not last_search.save_last_search(library.path, str(query), search_result):
             click.echo(last_search.NOT_SAVED_NOTE, err=True)
         _write_contact_sheet(search_options, library, search_result)
@@ -193,7 +248,7 @@ def _search_remote(
     with connect_remote(server_url, token_file) as library:
         query = query_args.build_query(library)
         search_result = library.search(query_args.to_text(), **search_options.search_arguments)
-        search_result = replace(search_result, query=str(query))
+        search_result = search_options.filter_result(replace(search_result, query=str(query)))
         _write_contact_sheet(search_options, library, search_result)
     return search_result
 
@@ -209,9 +264,19 @@ def _write_contact_sheet(
     write_contact_sheet(search_options.contact_sheet, library, [section])
 
 
-def _print_results(search_result: SearchResult, *, show_all: bool) -> None:
+def _print_paths(search_result: SearchResult, separator: bytes) -> None:
+    """Print each video once, best first, as it is: the output is for other programs."""
+    for video_path in dict.fromkeys(moment.video.path for moment in search_result):
+        click.echo(os.fsencode(video_path) + separator, nl=False)
+
+
+def _print_results(
+    search_result: SearchResult, *, show_all: bool, min_confidence: float | None
+) -> None:
     if not search_result:
-        if search_result.space is not None:
+        if search_result.space is not None and min_confidence is not None:
+            click.echo(f"Nothing with a confidence of at least {min_confidence:g} %.", err=True)
+        elif search_result.space is not None:
             click.echo("Nothing found.", err=True)
         return
     if search_result.has_confident_match is False:

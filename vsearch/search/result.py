@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -47,6 +47,19 @@ class SearchResult(Sequence["Moment"]):
 
     def __len__(self) -> int:
         return len(self.moments)
+
+    def with_confidence(self, min_confidence: float) -> SearchResult:
+        """Return the result without the moments of lower or unknown confidence.
+
+        Args:
+            min_confidence: Confidence from 0 to 1.
+        """
+        confident_moments = tuple(
+            moment
+            for moment in self.moments
+            if moment.confidence is not None and moment.confidence >= min_confidence
+        )
+        return replace(self, moments=confident_moments)
 
     @property
     def has_confident_match(self) -> bool | None:

@@ -169,3 +169,29 @@ def test_export_uses_the_same_query_language(library: CommandRunner, tmp_path: P
     table = (tmp_path / "out.csv").read_text("utf-8")
     assert "green.mp4" in table
     assert "red then blue" not in table
+
+
+def test_paths_are_printed_for_other_programs(
+    run_vsearch: CommandRunner, fake_model: None, videos_folder: Path
+) -> None:
+    (videos_folder / "green.mp4").rename(videos_folder / "gr\neen ü.mp4")
+    run_vsearch("index", videos_folder)
+    lines = run_vsearch("search", "blue", "--paths", "-k", "all").stdout
+    assert lines.startswith(f"{videos_folder / 'red then blue.mp4'}\n")
+    paths = run_vsearch("search", "blue", "-0", "-k", "all").stdout.split("\0")
+    assert sorted(paths) == sorted(["", *map(str, videos_folder.iterdir())])
+    assert "cannot be combined" in run_vsearch("search", "blue", "--json", "-0", exit_code=2).stderr
+
+
+def test_all_results_are_found_and_weak_ones_left_out(
+    library: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = json.loads(library("search", "blue", "-k", "all", "--json").stdout)["results"]
+    assert len(found) >= 3
+    some = sorted(one["confidence"] for one in found)[len(found) // 2]
+    percent = str(100 * some)
+    kept = json.loads(library("search", "blue", "--min-confidence", percent, "--json").stdout)
+    assert {one["confidence"] >= some for one in kept["results"]} == {True}
+    assert "at least 100 %" in library("search", "blue", "--min-confidence", "100").stderr
+    for wrong in ("0", "-1", "some", "1.5"):
+        assert "a number from 1, or all" in library("search", "x", "-k", wrong, exit_code=2).stderr
