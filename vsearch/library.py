@@ -65,6 +65,9 @@ if TYPE_CHECKING:
     from vsearch.types import (
         ClassificationResult,
         Curve,
+        Features,
+        Ids,
+        Images,
         Matrix,
         Moment,
         PathInput,
@@ -889,6 +892,75 @@ class Library:
                 return [], np.empty((0, 0), np.float32)
             found_videos = list(self._catalog.iter_videos_with_vectors(segment_ids, space))
         return found_videos[0] if found_videos else ([], np.empty((0, space.dim), np.float32))
+
+    def vectors(self) -> tuple[Ids, Matrix]:
+        """Return the vectors of all segments.
+
+        Returns:
+            Ids int64 (N,), ascending, as in `Segment.id`, and vectors float32 (N, D), rows of unit
+            length.
+        """
+        with self._catalog.snapshot():
+            space = self._catalog.space()
+            if space is None:
+                return np.empty(0, np.int64), np.empty((0, 0), np.float32)
+            return self._catalog.vectors(None, space)
+
+    def segments(self, segment_ids: Iterable[int]) -> list[Segment]:
+        """Return segments by id, in the same order; see `vectors`. Unknown ones are left out."""
+        id_list = [check_count(segment_id, "a segment id") for segment_id in segment_ids]
+        return self._catalog.segments(np.array(id_list, np.int64))
+
+    def features(self, video: Video | PathInput) -> Features:
+        """Return the features of the sampled frames of a video.
+
+        Args:
+            video: A video of the library, or its path.
+
+        Returns:
+            Frame vectors float32 (T, D), rows of unit length, and their times in seconds.
+
+        Raises:
+            DamagedLibraryError: If they are missing or damaged.
+        """
+        video_id = self._require_video(video).id
+        space = self._catalog.space()
+        if space is None:
+            raise LibraryError("nothing is indexed yet: index a video first")
+        return self._feature_store.load(video_id, space)
+
+    def encode_text(self, texts: str | Sequence[str]) -> Matrix:
+        """Encode texts into the space of the library, as written.
+
+        Args:
+            texts: A text, or several.
+
+        Returns:
+            float32 (N, D), rows of unit length.
+
+        Raises:
+            NoTextError: If the model has no text encoder.
+        """
+        text_list = [texts] if isinstance(texts, str) else texts
+        return self.encoder.encode_texts([check_text(text, "a text") for text in text_list])
+
+    def encode_image(self, images: PathInput | Images | Sequence[PathInput | Images]) -> Matrix:
+        """Encode images into the space of the library.
+
+        Args:
+            images: An image file, an array uint8 (H, W, 3) RGB, or several of either.
+
+        Returns:
+            float32 (N, D), rows of unit length.
+
+        Raises:
+            MediaError: If a file is not an image.
+            QueryError: If an array has another shape or type.
+        """
+        from vsearch.search.query_images import load_images  # deferred: brings a decoder
+
+        vectors = [self.encoder.encode_images(image[None]) for image in load_images(images)]
+        return np.concatenate([np.empty((0, self.encoder.space.dim), np.float32), *vectors])
 
     def segment_count(self, video: Video | PathInput) -> int:
         """Return the number of segments of a video, or of the video with a path."""

@@ -152,6 +152,9 @@ class Video:
     max_keyframe_gap: float | None = None  # seconds; None unless `keyframes_only`
     file_status: FileStatus | None = field(default=None, compare=False)  # None if not checked
 
+    def __repr__(self) -> str:
+        return f"Video({self.id}, {str(self.path)!r}, {self.duration:.2f} s)"
+
     @property
     def full_warning(self) -> str | None:
         """The warning, preceded by the key-frame gap if only key frames were sampled."""
@@ -377,6 +380,13 @@ class Moment:
     score: float  # similarity; comparable within one query only
     confidence: float | None  # probability of being relevant; None if not calibrated
     explanation: Explanation
+
+    def __repr__(self) -> str:
+        confidence_text = "" if self.confidence is None else f", {100 * self.confidence:.0f} %"
+        return (
+            f"Moment({self.video.path.name!r}, {self.span.start:.2f}-{self.span.end:.2f} s, "
+            f"score {self.score:.3f}{confidence_text})"
+        )
 
     @property
     def has_low_confidence(self) -> bool:

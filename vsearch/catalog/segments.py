@@ -137,6 +137,14 @@ class SegmentQueries(CatalogReader):
         """Return the segments of a video in chronological order."""
         return self._read_objects(read_segment, _SELECT_SEGMENTS_OF_VIDEO_SQL, int(video_id))
 
+    def segments(self, segment_ids: Ids) -> list[Segment]:
+        """Return segments by id, int64 (N,), in that order; unknown ones are left out."""
+        sql_query = f'SELECT id, video_id, start, "end" FROM segments WHERE id {IN_JSON_SQL}'  # noqa: S608
+        found_segments = self._read_objects(read_segment, sql_query, ids_to_json(segment_ids))
+        segments_by_id = {segment.id: segment for segment in found_segments}
+        known_ids = filter(segments_by_id.__contains__, map(int, segment_ids))
+        return [segments_by_id[segment_id] for segment_id in known_ids]
+
     def video_ids_of(self, segment_ids: Ids) -> Ids:
         """Return the video id of each segment, int64 (N,); 0 for unknown segments."""
         sql_query = f"SELECT id, video_id FROM segments WHERE id {IN_JSON_SQL}"  # noqa: S608

@@ -36,6 +36,11 @@ class SearchResult(Sequence["Moment"]):
     query_adapted: bool = False
     search_id: str | None = field(default=None, compare=False)
 
+    def __repr__(self) -> str:
+        count_text = "1 moment" if len(self.moments) == 1 else f"{len(self.moments)} moments"
+        best_text = f", best {self.moments[0]!r}" if self.moments else ""
+        return f"SearchResult({self.query!r}, {count_text}{best_text})"
+
     @overload
     def __getitem__(self, index: int) -> Moment: ...
 
