@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from vsearch.query.model import Query
 
 PHRASE_FIELDS = ("text", "said", "shown", "image", "clip", "path", "tag", "model")
-FILE_SUFFIXES = VIDEO_SUFFIXES | frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".json", ".srt", ".vtt")
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 )
+FILE_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES | frozenset((".json", ".srt", ".vtt"))
 EXCLUDED_WORD_MARK = "\0"  # cannot occur in an argument of a process
 _FIELD_PREFIX_RE = re.compile(
     rf"(?:-(?=\S))?(?:[0-9.]+:(?=\S))?(?:(?:{'|'.join(PHRASE_FIELDS)}):)?", re.IGNORECASE
@@ -156,6 +157,38 @@ def query_from_argv(query_words: Sequence[str], *, allow_file: bool = False) -> 
         _reject_files(query_words)
     typed_words = [query_word.removeprefix(EXCLUDED_WORD_MARK) for query_word in query_words]
     return typed_words[0] if len(typed_words) == 1 else " ".join(map(_restore_quotes, typed_words))
+
+
+def take_example(
+    query_words: Sequence[str],
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Take the only picture or clip out of the words of a query.
+
+    Args:
+        query_words: The arguments, with marks from `QueryCommand`.
+
+    Returns:
+        The other words, and at most one image file or clip. Several files are left where they are:
+        they come from a pattern that the shell expanded.
+    """
+    examples = [query_word for query_word in query_words if _example_kind(query_word)]
+    if len(examples) != 1:
+        return tuple(query_words), (), ()
+    other_words = tuple(query_word for query_word in query_words if query_word != examples[0])
+    is_image = _example_kind(examples[0]) == "image"
+    return other_words, *((tuple(examples), ()) if is_image else ((), tuple(examples)))
+
+
+def _example_kind(query_word: str) -> str | None:
+    """Return "image" or "clip" for an existing media file, also one with a time range."""
+    range_match = _CLIP_RANGE_RE.fullmatch(query_word)
+    has_range = range_match is not None and not os.path.lexists(query_word)
+    file_path = Path(range_match[1] if range_match is not None and has_range else query_word)
+    suffix = file_path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES or not os.path.isfile(file_path):  # noqa: PTH113
+        return None
+    is_image = suffix in IMAGE_SUFFIXES and not has_range
+    return "image" if is_image else "clip"
 
 
 def _reject_files(query_words: Sequence[str]) -> None:

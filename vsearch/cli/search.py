@@ -16,7 +16,7 @@ from vsearch.cli.options import (
     resolve_server,
     server_options,
 )
-from vsearch.cli.query_args import QueryArgs, QueryCommand, query_from_argv
+from vsearch.cli.query_args import QueryArgs, QueryCommand, query_from_argv, take_example
 from vsearch.cli.render import (
     escape_unprintable,
     format_count,
@@ -152,7 +152,7 @@ def search(
     vsearch search a dog jumps into a pool
     vsearch search '"a dog jumps" 2:"into a pool" -indoor then:<30s splash'
     vsearch search 'said:"thank you" path:holiday/* after:2024-05 longer:10s'
-    vsearch search --image beach.jpg "at night"
+    vsearch search beach.jpg at night
     vsearch search --clip goal.mp4@3-8 --video 'matches/*'
     vsearch search --server http://127.0.0.1:8765 a dog jumps
     vsearch search -k all --min-confidence 50 -0 a dog | xargs -0 mpv
@@ -161,6 +161,10 @@ def search(
         raise click.UsageError("--json cannot be combined with --paths and -0")
     # before numpy is imported: starting BLAS threads takes longer than one query gains by them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not (images or clips or videos):  # else the shell may have expanded their pattern
+        query_words, images, clips = take_example(query_words)
+        for example in (*images, *clips):
+            click.echo(f"Searching by the file {escape_unprintable(example)}.", err=True)
     query_args = QueryArgs(query_from_argv(query_words), images, clips, videos, tags)
     search_options = _SearchOptions(
         k,

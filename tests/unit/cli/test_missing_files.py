@@ -140,7 +140,7 @@ def test_files_among_the_words_of_a_query_are_refused(
     done = vsearch("search", "x", "--video", *names, exit_code=2)
     assert f"{names[1]} is an existing file" in done.stderr
     assert "quote" in done.stderr
-    assert "is an existing file" in vsearch("search", names[0], exit_code=2).stderr
+    assert "(and 1 more) is an existing file" in vsearch("search", *names[:2], exit_code=2).stderr
     done = vsearch("export", "x", names[0], "--csv", "out.csv", exit_code=2)
     assert "is an existing file" in done.stderr
     assert "is an existing file" in vsearch("save", "name", "x", names[0], exit_code=2).stderr

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from tests.support.video_factory import WHITE, YELLOW, ColorScene, make_video
 from vsearch.cli.query_args import query_from_argv
@@ -195,3 +196,19 @@ def test_all_results_are_found_and_weak_ones_left_out(
     assert "at least 100 %" in library("search", "blue", "--min-confidence", "100").stderr
     for wrong in ("0", "-1", "some", "1.5"):
         assert "a number from 1, or all" in library("search", "x", "-k", wrong, exit_code=2).stderr
+
+
+def test_a_file_among_the_words_is_an_example(
+    library: CommandRunner, videos_folder: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (32, 32), "blue").save(tmp_path / "beach.jpg")
+    for words, expected in (
+        (("beach.jpg",), ("--image", "beach.jpg")),
+        (("beach.jpg", "wall"), ("wall", "--image", "beach.jpg")),
+        ((f"{videos_folder / 'green.mp4'}@0-1",), ("--clip", f"{videos_folder / 'green.mp4'}@0-1")),
+    ):
+        result = library("search", *words, "--json")
+        assert "Searching by the file" in result.stderr
+        query = json.loads(library("search", *expected, "--json").stdout)["query"]
+        assert json.loads(result.stdout)["query"] == query
+    assert "Searching by" not in library("search", "a", "beach.png").stderr
