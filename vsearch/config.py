@@ -188,6 +188,35 @@ def read_model(library_path: Path) -> str | None:
     return model_name
 
 
+@dataclass(frozen=True, slots=True)
+class SourcedSetting:
+    """An effective setting, and where it comes from."""
+
+    name: str
+    value: str | float | bool
+    source: str  # name of the environment variable, `vsearch.toml` or `default`
+
+
+def list_sources(library_path: Path) -> list[SourcedSetting]:
+    """Return all settings without those of flags; invalid values count as absent.
+
+    Args:
+        library_path: Folder of the library.
+    """
+    effective_settings = asdict(load(library_path, {}, ignore_invalid=True))
+    file_settings, env_settings = _read_valid(library_path)[0], _read_environment()[0]
+
+    def find_source(setting_name: str) -> str:
+        if setting_name in env_settings:
+            return f"VSEARCH_{setting_name.upper()}"
+        return SETTINGS_FILE if setting_name in file_settings else "default"
+
+    return [
+        SourcedSetting(setting_name, setting_value, find_source(setting_name))
+        for setting_name, setting_value in effective_settings.items()
+    ]
+
+
 def find_problems(library_path: Path) -> list[str]:
     """Return what is wrong in vsearch.toml and the environment, each with its line or variable.
 
