@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONTACT_SHEET ?= contact-sheet.html
 # Own videos go into the default library, the samples into one of their own.
 LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
+PARALLEL := --numprocesses auto --maxprocesses 6 --dist worksteal
 export VIDEOS QUERY CONTACT_SHEET LIBRARY CLIPS
 
 .PHONY: demo test test-slow lint format docs bench soak clean

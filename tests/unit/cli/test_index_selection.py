@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -61,5 +62,7 @@ def test_watch_leaves_the_same_out(run_vsearch: CommandRunner, tmp_path: Path) -
     (tmp_path / "films").mkdir()
     make_video(tmp_path / "films" / "a.mp4", [ColorScene(GREEN, 1)])
     make_video(tmp_path / "films" / "b.mp4", [ColorScene(GREEN, 2)])
+    for path in (tmp_path / "films").iterdir():
+        os.utime(path, (0, path.stat().st_mtime - 60))  # complete
     run_vsearch("watch", "films", "--once", "--exclude", "b.*")
     assert states(run_vsearch, "films") == {"a.mp4": "unchanged", "b.mp4": "new"}
