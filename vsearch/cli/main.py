@@ -22,6 +22,7 @@ from vsearch.memory import describe_exhaustion, is_memory_error, read_address_sp
 COMMANDS_BY_MODULE = {
     "backup": ("backup", "restore"),
     "classify": ("classify",),
+    "completion": ("completion",),
     "config": ("config",),
     "demo": ("demo",),
     "doctor": ("doctor",),
