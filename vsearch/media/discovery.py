@@ -214,12 +214,12 @@ class _PathFinder:
                 entry_path = Path(folder_entry.path)
                 try:
                     if folder_entry.is_dir():
-                        if not self._is_left_out(folder_entry, rules, is_folder=True):
+                        if not self._is_left_out(entry_path, folder_entry, rules, is_folder=True):
                             subfolders.append((entry_path, rules))
                     elif (
                         folder_entry.is_file()
                         and entry_path.suffix.lower() in VIDEO_SUFFIXES
-                        and not self._is_left_out(folder_entry, rules, is_folder=False)
+                        and not self._is_left_out(entry_path, folder_entry, rules, is_folder=False)
                         and is_video(entry_path)
                     ):
                         yield DiscoveredFile(entry_path)
@@ -228,9 +228,13 @@ class _PathFinder:
             pending_folders += reversed(subfolders)
 
     def _is_left_out(
-        self, folder_entry: os.DirEntry[str], rules: ExclusionRules, *, is_folder: bool
+        self,
+        entry_path: Path,
+        folder_entry: os.DirEntry[str],
+        rules: ExclusionRules,
+        *,
+        is_folder: bool,
     ) -> bool:
-        entry_path = Path(folder_entry.path)
         if self._is_excluded(entry_path, rules, is_folder=is_folder):
             return True
         if folder_entry.is_symlink() and not self.options.follow_links:

@@ -53,10 +53,25 @@ class ExclusionPattern:
             for part in parts
         ]
 
+    @cached_property
+    def _name_pattern(self) -> re.Pattern[str] | None:
+        """The pattern of the name, if the pattern is one of names at any depth, as most are."""
+        any_folders, *other_parts = self._parts
+        if any_folders != _ANY_FOLDERS or len(other_parts) != 1:
+            return None
+        return other_parts[0] if isinstance(other_parts[0], re.Pattern) else None
+
     def matches(self, path: Path, *, is_folder: bool) -> bool:
-        """Return whether the pattern matches a path, whatever it starts with."""
+        """Return whether the pattern matches a path, whatever it starts with.
+
+        Args:
+            path: Absolute path, below the base folder unless the pattern has a slash.
+            is_folder: Whether it is a folder.
+        """
         if self.text.endswith("/") and not is_folder:
             return False
+        if self._name_pattern is not None:
+            return self._name_pattern.match(path.name) is not None
         if not path.is_relative_to(self.base_folder):
             return False
         return _match_parts(path.relative_to(self.base_folder).parts, self._parts)
