@@ -42,6 +42,7 @@ ORANGE = (250, 130, 10)
 HTML = "<img src=x onerror=window.ran=1>"
 SUBTITLES = f"1\n00:00:00,000 --> 00:00:02,000\n{HTML} a fox\n"
 TOKEN = "a-token-that-nobody-guesses"
+FILM_SECONDS = 60.0  # no film here is longer
 IS_PLAYING = """([start, end]) => {
     const film = document.querySelector('#player video');
     const time = Number(film?.dataset.offset ?? 0) + (film?.currentTime ?? 0);
@@ -351,7 +352,8 @@ def test_going_back_restores_the_query(seen: WatchedPage) -> None:
     assert seen.page.locator("#q").input_value() == "blue"
     seen.page.go_forward()
     seen.page.go_forward()
-    wait_until_playing(seen, start, start + 3.5)
+    wait_until_playing(seen, start, FILM_SECONDS)  # it plays on while this waits
+    assert "q=red" in seen.page.url
 
 
 @pytest.mark.slow
