@@ -119,7 +119,7 @@ def test_a_search_without_result_is_exit_0(run_vsearch: CommandRunner, videos_fo
     ("words", "exit_code", "message"),
     [
         (["search"], 2, "nothing to search for"),
-        (["search", "x", "-k", "0"], 2, "range"),
+        (["search", "x", "-k", "0"], 2, "a number from 1, or all"),
         (["search", "--clip", "a.mp4@8-3"], 2, "must end after it starts"),
         (["search", "red"], 1, "there is no library"),
         (["index"], 2, "Missing argument"),
