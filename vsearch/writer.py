@@ -69,9 +69,9 @@ class LibraryWriter:
         force: bool,
         progressive: bool,
         on_progress: Callable[[Progress], None],
-        roots: Sequence[Path] = (),
-        discovery_options: DiscoveryOptions | None = None,
-        on_skipped: Callable[[SkippedEntry], None] = lambda _: None,
+        roots: Sequence[Path],
+        discovery_options: DiscoveryOptions,
+        on_skipped: Callable[[SkippedEntry], None],
     ) -> Generator[IndexResult]:
         """Index videos. See `Library.index`.
 
@@ -82,7 +82,7 @@ class LibraryWriter:
             progressive: Sample the key frames of all files first, then refine them.
             on_progress: Called with the progress of the run.
             roots: Resolved folders that links must not leave; empty allows all.
-            discovery_options: What is left out of folders; None means the defaults.
+            discovery_options: What is left out of folders.
             on_skipped: Called with videos, folders and links that are left out.
 
         Yields:
@@ -92,7 +92,7 @@ class LibraryWriter:
         from vsearch.indexing.store import IndexOptions
         from vsearch.indexing.transcribe import TranscriptExtractor, check_extras
         from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
-        from vsearch.media.discovery import DiscoveryOptions, find_videos
+        from vsearch.media.discovery import find_videos
 
         settings = self._active_model.settings
         check_extras(settings)
@@ -119,9 +119,7 @@ class LibraryWriter:
             )
             run_indexer = indexer.run_progressive if progressive else indexer.run_pass
             try:
-                discovered_files = list(
-                    find_videos(paths, discovery_options or DiscoveryOptions(), on_skipped)
-                )
+                discovered_files = list(find_videos(paths, discovery_options, on_skipped))
                 with closing(run_indexer(discovered_files, options)) as index_results:
                     for index_result in index_results:
                         if index_result.video is not None:

@@ -123,7 +123,10 @@ def is_stale(connection: sqlite3.Connection, catalog_path: Path) -> bool:
         catalog_path: The SQLite file.
     """
     for _ in range(_MAX_CHECKS):  # another process may commit meanwhile
-        [cached_number] = connection.execute("PRAGMA user_version").fetchone()
+        try:
+            [cached_number] = connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.Error:
+            return True  # opening the file again reports what is wrong
         if _read_file_number(catalog_path) == cached_number or has_logged_commits(catalog_path):
             return False
     return True

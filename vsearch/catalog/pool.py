@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MAX_IDLE_CONNECTIONS = 5  # kept open; more can be in use
-_REPLACED_MESSAGE = (
-    "{path} was replaced by another file while it was being written. The new library is unchanged; "
-    "run the command again."
-)
 
 
 class OutdatedSnapshotError(LibraryError):
@@ -87,8 +83,6 @@ class ConnectionPool:
             if self.is_same_file() and not self._was_overwritten():
                 return
             self.require_same_file(is_pinned=bool(self._pin_count))
-            if self._pin_count:
-                raise LibraryError(_REPLACED_MESSAGE.format(path=self._catalog_path))
             self.dispose()
             self._prepare_file()
             self._remember_file()
@@ -107,8 +101,11 @@ class ConnectionPool:
                 "open, and cannot be read or written. Move it back, or restore it with "
                 "`vsearch restore`."
             )
-        if is_pinned and file_id != self._file_id:
-            raise LibraryError(_REPLACED_MESSAGE.format(path=self._catalog_path))
+        if is_pinned and (file_id != self._file_id or self._is_overwritten):
+            raise LibraryError(
+                f"{self._catalog_path} was replaced by another file while it was being written. "
+                "The new library is unchanged; run the command again."
+            )
 
     def _remember_file(self) -> None:
         self._file_id = self._current_file_id()

@@ -345,7 +345,8 @@ class IndexSummary:
         """Print the counts on stdout, and on stderr what was left out or needs refining."""
         if self.skipped_count:
             click.echo(
-                f"{self.skipped_count} files or folders left out; --dry-run lists them.", err=True
+                f"{format_count(self.skipped_count, 'path')} left out; --dry-run lists them.",
+                err=True,
             )
         if not self.index_results:
             click.echo("No videos found.", err=True)

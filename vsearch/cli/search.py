@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_WEAK_RESULTS = 3  # printed without --all
 ALL_RESULTS = 1_000_000  # `-k all`: more than any library has
+MAX_SERVER_RESULTS = 1_000  # that a server returns
 
 
 class ResultCountParam(click.ParamType[int]):
@@ -175,6 +176,10 @@ def search(
         contact_sheet,
     )
     server_url = resolve_server(options, server, token_file)
+    if server_url and k == ALL_RESULTS:
+        search_options = replace(
+            search_options, k=MAX_SERVER_RESULTS, per_video=per_video or MAX_SERVER_RESULTS
+        )
     search_result = (
         _search_remote(server_url, token_file, query_args, search_options)
         if server_url

@@ -79,7 +79,7 @@ def record_indexed_folders(
         video_paths: The videos that were found. The folder of a video that was given by name or
             glob is recorded, and so are the drives on which videos are.
     """
-    given_folders = {path for path in map(_make_absolute, input_paths) if path.is_dir()}
+    given_folders = {path for path in map(make_absolute, input_paths) if path.is_dir()}
     known_folders = read_indexed_folders(library_path)
     folders = set(given_folders)
     for folder in {video_path.parent for video_path in video_paths}:
@@ -98,5 +98,6 @@ def record_indexed_folders(
             replace_file(library_path / INDEXED_FOLDERS_FILE, content)
 
 
-def _make_absolute(path: Path) -> Path:
+def make_absolute(path: Path) -> Path:
+    """Return an absolute path, with `~` expanded and links kept; never raises."""
     return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - never raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vsearch.content_match import FileContent
 from vsearch.errors import MediaError
+from vsearch.indexing.indexed_folders import make_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ def resolve_copies(catalog: Catalog, path_patterns: Iterable[str]) -> tuple[str,
 
 
 def _resolve_copy(catalog: Catalog, path_pattern: str) -> str:
-    file_path = Path(os.path.abspath(os.path.expanduser(path_pattern)))  # noqa: PTH100, PTH111 - never raise
+    file_path = make_absolute(Path(path_pattern))
     if not os.path.isfile(file_path) or catalog.video_by_path(file_path) is not None:  # noqa: PTH113
         return path_pattern
     try:

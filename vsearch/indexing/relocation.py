@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vsearch.errors import LibraryError, UnreadableError
+from vsearch.indexing.indexed_folders import make_absolute
 from vsearch.media.discovery import compute_fingerprint
 from vsearch.media.file_identity import is_settled, read_file_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.types import FileIdentity, Video
@@ -57,7 +57,7 @@ def relocate_videos(
     Raises:
         LibraryError: No video is below the old folder.
     """
-    old_folder, new_folder = _make_absolute(old_folder), _make_absolute(new_folder)
+    old_folder, new_folder = make_absolute(old_folder), make_absolute(new_folder)
     videos = [video for video in catalog.videos() if video.path.is_relative_to(old_folder)]
     if not videos:
         raise LibraryError(f"{old_folder}: no video of the library is there; see `vsearch list`")
@@ -98,7 +98,3 @@ def _trust_state(new_state: FileIdentity, known_identity: FileIdentity) -> FileI
         ctime_ns=new_state.ctime_ns if is_trusted else 0,
         content_digest=known_identity.content_digest,
     )
-
-
-def _make_absolute(path: Path) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - never raise

@@ -7,15 +7,16 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.errors import UnreadableError
 from vsearch.media.exclusion import (
-    DEFAULT_EXCLUDES,
+    DEFAULT_SOURCE,
     ExclusionPattern,
     ExclusionRules,
+    make_default_rules,
     make_patterns,
 )
 from vsearch.media.urls import describe_url
@@ -29,10 +30,10 @@ _SUFFIX_LIST = (
     ".rm .rmvb .ts .vob .webm .webp .wmv .wtv .y4m"
 )
 VIDEO_SUFFIXES = frozenset(_SUFFIX_LIST.split())
+_MOUNT_POINT_TAG = 0xA0000003  # of junctions: IO_REPARSE_TAG_MOUNT_POINT
 _CODE_SUFFIXES = frozenset((".ts", ".mts"))
 _TEXT_SAMPLE_BYTES = 4096
 _CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-DEFAULT_SOURCE = "the defaults"
 _DIGEST_BLOCK_BYTES = 64 * 1024
 _DIGEST_BLOCK_COUNT = 16
 FULLY_FINGERPRINTED_BYTES = _DIGEST_BLOCK_BYTES * _DIGEST_BLOCK_COUNT  # no more is read of a file
@@ -192,10 +193,10 @@ class _PathFinder:
     def _walk_folder(self, root_folder: Path) -> Iterator[DiscoveredFile]:
         """Yield the videos in a folder and below; each folder is entered once."""
         visited_inodes: set[tuple[int, int]] = set()
-        default_patterns = make_patterns(
-            DEFAULT_EXCLUDES if self.options.default_excludes else (), root_folder, DEFAULT_SOURCE
+        rules = (
+            make_default_rules(root_folder) if self.options.default_excludes else ExclusionRules()
         )
-        rules = ExclusionRules(default_patterns, self._user_patterns(root_folder))
+        rules = replace(rules, overriding_patterns=self._user_patterns(root_folder))
         pending_folders = [(root_folder, rules)]
         while pending_folders:
             current_folder, rules = pending_folders.pop()
@@ -237,7 +238,7 @@ class _PathFinder:
     ) -> bool:
         if self._is_excluded(entry_path, rules, is_folder=is_folder):
             return True
-        if folder_entry.is_symlink() and not self.options.follow_links:
+        if is_link(folder_entry) and not self.options.follow_links:
             self.on_skipped(SkippedEntry(entry_path, "a link; links are followed with --follow"))
             return True
         return False
@@ -275,6 +276,14 @@ def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(
             folder_entries, key=lambda folder_entry: (folder_entry.is_symlink(), folder_entry.name)
         )
+
+
+def is_link(folder_entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a symbolic link, or a junction of Windows."""
+    if folder_entry.is_symlink():
+        return True
+    reparse_tag = getattr(folder_entry.stat(follow_symlinks=False), "st_reparse_tag", 0)
+    return bool(reparse_tag == _MOUNT_POINT_TAG)
 
 
 def is_video(file_path: Path) -> bool:

@@ -24,6 +24,7 @@ DEFAULT_EXCLUDES = (
     "@eaDir/", "#recycle/", "#snapshot/", "$RECYCLE.BIN/", "System Volume Information/",
     "lost+found/", "node_modules/", ".*",
 )  # fmt: skip
+DEFAULT_SOURCE = "the defaults"  # of patterns
 _MAX_IGNORE_BYTES = 64 * 1024
 _MAX_PATTERNS = 1_000  # of one file
 _ANY_FOLDERS = "**"
@@ -62,10 +63,10 @@ class ExclusionPattern:
         return other_parts[0] if isinstance(other_parts[0], re.Pattern) else None
 
     def matches(self, path: Path, *, is_folder: bool) -> bool:
-        """Return whether the pattern matches a path, whatever it starts with.
+        """Return whether the pattern matches a path, also if it is an inclusion.
 
         Args:
-            path: Absolute path, below the base folder unless the pattern has a slash.
+            path: Absolute path; if the pattern is only a name, it must be below the base folder.
             is_folder: Whether it is a folder.
         """
         if self.text.endswith("/") and not is_folder:
@@ -137,6 +138,15 @@ class ExclusionRules:
             (line for line in lines if not line.startswith("#")), folder, str(ignore_path)
         )
         return replace(self, patterns=(*self.patterns, *added_patterns))
+
+
+def make_default_rules(folder: Path) -> ExclusionRules:
+    """Return the rules that hold in a folder unless the user turns them off.
+
+    Args:
+        folder: Absolute path.
+    """
+    return ExclusionRules(make_patterns(DEFAULT_EXCLUDES, folder, DEFAULT_SOURCE))
 
 
 def make_patterns(

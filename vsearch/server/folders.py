@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.export.excerpts import to_one_line
-from vsearch.media.discovery import DEFAULT_SOURCE, is_video
-from vsearch.media.exclusion import DEFAULT_EXCLUDES, ExclusionRules, make_patterns
+from vsearch.media.discovery import is_link, is_video
+from vsearch.media.exclusion import make_default_rules
 from vsearch.server.problems import Problem
 from vsearch.storage.path_roots import is_within_roots
 
@@ -168,12 +168,11 @@ def iter_entries(folder_path: Path) -> Iterator[os.DirEntry[str]]:
     Raises:
         OSError: If the folder cannot be read.
     """
-    default_patterns = make_patterns(DEFAULT_EXCLUDES, folder_path, DEFAULT_SOURCE)
-    rules = ExclusionRules(default_patterns).enter_folder(folder_path)
+    rules = make_default_rules(folder_path).enter_folder(folder_path)
     with os.scandir(folder_path) as scanned_entries:
         for entry in scanned_entries:
             if not (
-                entry.is_symlink()
+                is_link(entry)
                 or rules.find_exclusion(Path(entry.path), is_folder=is_folder_entry(entry))
             ):
                 yield entry

@@ -55,7 +55,7 @@ def test_what_is_left_out_is_counted(run_vsearch: CommandRunner, tmp_path: Path)
         make_video(tmp_path / name, [ColorScene(GREEN, 1)])
     result = run_vsearch("index", "films", "--exclude", "proxies")
     assert "1 indexed" in result.stdout
-    assert "1 files or folders left out; --dry-run" in result.stderr
+    assert "1 path left out; --dry-run" in result.stderr
 
 
 def test_watch_leaves_the_same_out(run_vsearch: CommandRunner, tmp_path: Path) -> None:

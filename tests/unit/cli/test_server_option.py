@@ -135,3 +135,12 @@ def test_unreachable_server_is_reported(run_vsearch: CommandRunner) -> None:
     assert "vsearch: http://127.0.0.1:1: cannot connect" in done.stderr
     assert "vsearch serve" in done.stderr
     assert done.stdout == ""
+
+
+def test_all_results_of_a_server_are_found(
+    run_vsearch: CommandRunner, server: str, tmp_path: Path
+) -> None:
+    there = ["--server", server, "--token-file", tmp_path / "token"]
+    found = json.loads(run_vsearch("search", "blue", "-k", "all", "--json", *there).stdout)
+    here = run_vsearch("search", "blue", "-k", "all", "--json", "--library", tmp_path / "lib")
+    assert len(found["results"]) == len(json.loads(here.stdout)["results"]) >= 2

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -18,8 +18,10 @@ from fastapi.testclient import TestClient
 
 from tests.support.video_factory import BLUE, RED, ColorScene, make_video
 from vsearch import Library
+from vsearch.export.timeline import RATE_NAMES
 from vsearch.server import problems
 from vsearch.server.folders import AllowedFolders
+from vsearch.server.job_schemas import RateName
 from vsearch.server.jobs import registry
 from vsearch.server.jobs.service import JobService
 from vsearch.server.problems import Problem
@@ -314,6 +316,11 @@ def test_a_timeline_is_exported_at_a_rate(
     assert sequence is not None
     assert sequence.findtext("rate/timebase") == timebase
     assert sequence.findtext("timecode/displayformat") == ("DF" if rate.endswith("df") else "NDF")
+
+
+def test_the_server_and_the_command_line_take_the_same_rates() -> None:
+    rates = {RATE_NAMES[name] for name in get_args(RateName)}
+    assert rates == set(RATE_NAMES.values())
 
 
 def test_only_exact_file_names_of_an_export_are_served(
