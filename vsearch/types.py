@@ -131,6 +131,22 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
+class Location:
+    """A position on Earth in degrees (WGS 84).
+
+    Raises:
+        ValueError: Unless -90 <= latitude <= 90 and -180 <= longitude <= 180.
+    """
+
+    latitude: float  # north positive
+    longitude: float  # east positive
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
+            raise ValueError(f"{self.latitude}, {self.longitude} is not a latitude and a longitude")
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """An indexed video."""
 
@@ -150,6 +166,11 @@ class Video:
     recorded_at: datetime | None = None  # UTC, from the metadata of the file
     keyframes_only: bool = False
     max_keyframe_gap: float | None = None  # seconds; None unless `keyframes_only`
+    is_photo: bool = False  # a still picture: a video of one frame
+    utc_offset_minutes: int | None = None  # of the local time of the recording; None if not known
+    location: Location | None = None  # of the recording, from the metadata of the file
+    camera: str | None = None  # make and model, from the metadata of the file
+    source_url: str | None = None  # from which the file was downloaded
     file_status: FileStatus | None = field(default=None, compare=False)  # None if not checked
 
     def __repr__(self) -> str:

@@ -24,7 +24,17 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.catalog.open import BUNDLED_SCHEMA, SCHEMA_HEAD, open_pool
 from vsearch.catalog.schema import Base
 from vsearch.errors import LockedError
-from vsearch.types import Cue, FileIdentity, LibraryCounts, Space, SpaceInfo, Span, Tag, Word
+from vsearch.types import (
+    Cue,
+    FileIdentity,
+    LibraryCounts,
+    Location,
+    Space,
+    SpaceInfo,
+    Span,
+    Tag,
+    Word,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = sorted(file.stem.removeprefix("v") for file in Path(__file__).parent.glob("v*.sql"))
@@ -62,7 +72,7 @@ def test_the_orm_matches_the_migrations(tmp_path: Path) -> None:
 
 def _is_table_of_ours(name: str | None, kind: str, parents: object) -> bool:
     """Exclude the tables of the full-text index, which have no ORM class."""
-    return kind != "table" or not str(name).startswith("cues_fts")
+    return kind != "table" or not str(name).startswith(("cues_fts", "names_fts"))
 
 
 def _tables(file: Path) -> dict[str, str]:
@@ -400,3 +410,57 @@ def test_keyframe_gaps_and_digests_move_from_text_into_columns(tmp_path: Path) -
         assert (label.query_text, label.video_id) == ('"big waves" -people', 1)
         assert label.relevant
         assert catalog.find_problems() == []
+
+
+def test_a_library_keeps_its_sounds_names_and_places(tmp_path: Path) -> None:
+    """Check what v0009.sql adds."""
+    file = frozen("0009", tmp_path / "catalog.sqlite3")
+    with Catalog.open(file) as catalog:
+        assert catalog.find_problems() == []
+        beach, odd = catalog.videos()
+    assert (beach.location, beach.utc_offset_minutes) == (Location(54.9, 8.3), 120)
+    assert (beach.camera, beach.source_url) == ("Canon EOS R5", "https://example.org/beach.mp4")
+    assert (odd.location, odd.camera, odd.is_photo) == (None, None, False)
+    with closing(sqlite3.connect(file)) as raw:
+        spans = raw.execute("SELECT video_id, kind, start, end FROM sound_spans ORDER BY id")
+        assert spans.fetchall() == [(1, "music", 0.5, 2.0), (1, "speech", 2.0, 3.5)]
+        assert raw.execute("SELECT count(*) FROM sound_analyses").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("revision", RELEASED)
+def test_names_of_old_videos_are_searched_and_follow_their_files(
+    revision: str, tmp_path: Path
+) -> None:
+    file = frozen(revision, tmp_path / "catalog.sqlite3")
+    with Catalog.open(file) as catalog:
+        assert _named(file, "holiday beach") == [1]
+        assert _named(file, "odd") == [2]
+        with catalog.begin() as changes:
+            changes.move_video(1, Path("/videos/2024/MountainWalk_07.mp4"), 1000, 0)
+            changes.remove_videos([2])
+        assert catalog.find_problems() == []
+    assert _named(file, "mountain walk 07") == [1]
+    assert _named(file, "beach") == _named(file, "odd") == []
+
+
+def test_a_duplicate_is_assigned_to_the_video_with_its_content(tmp_path: Path) -> None:
+    file = frozen("0008", tmp_path / "catalog.sqlite3")
+    digest = "00112233445566778899aabbccddeeff"
+    with closing(sqlite3.connect(file)) as raw:
+        raw.execute("UPDATE videos SET content_digest = ? WHERE id = 1", (digest,))
+        for path, digest_of_file in (("/copy.mp4", digest), ("/other.mp4", "ffff")):
+            raw.execute(
+                "INSERT INTO duplicate_files VALUES (?, 1000, 0, NULL, NULL, ?)",
+                (path, digest_of_file),
+            )
+        raw.commit()
+    Catalog.open(file).close()
+    with closing(sqlite3.connect(file)) as raw:
+        owners = raw.execute("SELECT path, video_id FROM duplicate_files WHERE path != '/videos/x'")
+        assert {("/copy.mp4", 1), ("/other.mp4", None)} <= set(owners.fetchall())
+
+
+def _named(file: Path, words: str) -> list[int]:
+    with closing(sqlite3.connect(file)) as raw:
+        found = raw.execute("SELECT rowid FROM names_fts WHERE names_fts MATCH ?", (words,))
+        return [video_id for (video_id,) in found]

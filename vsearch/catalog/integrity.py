@@ -43,7 +43,8 @@ _COUNT_INVALID_TIMES_SQL = f"""
     GROUP BY videos.id ORDER BY videos.path LIMIT ?
 """  # noqa: S608
 _SPAN_TABLES = {"cues": "transcript lines", "tags": "tags", "relevance_feedback": "marks"}
-_CHECK_FTS_SQL = "INSERT INTO cues_fts (cues_fts, rank) VALUES ('integrity-check', 1)"
+_CHECK_FTS_SQL = "INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"
+_FTS_TABLES = {"cues_fts": "the transcripts", "names_fts": "the names of the videos"}
 
 
 def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterator[str]:
@@ -94,18 +95,19 @@ def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterato
                 f"{decode_path(stored_path)} has {row_count} {row_name} with damaged times: "
                 "restore a backup with `vsearch restore`"
             )
-    if _is_fts_damaged(connection):
-        yield "the full-text index does not match the transcripts: run `vsearch rebuild`"
+    for fts_table, content_name in _FTS_TABLES.items():
+        if _is_fts_damaged(connection, fts_table):
+            yield f"the full-text index does not match {content_name}: run `vsearch rebuild`"
 
 
 def _join_lines(text: str) -> str:
     return "; ".join(line for line in text.splitlines() if not line.startswith("***"))
 
 
-def _is_fts_damaged(connection: sqlite3.Connection) -> bool:
-    """Compare the index with all cues; skipped if the catalog is read-only."""
+def _is_fts_damaged(connection: sqlite3.Connection, fts_table: str) -> bool:
+    """Compare an index with all of its texts; skipped if the catalog is read-only."""
     try:
-        connection.execute(_CHECK_FTS_SQL)
+        connection.execute(_CHECK_FTS_SQL.format(table=fts_table))
     except Exception as exc:
         if is_corruption(exc):
             return True

@@ -26,6 +26,15 @@ _KNOWN_CODE = frozenset(
         "createtriggercues_updatedafterupdateoncuesbegininsertintocues_fts(cues_fts,rowid,text)"
         "values('delete',old.id,old.text);insertintocues_fts(rowid,text)"
         "values(new.id,new.text);end",
+        "createvirtualtablenames_ftsusingfts5(words,content='video_names',content_rowid='video_id',"
+        "tokenize='unicode61remove_diacritics2',prefix='23')",
+        "createtriggernames_insertedafterinsertonvideo_namesbegininsertintonames_fts(rowid,words)"
+        "values(new.video_id,new.words);end",
+        "createtriggernames_deletedafterdeleteonvideo_namesbegininsertinto"
+        "names_fts(names_fts,rowid,words)values('delete',old.video_id,old.words);end",
+        "createtriggernames_updatedafterupdateonvideo_namesbegininsertinto"
+        "names_fts(names_fts,rowid,words)values('delete',old.video_id,old.words);"
+        "insertintonames_fts(rowid,words)values(new.video_id,new.words);end",
     }
 )
 _IGNORED = re.compile(r"\s+|/\*.*?(?:\*/|$)|--[^\n]*", re.DOTALL)  # white space and comments

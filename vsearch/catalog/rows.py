@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsearch.types import FileIdentity, LibraryCounts, Segment, Space, SpaceInfo, Span, Video
+from vsearch.types import (
+    FileIdentity,
+    LibraryCounts,
+    Location,
+    Segment,
+    Space,
+    SpaceInfo,
+    Span,
+    Video,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +33,9 @@ if TYPE_CHECKING:
 
     SqlRow = Sequence[Any]
 
+_PATH_SEPARATOR_RE = re.compile(r"[/\\]")
+_CAMEL_CASE_RE = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
+_NAME_WORD_RE = re.compile(r"[^\W\d_]+|\d+")
 _MAX_DIM = 65_536  # above any real model; a forged larger value would exhaust memory
 
 
@@ -61,7 +74,8 @@ def read_video(row: SqlRow) -> Video:
         codec,
         *other_columns,
     ) = row
-    sampled_frames, warning, recorded_text, model, keyframes_only, keyframe_gap = other_columns
+    sampled_frames, warning, recorded_text, model, keyframes_only, keyframe_gap = other_columns[:6]
+    is_photo, utc_offset_minutes, latitude, longitude, camera, source_url = other_columns[6:]
     return Video(
         id=int(video_id),
         path=decode_path(stored_path),
@@ -81,7 +95,18 @@ def read_video(row: SqlRow) -> Video:
         else datetime.fromisoformat(recorded_text).replace(tzinfo=UTC),
         keyframes_only=bool(keyframes_only),
         max_keyframe_gap=None if keyframe_gap is None else read_nonnegative(keyframe_gap),
+        is_photo=bool(is_photo),
+        utc_offset_minutes=None if utc_offset_minutes is None else int(utc_offset_minutes),
+        location=_read_location(latitude, longitude),
+        camera=_read_optional_text(camera),
+        source_url=_read_optional_text(source_url),
     )
+
+
+def _read_location(latitude: object, longitude: object) -> Location | None:
+    if latitude is None or longitude is None:
+        return None
+    return Location(float(latitude), float(longitude))  # type: ignore[arg-type]
 
 
 def read_file_identity(row: SqlRow) -> FileIdentity:
@@ -188,6 +213,14 @@ def decode_path(stored_path: str | bytes) -> Path:
     if not is_absolute or "\0" in path_text:
         raise ValueError(f"{path_text[:200]!r} is not an absolute path")
     return Path(path_text)
+
+
+def name_words(file_path: Path) -> str:
+    """Return the words of a file's name and of its last three folders, for full-text search."""
+    path_text = str(file_path).encode("utf-8", "replace").decode()
+    *folders, file_name = _PATH_SEPARATOR_RE.split(path_text)[-4:]
+    stem = file_name.rpartition(".")[0] or file_name
+    return " ".join(_NAME_WORD_RE.findall(_CAMEL_CASE_RE.sub(" ", " ".join((*folders, stem)))))
 
 
 def encode_text(plain_text: str) -> str:

@@ -86,6 +86,23 @@ class VideoRow(Base):
     content_digest: Mapped[str | None] = mapped_column(Text)
     ctime_ns: Mapped[int | None]
     inode: Mapped[str | None] = mapped_column(Text)
+    is_photo: Mapped[bool] = mapped_column(server_default=false())
+    utc_offset_minutes: Mapped[int | None]  # of the local time of the recording
+    latitude: Mapped[float | None]  # degrees, north positive
+    longitude: Mapped[float | None]  # degrees, east positive
+    camera: Mapped[str | None] = mapped_column(Text)  # make and model
+    source_url: Mapped[str | None] = mapped_column(Text)  # from which the file was downloaded
+
+
+class VideoNameRow(Base):
+    """The words of a video's path. Triggers keep the full-text index `names_fts` up to date."""
+
+    __tablename__ = "video_names"
+
+    video_id: Mapped[int] = mapped_column(
+        ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True
+    )
+    words: Mapped[str] = mapped_column(Text)
 
 
 class DuplicateFileRow(Base):
@@ -99,6 +116,9 @@ class DuplicateFileRow(Base):
     ctime_ns: Mapped[int | None]
     inode: Mapped[str | None] = mapped_column(Text)
     content_digest: Mapped[str | None] = mapped_column(Text)
+    video_id: Mapped[int | None] = mapped_column(  # that has the same content
+        ForeignKey("videos.id", ondelete="CASCADE"), index=True
+    )
 
 
 class FrameFeaturesRow(Base):
@@ -204,6 +224,34 @@ class CueVectorRow(Base):
     cue_id: Mapped[int] = mapped_column(ForeignKey("cues.id", ondelete="CASCADE"), primary_key=True)
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # float16 (D,) little-endian, unit length
+
+
+class SoundSpanRow(Base):
+    """A span of the sound of a video in which there is speech, music or singing."""
+
+    __tablename__ = "sound_spans"
+    __table_args__ = (
+        CheckConstraint('"end" >= start', name="span"),
+        CheckConstraint("kind IN ('speech', 'music', 'singing')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    start: Mapped[float]  # seconds
+    end: Mapped[float]  # seconds
+
+
+class SoundAnalysisRow(Base):
+    """A record that the sound of a video was analyzed, even if nothing was found."""
+
+    __tablename__ = "sound_analyses"
+
+    video_id: Mapped[int] = mapped_column(
+        ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True
+    )
+    model: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime)  # UTC
 
 
 class SavedSearchRow(Base):

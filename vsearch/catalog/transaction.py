@@ -11,7 +11,7 @@ from sqlalchemy import delete, exists, func, insert, select, text, update
 
 from vsearch.catalog import annotation_rows, transcript_rows
 from vsearch.catalog.connection import translate_errors
-from vsearch.catalog.rows import encode_path, encode_text, pack
+from vsearch.catalog.rows import encode_path, encode_text, name_words, pack
 from vsearch.catalog.schema import (
     CueRow,
     CueVectorRow,
@@ -25,6 +25,7 @@ from vsearch.catalog.schema import (
     TagRow,
     TranscriptRow,
     VectorRow,
+    VideoNameRow,
     VideoRow,
 )
 from vsearch.errors import LibraryError, SpaceMismatchError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
 
-    from vsearch.types import Cue, CueSource, FileIdentity, Ids, Matrix, Space, Span, Tag
+    from vsearch.types import Cue, CueSource, FileIdentity, Ids, Location, Matrix, Space, Span, Tag
 
 _SELECT_LAST_SEGMENT_SQL = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT_SQL = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
@@ -74,6 +75,11 @@ class Transaction:
         recorded_at: datetime | None = None,
         keyframes_only: bool = False,
         max_keyframe_gap: float | None = None,
+        is_photo: bool = False,
+        utc_offset_minutes: int | None = None,
+        location: Location | None = None,
+        camera: str | None = None,
+        source_url: str | None = None,
     ) -> Video:
         """Add a video.
 
@@ -93,6 +99,11 @@ class Transaction:
             recorded_at: Recording time with a time zone, from the file's metadata.
             keyframes_only: Only key frames were sampled.
             max_keyframe_gap: Longest time between sampled key frames, in seconds.
+            is_photo: The file is a still picture.
+            utc_offset_minutes: UTC offset of the local time of the recording.
+            location: Place of the recording.
+            camera: Make and model of the camera.
+            source_url: URL from which the file was downloaded.
 
         Returns:
             The video with its new id.
@@ -113,18 +124,27 @@ class Transaction:
             "warning": None if warning is None else encode_text(warning),
             "keyframes_only": bool(keyframes_only),
             "max_keyframe_gap": None if max_keyframe_gap is None else float(max_keyframe_gap),
+            "is_photo": bool(is_photo),
+            "utc_offset_minutes": None if utc_offset_minutes is None else int(utc_offset_minutes),
+            "camera": None if camera is None else encode_text(camera),
+            "source_url": None if source_url is None else encode_text(source_url),
         }
         insert_statement = insert(VideoRow).values(
             path=encode_path(video_path),
             sample_fps=float(sample_fps),
             indexed_at=datetime.now(UTC).replace(tzinfo=None),
             recorded_at=recorded_at and recorded_at.astimezone(UTC).replace(tzinfo=None),
+            latitude=None if location is None else float(location.latitude),
+            longitude=None if location is None else float(location.longitude),
             **column_values,
         )
+        video_id = int(self._execute(insert_statement).lastrowid)
+        self._set_name(video_id, video_path)
         return Video(
-            id=int(self._execute(insert_statement).lastrowid),
+            id=video_id,
             path=video_path,
             recorded_at=recorded_at,
+            location=location,
             **column_values,
         )
 
@@ -227,6 +247,13 @@ class Transaction:
             size_bytes=int(size_bytes),
             mtime_ns=int(mtime_ns),
         )
+        self._set_name(video_id, video_path)
+
+    def _set_name(self, video_id: int, video_path: Path) -> None:
+        """Record the words of a video's path."""
+        self._execute(delete(VideoNameRow).where(VideoNameRow.video_id == int(video_id)))
+        column_values = {"video_id": int(video_id), "words": name_words(video_path)}
+        self._execute(insert(VideoNameRow).values(column_values))
 
     def set_file_identity(self, video_id: int, file_identity: FileIdentity) -> None:
         """Record the present identity of a video's file.
@@ -236,12 +263,18 @@ class Transaction:
         """
         self._update_video(video_id, **_identity_columns(file_identity))
 
-    def set_duplicate_file(self, file_path: Path, file_identity: FileIdentity | None) -> None:
+    def set_duplicate_file(
+        self, file_path: Path, file_identity: FileIdentity | None, video_id: int | None = None
+    ) -> None:
         """Record the identity of a file that duplicates a video; None: it does not any more."""
         stored_path = encode_path(file_path)
         self._execute(delete(DuplicateFileRow).where(DuplicateFileRow.path == stored_path))
         if file_identity is not None:
-            column_values = {"path": stored_path, **_identity_columns(file_identity)}
+            column_values = {
+                "path": stored_path,
+                "video_id": None if video_id is None else int(video_id),
+                **_identity_columns(file_identity),
+            }
             self._execute(insert(DuplicateFileRow).values(column_values))
 
     def remove_videos(self, removed_ids: Iterable[int]) -> Ids:
@@ -368,8 +401,9 @@ class Transaction:
         self._needs_revision = True
 
     def rebuild_fts(self) -> None:
-        """Rebuild the full-text index from the cues."""
-        self._execute(text(transcript_rows.REBUILD_FTS))
+        """Rebuild the full-text indexes from the cues and names."""
+        for statement in transcript_rows.REBUILD_FTS:
+            self._execute(text(statement))
 
     def add_relevance_label(
         self, query_text: str, video_id: int, span: Span, relevant: bool

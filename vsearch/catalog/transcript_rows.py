@@ -21,12 +21,18 @@ INSERT_CUE = """
 INSERT_CUE_VECTOR = (
     "INSERT OR REPLACE INTO cue_vectors (cue_id, space_id, embedding) VALUES (?, ?, ?)"
 )
-REBUILD_FTS = "INSERT INTO cues_fts (cues_fts) VALUES ('rebuild')"
+REBUILD_FTS = (
+    "INSERT INTO cues_fts (cues_fts) VALUES ('rebuild')",
+    "INSERT INTO names_fts (names_fts) VALUES ('rebuild')",
+)
 MOVE_ANNOTATIONS = (  # cue ids do not change, so cue vectors stay valid
     "UPDATE tags SET video_id = :new WHERE video_id = :old",
     "UPDATE relevance_feedback SET video_id = :new WHERE video_id = :old",
     "UPDATE cues SET video_id = :new WHERE video_id = :old AND source <> 'subtitles'",
     "UPDATE transcripts SET video_id = :new WHERE video_id = :old AND source <> 'subtitles'",
+    "UPDATE sound_spans SET video_id = :new WHERE video_id = :old",
+    "UPDATE sound_analyses SET video_id = :new WHERE video_id = :old",
+    "UPDATE duplicate_files SET video_id = :new WHERE video_id = :old",
 )
 SELECT_CUES_OF_VIDEO = """
     SELECT start, "end", text, source, words FROM cues WHERE video_id = ?

@@ -27,7 +27,8 @@ _SELECT_VIDEO_SQL = """
         sampled_frames, warning, recorded_at,
         (SELECT model FROM frame_features
             WHERE video_id = videos.id AND space_id = (SELECT space_id FROM library)),
-        keyframes_only, max_keyframe_gap
+        keyframes_only, max_keyframe_gap, is_photo, utc_offset_minutes, latitude, longitude, camera,
+        source_url
     FROM videos
 """
 _SELECT_IDENTITY_SQL = """

@@ -179,7 +179,7 @@ def _record_duplicate(
     if is_original_known and catalog.duplicate_file(video_path) == identity:
         return
     with catalog.begin() as transaction:
-        transaction.set_duplicate_file(video_path, identity)
+        transaction.set_duplicate_file(video_path, identity, video.id)
         if not is_original_known:  # of an older version
             transaction.set_file_identity(
                 video.id, replace(original_identity, content_digest=identity.content_digest)
