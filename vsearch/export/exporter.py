@@ -233,6 +233,7 @@ def check_targets(
             overwrite=overwrite,
             allowed_suffixes=suffixes,
             library_paths=library_paths,
+            created_folder=target_paths.get(CLIPS_KIND),
         )
     if "otio" in target_paths:
         check_otio()
@@ -258,7 +259,8 @@ def write_exports(
     Yields:
         The outcome of each file.
     """
-    for export_kind, target_path in target_paths.items():
+    clips_first = sorted(target_paths.items(), key=lambda target: target[0] != CLIPS_KIND)
+    for export_kind, target_path in clips_first:  # their folder may contain the others
         if export_kind == CLIPS_KIND:
             yield from write_clips(excerpts, target_path, overwrite=overwrite)
         elif export_kind == SUPERCUT_KIND:

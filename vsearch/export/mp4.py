@@ -120,6 +120,7 @@ def validate_target(
     overwrite: bool = False,
     allowed_suffixes: Sequence[str] = (EXPORT_SUFFIX,),
     library_paths: Iterable[Path] = (),
+    created_folder: Path | None = None,
 ) -> None:
     """Check that an output file may be written.
 
@@ -129,13 +130,14 @@ def validate_target(
         overwrite: Allow an existing file.
         allowed_suffixes: File name suffixes of the format.
         library_paths: All videos of the library, which must not be overwritten either.
+        created_folder: A folder that need not exist, because the export creates it.
 
     Raises:
         ExportError: The file must not be written.
     """
     if output_path.suffix.lower() not in allowed_suffixes:
         raise ExportError(f"{output_path}: unsupported suffix; use {' or '.join(allowed_suffixes)}")
-    if not output_path.parent.is_dir():
+    if not output_path.parent.is_dir() and output_path.parent != created_folder:
         raise ExportError(
             f"{output_path}: the folder {output_path.parent} does not exist; create it first"
         )

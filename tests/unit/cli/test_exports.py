@@ -10,6 +10,7 @@ import av
 import pytest
 
 from tests.support.video_factory import BLUE, RED, ColorScene, make_video
+from vsearch.config import resolve_library_path
 from vsearch.library import Library
 from vsearch.search import last_search
 
@@ -72,7 +73,7 @@ def test_videos_of_the_library_are_never_overwritten(
 def test_results_of_the_last_search_are_selected_by_number(
     run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
 ) -> None:
-    with Library.open(tmp_path / "indexes" / "default") as library:
+    with Library.open(resolve_library_path()) as library:
         last_search.save_last_search(library.path, "blue", library.search("blue", k=3))
         kept = last_search.load_last_search(library.path)
     output = json.loads(run_vsearch("export", "#2", "--csv", "a.csv", "--json").stdout)
@@ -127,7 +128,7 @@ def test_results_file_needs_no_library(
 ) -> None:
     printed = run_vsearch("search", "blue", "-k", "2", "--json").stdout
     (tmp_path / "r.json").write_text(printed)
-    for more in ((), ("--library", "indexes/default")):
+    for more in ((), ("--library", resolve_library_path())):
         words = ("export", "r.json", "--csv", "a.csv", "--overwrite", "--json", *more)
         output = json.loads(run_vsearch(*words).stdout)
         assert output["query"] == "blue"
@@ -178,6 +179,13 @@ def test_several_formats_are_written_at_once(
         assert f"Written: {name}" in output
         assert (tmp_path / name).stat().st_size
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_lists_are_written_into_the_new_folder_of_the_clips(
+    run_vsearch: CommandRunner, indexed: Path, tmp_path: Path
+) -> None:
+    run_vsearch("export", "red", "-k", "1", "--csv", "new/red.csv", "--clips", "new")
+    assert sorted(file.suffix for file in (tmp_path / "new").iterdir()) == [".csv", ".mp4"]
 
 
 def test_gallery_is_animated_and_self_contained(run_vsearch: CommandRunner, tmp_path: Path) -> None:
