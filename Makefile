@@ -3,16 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONTACT_SHEET ?= contact-sheet.html
-# Own videos go into the default library, the samples into one of their own.
-LIBRARY ?= $(if $(VIDEOS),indexes/default,indexes/demo)
+# Own videos go into the default library (see `vsearch config`), the samples into one of their own.
+LIBRARY ?= $(if $(VIDEOS),,indexes/demo)
 PARALLEL := --numprocesses auto --maxprocesses 6 --dist worksteal
 export VIDEOS QUERY CONTACT_SHEET LIBRARY CLIPS
 
-.PHONY: demo test test-slow lint format docs bench soak clean
+.PHONY: demo test test-slow lint format docs dist bench soak clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="words"
-	@$(BIN)/vsearch --library "$$LIBRARY" demo --contact-sheet "$$CONTACT_SHEET" \
+	@$(BIN)/vsearch $(if $(LIBRARY),--library "$$LIBRARY") demo --contact-sheet "$$CONTACT_SHEET" \
 		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
 
 test: $(VENV)/.dev  ## all tests that take seconds
@@ -56,6 +56,10 @@ soak: $(VENV)/.dev  ## break things for MINUTES=10 and compare the answers; SEED
 docs: $(VENV)/.docs  ## build the manual into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+dist: $(VENV)/.dist  ## build the wheel and the source archive into dist/
+	$(BIN)/python -m build
+	@echo "Install it: pipx install dist/vsearch-*.whl   or: uv tool install dist/vsearch-*.whl"
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist site
 
@@ -80,6 +84,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
+$(VENV)/.dist: $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'build>=1.2'
 	@touch $@
 
 $(VENV)/.docs: $(BIN)/python pyproject.toml

@@ -33,6 +33,7 @@ def _isolate_environment(homes_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     home_folder.mkdir()
     monkeypatch.setenv("HOME", str(home_folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home_folder / "cache"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     for variable_name in [
         variable_name for variable_name in os.environ if variable_name.startswith("VSEARCH_")
     ]:

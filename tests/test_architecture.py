@@ -39,7 +39,7 @@ HOMES = {
     "prometheus_client": {"server"},
     "anyio": {"server", "mcp_server"},
     "mcp": {"mcp_server"},
-    "httpx2": {"client"},
+    "httpx2": {"client", "media"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

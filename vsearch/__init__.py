@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vsearch.backup.archive import BackupInfo
     from vsearch.client.remote import connect
     from vsearch.config import Settings
-    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.copies.duplicate_spans import DuplicateSpan
     from vsearch.doctor import IndexRecall
     from vsearch.errors import (
         DamagedLibraryError,
@@ -165,7 +165,7 @@ _MODULE_BY_NAME = {
     "BackupInfo": "backup.archive",
     "connect": "client.remote",
     "Settings": "config",
-    "DuplicateSpan": "copies.duplicates",
+    "DuplicateSpan": "copies.duplicate_spans",
     "IndexRecall": "doctor",
     "Library": "library",
     "SearchResult": "search.result",

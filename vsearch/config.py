@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
 SETTINGS_FILE = "vsearch.toml"
-BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only")
+BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only", "photos")
 # names in vsearch.toml files of older versions
 RENAMED_SETTINGS = {"fast": "keyframes_only", "read_text": "ocr", "shots": "shot_detector"}
 MAX_WORKERS = 64
 _TRUE_WORDS, _FALSE_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _AUDIO_TRACK_RE = re.compile(r"auto|[1-9][0-9]{0,3}|[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
-DEFAULT_LIBRARY = Path("indexes") / "default"
+LIBRARY_VARIABLE = "VSEARCH_LIBRARY"
+FOLDER_LIBRARY = Path("indexes") / "default"  # the default of earlier versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Settings:
     keyframes_only: bool = False  # sample key frames only
     workers: int = 0  # videos indexed in parallel; 0 depends on the machine
     hwaccel: str = ""  # FFmpeg name of a hardware decoder; auto: any; empty: software
+    photos: bool = True  # index the photos in folders, too
 
     def __post_init__(self) -> None:
         for setting_name in ("model", "device", "pooler", "index", "shot_detector"):
@@ -103,11 +105,62 @@ def resolve_library_path(flag_value: str | os.PathLike[str] | None = None) -> Pa
         flag_value: Explicit folder; takes precedence over VSEARCH_LIBRARY.
 
     Returns:
-        The folder; by default `indexes/default` in the working directory.
+        The folder; by default `indexes/default` in the working directory if it exists, otherwise
+        `vsearch/library` in the platform's folder for data of the user.
+
+    Raises:
+        SettingsError: If it is not a path, or the user has no home folder.
+    """
+    return locate_library(flag_value)[0]
+
+
+def locate_library(flag_value: str | os.PathLike[str] | None = None) -> tuple[Path, str]:
+    """Return the folder of the library to use, and where its path comes from.
+
+    Args:
+        flag_value: As of `resolve_library_path`.
+
+    Returns:
+        The folder; and `--library`, `VSEARCH_LIBRARY`, `indexes/default` or `default`.
+
+    Raises:
+        SettingsError: As of `resolve_library_path`.
     """
     if flag_value is not None and not isinstance(flag_value, str | os.PathLike):
         raise SettingsError(f"the folder of a library must be a path, not {flag_value!r:.60}")
-    return Path(flag_value or os.environ.get("VSEARCH_LIBRARY") or DEFAULT_LIBRARY).expanduser()
+    if given_path := flag_value or os.environ.get(LIBRARY_VARIABLE):
+        return _expand_home(given_path), "--library" if flag_value else LIBRARY_VARIABLE
+    # a link to a drive that is not connected counts; so does a library whose restore was killed
+    if os.path.lexists(FOLDER_LIBRARY) or any(
+        FOLDER_LIBRARY.parent.glob(f".{FOLDER_LIBRARY.name}.*.old")
+    ):
+        return FOLDER_LIBRARY, FOLDER_LIBRARY.as_posix()
+    return _find_data_folder() / "library", "default"
+
+
+def _expand_home(given_path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(given_path).expanduser()
+    except (RuntimeError, TypeError) as exc:  # no such user; bytes of a PathLike
+        raise SettingsError(
+            f"the folder of a library cannot be {given_path!r:.200} ({exc}); name another one"
+        ) from exc
+
+
+def _find_data_folder() -> Path:
+    """Return the folder of vsearch in the platform's folder for data of the user."""
+    from platformdirs import user_data_path  # deferred: an explicit folder needs none
+
+    try:
+        data_folder = user_data_path("vsearch", appauthor=False)
+    except RuntimeError:  # no home folder
+        data_folder = Path()
+    if not data_folder.is_absolute():
+        raise SettingsError(
+            "this user has no home folder for a library; name a folder with --library or "
+            f"{LIBRARY_VARIABLE}"
+        )
+    return data_folder
 
 
 def cache_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -16,14 +17,17 @@ from vsearch import config
 from vsearch.active_model import ActiveModel
 from vsearch.catalog.lock import WriteLock, read_lock_holder
 from vsearch.catalog.open import FEATURES_FOLDER, refuse_lost_catalog
-from vsearch.catalog.path_matching import select_videos
+from vsearch.catalog.path_matching import places_matching, select_videos
 from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
 from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
 from vsearch.indexing.known_copies import resolve_copies
 from vsearch.media.discovery import DiscoveryOptions
-from vsearch.media.file_status import find_file_statuses
+from vsearch.media.file_status import check_videos, locate_videos
+from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES, parse_web_url
 from vsearch.query.arguments import (
     check_count,
+    check_ids,
+    check_list,
     check_names,
     check_number,
     check_path,
@@ -51,13 +55,16 @@ if TYPE_CHECKING:
     from vsearch.analysis.tags import Tags
     from vsearch.backup.archive import BackupInfo
     from vsearch.catalog.catalog import Catalog
-    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.catalog.outlines import LibraryOutline
+    from vsearch.copies.duplicate_spans import DuplicateSpan
     from vsearch.doctor import IndexRecall
     from vsearch.indexing.models import Models
     from vsearch.indexing.preview import PreviewEntry
     from vsearch.indexing.relocation import RelocationResult
+    from vsearch.indexing.sounds import Sounds
     from vsearch.indexing.transcripts import Transcripts
     from vsearch.media.discovery import SkippedEntry
+    from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress
     from vsearch.protocols import Encoder
     from vsearch.query.parser import NameResolver
@@ -77,6 +84,7 @@ if TYPE_CHECKING:
     )
 
 CATALOG_FILE = "catalog.sqlite3"
+MAX_THUMBNAIL_WIDTH = 4_096  # pixels
 HUBNESS_FOLDER, QUERIES_FOLDER = "hubness", "generic_queries"
 CACHE_FOLDERS = HUBNESS_FOLDER, QUERIES_FOLDER  # of archives; the index is checked by itself
 
@@ -113,6 +121,7 @@ class Library:
             fps_overridden: Index videos again that were sampled at another rate.
         """
         self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
+        self._known_outline: LibraryOutline | None = None
         self._active_model = active_model
         self._feature_store = FeatureStore(
             path / FEATURES_FOLDER, catalog.features_crc32, catalog.video_path
@@ -158,6 +167,7 @@ class Library:
         pooler: str | None = None,
         index: str | None = None,
         keep_frames: bool | None = None,
+        photos: bool | None = None,
         transcribe: bool | None = None,
         ocr: bool | None = None,
         audio_track: str | None = None,
@@ -173,7 +183,8 @@ class Library:
         vsearch.toml or the defaults, in this order.
 
         Args:
-            path: Folder of the library; by default VSEARCH_LIBRARY or `indexes/default`.
+            path: Folder of the library; by default VSEARCH_LIBRARY, or `indexes/default` if it is
+                in the working directory, or `vsearch/library` in the user's data folder.
             create: If there is no library: True creates an empty one, False raises NoLibraryError.
                 None waits: `index` creates it, and anything else raises NoLibraryError.
             model: Encoder as `name` or `name:argument`, e.g. "openclip:ViT-L-14/openai".
@@ -183,6 +194,7 @@ class Library:
             pooler: "auto", "mean", "transformer:FILE" or a plugin.
             index: "auto", "exact", "faiss", "sq8", "ivf" or a plugin.
             keep_frames: Cache sampled frames, so that another model need not decode again.
+            photos: Index the photos in folders, too; True by default.
             transcribe: Transcribe the speech of indexed videos.
             ocr: Recognize the on-screen text of indexed videos.
             audio_track: Audio track to transcribe: a number from 1, a language code, or "auto" for
@@ -216,9 +228,10 @@ class Library:
         catalog_path = library_path / CATALOG_FILE
         if create is False and not catalog_path.exists():
             refuse_lost_catalog(catalog_path)
+            option_text = "" if path is None else f"--library {library_path} "
             raise NoLibraryError(
                 f"{library_path}: there is no library in this folder; create one with "
-                f"`vsearch --library {library_path} index FOLDER`"
+                f"`vsearch {option_text}index FOLDER`"
             )
         overrides = {
             "model": model,
@@ -228,6 +241,7 @@ class Library:
             "pooler": pooler,
             "index": index,
             "keep_frames": keep_frames,
+            "photos": photos,
             "transcribe": transcribe,
             "ocr": ocr,
             "audio_track": audio_track,
@@ -342,6 +356,18 @@ class Library:
         self._live_index.close()
         self._catalog.close()
 
+    def __repr__(self) -> str:
+        return f"Library({str(self.path)!r})"
+
+    def _repr_html_(self) -> str | None:
+        """Return the contents for notebooks; None if the library is closed or cannot be read."""
+        from vsearch.search.notebook_html import library_html  # deferred: for notebooks only
+
+        try:
+            return library_html(self.path, self._catalog.library_counts(), self.space)
+        except VSearchError:
+            return None
+
     def __enter__(self) -> Self:
         return self
 
@@ -362,8 +388,15 @@ class Library:
         default_excludes: bool = True,
         follow_links: bool = False,
         on_skipped: Callable[[SkippedEntry], None] = lambda _: None,
+        on_discovered: Callable[[int], None] = lambda _: None,
+        max_download_bytes: int = DEFAULT_MAX_DOWNLOAD_BYTES,
+        on_download: Callable[[DownloadProgress], None] = lambda _: None,
     ) -> Generator[IndexResult]:
         """Index videos, yielding the result of each file as it is done.
+
+        Files from URLs of http and https are downloaded first, into the folder `downloads` of the
+        library. A download that was interrupted is continued; a file that has not changed on its
+        server is not downloaded again.
 
         Once all files are indexed, the settings `transcribe` and `ocr` transcribe the speech and
         recognize the on-screen text of their videos, each with one more result per video (see
@@ -375,18 +408,21 @@ class Library:
         interrupted run continues where it stopped when it is run again.
 
         Args:
-            paths: Files, folders (searched recursively) and globs.
+            paths: Files, folders (searched recursively), globs, and URLs of http and https.
             force: Index known files again.
             progressive: Sample the key frames of all files first, then refine them; yields two
                 results per file.
             on_progress: Called with the progress of the run.
             roots: Folders that others may write to: a video or subtitle file that leads out of them
-                through a link is not read. Empty allows all links.
+                through a link is not read, and neither is a URL. Empty allows all.
             excludes: Patterns of files and folders to leave out, as in `.gitignore`; those in
                 `.vsearchignore` files are left out as well.
             default_excludes: Leave out hidden files, trash, and folders of NAS devices and code.
             follow_links: Follow symbolic links in folders.
             on_skipped: Called with videos, folders and links that are left out.
+            on_discovered: Called with the number of files found so far, while looking for them.
+            max_download_bytes: Size of the largest file that is downloaded.
+            on_download: Called with the progress of each download.
 
         Returns:
             A generator of one result per file and stage, in order of completion.
@@ -397,15 +433,23 @@ class Library:
             ModelError: If a model cannot be loaded.
             MissingExtraError: If a setting needs a package that is not installed.
         """
+        root_names = check_names(roots, "roots")
+        file_paths, urls = _split_urls(() if root_names else paths)
         return self._writer.index_videos(
-            list(map(Path, check_names(paths, "paths"))),
+            list(map(Path, check_names(paths, "paths"))) if root_names else file_paths,
             fps=self.settings.fps if self._fps_overridden else None,
             force=force,
             progressive=progressive,
             on_progress=on_progress,
-            roots=[Path(root).resolve() for root in roots],
-            discovery_options=_discovery_options(excludes, default_excludes, follow_links),
+            roots=[Path(root).resolve() for root in root_names],
+            discovery_options=_discovery_options(
+                excludes, default_excludes, follow_links, photos=self.settings.photos
+            ),
             on_skipped=on_skipped,
+            on_discovered=on_discovered,
+            urls=urls,
+            max_download_bytes=check_count(max_download_bytes, "max_download_bytes"),
+            on_download=on_download,
         )
 
     def preview_index(
@@ -427,31 +471,38 @@ class Library:
         Returns:
             An iterator of one entry per file, and per video, folder or link that is left out.
         """
-        from vsearch.indexing.preview import preview_index  # deferred: rarely used
+        from vsearch.indexing.downloads import planned_path  # deferred: rarely used
+        from vsearch.indexing.preview import preview_index
 
+        file_paths, urls = _split_urls(paths)
         return preview_index(
-            list(map(Path, check_names(paths, "paths"))),
+            file_paths,
             self._catalog,
-            _discovery_options(excludes, default_excludes, follow_links),
+            _discovery_options(
+                excludes, default_excludes, follow_links, photos=self.settings.photos
+            ),
+            [(url, planned_path(url, self.path)) for url in urls],
         )
 
     def remove(self, paths: Iterable[PathInput]) -> list[Video]:
         """Remove videos from the library; the files themselves are kept.
 
+        Of several files with the same content only those that `paths` names are removed; the video
+        is kept as long as one is left. Files that `index` downloaded are deleted.
+
         Args:
             paths: Paths of videos or folders, or globs; see `videos`. Empty removes nothing.
 
         Returns:
-            The removed videos.
+            The removed videos by path; one that is kept has the paths that are left in
+            `other_paths`.
 
         Raises:
             LockedError: If another process is writing.
         """
         path_list = check_names(paths, "paths")
         # a copy that was not indexed does not stand for the video
-        return self._writer.remove_videos(
-            select_videos(self._catalog, path_list) if path_list else []
-        )
+        return self._writer.remove_places(places_matching(self._catalog, path_list))
 
     def remove_missing(self, paths: Sequence[PathInput] = ()) -> list[Video]:
         """Remove the videos whose files no longer exist, with their tags, marks and transcripts.
@@ -803,7 +854,7 @@ class Library:
         return render_thumbnail(
             self._require_video(video).path,
             check_number(frame_time, "frame_time"),
-            max_width=check_count(width, "width"),
+            max_width=min(check_count(width, "width"), MAX_THUMBNAIL_WIDTH),
         )
 
     # --- contents
@@ -820,16 +871,39 @@ class Library:
             The videos that match any of the paths. A file that is a copy of an indexed video
             matches it.
         """
-        return select_videos(self._catalog, self._resolve_copies(paths))
+        return self._locate(select_videos(self._catalog, self._resolve_copies(paths)))
+
+    def _locate(self, videos: Iterable[Video]) -> list[Video]:
+        """Return the videos, those whose file is gone with the path of a duplicate that exists."""
+        return locate_videos(videos, read_indexed_folders(self.path))
 
     def _resolve_copies(self, paths: Sequence[PathInput]) -> tuple[str, ...]:
         return resolve_copies(self._catalog, check_names(paths, "paths"))
 
     def video(self, video_id: int) -> Video | None:
         """Return the video with that id, or None."""
-        if isinstance(video_id, bool) or not hasattr(video_id, "__index__"):
-            raise QueryError(f"a video id must be a whole number, not {video_id!r}")
-        return self._catalog.videos_by_id([video_id]).get(video_id)
+        try:
+            checked_id = operator.index(video_id)
+        except TypeError:
+            checked_id = None
+        if checked_id is None or isinstance(video_id, bool):
+            raise QueryError(f"a video id must be a whole number, not {video_id!r:.60}")
+        return next(iter(self._locate(self._catalog.videos_by_id([checked_id]).values())), None)
+
+    def outline(self) -> LibraryOutline:
+        """Return the path, time and transcripts of every video, kept until the library changes."""
+        known_outline = self._known_outline
+        if known_outline is None or known_outline.change_number != self._catalog.change_number():
+            known_outline = self._known_outline = self._catalog.outline()
+        return known_outline
+
+    def videos_by_id(self, video_ids: Iterable[int]) -> list[Video]:
+        """Return videos by id, in the same order; unknown ones are left out."""
+        id_list = check_ids(video_ids, "video_ids")
+        found_videos = self._catalog.videos_by_id(id_list)
+        return self._locate(
+            found_videos[video_id] for video_id in id_list if video_id in found_videos
+        )
 
     def check_files(self, videos: Iterable[Video]) -> list[Video]:
         """Check whether the files of videos exist.
@@ -839,15 +913,13 @@ class Library:
 
         Returns:
             The videos with `file_status`: "available"; "missing"; or "offline" if the drive or
-            the whole folder that was indexed is gone, or does not answer within 2 seconds.
+            the whole folder that was indexed is gone, or does not answer within 2 seconds. A video
+            whose file is gone has the path of a duplicate, if one exists.
         """
         if not isinstance(videos, Iterable):
             raise QueryError(f"videos must be a list of videos, not {videos!r:.60}")
         checked_videos = [self._require_video(video) for video in videos]
-        statuses = find_file_statuses(
-            (video.path for video in checked_videos), read_indexed_folders(self.path)
-        )
-        return [replace(video, file_status=statuses[video.path]) for video in checked_videos]
+        return check_videos(checked_videos, read_indexed_folders(self.path))
 
     def missing_videos(self, paths: Sequence[PathInput] = ()) -> list[Video]:
         """Return the videos whose files no longer exist.
@@ -856,10 +928,11 @@ class Library:
             paths: Return only these videos or folders (see `videos`), also those that are offline.
                 Empty means all videos that are missing, but not offline; see `check_files`.
         """
-        statuses = ("missing", "offline") if paths else ("missing",)
+        names = check_names(paths, "paths")
+        statuses = ("missing", "offline") if names else ("missing",)
         return [
             video
-            for video in self.check_files(select_videos(self._catalog, paths))
+            for video in self.check_files(select_videos(self._catalog, names))
             if video.file_status in statuses
         ]
 
@@ -908,7 +981,7 @@ class Library:
 
     def segments(self, segment_ids: Iterable[int]) -> list[Segment]:
         """Return segments by id, in the same order; see `vectors`. Unknown ones are left out."""
-        id_list = [check_count(segment_id, "a segment id") for segment_id in segment_ids]
+        id_list = check_ids(segment_ids, "segment_ids")
         return self._catalog.segments(np.array(id_list, np.int64))
 
     def features(self, video: Video | PathInput) -> Features:
@@ -941,7 +1014,7 @@ class Library:
         Raises:
             NoTextError: If the model has no text encoder.
         """
-        text_list = [texts] if isinstance(texts, str) else texts
+        text_list = [texts] if isinstance(texts, str) else check_list(texts, "texts")
         return self.encoder.encode_texts([check_text(text, "a text") for text in text_list])
 
     def encode_image(self, images: PathInput | Images | Sequence[PathInput | Images]) -> Matrix:
@@ -971,11 +1044,19 @@ class Library:
         """Active embedding space; None while nothing is indexed."""
         return self._catalog.space()
 
-    def info(self) -> LibraryInfo:
-        """Return the contents and size of the library."""
+    def info(self, *, check_files: bool = True) -> LibraryInfo:
+        """Return the contents and size of the library.
+
+        Args:
+            check_files: Count the files that are missing or offline, and the videos of each model,
+                which takes seconds for tens of thousands of videos.
+
+        Returns:
+            The contents; without `check_files`, nothing is missing and no model is named.
+        """
         library_counts = self._catalog.library_counts()
         size_bytes = sum(map(_file_bytes, self.path.rglob("*")))
-        videos = self.check_files(self._catalog.videos())
+        videos = self.check_files(self._catalog.videos() if check_files else [])
         status_counts = Counter(video.file_status for video in videos)
         return LibraryInfo(
             self.path,
@@ -988,6 +1069,7 @@ class Library:
             size_bytes,
             tuple(Counter(video.model for video in videos).most_common()),
             tuple(self._catalog.transcript_counts()),
+            tuple(self._catalog.sound_counts()),
             missing_count=status_counts["missing"],
             offline_count=status_counts["offline"],
         )
@@ -1003,6 +1085,7 @@ class Library:
             examine_library,
             find_damaged_caches,
         )
+        from vsearch.indexing.downloads import find_download_problems
 
         adapter_file = self._active_model.adapter_file
         indexed_folders = read_indexed_folders(self.path)
@@ -1012,6 +1095,8 @@ class Library:
         problems += adapter_file.find_problems()
         try:
             problems += examine_index(self._catalog, self._live_index)
+            known_paths = [path for _, path in self._catalog.video_places()]
+            problems += find_download_problems(self.path, known_paths)
         except VSearchError as exc:
             problems += [str(exc)] if str(exc) not in problems else []
         try:
@@ -1050,6 +1135,13 @@ class Library:
         )
 
     @cached_property
+    def sounds(self) -> Sounds:
+        """Spans of speech, music and singing: `list(video)` and `analyze(paths)`."""
+        from vsearch.indexing.sounds import Sounds  # deferred: rarely used
+
+        return Sounds(self._catalog, self._writer.exclusive)
+
+    @cached_property
     def models(self) -> Models:
         """Embedding models, query adapter and trained pooler: `list`, `switch`, `delete`, …."""
         from vsearch.indexing.models import Models  # deferred: not used by most searches
@@ -1079,13 +1171,26 @@ class Library:
         return self._active_model.settings
 
 
+def _split_urls(paths: Iterable[PathInput]) -> tuple[list[Path], list[str]]:
+    """Return the paths of files, and the URLs of http and https."""
+    file_paths, urls = [], []
+    for name in check_names(paths, "paths"):
+        url = parse_web_url(name)
+        if url is None:
+            file_paths.append(Path(name))
+        else:
+            urls.append(url)
+    return file_paths, urls
+
+
 def _discovery_options(
-    excludes: Iterable[str], default_excludes: object, follow_links: object
+    excludes: Iterable[str], default_excludes: object, follow_links: object, *, photos: bool
 ) -> DiscoveryOptions:
     return DiscoveryOptions(
         tuple(map(str, check_names(excludes, "excludes"))),
         default_excludes=bool(default_excludes),
         follow_links=bool(follow_links),
+        photos=photos,
     )
 
 

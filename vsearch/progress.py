@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vsearch.types import Cue, CueSource, Space, Video
+    from vsearch.types import Cue, CueSource, SoundSpan, Space, Video
 
 Stage: TypeAlias = Literal["index", "speech", "ocr"]  # of an indexing run, in this order
 
@@ -89,6 +89,25 @@ class TranscriptResult:
         else:
             outcome = Outcome.TRANSCRIBED
         return IndexResult(self.video.path, outcome, self.video, self.error, transcript=self)
+
+
+class SoundOutcome(StrEnum):
+    """The outcome of the analysis of the sound of one video."""
+
+    SOUND_FOUND = "sounds"
+    NO_SOUND = "nothing"  # no speech, music or singing, or no audio at all
+    UP_TO_DATE = "known"  # analyzed before
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundResult:
+    """The speech, music and singing in the sound of a video, or an error message."""
+
+    video: Video
+    outcome: SoundOutcome
+    sounds: tuple[SoundSpan, ...] = ()  # empty if up to date
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -28,6 +29,12 @@ Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3) RGB
 FileStatus: TypeAlias = Literal["available", "missing", "offline"]
 Spans: TypeAlias = npt.NDArray[np.float64]  # (N, 2) seconds: start and end
 GrayImages: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W), 0 black to 255 white
+
+
+@singledispatch
+def render_html(value: object) -> str | None:  # noqa: ARG001 - the argument selects the function
+    """Return HTML for notebooks; None for types that `search/notebook_html.py` does not draw."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -171,10 +178,14 @@ class Video:
     location: Location | None = None  # of the recording, from the metadata of the file
     camera: str | None = None  # make and model, from the metadata of the file
     source_url: str | None = None  # from which the file was downloaded
+    other_paths: tuple[Path, ...] = ()  # of files with the same content; absolute, sorted
     file_status: FileStatus | None = field(default=None, compare=False)  # None if not checked
 
     def __repr__(self) -> str:
         return f"Video({self.id}, {str(self.path)!r}, {self.duration:.2f} s)"
+
+    def _repr_html_(self) -> str | None:
+        return render_html(self)
 
     @property
     def full_warning(self) -> str | None:
@@ -275,6 +286,17 @@ class SpaceInfo:
 CueSource: TypeAlias = Literal["subtitles", "speech", "ocr"]
 
 
+SoundKind: TypeAlias = Literal["speech", "music", "singing"]
+
+
+@dataclass(frozen=True, slots=True)
+class SoundSpan:
+    """A span of the sound of a video in which there is speech, music or singing."""
+
+    kind: SoundKind
+    span: Span
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A spoken word with its time."""
@@ -368,6 +390,14 @@ class FrameWeight:
 
 
 @dataclass(frozen=True, slots=True)
+class NameMatch:
+    """Words of a query that the names of a video's file and folders contain."""
+
+    words: tuple[str, ...]  # in the order of the query
+    covers_query: bool  # no word is missing, except those that most names contain
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """The evidence for a moment."""
 
@@ -380,6 +410,8 @@ class Explanation:
     quotes: tuple[Quote, ...] = ()  # matching transcript passages, best first
     score_shares: ScoreShares | None = None  # None if only one modality was searched
     duplicates_hidden: int = 0  # near-duplicate results omitted in favor of this one
+    name_match: NameMatch | None = None  # words of the query in the names of file and folders
+    copy_alteration: str = ""  # of the query clip, if it is an altered copy: mirrored, 1.5× faster
 
 
 WEAK_CONFIDENCE = 0.25  # where misses below equal false alarms above, on validation queries
@@ -402,12 +434,21 @@ class Moment:
     confidence: float | None  # probability of being relevant; None if not calibrated
     explanation: Explanation
 
+    @property
+    def is_named_like_query(self) -> bool:
+        """True if the names of file and folders contain all words of the query."""
+        name_match = self.explanation.name_match
+        return name_match is not None and name_match.covers_query
+
     def __repr__(self) -> str:
         confidence_text = "" if self.confidence is None else f", {100 * self.confidence:.0f} %"
         return (
             f"Moment({self.video.path.name!r}, {self.span.start:.2f}-{self.span.end:.2f} s, "
             f"score {self.score:.3f}{confidence_text})"
         )
+
+    def _repr_html_(self) -> str | None:
+        return render_html(self)
 
     @property
     def has_low_confidence(self) -> bool:
@@ -438,5 +479,6 @@ class LibraryInfo:
     size_bytes: int  # on disk
     model_counts: tuple[tuple[str | None, int], ...] = ()  # (model, videos), most frequent first
     transcript_counts: tuple[tuple[CueSource, int], ...] = ()  # (source, videos)
+    sound_counts: tuple[tuple[SoundKind, int], ...] = ()  # (kind, videos)
     missing_count: int = 0  # videos whose file no longer exists
     offline_count: int = 0  # videos whose drive or whole folder is gone

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsearch import config
@@ -23,14 +24,15 @@ from vsearch.storage.atomic_files import remove_partial_files
 from vsearch.storage.reindexing import describe_lost_features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.indexing.library_storage import Storage
     from vsearch.indexing.pipeline import Pipeline
-    from vsearch.media.discovery import DiscoveryOptions, SkippedEntry
+    from vsearch.media.discovery import DiscoveredFile, DiscoveryOptions, SkippedEntry
+    from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress, Stage
     from vsearch.protocols import Pooler
     from vsearch.search.hubness import HubnessCache
@@ -72,6 +74,10 @@ class LibraryWriter:
         roots: Sequence[Path],
         discovery_options: DiscoveryOptions,
         on_skipped: Callable[[SkippedEntry], None],
+        on_discovered: Callable[[int], None],
+        urls: Sequence[str] = (),
+        max_download_bytes: int = 0,
+        on_download: Callable[[DownloadProgress], None] = lambda _: None,
     ) -> Generator[IndexResult]:
         """Index videos. See `Library.index`.
 
@@ -84,15 +90,22 @@ class LibraryWriter:
             roots: Resolved folders that links must not leave; empty allows all.
             discovery_options: What is left out of folders.
             on_skipped: Called with videos, folders and links that are left out.
+            on_discovered: Called with the number of files found so far.
+            urls: Files to download.
+            max_download_bytes: Largest download.
+            on_download: Called with the progress of downloads.
 
         Yields:
             One result per file and stage, in order of completion.
         """
-        from vsearch.indexing.indexed_folders import record_indexed_folders
+        from vsearch.indexing.downloads import fetch_urls
+        from vsearch.indexing.indexed_folders import read_indexed_folders, record_indexed_folders
+        from vsearch.indexing.places import update_places
         from vsearch.indexing.store import IndexOptions
         from vsearch.indexing.transcribe import TranscriptExtractor, check_extras
         from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
         from vsearch.media.discovery import find_videos
+        from vsearch.media.download import DownloadOptions
 
         settings = self._active_model.settings
         check_extras(settings)
@@ -107,6 +120,7 @@ class LibraryWriter:
             on_progress, [stage for stage, is_enabled in stages.items() if is_enabled]
         )
         indexed_videos: dict[int, Video] = {}
+        indexed_paths: list[Path] = []
         options = IndexOptions(fps, settings.keyframes_only, force, settings.keep_frames)
         with self.exclusive_with_cue_embedding():
             indexer = Indexer(
@@ -119,15 +133,32 @@ class LibraryWriter:
             )
             run_indexer = indexer.run_progressive if progressive else indexer.run_pass
             try:
-                discovered_files = list(find_videos(paths, discovery_options, on_skipped))
+                discovered_files: list[DiscoveredFile] = []
+                source_urls: dict[Path, str] = {}
+                download_options = DownloadOptions(max_download_bytes)
+                for discovered_file, source_url in fetch_urls(
+                    urls, self._library_path, download_options, on_download
+                ):
+                    discovered_files.append(discovered_file)
+                    source_urls[discovered_file.path] = source_url
+                for discovered_file in find_videos(paths, discovery_options, on_skipped):
+                    if discovered_file.path in source_urls:
+                        continue
+                    discovered_files.append(discovered_file)
+                    on_discovered(len(discovered_files))
                 with closing(run_indexer(discovered_files, options)) as index_results:
                     for index_result in index_results:
+                        if index_result.path in source_urls:
+                            index_result = self._set_source_url(
+                                index_result, source_urls[index_result.path]
+                            )
                         if index_result.video is not None:
                             indexed_videos[index_result.video.id] = index_result.video
+                            indexed_paths.append(index_result.path)
                         yield index_result
             finally:
-                video_paths = [video.path for video in indexed_videos.values()]
-                record_indexed_folders(self._library_path, paths, video_paths)
+                record_indexed_folders(self._library_path, paths, indexed_paths)
+            update_places(self._catalog, paths, read_indexed_folders(self._library_path))
         for stage in stage_reporters if indexed_videos else ():
             if stage != "index":
                 extractor = TranscriptExtractor(
@@ -135,15 +166,66 @@ class LibraryWriter:
                 )
                 yield from extractor.run_stage(stage, list(indexed_videos.values()), settings)
 
+    def _set_source_url(self, index_result: IndexResult, source_url: str) -> IndexResult:
+        """Record the URL of a video, unless its file is another copy of it."""
+        video = index_result.video
+        if video is None or video.path != index_result.path or video.source_url == source_url:
+            return index_result
+        with self._catalog.begin() as transaction:
+            transaction.set_source_url(video.id, source_url)
+        return replace(index_result, video=replace(video, source_url=source_url))
+
     def remove_videos(self, videos: list[Video]) -> list[Video]:
         """Remove videos with their features and cached frames; return them."""
         with self.exclusive():
-            with self._catalog.begin() as transaction:
-                transaction.remove_videos([video.id for video in videos])
-            for video in videos:
-                self._feature_store.remove_video(video.id)
-                self.frame_store.remove_frames(video.id)
+            self._remove_videos(videos)
         return videos
+
+    def remove_places(self, places: Iterable[tuple[int, Path]]) -> list[Video]:
+        """Remove files of videos, and the videos of which no file is left.
+
+        Args:
+            places: Id of a video and path of its file or of a duplicate.
+
+        Returns:
+            As `Library.remove`.
+        """
+        from vsearch.indexing.places import remove_places
+
+        paths_by_id: dict[int, list[Path]] = {}
+        for video_id, place_path in sorted(places, key=lambda place: place[1]):
+            paths_by_id.setdefault(video_id, []).append(place_path)
+        results, removed_videos = [], []
+        with self.exclusive():
+            for video_id, video in self._catalog.videos_by_id(paths_by_id).items():
+                kept_video = remove_places(self._catalog, video, paths_by_id[video_id])
+                if kept_video is None:
+                    removed_videos.append(video)
+                    results.append(replace(video, other_paths=()))
+                    continue
+                kept_paths = (kept_video.path, *kept_video.other_paths)
+                results += [
+                    replace(video, path=place_path, other_paths=kept_paths)
+                    for place_path in paths_by_id[video_id]
+                ]
+            self._remove_videos(removed_videos)
+            self._delete_downloads(video.path for video in results)
+        return sorted(results, key=lambda video: str(video.path))
+
+    def _remove_videos(self, videos: Sequence[Video]) -> None:
+        from vsearch.indexing.places import list_places
+
+        with self._catalog.begin() as transaction:
+            transaction.remove_videos([video.id for video in videos])
+        for video in videos:
+            self._feature_store.remove_video(video.id)
+            self.frame_store.remove_frames(video.id)
+        self._delete_downloads(path for video in videos for path in list_places(video))
+
+    def _delete_downloads(self, removed_paths: Iterable[Path]) -> None:
+        from vsearch.indexing.downloads import delete_downloads  # deferred: rarely used
+
+        delete_downloads(self._library_path, removed_paths)
 
     def rebuild(self) -> None:
         """Pool the stored frame features again and rebuild all indexes. See `Library.rebuild`."""

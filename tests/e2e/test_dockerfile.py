@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,18 @@ from vsearch.cli.main import cli
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text("utf-8"))
 BASE_IMAGE = "python:3.12-slim"
+
+
+def find_compose() -> list[str]:
+    """Return the command of compose, a plugin of docker; empty if it is not installed."""
+    command = ["docker", "compose"]
+    if not shutil.which("docker"):
+        return []
+    done = subprocess.run([*command, "version"], capture_output=True, check=False)
+    return command if done.returncode == 0 else []
+
+
+COMPOSE_COMMAND = find_compose()
 
 
 def instruction(name: str) -> str:
@@ -50,6 +64,51 @@ def test_the_default_command_is_valid() -> None:
     parameters = command.make_context(command_name, arguments, parent=context).params
     assert parameters["host"] == "0.0.0.0"
     assert [str(folder) for folder in parameters["folders"]] == ["/videos"]
+
+
+def read_compose_service() -> dict[str, Any]:
+    yaml = pytest.importorskip("yaml")
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+    assert set(compose["services"]) == {"vsearch"}
+    assert set(compose["volumes"]) == {"library"}
+    service: dict[str, Any] = compose["services"]["vsearch"]
+    return service
+
+
+def test_compose_serves_a_folder_that_it_cannot_change() -> None:
+    service = read_compose_service()
+    library, videos = service["volumes"]
+    assert library == "library:/data"
+    assert "/data" in json.loads(instruction("VOLUME"))
+    assert videos["source"].startswith("${VIDEOS:?")  # required, and never created as root
+    assert (videos["target"], videos["read_only"]) == ("/videos", True)
+    assert videos["bind"] == {"create_host_path": False}
+    assert service["command"] == json.loads(instruction("CMD"))
+    [port] = service["ports"]
+    assert port.startswith("127.0.0.1:")
+    assert port.endswith(f":{instruction('EXPOSE')}")
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_healthchecks_are_valid_and_equal() -> None:
+    kind, program, *arguments = read_compose_service()["healthcheck"]["test"]
+    assert (kind, program, arguments[0]) == ("CMD", "python", "-c")
+    compile(arguments[1], "healthcheck", "exec")
+    assert json.dumps(arguments[1]) in instruction("HEALTHCHECK")
+
+
+@pytest.mark.skipif(not COMPOSE_COMMAND, reason="needs docker compose")
+def test_compose_accepts_its_file() -> None:
+    check = [*COMPOSE_COMMAND, "--file", str(ROOT / "compose.yaml"), "config"]
+    environment = os.environ | {"VIDEOS": "/srv/videos"}
+    done = subprocess.run(check, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "/srv/videos" in done.stdout
+    environment.pop("VIDEOS")
+    done = subprocess.run(check, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "name the folder of videos" in done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("hadolint"), reason="needs hadolint")

@@ -210,7 +210,7 @@ def test_bodies_that_drip_lock_nobody_out(server: ServerProcess, http: httpx2.Cl
     def can_upload() -> bool:
         response = http.post("/api/v1/uploads", files={"file": ("a.png", huge_picture(64))})
         if response.status_code == 201:
-            http.delete(f"/api/v1/uploads/{response.json()['id']}").raise_for_status()
+            http.delete(f"/api/v1/uploads/{response.json()['upload_id']}").raise_for_status()
         return response.status_code == 201
 
     with crowd(server, [upload] * 20):
@@ -269,7 +269,7 @@ RANGES = [
 @pytest.mark.parametrize("wanted", RANGES, ids=range(len(RANGES)))
 def test_no_range_returns_more_than_the_file(http: httpx2.Client, wanted: str) -> None:
     video = http.get("/api/v1/videos").json()["items"][0]
-    path = f"/api/v1/videos/{video['id']}/file"
+    path = f"/api/v1/videos/{video['video_id']}/file"
     with http.stream("GET", path, headers={"Range": wanted}) as answer:
         assert answer.status_code in (200, 206, 416)
         assert int(answer.headers["content-length"]) <= video["size"]
@@ -277,7 +277,7 @@ def test_no_range_returns_more_than_the_file(http: httpx2.Client, wanted: str) -
 
 
 def test_killed_clients_leak_nothing(server: ServerProcess, http: httpx2.Client) -> None:
-    video = http.get("/api/v1/videos").json()["items"][0]["id"]
+    video = http.get("/api/v1/videos").json()["items"][0]["video_id"]
     paths = [
         f"/api/v1/videos/{video}/{name}"
         for name in ("file", "stream", "stream?force_encoding=true")
@@ -303,7 +303,7 @@ def test_killed_clients_leak_nothing(server: ServerProcess, http: httpx2.Client)
 
 
 def test_an_unread_stream_makes_room(server: ServerProcess, http: httpx2.Client) -> None:
-    video = http.get("/api/v1/videos").json()["items"][0]["id"]
+    video = http.get("/api/v1/videos").json()["items"][0]["video_id"]
     asked = head(server, f"/api/v1/videos/{video}/stream?force_encoding=true")
     with crowd(server, [asked] * 6):
         assert http.get("/api/v1/search", params=SEARCH).status_code == 200
@@ -419,7 +419,7 @@ def test_fifty_concurrent_clients_are_served(server: ServerProcess, http: httpx2
 def test_the_server_stops_despite_open_streams(place: Path, environment: dict[str, str]) -> None:
     with run_server(place / "library", place / "log of stopping", env=environment) as server:
         with asking(server) as http:
-            video = http.get("/api/v1/videos").json()["items"][0]["id"]
+            video = http.get("/api/v1/videos").json()["items"][0]["video_id"]
         paths = [
             f"/api/v1/videos/{video}/stream?force_encoding=true",
             f"/api/v1/videos/{video}/file",

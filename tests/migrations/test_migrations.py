@@ -440,7 +440,7 @@ def test_names_of_old_videos_are_searched_and_follow_their_files(
             changes.remove_videos([2])
         assert catalog.find_problems() == []
     assert _named(file, "mountain walk 07") == [1]
-    assert _named(file, "beach") == _named(file, "odd") == []
+    assert _named(file, "holiday") == _named(file, "odd") == []
 
 
 def test_a_duplicate_is_assigned_to_the_video_with_its_content(tmp_path: Path) -> None:

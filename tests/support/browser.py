@@ -180,7 +180,9 @@ class WatchedPage:
 def watch_page(browser: Browser, address: str, **context_options: Any) -> Iterator[WatchedPage]:
     """Yield a page in a new browser context."""
     context = browser.new_context(**context_options)
+    page = context.new_page()
     try:
-        yield WatchedPage(context.new_page(), context, address)
+        yield WatchedPage(page, context, address)
     finally:
+        page.unroute_all(behavior="ignoreErrors")  # of requests that are still open
         context.close()

@@ -13,6 +13,8 @@ from vsearch.types import Span, Word
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy.typing as npt
+
     from vsearch.transcripts.ocr import RgbImage
     from vsearch.transcripts.speech import MonoSamples
 
@@ -71,3 +73,22 @@ class FakeOcrEngine:
         if sampled_pixel.max() < 100:
             return []
         return [OcrLine(self.TEXTS[int(sampled_pixel.argmax())], 0.95)]
+
+
+class FakeSoundDetector:
+    """A `SoundDetector` that takes tones for music, or for singing above 600 Hz."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.max_samples = 0  # of the longest window
+
+    def detect(self, samples: MonoSamples) -> npt.NDArray[np.float32]:
+        self.max_samples = max(self.max_samples, len(samples))
+        frames = samples[: len(samples) // 160 * 160].reshape(-1, 160)
+        is_loud = np.abs(frames).max(axis=1) > 0.1
+        crossings = np.count_nonzero(np.diff(np.signbit(frames), axis=1), axis=1)
+        is_high = is_loud & (crossings > 12)  # 600 Hz
+        probabilities = np.zeros((len(frames), 3), np.float32)
+        probabilities[:, 1], probabilities[:, 2] = is_loud & ~is_high, is_high
+        return probabilities

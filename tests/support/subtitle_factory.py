@@ -51,7 +51,7 @@ def make_subtitled_video(
         source_stream = source.streams.video[0]
         video_stream = target.add_stream_from_template(source_stream)
         streams = [
-            _add_subtitle_stream(target, codec, language) for codec, language, _ in subtitle_tracks
+            add_subtitle_stream(target, codec, language) for codec, language, _ in subtitle_tracks
         ]
         for (codec, _, subtitle_lines), stream in zip(subtitle_tracks, streams, strict=True):
             for line_number, subtitle_line in enumerate(subtitle_lines):
@@ -64,7 +64,8 @@ def make_subtitled_video(
     return video_path
 
 
-def _add_subtitle_stream(target: OutputContainer, codec: str, language: str) -> Any:
+def add_subtitle_stream(target: OutputContainer, codec: str, language: str) -> Any:
+    """Add a subtitle stream and return it."""
     stream: Any = target.add_stream(codec)
     stream.codec_context.subtitle_header = ASS_HEADER
     stream.codec_context.time_base = Fraction(1, 1000)

@@ -11,7 +11,7 @@ from vsearch.catalog.path_matching import videos_matching
 from vsearch.content_match import is_unchanged
 from vsearch.errors import NoTextError, QueryError, UnreadableError
 from vsearch.indexing.pipeline import process_video
-from vsearch.media.file_status import is_missing
+from vsearch.media.file_status import is_missing, locate_videos
 from vsearch.media.urls import describe_url
 from vsearch.query.parser import text_query
 
@@ -71,7 +71,8 @@ def _load_or_decode(
     create_pipeline: Callable[[], Pipeline],
 ) -> SummaryInput:
     """Load a stored video, or decode it if it is not indexed or its file has changed."""
-    matched_videos, space = videos_matching(catalog, [video_name]), catalog.space()
+    matched_videos = locate_videos(videos_matching(catalog, [video_name]))
+    space = catalog.space()
     if len(matched_videos) > 1:
         raise QueryError(
             f"{video_name}: matches {len(matched_videos)} videos of the library; choose one"

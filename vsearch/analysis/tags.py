@@ -56,10 +56,11 @@ class Tags:
         Raises:
             LibraryError: If a path matches no video.
         """
-        if not paths:
+        names = check_names(paths, "paths")
+        if not names:
             return self._catalog.tags()
         spans_by_video: dict[int, list[Span | None]] = {}
-        for video, span in self._resolve_regions(paths):
+        for video, span in self._resolve_regions(names):
             spans_by_video.setdefault(video.id, []).append(span)
         return [
             tag
@@ -127,8 +128,10 @@ class Tags:
             LockedError: If another process is writing.
             LibraryError: If a path matches no video, or no tag has the label.
         """
+        names = check_names(paths, "paths")
+        source = None if source is None else check_text(source, "source")
         with self._acquire_writer():
-            video_regions = self._resolve_regions(paths)
+            video_regions = self._resolve_regions(names)
             label_names = (
                 [None] if label is None else resolve_tags(label, self._catalog.tag_labels())
             )
@@ -149,13 +152,13 @@ class Tags:
         with self._catalog.begin() as transaction:
             transaction.replace_tags(tag.video_id, MANUAL_SOURCE, [*kept_tags, tag])
 
-    def _resolve_regions(self, paths: Sequence[PathInput]) -> VideoRegions:
+    def _resolve_regions(self, paths: Sequence[str]) -> VideoRegions:
         """Return the videos or parts that paths match; all videos without paths."""
         if not paths:
             return [(video, None) for video in self._catalog.videos()]
         return [
             video_region
-            for path in check_names(paths, "paths")
+            for path in paths
             for video_region in self._resolve_region(path)
         ]
 

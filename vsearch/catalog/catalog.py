@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from vsearch.catalog import annotation_rows, transcript_rows
+from vsearch.catalog import annotation_rows, sound_rows, transcript_rows
 from vsearch.catalog.commit_chain import check_commit_chain
 from vsearch.catalog.connection import copy_database, corruption_as_error, translate_errors
 from vsearch.catalog.integrity import find_problems
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         CueSource,
         LibraryCounts,
         RelevanceLabel,
+        SoundKind,
+        SoundSpan,
         Space,
         SpaceInfo,
         Tag,
@@ -245,6 +247,24 @@ class Catalog(VideoQueries, SegmentQueries):
             f" {transcript_rows.ORDER_TRANSCRIPTS}",
             ids_to_json(video_ids),
         )
+
+    def sounds(self, video_id: int) -> list[SoundSpan]:
+        """Return the spans of speech, music and singing of a video in chronological order."""
+        return self._read_objects(sound_rows.read_sound, sound_rows.SELECT_SPANS, int(video_id))
+
+    def sound_models(self) -> dict[int, str]:
+        """Return the model that analyzed the sound of each video, by video id."""
+        return {
+            int(video_id): str(model)
+            for video_id, model in self._fetch_rows(sound_rows.SELECT_ANALYSES)
+        }
+
+    def sound_counts(self) -> list[tuple[SoundKind, int]]:
+        """Return each kind of sound that occurs, with the number of videos that have it."""
+        return [
+            (kind, int(video_count))
+            for kind, video_count in self._fetch_rows(sound_rows.COUNT_KINDS)
+        ]
 
     def transcript_counts(self) -> list[tuple[CueSource, int]]:
         """Return each source that has cues, with the number of videos that have them."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class VideoLookup(Protocol):
     """The videos of a catalog, as far as path matching needs them."""
 
-    def video_paths(self) -> dict[int, Path]:
-        """Return the path of each video by its id."""
+    def video_places(self) -> list[tuple[int, Path]]:
+        """Return the id of a video and a path, for the paths of all files of all videos."""
 
     def videos(self) -> list[Video]:
         """Return all videos, sorted by path."""
@@ -35,7 +35,8 @@ def videos_matching(catalog: VideoLookup, path_patterns: Iterable[str]) -> list[
     """Return the videos that match any pattern, sorted by path.
 
     A pattern is the path of a video or of a folder that contains videos. A pattern with `*`, `?`
-    or `[`, or one that does not exist on disk, is a glob over all paths in the library.
+    or `[`, or one that does not exist on disk, is a glob over all paths in the library. A video
+    with several files of the same content is found by any of their paths.
 
     Args:
         catalog: The catalog to search.
@@ -57,7 +58,11 @@ def select_videos(catalog: VideoLookup, paths: Sequence[PathInput]) -> list[Vide
 
 
 def ids_matching(
-    catalog: VideoLookup, path_patterns: Iterable[str], *, check_disk: bool = True
+    catalog: VideoLookup,
+    path_patterns: Iterable[str],
+    *,
+    check_disk: bool = True,
+    match_folders: bool = False,
 ) -> set[int]:
     """Return the ids of the videos that match any pattern.
 
@@ -66,51 +71,90 @@ def ids_matching(
         path_patterns: Patterns as for `videos_matching`.
         check_disk: Expand `~`, and do not treat existing files as globs. False for patterns from
             other machines.
+        match_folders: A pattern that matches nothing else is the name of any folder.
     """
-    paths_by_id = catalog.video_paths()
-    ids_by_path = {video_path: video_id for video_id, video_path in paths_by_id.items()}
+    places = catalog.video_places()
+    ids_by_path = {place_path: video_id for video_id, place_path in places}
     return {
         video_id
         for path_pattern in path_patterns
-        for video_id in _resolve_pattern(paths_by_id, ids_by_path, path_pattern, check_disk)
+        for video_id, _ in (
+            _resolve_pattern(places, ids_by_path, path_pattern, check_disk)
+            or (_match_folder(places, path_pattern) if match_folders else ())
+        )
+    }
+
+
+def places_matching(
+    catalog: VideoLookup, path_patterns: Iterable[str], *, check_disk: bool = True
+) -> set[tuple[int, Path]]:
+    """Return the id of a video and a path, for each path of a file that matches any pattern.
+
+    Args:
+        catalog: The catalog to search.
+        path_patterns: Patterns as for `videos_matching`.
+        check_disk: As of `ids_matching`.
+    """
+    places = catalog.video_places()
+    ids_by_path = {place_path: video_id for video_id, place_path in places}
+    return {
+        place
+        for path_pattern in path_patterns
+        for place in _resolve_pattern(places, ids_by_path, path_pattern, check_disk)
     }
 
 
 def find_unmatched(catalog: VideoLookup, path_patterns: Iterable[str]) -> list[str]:
-    """Return the patterns that match no video.
+    """Return the patterns that match no video and no folder.
 
     Args:
         catalog: The catalog to search.
         path_patterns: Patterns as for `videos_matching`.
     """
-    paths_by_id = catalog.video_paths()
-    ids_by_path = {video_path: video_id for video_id, video_path in paths_by_id.items()}
+    places = catalog.video_places()
+    ids_by_path = {place_path: video_id for video_id, place_path in places}
     return [
         path_pattern
         for path_pattern in path_patterns
-        if not _resolve_pattern(paths_by_id, ids_by_path, path_pattern, check_disk=True)
+        if not _resolve_pattern(places, ids_by_path, path_pattern, check_disk=True)
+        and not _match_folder(places, path_pattern)
     ]
 
 
 def _resolve_pattern(
-    paths_by_id: Mapping[int, Path],
+    places: Sequence[tuple[int, Path]],
     ids_by_path: Mapping[Path, int],
     path_pattern: str,
     check_disk: bool,
-) -> list[int]:
+) -> list[tuple[int, Path]]:
     expanded_name = os.path.expanduser(path_pattern) if check_disk else path_pattern  # noqa: PTH111 - never raises
     absolute_path = Path(os.path.abspath(expanded_name))  # noqa: PTH100 - never raises
     if (exact_id := ids_by_path.get(absolute_path)) is not None:
-        return [exact_id]
-    ids_below = [
-        video_id
-        for video_id, video_path in paths_by_id.items()
-        if video_path.is_relative_to(absolute_path)
-    ]
-    if ids_below or (check_disk and not has_magic(path_pattern) and os.path.exists(absolute_path)):  # noqa: PTH110 - nor does it
-        return ids_below
+        return [(exact_id, absolute_path)]
+    is_below = _compile_folder(absolute_path)
+    places_below = [place for place in places if is_below(place[1])]
+    is_on_disk = check_disk and not has_magic(path_pattern) and os.path.exists(absolute_path)  # noqa: PTH110 - nor does it
+    if places_below or is_on_disk:
+        return places_below
     matches_glob = compile_matcher([path_pattern])
-    return [video_id for video_id, video_path in paths_by_id.items() if matches_glob(video_path)]
+    return [place for place in places if matches_glob(place[1])]
+
+
+def _match_folder(places: Sequence[tuple[int, Path]], folder_name: str) -> list[tuple[int, Path]]:
+    """Return the places in folders whose path ends in a name."""
+    matches_glob = compile_matcher([f"{folder_name.rstrip('/')}/*"])
+    return [place for place in places if matches_glob(place[1])]
+
+
+def _compile_folder(folder_path: Path) -> Callable[[Path], bool]:
+    """Return a function that checks whether a path is in a folder, or is the folder."""
+    if os.name == "nt":
+        return lambda video_path: video_path.is_relative_to(folder_path)
+    folder_text = str(folder_path)
+    folder_prefix = f"{folder_text.rstrip(os.sep)}{os.sep}"  # ten times as fast as is_relative_to
+    return lambda video_path: (
+        (path_text := str(video_path)).startswith(folder_prefix) or path_text == folder_text
+    )
 
 
 def compile_matcher(globs: Sequence[str]) -> Callable[[Path], bool]:

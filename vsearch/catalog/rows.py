@@ -75,7 +75,9 @@ def read_video(row: SqlRow) -> Video:
         *other_columns,
     ) = row
     sampled_frames, warning, recorded_text, model, keyframes_only, keyframe_gap = other_columns[:6]
-    is_photo, utc_offset_minutes, latitude, longitude, camera, source_url = other_columns[6:]
+    is_photo, utc_offset_minutes, latitude, longitude, camera, source_url, hex_paths = (
+        other_columns[6:]
+    )
     return Video(
         id=int(video_id),
         path=decode_path(stored_path),
@@ -100,7 +102,14 @@ def read_video(row: SqlRow) -> Video:
         location=_read_location(latitude, longitude),
         camera=_read_optional_text(camera),
         source_url=_read_optional_text(source_url),
+        other_paths=_read_paths(hex_paths),
     )
+
+
+def _read_paths(hex_paths: str | None) -> tuple[Path, ...]:
+    """Convert the joined `hex(path)` of duplicate files."""
+    stored_paths = map(bytes.fromhex, hex_paths.split(",") if hex_paths else ())
+    return tuple(sorted(map(decode_path, stored_paths)))
 
 
 def _read_location(latitude: object, longitude: object) -> Location | None:
@@ -209,10 +218,11 @@ def encode_path(file_path: Path) -> str | bytes:
 def decode_path(stored_path: str | bytes) -> Path:
     """Return the path that `encode_path` converted; raise ValueError if it cannot be one."""
     path_text = os.fsdecode(stored_path)
-    is_absolute = Path(path_text).is_absolute() or PureWindowsPath(path_text).is_absolute()
+    decoded_path = Path(path_text)
+    is_absolute = decoded_path.is_absolute() or PureWindowsPath(path_text).is_absolute()
     if not is_absolute or "\0" in path_text:
         raise ValueError(f"{path_text[:200]!r} is not an absolute path")
-    return Path(path_text)
+    return decoded_path
 
 
 def name_words(file_path: Path) -> str:
@@ -220,7 +230,12 @@ def name_words(file_path: Path) -> str:
     path_text = str(file_path).encode("utf-8", "replace").decode()
     *folders, file_name = _PATH_SEPARATOR_RE.split(path_text)[-4:]
     stem = file_name.rpartition(".")[0] or file_name
-    return " ".join(_NAME_WORD_RE.findall(_CAMEL_CASE_RE.sub(" ", " ".join((*folders, stem)))))
+    return " ".join(split_name(" ".join((*folders, stem))))
+
+
+def split_name(name_text: str) -> list[str]:
+    """Split a name at case changes (`BeachHoliday`), digits and separators."""
+    return _NAME_WORD_RE.findall(_CAMEL_CASE_RE.sub(" ", name_text))
 
 
 def encode_text(plain_text: str) -> str:

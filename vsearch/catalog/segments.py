@@ -101,6 +101,38 @@ class SegmentQueries(CatalogReader):
             np.array([row[0] for row in self._fetch_rows(sql_query, *sql_values)], np.int64)
         )
 
+    def segment_ids_of_videos(self, video_ids: Sequence[int]) -> Ids:
+        """Return the ids of the segments of videos, int64 (N,) ascending."""
+        return self.select_segment_ids(
+            f"SELECT id FROM segments WHERE video_id {IN_JSON_SQL}",  # noqa: S608
+            (ids_to_json(video_ids),),
+        )
+
+    def select_segments(
+        self, video_ids: Iterable[int], where_sql: str, sql_values: Sequence[object]
+    ) -> list[Segment]:
+        """Return the segments of videos that satisfy a condition of `browsing.iter_newest`.
+
+        Args:
+            video_ids: The videos.
+            where_sql: Condition on `segments`.
+            sql_values: Its parameters.
+
+        Returns:
+            Segments by video id, then in chronological order.
+        """
+        sql_query = f"""SELECT id, video_id, start, "end" FROM segments
+            WHERE video_id {IN_JSON_SQL} AND {where_sql}
+            ORDER BY video_id, start, "end", id"""  # noqa: S608
+        return self._read_objects(read_segment, sql_query, ids_to_json(video_ids), *sql_values)
+
+    def count_segments(self, video_ids: Iterable[int]) -> dict[int, int]:
+        """Return the number of segments of each video, by id."""
+        sql_query = f"""SELECT video_id, count(*) FROM segments
+            WHERE video_id {IN_JSON_SQL} GROUP BY video_id"""  # noqa: S608
+        count_rows = self._fetch_rows(sql_query, ids_to_json(video_ids))
+        return {int(video_id): int(segment_count) for video_id, segment_count in count_rows}
+
     def segment_ids_with_tags(
         self, label_names: Iterable[str], allowed_ids: Ids | None = None
     ) -> Ids:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import delete, exists, func, insert, select, text, update
 
-from vsearch.catalog import annotation_rows, transcript_rows
+from vsearch.catalog import annotation_rows, sound_rows, transcript_rows
 from vsearch.catalog.connection import translate_errors
-from vsearch.catalog.rows import encode_path, encode_text, name_words, pack
+from vsearch.catalog.rows import decode_path, encode_path, encode_text, name_words, pack
 from vsearch.catalog.schema import (
     CueRow,
     CueVectorRow,
@@ -37,7 +37,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
 
-    from vsearch.types import Cue, CueSource, FileIdentity, Ids, Location, Matrix, Space, Span, Tag
+    from vsearch.types import (
+        Cue,
+        CueSource,
+        FileIdentity,
+        Ids,
+        Location,
+        Matrix,
+        SoundSpan,
+        Space,
+        Span,
+        Tag,
+    )
 
 _SELECT_LAST_SEGMENT_SQL = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT_SQL = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
@@ -139,7 +150,7 @@ class Transaction:
             **column_values,
         )
         video_id = int(self._execute(insert_statement).lastrowid)
-        self._set_name(video_id, video_path)
+        self._update_name(video_id)
         return Video(
             id=video_id,
             path=video_path,
@@ -247,12 +258,26 @@ class Transaction:
             size_bytes=int(size_bytes),
             mtime_ns=int(mtime_ns),
         )
-        self._set_name(video_id, video_path)
+        self._update_name(video_id)
+        self.set_duplicate_file(video_path, None)
 
-    def _set_name(self, video_id: int, video_path: Path) -> None:
-        """Record the words of a video's path."""
+    def set_source_url(self, video_id: int, source_url: str) -> None:
+        """Record the URL from which the file of a video was downloaded."""
+        self._update_video(video_id, source_url=encode_text(source_url))
+
+    def _update_name(self, video_id: int) -> None:
+        """Record the words of a video's path, and of the paths of its duplicate files."""
+        video_paths = select(VideoRow.path).where(VideoRow.id == int(video_id))
+        duplicate_paths = select(DuplicateFileRow.path).where(
+            DuplicateFileRow.video_id == int(video_id)
+        )
+        stored_paths = [
+            *self._execute(video_paths).scalars(),
+            *self._execute(duplicate_paths.order_by(DuplicateFileRow.path)).scalars(),
+        ]
         self._execute(delete(VideoNameRow).where(VideoNameRow.video_id == int(video_id)))
-        column_values = {"video_id": int(video_id), "words": name_words(video_path)}
+        words = " ".join(name_words(decode_path(stored_path)) for stored_path in stored_paths)
+        column_values = {"video_id": int(video_id), "words": words}
         self._execute(insert(VideoNameRow).values(column_values))
 
     def set_file_identity(self, video_id: int, file_identity: FileIdentity) -> None:
@@ -268,7 +293,11 @@ class Transaction:
     ) -> None:
         """Record the identity of a file that duplicates a video; None: it does not any more."""
         stored_path = encode_path(file_path)
-        self._execute(delete(DuplicateFileRow).where(DuplicateFileRow.path == stored_path))
+        is_this_file = DuplicateFileRow.path == stored_path
+        changed_ids = set(
+            self._execute(select(DuplicateFileRow.video_id).where(is_this_file)).scalars()
+        )
+        self._execute(delete(DuplicateFileRow).where(is_this_file))
         if file_identity is not None:
             column_values = {
                 "path": stored_path,
@@ -276,6 +305,9 @@ class Transaction:
                 **_identity_columns(file_identity),
             }
             self._execute(insert(DuplicateFileRow).values(column_values))
+            changed_ids.add(video_id)
+        for changed_id in changed_ids - {None}:
+            self._update_name(changed_id)
 
     def remove_videos(self, removed_ids: Iterable[int]) -> Ids:
         """Remove videos with all their data; return the ids of their segments, int64 (N,)."""
@@ -371,6 +403,24 @@ class Transaction:
             "created_at": datetime.now(UTC).replace(tzinfo=None),
         }
         self._execute(insert(TranscriptRow).values(column_values))
+
+    def replace_sounds(
+        self, video_id: int, sound_spans: Iterable[SoundSpan], *, model_name: str
+    ) -> None:
+        """Replace the spans of speech, music and singing, and record the analysis, even if empty.
+
+        Args:
+            video_id: The video.
+            sound_spans: The spans; those of different kinds may overlap.
+            model_name: The model that found them.
+        """
+        self._execute_many(sound_rows.DELETE_SPANS, [(int(video_id),)])
+        self._execute_many(sound_rows.INSERT_SPAN, sound_rows.span_rows(video_id, sound_spans))
+        created_at = datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        self._execute_many(
+            sound_rows.RECORD_ANALYSIS, [(int(video_id), encode_text(model_name), created_at)]
+        )
+        self._needs_revision = True
 
     def save_search(self, search_name: str, query_text: str) -> None:
         """Save a query under a name, replacing an earlier one of that name."""

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.connection import corruption_as_error
+from vsearch.catalog.outlines import (
+    SELECT_CHANGE_SQL,
+    SELECT_OUTLINES_SQL,
+    SELECT_TRANSCRIBED_SQL,
+    LibraryOutline,
+    read_outlines,
+)
 from vsearch.catalog.path_matching import compile_matcher
 from vsearch.catalog.reader import IN_JSON_SQL, CatalogReader, ids_to_json
 from vsearch.catalog.rows import (
@@ -28,7 +35,8 @@ _SELECT_VIDEO_SQL = """
         (SELECT model FROM frame_features
             WHERE video_id = videos.id AND space_id = (SELECT space_id FROM library)),
         keyframes_only, max_keyframe_gap, is_photo, utc_offset_minutes, latitude, longitude, camera,
-        source_url
+        source_url,
+        (SELECT group_concat(hex(path)) FROM duplicate_files WHERE video_id = videos.id)
     FROM videos
 """
 _SELECT_IDENTITY_SQL = """
@@ -37,6 +45,15 @@ _SELECT_IDENTITY_SQL = """
 _SELECT_DUPLICATE_SQL = """
     SELECT size_bytes, mtime_ns, ctime_ns, inode, content_digest FROM duplicate_files WHERE path = ?
 """
+_SELECT_PLACES_SQL = """
+    SELECT id, path FROM videos
+    UNION ALL SELECT video_id, path FROM duplicate_files WHERE video_id IS NOT NULL
+"""
+_SELECT_VIDEO_AT_SQL = f"""
+    {_SELECT_VIDEO_SQL} WHERE path = ?1
+        OR id = (SELECT video_id FROM duplicate_files WHERE path = ?1)
+    ORDER BY path <> ?1
+"""  # noqa: S608
 _SELECT_CRC32_SQL = """
     SELECT crc32 FROM frame_features
     WHERE video_id = ? AND space_id = (SELECT id FROM spaces WHERE name = ?)
@@ -44,6 +61,15 @@ _SELECT_CRC32_SQL = """
 _SELECT_MODEL_NAMES_SQL = """
     SELECT DISTINCT model FROM frame_features
     WHERE model IS NOT NULL AND space_id = (SELECT space_id FROM library) ORDER BY model
+"""
+_SELECT_CAMERAS_SQL = "SELECT DISTINCT camera FROM videos WHERE camera IS NOT NULL ORDER BY camera"
+_SELECT_CODECS_SQL = "SELECT DISTINCT lower(codec) FROM videos ORDER BY lower(codec)"
+_SELECT_LANGUAGES_SQL = """
+    SELECT DISTINCT language FROM transcripts WHERE language IS NOT NULL ORDER BY language
+"""
+_SELECT_LOCATIONS_SQL = """
+    SELECT id, latitude, longitude FROM videos WHERE latitude BETWEEN ? AND ?
+        AND longitude IS NOT NULL
 """
 _SELECT_VIDEOS_WITH_FEATURES_SQL = """
     SELECT video_id FROM frame_features WHERE space_id = (SELECT id FROM spaces WHERE name = ?)
@@ -71,12 +97,38 @@ class VideoQueries(CatalogReader):
         matching_videos = [video for video in all_videos if not globs or matches_glob(video.path)]
         return sorted(matching_videos, key=lambda video: str(video.path))
 
+    def change_number(self) -> int:
+        """Return a number that differs after every commit, also of names, tags and transcripts."""
+        return int(self._fetch_rows(SELECT_CHANGE_SQL)[0][0])
+
+    def outline(self) -> LibraryOutline:
+        """Return the paths, times and transcripts of all videos, without their other columns."""
+        with self.snapshot():
+            change_number = self.change_number()
+            video_rows = self._fetch_rows(SELECT_OUTLINES_SQL)
+            transcript_rows = self._fetch_rows(SELECT_TRANSCRIBED_SQL)
+        with corruption_as_error(self._catalog_path):
+            return LibraryOutline(change_number, read_outlines(video_rows, transcript_rows))
+
     def videos_by_id(self, video_ids: Iterable[int]) -> dict[int, Video]:
         """Return the videos with these ids, by id; unknown ids are left out."""
         matching_videos = self._read_objects(
             read_video, f"{_SELECT_VIDEO_SQL} WHERE id {IN_JSON_SQL}", ids_to_json(video_ids)
         )
         return {video.id: video for video in matching_videos}
+
+    def count_videos(self) -> int:
+        """Return the number of videos."""
+        return int(self._fetch_rows("SELECT count(*) FROM videos")[0][0])
+
+    def video_places(self) -> list[tuple[int, Path]]:
+        """Return the id of a video and a path, for the paths of all files of all videos.
+
+        The first path of each video comes before those of duplicate files.
+        """
+        place_rows = self._fetch_rows(_SELECT_PLACES_SQL)
+        with corruption_as_error(self._catalog_path):
+            return [(int(video_id), decode_path(path)) for video_id, path in place_rows]
 
     def video_paths(self) -> dict[int, Path]:
         """Return the path of each video, by id."""
@@ -94,6 +146,13 @@ class VideoQueries(CatalogReader):
         """Return the video with exactly this path, or None."""
         matching_videos = self._read_objects(
             read_video, f"{_SELECT_VIDEO_SQL} WHERE path = ?", encode_path(video_path)
+        )
+        return next(iter(matching_videos), None)
+
+    def video_at(self, file_path: Path) -> Video | None:
+        """Return the video whose file, or a duplicate of it, has exactly this path, or None."""
+        matching_videos = self._read_objects(
+            read_video, _SELECT_VIDEO_AT_SQL, encode_path(file_path)
         )
         return next(iter(matching_videos), None)
 
@@ -156,3 +215,36 @@ class VideoQueries(CatalogReader):
     def model_names(self) -> list[str]:
         """Return the sorted names of the models whose features are in the active space."""
         return [str(row[0]) for row in self._fetch_rows(_SELECT_MODEL_NAMES_SQL)]
+
+    def select_video_ids(self, where_sql: str, sql_values: Sequence[object]) -> list[int]:
+        """Return the ids selected by a condition and an order of `browsing.iter_newest`."""
+        sql_query = f"SELECT id FROM videos WHERE {where_sql}"  # noqa: S608
+        return [int(row[0]) for row in self._fetch_rows(sql_query, *sql_values)]
+
+    def cameras(self) -> list[str]:
+        """Return the sorted names of the cameras that recorded the videos."""
+        return [str(row[0]) for row in self._fetch_rows(_SELECT_CAMERAS_SQL)]
+
+    def codecs(self) -> list[str]:
+        """Return the sorted names of the codecs of the videos, in lower case."""
+        return [str(row[0]) for row in self._fetch_rows(_SELECT_CODECS_SQL)]
+
+    def languages(self) -> list[str]:
+        """Return the languages of transcripts as stored: `de`, or several as `de,en`."""
+        return [str(row[0]) for row in self._fetch_rows(_SELECT_LANGUAGES_SQL)]
+
+    def locations(
+        self, south: float = -90.0, north: float = 90.0
+    ) -> list[tuple[int, float, float]]:
+        """Return id, latitude and longitude of the videos that have a location.
+
+        Args:
+            south: Lowest latitude in degrees.
+            north: Highest latitude in degrees.
+        """
+        return self._read_objects(
+            lambda row: (int(row[0]), float(row[1]), float(row[2])),
+            _SELECT_LOCATIONS_SQL,
+            south,
+            north,
+        )

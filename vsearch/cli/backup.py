@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.messages import print_problem
 from vsearch.cli.options import library_path_option
 from vsearch.cli.render import escape_unprintable, format_bytes, format_count
 
@@ -36,7 +37,7 @@ def backup(options: CommonOptions, backup_path: Path, force: bool) -> None:
             f"{video_path}: frame features are missing or damaged in the library, and not in the "
             f"backup; index it again with {reindex_command(video_path)}"
         )
-        click.echo(escape_unprintable(problem), err=True)
+        print_problem(escape_unprintable(problem))
     _print_summary("saved", backup_info)
     if backup_info.lost_features:
         sys.exit(1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import FiniteRange, library_options
 from vsearch.cli.render import escape_unprintable, format_count, format_path, print_table
 
@@ -114,16 +115,16 @@ class ClassifySummary:
 
 def _report_outcome(summary: ClassifySummary, *, all_videos: bool, is_stored: bool) -> None:
     if not summary.video_count:
-        click.echo("No videos." if all_videos else "No video matches.", err=True)
+        print_problem("No videos." if all_videos else "No video matches.")
     for error_message in summary.error_messages:
-        click.echo(f"failed     {escape_unprintable(error_message)}", err=True)
+        print_problem(f"failed     {escape_unprintable(error_message)}")
     if summary.error_messages or not (summary.video_count or all_videos):
         sys.exit(1)
     if is_stored:
         tags_text = format_count(summary.tag_count, "tag")
         source_text = escape_unprintable(summary.tag_source)
         source_note = f" with source “{source_text}”" if source_text else ""
-        click.echo(f"{tags_text} stored{source_note}.", err=True)
+        print_note(f"{tags_text} stored{source_note}.")
 
 
 def _with_progress(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import get_completion_class
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.render import format_path
 from vsearch.storage.atomic_files import replace_file
 
@@ -43,10 +44,10 @@ def completion(context: click.Context, shell: str | None, install: bool) -> None
     script_path = find_script_path(shell_name, os.environ, Path.home())
     script_path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(script_path, script.encode())
-    click.echo(f"Written: {format_path(script_path)}", err=True)
+    print_note(f"Written: {format_path(script_path)}")
     if shell_name == "zsh":
         _source_from(Path(os.environ.get("ZDOTDIR") or Path.home()) / ".zshrc", script_path)
-    click.echo("Open a new shell to use it.", err=True)
+    print_note("Open a new shell to use it.")
 
 
 def find_script_path(shell_name: str, environment: Mapping[str, str], home: Path) -> Path:
@@ -76,4 +77,4 @@ def _source_from(settings_path: Path, script_path: Path) -> None:
     separator = "" if not settings_text or settings_text.endswith("\n") else "\n"
     with settings_path.open("a", encoding="utf-8") as settings_file:
         settings_file.write(f"{separator}{line}\n")
-    click.echo(f"Added a line to {format_path(settings_path)}", err=True)
+    print_note(f"Added a line to {format_path(settings_path)}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.log_options import list_log_settings
+from vsearch.cli.messages import print_problem
 from vsearch.cli.options import library_path_option
 from vsearch.cli.render import escape_unprintable, print_json, print_table
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @library_path_option
-@click.pass_obj
-def config(options: CommonOptions, as_json: bool) -> None:
+@click.pass_context
+def config(context: click.Context, as_json: bool) -> None:
     """Show the effective settings, and where each comes from.
 
     A flag of a command overrides a variable VSEARCH_*, which overrides vsearch.toml in the library,
@@ -26,27 +28,35 @@ def config(options: CommonOptions, as_json: bool) -> None:
     """
     from vsearch import config as settings_module  # deferred: --help needs none of it
 
-    library_path = settings_module.resolve_library_path(options.library)
+    options: CommonOptions = context.obj
+    library_path, library_source = settings_module.locate_library(options.library)
     sourced_settings = settings_module.list_sources(library_path)
     problem_texts = settings_module.find_problems(library_path)
     folders = {
         "library": str(library_path.absolute()),
         "cache": str(settings_module.cache_folder().absolute()),
     }
+    log_settings = list_log_settings(context)
     if as_json:
         print_json(
             {
                 **folders,
+                "library_source": library_source,
                 "settings": {
                     setting.name: {"value": setting.value, "source": setting.source}
                     for setting in sourced_settings
+                },
+                "messages": {
+                    name: {"value": value, "source": source}
+                    for name, (value, source) in log_settings.items()
                 },
                 "problems": problem_texts,
             }
         )
     else:
         for folder_name, folder_path in folders.items():
-            click.echo(f"{folder_name:8} {escape_unprintable(folder_path)}")
+            source_text = f"  ({library_source})" if folder_name == "library" else ""
+            click.echo(f"{folder_name:8} {escape_unprintable(folder_path)}{source_text}")
         click.echo()
         print_table(
             [
@@ -55,11 +65,15 @@ def config(options: CommonOptions, as_json: bool) -> None:
                     (setting.name, _format_value(setting.value), setting.source)
                     for setting in sourced_settings
                 ),
+                *(
+                    (name, _format_value(value), source)
+                    for name, (value, source) in log_settings.items()
+                ),
             ],
             shrink_column=1,
         )
     for problem_text in problem_texts:
-        click.echo(escape_unprintable(problem_text), err=True)
+        print_problem(escape_unprintable(problem_text))
     if problem_texts:
         sys.exit(1)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsearch.cli.index import run_index
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import HtmlPathParam, library_options
 from vsearch.cli.query_tables import print_query_report, query_report_to_dict
 from vsearch.cli.render import print_json
@@ -251,7 +252,7 @@ def _run_benchmark(
     if gate_result is not None:
         print_gate(gate_result)
     elif check_pooler:
-        click.echo("There is no trained pooler for this space; mean pooling is used.", err=True)
+        print_note("There is no trained pooler for this space; mean pooling is used.")
     for query_report in query_reports:
         if report is not None or query_report is not query_reports[0]:
             click.echo("")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import HtmlPathParam, library_options
 from vsearch.cli.query_args import QueryCommand, query_from_argv
-from vsearch.cli.render import escape_unprintable, format_path, print_json
+from vsearch.cli.render import escape_unprintable, format_count, format_path, print_json
 from vsearch.errors import NoLibraryError, QueryError
 
 if TYPE_CHECKING:
@@ -159,11 +160,11 @@ def export(
             _print_export_result(export_result)
         if html is not None:
             write_gallery(html, excerpts, query_text)
-            click.echo(f"Written: {format_path(html.absolute())}", err=True)
+            print_note(f"Written: {format_path(html.absolute())}")
     for skipped_result in skipped_results:
-        click.echo(f"#{skipped_result.rank}: {escape_unprintable(skipped_result.reason)}", err=True)
+        print_problem(f"#{skipped_result.rank}: {escape_unprintable(skipped_result.reason)}")
     if not excerpts:
-        click.echo("No results, so nothing was written.", err=True)
+        print_problem("No results, so nothing was written.")
     if as_json:
         html_page = html if excerpts else None
         print_json(
@@ -222,9 +223,9 @@ def _search_library(library: Library, query_text: str, k: int) -> list[tuple[int
 
     search_result = library.search(query_text, k=k)
     if not last_search.save_last_search(library.path, query_text, search_result):
-        click.echo(last_search.NOT_SAVED_NOTE, err=True)
+        print_note(last_search.NOT_SAVED_NOTE)
     if search_result and search_result.has_confident_match is False:
-        click.echo("Probably not in this library; exporting the nearest results.", err=True)
+        print_note("Probably not in this library; exporting the nearest results.")
     return rank_results(search_result)
 
 
@@ -246,13 +247,15 @@ def _build_excerpts(
 
 def _print_export_result(export_result: ExportResult) -> None:
     if export_result.error is not None:
-        click.echo(escape_unprintable(export_result.error), err=True)
+        print_problem(escape_unprintable(export_result.error))
         return
     encoding_note = ""
     if export_result.excerpt_spans:  # a film
         encoding_note = ", copied" if export_result.is_stream_copy else ", encoded"
     output_text = format_path(export_result.output_path.absolute())
-    click.echo(f"Written: {output_text}{encoding_note}", err=True)
+    print_note(f"Written: {output_text}{encoding_note}")
+    if photo_count := len(export_result.left_out_photos):
+        print_note(f"without {format_count(photo_count, 'photo')}; --clips and --csv include them")
 
 
 def _export_to_dict(

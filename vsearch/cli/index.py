@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem, print_summary_line
 from vsearch.cli.options import (
+    SizeParam,
     audio_track_option,
     decoding_options,
     discovery_options,
     library_options,
     limit_blas_threads,
     lower_priority,
+    photos_option,
 )
 from vsearch.cli.render import (
     escape_unprintable,
@@ -28,6 +31,7 @@ from vsearch.cli.render import (
     print_table,
 )
 from vsearch.cli.transcribe import TranscriptSummary
+from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from vsearch.cli.options import CommonOptions
     from vsearch.library import Library
     from vsearch.media.discovery import SkippedEntry
+    from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress, Timings
     from vsearch.types import Video
 
@@ -84,6 +89,15 @@ MAX_LISTED_MISSING = 5  # missing videos printed by name
     help="Read on-screen text of new videos; see `vsearch ocr`.  "
     "[default: from the library, or no]",
 )
+@photos_option
+@click.option(
+    "--max-download",
+    type=SizeParam(),
+    metavar="SIZE",
+    default="20GB",
+    show_default=True,
+    help="Largest file that is downloaded from a URL.",
+)
 @audio_track_option
 @library_options
 @click.pass_obj
@@ -102,28 +116,33 @@ def index(
     keyframes_only: bool | None,
     workers: int | None,
     hwaccel: str | None,
+    photos: bool | None,
+    max_download: int,
     dry_run: bool,
     **discovery_arguments: Any,
 ) -> None:
-    """Index videos: files, folders or globs.
+    """Index videos: files, folders, globs or URLs of http and https.
 
     Unchanged videos are skipped, so an interrupted run continues where it stopped.
 
     \b
     vsearch index ~/Movies
     vsearch index 'clips/*.mp4' --fps 2 --transcribe
+    vsearch index https://example.org/talk.mp4
     """
     if progressive and keyframes_only:
         raise click.UsageError("--progressive cannot be combined with --keyframes-only")
     if dry_run:
-        _print_preview(options, paths, discovery_arguments)
+        _print_preview(options, paths, photos, discovery_arguments)
         return
     limit_blas_threads()
     lower_priority()
+    is_new = not options.library_exists()
     with options.open_library(
         create=True,
         fps=fps,
         keep_frames=keep_frames,
+        photos=photos,
         transcribe=transcribe,
         ocr=ocr,
         audio_track=audio_track,
@@ -131,6 +150,8 @@ def index(
         workers=workers,
         hwaccel=hwaccel,
     ) as library:
+        if is_new:
+            print_note(f"New library: {escape_unprintable(str(library.path.absolute()))}")
 
         def print_details(index_results: list[IndexResult]) -> None:
             if timings:
@@ -143,6 +164,7 @@ def index(
             force=force,
             progressive=progressive,
             on_indexed=print_details,
+            max_download_bytes=max_download,
             discovery_arguments=discovery_arguments,
         )
     if not all_succeeded(index_results):
@@ -150,20 +172,23 @@ def index(
 
 
 def _print_preview(
-    options: CommonOptions, paths: tuple[str, ...], discovery_arguments: Mapping[str, Any]
+    options: CommonOptions,
+    paths: tuple[str, ...],
+    photos: bool | None,
+    discovery_arguments: Mapping[str, Any],
 ) -> None:
     """Print what indexing would do with each file; exit with 1 if nothing can be indexed."""
     state_counts: Counter[str] = Counter()
-    with options.open_library(create=None) as library:
+    with options.open_library(create=None, photos=photos) as library:
         for entry in library.preview_index(paths, **discovery_arguments):
             state_counts[entry.state] += 1
             if entry.state == "failed":
-                click.echo(f"failed     {escape_unprintable(entry.reason)}", err=True)
+                print_problem(f"failed     {escape_unprintable(entry.reason)}")
                 continue
             reason_text = f"  ({escape_unprintable(entry.reason)})" if entry.reason else ""
             click.echo(f"{entry.state:10} {format_path(entry.path)}{reason_text}")
     counts_text = " · ".join(f"{count} {state}" for state, count in state_counts.items())
-    click.echo(f"{counts_text or 'No videos found.'}   (dry run: nothing was done)", err=True)
+    print_note(f"{counts_text or 'No videos found.'}   (dry run: nothing was done)")
     if state_counts["failed"] or not state_counts.total():
         sys.exit(1)
 
@@ -181,6 +206,7 @@ def run_index(
     progressive: bool = False,
     quiet: bool = False,
     on_indexed: Callable[[list[IndexResult]], None] = lambda _: None,
+    max_download_bytes: int = DEFAULT_MAX_DOWNLOAD_BYTES,
     discovery_arguments: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[IndexResult]:
     """Index files with a progress line and messages on stderr and a summary on stdout.
@@ -189,11 +215,12 @@ def run_index(
 
     Args:
         library: The library to index into.
-        paths: Files, folders or globs.
+        paths: Files, folders, globs or URLs.
         force: Index unchanged videos again.
         progressive: Index by key frames first, then refine.
         quiet: Do not print the summary of the files.
         on_indexed: Called when the files are indexed, before any transcription.
+        max_download_bytes: Largest download.
         discovery_arguments: Arguments of `Library.index` on what is left out of folders.
 
     Returns:
@@ -206,6 +233,8 @@ def run_index(
         progressive=progressive,
         on_progress=reporter.update,
         on_skipped=reporter.report_skipped,
+        max_download_bytes=max_download_bytes,
+        on_download=reporter.report_download,
         **discovery_arguments,
     )
     try:
@@ -229,6 +258,7 @@ class _RunReporter:
         self.index_results: list[IndexResult] = []  # transcripts without cues
         self._progressive, self._quiet, self._on_indexed = progressive, quiet, on_indexed
         self._summary = IndexSummary()
+        self._named_urls: set[str] = set()
         self._transcript_summary: TranscriptSummary | None = None  # of the current stage
         self._exit_stack = ExitStack()
         self._start_progress_line()
@@ -237,6 +267,13 @@ class _RunReporter:
         """Redraw the progress line."""
         self._enter_stage(progress.stage)
         self._progress_line.update(progress)
+
+    def report_download(self, progress: DownloadProgress) -> None:
+        """Redraw the progress line; name each URL once."""
+        if progress.url not in self._named_urls:
+            self._named_urls.add(progress.url)
+            self._progress_line.print_message(f"download   {escape_unprintable(progress.url)}")
+        self._progress_line.update_download(progress)
 
     def report_skipped(self, skipped_entry: SkippedEntry) -> None:
         """Count what is left out other than by the defaults."""
@@ -250,7 +287,9 @@ class _RunReporter:
             self._summary.add_result(index_result)
             self._progress_line.finish_file(index_result)
             for message in iter_messages(index_result, brief=self._progressive):
-                self._progress_line.print_message(message)
+                self._progress_line.print_message(
+                    message, is_failure=index_result.outcome == "failed"
+                )
             return
         summary = self._enter_stage(transcript.source)
         assert summary is not None  # noqa: S101 - only the first stage has none
@@ -288,9 +327,7 @@ class _RunReporter:
             video_ids = {result.video.id for result in self._summary.index_results if result.video}
             self._transcript_summary.exit_interrupted(len(video_ids))
         self._summary.print_summary()
-        click.echo(
-            "Stopped. Indexed videos are kept; run the same command again to continue.", err=True
-        )
+        print_note("Stopped. Indexed videos are kept; run the same command again to continue.")
         sys.exit(130)
 
     def close(self) -> None:
@@ -303,22 +340,20 @@ def _report_missing(library: Library) -> None:
     checked_videos = library.check_files(library.videos())
     missing_videos = [video for video in checked_videos if video.file_status == "missing"]
     for video in missing_videos[:MAX_LISTED_MISSING]:
-        click.echo(f"missing    {format_path(video.path)}", err=True)
+        print_note(f"missing    {format_path(video.path)}")
     if missing_videos:
         more_count = len(missing_videos) - MAX_LISTED_MISSING
         more_text = f" ({more_count} more)" if more_count > 0 else ""
-        click.echo(
+        print_note(
             f"{format_count(len(missing_videos), 'indexed video')} missing{more_text}: if they "
             "were moved, run `vsearch relocate OLD NEW` or `vsearch index NEWPLACE`, which keep "
-            "tags, marks and transcripts; if they were deleted, run `vsearch remove --missing`.",
-            err=True,
+            "tags, marks and transcripts; if they were deleted, run `vsearch remove --missing`."
         )
     offline_count = sum(video.file_status == "offline" for video in checked_videos)
     if offline_count:
-        click.echo(
+        print_note(
             f"{format_count(offline_count, 'indexed video')} offline, because the drive or folder "
-            "is gone; see `vsearch doctor`.",
-            err=True,
+            "is gone; see `vsearch doctor`."
         )
 
 
@@ -344,12 +379,11 @@ class IndexSummary:
     def print_summary(self) -> None:
         """Print the counts on stdout, and on stderr what was left out or needs refining."""
         if self.skipped_count:
-            click.echo(
-                f"{format_count(self.skipped_count, 'path')} left out; --dry-run lists them.",
-                err=True,
+            print_note(
+                f"{format_count(self.skipped_count, 'path')} left out; --dry-run lists them."
             )
         if not self.index_results:
-            click.echo("No videos found.", err=True)
+            print_problem("No videos found.")
             return
         outcome_counts = Counter(self._collect_outcomes().values())
         summary_text = " · ".join(
@@ -367,14 +401,13 @@ class IndexSummary:
                 f"{format_duration(elapsed_seconds)}, {realtime_factor:.1f}× real time"
                 f"{self._format_first_pass()})"
             )
-        click.echo(summary_text)
+        print_summary_line(summary_text)
         keyframe_videos = [video for video in videos if video.keyframes_only]
         if keyframe_videos:
-            click.echo(
+            print_note(
                 f"{len(keyframe_videos)} by key frames only"
                 f"{_format_keyframe_gap(keyframe_videos)}; run `vsearch index` to refine them, "
-                "`vsearch list` for details.",
-                err=True,
+                "`vsearch list` for details."
             )
 
     def _collect_videos(self) -> list[Video]:
@@ -443,7 +476,7 @@ def print_timings(index_results: Sequence[IndexResult]) -> None:
             previous_timings = timings_by_path.get(result.path, Timings())
             timings_by_path[result.path] = previous_timings + result.timings
     if not timings_by_path:
-        click.echo("No video was processed, so there are no timings.", err=True)
+        print_note("No video was processed, so there are no timings.")
         return
     total_timings = sum(timings_by_path.values(), Timings())
     table_rows: list[tuple[str, ...]] = [(*TIMING_STEPS, "seconds", "video")]

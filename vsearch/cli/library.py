@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import library_options, library_path_option
 from vsearch.cli.render import (
     escape_unprintable,
@@ -50,9 +51,9 @@ def list_command(options: CommonOptions, paths: tuple[str, ...], as_json: bool) 
     elif videos:
         _print_videos(videos)
     elif not paths:
-        click.echo("No videos.", err=True)
+        print_note("No videos.")
     if paths and not videos:
-        click.echo("No video matches; see `vsearch list`.", err=True)
+        print_problem("No video matches; see `vsearch list`.")
         sys.exit(1)
 
 
@@ -60,7 +61,7 @@ def _print_videos(videos: Sequence[Video]) -> None:
     table_rows = [("duration", "size", "frames", "video")]
     table_rows += [
         (
-            format_duration(video.duration),
+            "photo" if video.is_photo else format_duration(video.duration),
             f"{video.width}×{video.height}",
             str(video.sampled_frames),
             format_video(video),
@@ -69,12 +70,21 @@ def _print_videos(videos: Sequence[Video]) -> None:
     ]
     print_table(table_rows, alignments="rrr", shrink_column=3)
     for video in videos:
+        for other_path in video.other_paths:
+            click.echo(f"also at  {format_path(other_path)}: {format_path(video.path)}")
+        if source_url := video.source_url:
+            click.echo(f"from     {escape_unprintable(source_url)}: {format_path(video.path)}")
         if warning := video.full_warning:
             click.echo(f"warning  {format_path(video.path)}: {escape_unprintable(warning)}")
 
 
 def _video_to_dict(video: Video) -> dict[str, object]:
     """Return the entry of a video in `list --json`."""
+    from vsearch.search.serialization import (  # deferred, as the library
+        places_to_dict,
+        recording_to_dict,
+    )
+
     return {
         "path": str(video.path),
         "duration": round(video.duration, 3),
@@ -89,6 +99,9 @@ def _video_to_dict(video: Video) -> dict[str, object]:
         "keyframes_only": video.keyframes_only,
         "max_keyframe_gap": video.max_keyframe_gap,
         "model": video.model,
+        "recorded_at": None if video.recorded_at is None else video.recorded_at.isoformat(),
+        **recording_to_dict(video),
+        **places_to_dict(video),
         "file_status": video.file_status,
     }
 
@@ -158,6 +171,10 @@ def _info_to_dict(
             {"source": source, "video_count": video_count}
             for source, video_count in library_info.transcript_counts
         ],
+        "sound_counts": [
+            {"kind": kind, "video_count": video_count}
+            for kind, video_count in library_info.sound_counts
+        ],
         **({"adapter": _adapter_to_dict(adapter_status)} if adapter_status else {}),
     }
 
@@ -186,6 +203,7 @@ def _print_info(
         ("segments", f"{library_info.segment_count}, pooled by {library_info.pooler or '–'}"),
         ("frames", f"{library_info.frame_count}, {settings.fps:g} per second"),
         ("transcripts", _format_transcripts(library_info.transcript_counts)),
+        ("sounds", _format_transcripts(library_info.sound_counts)),
         ("on disk", format_bytes(library_info.size_bytes)),
     ]
     print_table([(f"{row_name:<12}{value}",) for row_name, value in info_rows if value])
@@ -248,7 +266,8 @@ def _format_models(active_model: str, library_info: LibraryInfo) -> str:
 def remove(options: CommonOptions, paths: tuple[str, ...], missing: bool, yes: bool) -> None:
     """Remove videos from the library.
 
-    PATH is a file, folder or glob. The video files themselves are not deleted.
+    PATH is a file, folder or glob. The video files themselves are not deleted, except downloads.
+    A video that has other files with the same content is kept under their paths.
 
     --missing asks first, and keeps the videos of a drive or folder that is offline; name its PATH
     to remove them, too.
@@ -265,16 +284,20 @@ def remove(options: CommonOptions, paths: tuple[str, ...], missing: bool, yes: b
         else:
             removed_videos = library.remove(paths)
     for video in removed_videos:
-        click.echo(f"removed    {format_path(video.path)}", err=True)
-    click.echo(f"{format_count(len(removed_videos), 'video')} removed")
+        kept_text = f" (kept: {format_path(video.other_paths[0])})" if video.other_paths else ""
+        print_note(f"removed    {format_path(video.path)}{kept_text}")
+    kept_count = sum(bool(video.other_paths) for video in removed_videos)
+    removed_count = len(removed_videos) - kept_count
+    count_texts = [format_count(removed_count, "video")] if removed_count or not kept_count else []
+    count_texts += [format_count(kept_count, "duplicate file")] if kept_count else []
+    click.echo(f"{' and '.join(count_texts)} removed")
     if missing and offline_count:
-        click.echo(
+        print_note(
             f"{format_count(offline_count, 'video')} kept, because the drive or folder is offline; "
-            "to remove them, too, name it: `vsearch remove --missing PATH`.",
-            err=True,
+            "to remove them, too, name it: `vsearch remove --missing PATH`."
         )
     if not removed_videos and not missing:
-        click.echo("No video matches; see `vsearch list`.", err=True)
+        print_problem("No video matches; see `vsearch list`.")
         sys.exit(1)
 
 
@@ -297,7 +320,7 @@ def relocate(options: CommonOptions, old_folder: str, new_folder: str, dry_run: 
         results = library.relocate(old_folder, new_folder, dry_run=dry_run)
     for result in results:
         if result.outcome != "moved":
-            click.echo(f"{result.outcome:<10} {format_path(result.new_path)}", err=True)
+            print_problem(f"{result.outcome:<10} {format_path(result.new_path)}")
         elif dry_run:
             click.echo(
                 f"would move {format_path(result.video.path)} → {format_path(result.new_path)}"
@@ -308,9 +331,7 @@ def relocate(options: CommonOptions, old_folder: str, new_folder: str, dry_run: 
         f"{'would be relocated' if dry_run else 'relocated'}"
     )
     if moved_count < len(results):
-        click.echo(
-            "The others keep their old paths: their files are not there, or differ.", err=True
-        )
+        print_problem("The others keep their old paths: their files are not there, or differ.")
         sys.exit(1)
 
 

@@ -13,11 +13,15 @@ from typing import NoReturn
 import click
 
 from vsearch import __version__
+from vsearch.cli.log_options import add_log_options, configure_logging, main_log_options
+from vsearch.cli.messages import log_printed, print_note, print_problem
 from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable
 from vsearch.cli.streams import finish_output, open_closed_streams
 from vsearch.errors import ModelError, NoTextError, QueryError, SettingsError, VSearchError
 from vsearch.memory import describe_exhaustion, is_memory_error, read_address_space_limit
+
+log = logging.getLogger(__name__)
 
 COMMANDS_BY_MODULE = {
     "backup": ("backup", "restore"),
@@ -32,10 +36,12 @@ COMMANDS_BY_MODULE = {
     "library": ("info", "list", "rebuild", "relocate", "remove"),
     "model": ("model",),
     "models": ("models",),
+    "open": ("open",),
     "saved": ("mark", "save", "saved"),
     "search": ("search",),
     "serve": ("mcp", "serve"),
     "similar": ("duplicates", "similar"),
+    "sound": ("sound",),
     "summarize": ("summarize",),
     "tags": ("tags",),
     "train.align": ("train",),
@@ -48,24 +54,10 @@ MODULE_BY_COMMAND = {
     for module_name, commands in COMMANDS_BY_MODULE.items()
     for command in commands
 }
-FUNCTION_BY_COMMAND = {"list": "list_command"}  # `list` would shadow the built-in
+FUNCTION_BY_COMMAND = {"list": "list_command", "open": "open_command"}  # not the built-ins
 
 BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 EXIT_INTERRUPTED = 130  # as shells report SIGINT
-LOGGERS_AT_WARNING = (  # their INFO records would be noise, even with --verbose
-    "alembic",
-    "vsearch.encoders.query_adapter",
-    "vsearch.encoders.text_tower",
-    "vsearch.search.searcher",
-    "vsearch.search.cue_embedding",
-    "vsearch.training.trainer",
-)
-LOGGERS_OF_DAMAGE = (  # their warnings are printed even without --verbose
-    "vsearch.index.cache",
-    "vsearch.search.hubness",
-    "vsearch.search.null_queries",
-    "vsearch.search.stored_frames",
-)
 
 
 class LazyGroup(click.Group):
@@ -78,31 +70,27 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the subcommand `cmd_name`, or None if there is none."""
         if cmd_name not in MODULE_BY_COMMAND:
-            return super().get_command(ctx, cmd_name)
+            command = super().get_command(ctx, cmd_name)
+            return None if command is None else add_log_options(command)
         command_module = import_module(f"vsearch.cli.{MODULE_BY_COMMAND[cmd_name]}")
         function_name = FUNCTION_BY_COMMAND.get(cmd_name, cmd_name)
-        command: click.Command = getattr(command_module, function_name)
-        return command
+        command = getattr(command_module, function_name)
+        return add_log_options(command)
 
 
+@main_log_options
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vsearch")
 @library_options
-@click.option("-v", "--verbose", is_flag=True, help="Print more messages to stderr.")
-def cli(verbose: bool) -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Search your own videos by text, image or example clip.
 
     \b
     vsearch index ~/Movies
     vsearch search "a dog jumps into a pool"
     """
-    log_handler = logging.StreamHandler()
-    log_handler.setFormatter(_EscapingFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[log_handler])
-    for logger_name in LOGGERS_AT_WARNING:
-        logging.getLogger(logger_name).setLevel(logging.WARNING)
-    for logger_name in () if verbose else LOGGERS_OF_DAMAGE:
-        logging.getLogger(logger_name).setLevel(logging.WARNING)
+    configure_logging(context)
 
 
 def main() -> NoReturn:
@@ -134,7 +122,7 @@ def _run_command() -> int:
         exit_code = _print_error(error, 1)
     except (KeyboardInterrupt, click.Abort):
         with suppress(OSError):
-            click.echo("Stopped.", err=True)
+            print_note("Stopped.")
         exit_code = EXIT_INTERRUPTED
     except Exception as error:
         if is_memory_error(error):
@@ -142,15 +130,11 @@ def _run_command() -> int:
         elif isinstance(error, OSError):  # e.g. an output file that cannot be written
             exit_code = _report_os_error(error)
         else:
+            log.exception("unexpected error")
             raise
-    return exit_code if isinstance(exit_code, int) else int(exit_code is not None)
-
-
-class _EscapingFormatter(logging.Formatter):
-    """Log formatter that escapes control characters, so that records cannot steer a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(escape_unprintable, super().format(record).split("\n")))
+    exit_status = exit_code if isinstance(exit_code, int) else int(exit_code is not None)
+    log_printed(f"finished with exit code {exit_status}")
+    return exit_status
 
 
 def _report_os_error(error: OSError) -> int:
@@ -167,5 +151,6 @@ def _report_os_error(error: OSError) -> int:
 
 def _print_error(error: Exception, exit_code: int) -> int:
     with suppress(OSError):  # stderr is full or closed
-        click.echo(f"vsearch: {escape_unprintable(str(error))}", err=True)
+        print_problem(f"vsearch: {escape_unprintable(str(error))}")
+    log.debug("%s", type(error).__name__, exc_info=error)
     return exit_code

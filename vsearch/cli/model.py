@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import library_options
 from vsearch.cli.render import (
     escape_unprintable,
@@ -64,7 +65,7 @@ def status(options: CommonOptions, as_json: bool = False) -> None:
         table_rows += [_build_row(space, video_count) for space in spaces]
         print_table(table_rows, alignments="lllrr")
     else:
-        click.echo("Nothing is indexed yet.", err=True)
+        print_note("Nothing is indexed yet.")
     if lock_holder is not None:
         click.echo(f"Being written by {escape_unprintable(lock_holder)}")
 
@@ -176,7 +177,7 @@ def _run_switch(library: Library, model_name: str | None, skip_missing: bool) ->
                 progress_line.finish_file(index_result)
                 if index_result.error is not None:
                     error_text = escape_unprintable(index_result.error)
-                    progress_line.print_message(f"failed     {error_text}")
+                    progress_line.print_message(f"failed     {error_text}", is_failure=True)
 
             return library.models.switch(
                 model_name,
@@ -185,10 +186,9 @@ def _run_switch(library: Library, model_name: str | None, skip_missing: bool) ->
                 on_result=on_result,
             )
     except KeyboardInterrupt:
-        click.echo(
+        print_note(
             "Stopped. Embedded videos are kept; run the same command again to continue. The "
-            "library still answers with the previous model.",
-            err=True,
+            "library still answers with the previous model."
         )
         sys.exit(130)
 
@@ -196,17 +196,15 @@ def _run_switch(library: Library, model_name: str | None, skip_missing: bool) ->
 def _print_outcome(library: Library, switch_result: SwitchResult) -> None:
     failed_text = format_count(len(switch_result.failed_results), "video")
     if not switch_result.is_switched:
-        click.echo(
+        print_problem(
             f"{failed_text} failed, so the model was not switched. Repair or remove the failed "
-            "videos and run the command again, or add --skip-missing.",
-            err=True,
+            "videos and run the command again, or add --skip-missing."
         )
         return
     if switch_result.failed_results:
-        click.echo(
+        print_problem(
             f"{failed_text} cannot be found by the new model. `vsearch doctor` lists videos "
-            "without vectors; `vsearch index` adds them once they are readable.",
-            err=True,
+            "without vectors; `vsearch index` adds them once they are readable."
         )
     if switch_result.embedded_count:
         click.echo(f"{format_count(switch_result.embedded_count, 'video')} embedded")
@@ -216,9 +214,8 @@ def _print_outcome(library: Library, switch_result: SwitchResult) -> None:
     click.echo(f"The library answers with {model_text} ({switch_result.space.name}).")
     env_model = os.environ.get("VSEARCH_MODEL")
     if env_model and env_model != switch_result.model:
-        click.echo(
-            f"VSEARCH_MODEL is {escape_unprintable(env_model)} and takes precedence; unset it.",
-            err=True,
+        print_note(
+            f"VSEARCH_MODEL is {escape_unprintable(env_model)} and takes precedence; unset it."
         )
 
 

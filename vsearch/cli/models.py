@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable, format_bytes, print_json, print_table
 from vsearch.errors import VSearchError
@@ -86,10 +87,9 @@ def models(
     unknown_names = set(model_names) - {model_row.name for model_row in model_rows}
     if not benchmark:
         for model_name in sorted(map(escape_unprintable, unknown_names)):
-            click.echo(
+            print_problem(
                 f"{model_name} is not listed; run `vsearch models --benchmark {model_name}` to "
-                "add it",
-                err=True,
+                "add it"
             )
     if has_failed or unknown_names:
         sys.exit(1)
@@ -117,15 +117,13 @@ def _benchmark_models(model_names: Sequence[str], device_name: str, *, force: bo
             model_name in measurements or (model_names and model_name not in model_names)
         ):
             continue
-        click.echo(
-            f"Measuring {escape_unprintable(model_name)} on this machine, a few seconds …", err=True
-        )
+        print_note(f"Measuring {escape_unprintable(model_name)} on this machine, a few seconds …")
         try:
             model_zoo.measure_throughput(
                 model_name, device_name, create_encoder(model_name, device_name)
             )
         except VSearchError as error:
-            click.echo(f"vsearch: {escape_unprintable(str(error))}", err=True)
+            print_problem(f"vsearch: {escape_unprintable(str(error))}")
             has_failed = True
     return has_failed
 

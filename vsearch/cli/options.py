@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,6 +42,7 @@ class CommonOptions:
         create: bool | None = False,
         fps: float | None = None,
         keep_frames: bool | None = None,
+        photos: bool | None = None,
         transcribe: bool | None = None,
         ocr: bool | None = None,
         audio_track: str | None = None,
@@ -60,6 +62,7 @@ class CommonOptions:
             device=self.device,
             fps=fps,
             keep_frames=keep_frames,
+            photos=photos,
             transcribe=transcribe,
             ocr=ocr,
             audio_track=audio_track,
@@ -68,6 +71,13 @@ class CommonOptions:
             hwaccel=hwaccel,
             ignore_invalid_settings=ignore_invalid_settings,
         )
+
+    def library_exists(self) -> bool:
+        """Return whether there is a library in the folder that the options name."""
+        from vsearch import config  # deferred: --help needs none of it
+        from vsearch.library import CATALOG_FILE
+
+        return (config.resolve_library_path(self.library) / CATALOG_FILE).exists()
 
 
 def library_options(command: F) -> F:
@@ -137,7 +147,8 @@ LIBRARY_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _make_option(
         "--library",
         metavar="DIR",
-        help="Library folder.  [default: $VSEARCH_LIBRARY or indexes/default]",
+        help="Library folder.  [default: $VSEARCH_LIBRARY, or indexes/default if it is there, or "
+        "one in your data folder; see `vsearch config`]",
     ),
     _make_option(
         "--model",
@@ -202,6 +213,13 @@ DISCOVERY_OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+photos_option: Callable[[Any], Any] = click.option(
+    "--photos/--no-photos",
+    default=None,
+    help="Index the photos in folders, too.  [default: from the library, or --photos]",
+)
+
+
 class FiniteRange(click.FloatRange):
     """A float range that rejects `nan` and `inf`, which click accepts."""
 
@@ -213,6 +231,23 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(finite_value):
             self.fail(f"{value} is not a finite number", param, ctx)
         return finite_value
+
+
+class SizeParam(click.ParamType[int]):
+    """A number of bytes such as `500MB` or `2.5 GB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Convert `value` to bytes."""
+        size_match = re.fullmatch(r"(?i)\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)b?\s*", str(value))
+        size_bytes = 0
+        if size_match is not None:
+            power = " kmgt".index(size_match[2].lower() or " ")
+            size_bytes = round(float(size_match[1]) * 1000**power)
+        if size_bytes < 1:
+            self.fail(f"{value!r} is not a size such as 500MB or 2.5GB", param, ctx)
+        return size_bytes
 
 
 class AudioTrackParam(click.ParamType[str]):

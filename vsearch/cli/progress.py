@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from vsearch.cli.render import escape_unprintable, format_time
+import click
+
+from vsearch.cli.messages import is_quiet, log_printed
+from vsearch.cli.render import escape_unprintable, format_bytes, format_time
 from vsearch.progress import KEYFRAME_PASS_SHARE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress
     from vsearch.types import Video
 
@@ -24,7 +30,14 @@ class ProgressLine:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self.console = Console(stderr=True, highlight=False, emoji=False)
+        context = click.get_current_context(silent=True)
+        self.console = Console(
+            stderr=True,
+            highlight=False,
+            emoji=False,
+            no_color=True if context is not None and context.color is False else None,
+            force_terminal=sys.stderr.isatty(),  # FORCE_COLOR draws no line in files
+        )
         self._progress_bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -34,7 +47,7 @@ class ProgressLine:
             TextColumn("{task.fields[name]}", style="dim", markup=False),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=is_quiet() or not self.console.is_terminal,
         )
         self._task_id = self._progress_bar.add_task(
             "", total=1.0, count="", rate="", left="", name=""
@@ -43,6 +56,7 @@ class ProgressLine:
         self._done_seconds = 0.0  # seconds of finished videos
         self._done_bytes = 0  # file size of finished videos
         self._active_seconds: dict[Path, float] = {}  # processed seconds of videos in progress
+        self._download_url, self._download_start = "", (0.0, 0)  # (time, received bytes)
         self._latest_position = (1, 0)  # (pass number, index of the last file started)
 
     def __enter__(self) -> Self:
@@ -52,9 +66,11 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self._progress_bar.stop()
 
-    def print_message(self, message: str) -> None:
-        """Print a line on stderr above the progress line."""
-        self.console.print(message, markup=False, soft_wrap=True)
+    def print_message(self, message: str, *, is_failure: bool = False) -> None:
+        """Print a line on stderr above the progress line; with --quiet, only if it is a failure."""
+        if is_failure or not is_quiet():
+            self.console.print(message, markup=False, soft_wrap=True)
+        log_printed(message, logging.ERROR if is_failure else logging.INFO)
 
     def update(self, progress: Progress) -> None:
         """Redraw the line for progress within a file."""
@@ -81,6 +97,26 @@ class ProgressLine:
             rate=f"{realtime_factor:.1f}× real time",
             left=f"{format_time(remaining_seconds)} left",
             name=escape_unprintable(progress.path.name)[:40],
+        )
+
+    def update_download(self, progress: DownloadProgress) -> None:
+        """Redraw the line for the progress of a download."""
+        now = time.monotonic()
+        if progress.url != self._download_url:
+            self._download_url, self._download_start = progress.url, (now, progress.received_bytes)
+        start_time, start_bytes = self._download_start
+        bytes_per_second = (progress.received_bytes - start_bytes) / max(now - start_time, 1e-3)
+        total_bytes, left_text = progress.total_bytes, ""
+        if total_bytes and bytes_per_second > 0:
+            left_bytes = max(total_bytes - progress.received_bytes, 0)
+            left_text = f"{format_time(left_bytes / bytes_per_second)} left"
+        self._progress_bar.update(
+            self._task_id,
+            completed=progress.received_bytes / total_bytes if total_bytes else 0.0,
+            count=f"download {format_bytes(progress.received_bytes)}",
+            rate=f"{format_bytes(round(bytes_per_second))}/s",
+            left=left_text,
+            name=escape_unprintable(progress.url.rpartition("/")[2])[:40],
         )
 
     def finish_file(self, index_result: IndexResult) -> None:

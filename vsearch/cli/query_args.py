@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.errors import NoLibraryError, QueryError
-from vsearch.media.discovery import VIDEO_SUFFIXES
+from vsearch.media.discovery import PHOTO_SUFFIXES, VIDEO_SUFFIXES
 from vsearch.query.formatting import quote_phrase
 
 if TYPE_CHECKING:
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.query.model import Query
 
-PHRASE_FIELDS = ("text", "said", "shown", "image", "clip", "path", "tag", "model")
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
-)
-FILE_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES | frozenset((".json", ".srt", ".vtt"))
+PHRASE_FIELDS = ("text", "said", "shown", "image", "clip", "path", "name", "tag", "model")
+FILE_SUFFIXES = VIDEO_SUFFIXES | PHOTO_SUFFIXES | frozenset((".json", ".srt", ".vtt"))
+OPTIONAL_VALUES = {"--preview": "--preview=auto"}  # of flags that do not take the next word
 EXCLUDED_WORD_MARK = "\0"  # cannot occur in an argument of a process
 _FIELD_PREFIX_RE = re.compile(
     rf"(?:-(?=\S))?(?:[0-9.]+:(?=\S))?(?:(?:{'|'.join(PHRASE_FIELDS)}):)?", re.IGNORECASE
@@ -120,6 +118,8 @@ def _mark_excluded_words(args: Sequence[str], value_flags: set[str]) -> Iterator
         if arg == "--":
             yield arg
             yield from remaining_args
+        elif arg in OPTIONAL_VALUES:
+            yield OPTIONAL_VALUES[arg]
         elif arg in value_flags:
             yield arg
             yield from _take_next_arg(remaining_args)
@@ -185,9 +185,9 @@ def _example_kind(query_word: str) -> str | None:
     has_range = range_match is not None and not os.path.lexists(query_word)
     file_path = Path(range_match[1] if range_match is not None and has_range else query_word)
     suffix = file_path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES or not os.path.isfile(file_path):  # noqa: PTH113
+    if suffix not in PHOTO_SUFFIXES | VIDEO_SUFFIXES or not os.path.isfile(file_path):  # noqa: PTH113
         return None
-    is_image = suffix in IMAGE_SUFFIXES and not has_range
+    is_image = suffix in PHOTO_SUFFIXES and not has_range
     return "image" if is_image else "clip"
 
 

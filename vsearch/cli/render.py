@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,11 @@ def format_duration(seconds: float) -> str:
 def format_span(span: Span) -> str:
     """Return the start and end of a span, rounded outward to whole seconds."""
     return f"{format_time(span.start)} – {format_duration(span.end)}"
+
+
+def format_place(moment: Moment) -> str:
+    """Return the span of a moment in its video, or `photo`."""
+    return "photo" if moment.video.is_photo else format_span(moment.span)
 
 
 def format_bytes(byte_count: float) -> str:
@@ -109,6 +115,7 @@ def print_table(
     truncate_cell: Callable[[str, int], str] = truncate_start,
     row_notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
     dim_rows: Container[int] = (),
+    row_images: Mapping[int, str] = MappingProxyType({}),
     to_stderr: bool = False,
 ) -> None:
     """Print rows as aligned columns.
@@ -120,6 +127,7 @@ def print_table(
         truncate_cell: Shortens a cell of that column to a number of terminal columns.
         row_notes: Lines to print below a row, by row index.
         dim_rows: Indexes of rows to print dimmed.
+        row_images: Pictures to print below a row, as text for the terminal, by row index.
         to_stderr: Print on stderr instead of stdout.
     """
     from rich.cells import cell_len  # deferred: wide characters are two columns
@@ -152,31 +160,37 @@ def print_table(
             if window_columns is not None:
                 note = truncate_end(note, max(window_columns - len(indent), MIN_SHRUNK_COLUMNS))
             click.echo(click.style(f"{indent}{note}", dim=True), err=to_stderr)
+        if row_index in row_images:  # colored on request, even into a pipe
+            click.echo(row_images[row_index], err=to_stderr, color=True)
 
 
-def print_moments(ranked_moments: Sequence[Moment], max_weak: int | None = None) -> int:
+def print_moments(
+    ranked_moments: Sequence[Moment],
+    max_weak: int | None = None,
+    previews: Mapping[int, str] = MappingProxyType({}),
+) -> int:
     """Print search results as a table, best first; the confidence column only if it is known.
 
     Args:
         ranked_moments: The results. Rows are numbered by the position in this list.
         max_weak: Maximum number of weak results to print; None prints all.
+        previews: Pictures as text for the terminal, by rank.
 
     Returns:
         The number of weak results that were not printed.
     """
-    shown_moments = _fold_weak(ranked_moments, max_weak)
+    shown_moments = fold_weak(ranked_moments, max_weak)
     has_confidence = any(moment.confidence is not None for _, moment in shown_moments)
     confidence_head = ["confidence"] if has_confidence else []
     table_rows = [["#", "moment", "score", *confidence_head, "peak", "video"]]
     for rank, moment in shown_moments:
-        explanation = moment.explanation
         table_rows.append(
             [
                 str(rank),
-                format_span(moment.span),
+                format_place(moment),
                 f"{moment.score:.3f}",
                 *([format_confidence(moment)] if has_confidence else []),
-                "copy" if explanation.is_copy else format_time(explanation.peak_time),
+                _format_peak(moment),
                 format_video(moment.video),
             ]
         )
@@ -188,16 +202,64 @@ def print_moments(ranked_moments: Sequence[Moment], max_weak: int | None = None)
         shrink_column=column_count - 1,
         row_notes={row_index: _collect_notes(moment) for row_index, moment in numbered_rows},
         dim_rows={row_index for row_index, moment in numbered_rows if moment.has_low_confidence},
+        row_images={
+            row_index: previews[rank]
+            for row_index, (rank, _) in enumerate(shown_moments, 1)
+            if rank in previews
+        },
     )
     return len(ranked_moments) - len(shown_moments)
 
 
-def _fold_weak(ranked_moments: Sequence[Moment], max_weak: int | None) -> list[tuple[int, Moment]]:
+def print_browsed(
+    moments: Sequence[Moment], previews: Mapping[int, str] = MappingProxyType({})
+) -> None:
+    """Print the results of a query that only has filters, with their dates instead of scores."""
+    table_rows = [["#", "recorded", "moment", "video"]]
+    for rank, moment in enumerate(moments, 1):
+        table_rows.append(
+            [
+                str(rank),
+                format_recording_time(moment.video),
+                format_place(moment),
+                format_video(moment.video),
+            ]
+        )
+    # the rank is the row, below the heading
+    print_table(table_rows, alignments="rlll", shrink_column=3, row_images=previews)
+
+
+def format_recording_time(video: Video) -> str:
+    """Return the local time of the recording, or else of the last change of the file."""
+    try:
+        if video.recorded_at is None:
+            local_time = datetime.fromtimestamp(video.mtime_ns / 1e9).astimezone()
+        elif video.utc_offset_minutes is None:
+            local_time = video.recorded_at.astimezone()
+        else:
+            local_time = video.recorded_at + timedelta(minutes=video.utc_offset_minutes)
+    except (OverflowError, OSError, ValueError):  # beyond the years that the system knows
+        return "–"
+    return f"{local_time:%Y-%m-%d %H:%M}"
+
+
+def _format_peak(moment: Moment) -> str:
+    """Return the time of the best frame; a photo has only one."""
+    if moment.explanation.is_copy:
+        return "copy"
+    return "–" if moment.video.is_photo else format_time(moment.explanation.peak_time)
+
+
+def fold_weak(ranked_moments: Sequence[Moment], max_weak: int | None) -> list[tuple[int, Moment]]:
     """Pair results with their ranks; leave out weak ones after the first `max_weak`."""
     shown_moments, weak_count = [], 0
+    named_ids: set[int] = set()  # of videos so far; names bring one moment of each
     for rank, moment in enumerate(ranked_moments, 1):
-        weak_count += moment.has_low_confidence
-        if max_weak is None or not moment.has_low_confidence or weak_count <= max_weak:
+        is_first_named = moment.is_named_like_query and moment.video.id not in named_ids
+        named_ids.add(moment.video.id)
+        is_weak = moment.has_low_confidence and not is_first_named
+        weak_count += is_weak
+        if max_weak is None or not is_weak or weak_count <= max_weak:
             shown_moments.append((rank, moment))
     return shown_moments
 
@@ -231,6 +293,8 @@ def _collect_notes(moment: Moment) -> list[str]:
     if explanation.step_spans:
         step_times = ", ".join(format_time(step.start) for step in explanation.step_spans)
         note_texts.append(f"steps at {step_times}")
+    if explanation.copy_alteration:
+        note_texts.append(f"the clip is {escape_unprintable(explanation.copy_alteration)}")
     if explanation.duplicates_hidden:
         duplicates_text = format_count(explanation.duplicates_hidden, "near-duplicate")
         note_texts.append(f"{duplicates_text} hidden; show with --include-duplicates")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import library_path_option
 from vsearch.cli.query_args import QueryCommand, query_from_argv
 from vsearch.cli.render import (
@@ -60,7 +61,7 @@ def save(
 
 def _print_saved(action: str, saved_search: SavedSearch) -> None:
     name_text, query_text = map(escape_unprintable, (saved_search.name, saved_search.query_text))
-    click.echo(f"{action:<9}  @{name_text}  {query_text}", err=True)
+    print_note(f"{action:<9}  @{name_text}  {query_text}")
 
 
 @click.command()
@@ -80,7 +81,7 @@ def saved(options: CommonOptions, as_json: bool) -> None:
         ]
         print_table([("name", "query"), *table_rows], shrink_column=1, truncate_cell=truncate_end)
     else:
-        click.echo("No saved searches. Add one with `vsearch save NAME QUERY`.", err=True)
+        print_note("No saved searches. Add one with `vsearch save NAME QUERY`.")
 
 
 def _saved_search_to_dict(saved_search: SavedSearch) -> dict[str, str]:
@@ -141,7 +142,7 @@ def _mark_results(library: Library, result_numbers: str, relevant: bool | None) 
     up_count = sum(relevance_label.relevant for relevance_label in relevance_labels)
     down_count = len(relevance_labels) - up_count
     query_text = escape_unprintable(past_search.query_text)
-    click.echo(f"{query_text}: {up_count} up, {down_count} down", err=True)
+    print_note(f"{query_text}: {up_count} up, {down_count} down")
 
 
 def _clear_marks(library: Library) -> None:
@@ -150,13 +151,13 @@ def _clear_marks(library: Library) -> None:
     past_search = last_search.load_last_search(library.path)
     mark_count = library.feedback.clear(past_search.query_text)
     query_text = escape_unprintable(past_search.query_text)
-    click.echo(f"{query_text}: {format_count(mark_count, 'mark')} deleted", err=True)
+    print_note(f"{query_text}: {format_count(mark_count, 'mark')} deleted")
 
 
 def _list_marks(library: Library) -> None:
     relevance_labels = library.feedback.list()
     if not relevance_labels:
-        click.echo("No feedback. After a search, mark results: vsearch mark 1,3 up", err=True)
+        print_note("No feedback. After a search, mark results: vsearch mark 1,3 up")
         return
     video_paths = {video.id: video.path for video in library.videos()}
     table_rows = [("query", "mark", "moment", "video")]

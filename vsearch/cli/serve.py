@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import library_options, limit_blas_threads
 from vsearch.errors import MissingExtraError
 from vsearch.memory import SERVER_NEED, expect_memory
@@ -61,6 +62,13 @@ if TYPE_CHECKING:
     help="Listen on this Unix socket instead of a port, for a reverse proxy on this machine. Only "
     "its user and group can connect. Implies --trust-proxy-headers and requires a token.",
 )
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="Path under which a reverse proxy serves the page, such as /vs. Proxies may strip it from "
+    "requests or keep it.",
+)
 @click.option("--open", "open_browser", is_flag=True, help="Open the web interface in a browser.")
 @library_options
 @click.pass_obj
@@ -73,6 +81,7 @@ def serve(
     allowed_hosts: tuple[str, ...],
     trust_proxy_headers: bool,
     socket_path: Path | None,
+    root_path: str,
     open_browser: bool,
 ) -> None:
     """Start a web server with a search page and a REST API.
@@ -102,7 +111,7 @@ def serve(
             if generated_token and socket_path is not None:
                 page_url = f"{server_url} with the token {generated_token}"
             click.echo(f"Serving {library.path} at {page_url}", err=True)
-            click.echo("Press Ctrl-C to stop.", err=True)
+            print_note("Press Ctrl-C to stop.")
             if open_browser:
                 # without the token: other users may see the command line of a browser
                 click.launch(server_url)
@@ -110,7 +119,14 @@ def serve(
         serve_library(
             library,
             ServerOptions(
-                host, port, token, allowed_hosts, folder_paths, trust_proxy_headers, socket_path
+                host,
+                port,
+                token,
+                allowed_hosts,
+                folder_paths,
+                trust_proxy_headers,
+                socket_path,
+                root_path=root_path,
             ),
             print_address,
         )
@@ -163,6 +179,13 @@ def _resolve_folder(folder_name: str) -> Path:
     help="Allow writing films into this folder; existing files are never replaced.  "
     "[default: no export]",
 )
+@click.option(
+    "--show-paths",
+    "shows_paths",
+    is_flag=True,
+    help="Include the paths of videos in results, for assistants that open files.  [default: names "
+    "only]",
+)
 @library_options
 @click.pass_obj
 def mcp(
@@ -172,6 +195,7 @@ def mcp(
     port: int,
     token_file: Path | None,
     export_dir: Path | None,
+    shows_paths: bool,
 ) -> None:
     """Start an MCP server, so that language models can search.
 
@@ -197,11 +221,12 @@ def mcp(
         if not http:
             # a thread that waits for input would keep the process alive after Ctrl-C
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            serve_stdio(library, export_dir)
+            serve_stdio(library, export_dir, shows_paths=shows_paths)
             return
 
         def print_address(server_url: str) -> None:
             click.echo(f"Serving {library.path} by MCP at {server_url}", err=True)
-            click.echo("Press Ctrl-C to stop.", err=True)
+            print_note("Press Ctrl-C to stop.")
 
-        serve_http(library, export_dir, HttpOptions(host, port, token), print_address)
+        http_options = HttpOptions(host, port, token, shows_paths)
+        serve_http(library, export_dir, http_options, print_address)

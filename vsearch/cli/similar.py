@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import HtmlPathParam, library_options
 from vsearch.cli.render import (
     format_count,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vsearch.cli.options import CommonOptions
-    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.copies.duplicate_spans import DuplicateSpan
 
 KIND_LABELS = {"exact": "same file", "near": "same video", "part": "a part"}
 
@@ -95,9 +96,9 @@ def similar(
     elif similar_moments:
         print_moments(similar_moments)
     else:
-        click.echo("The library contains no other moments.", err=True)
+        print_note("The library contains no other moments.")
     if contact_sheet is not None:
-        click.echo(f"Thumbnails: {contact_sheet}", err=True)
+        print_note(f"Thumbnails: {contact_sheet}")
 
 
 @click.command()
@@ -108,7 +109,8 @@ def similar(
 def duplicates(options: CommonOptions, paths: tuple[str, ...], as_json: bool) -> None:
     """Find near-duplicate videos and shared parts in the library.
 
-    Finds re-encoded, resized and cropped copies, and parts of one video inside another. PATH
+    Finds re-encoded, resized and cropped copies, parts of one video inside another, and copies that
+    are mirrored, rotated, in grayscale, faster or slower (of the second video named). PATH
     restricts the comparison to what these videos, folders or globs share with others; files there
     that are not indexed are reported if the library contains the same file.
     """
@@ -119,7 +121,7 @@ def duplicates(options: CommonOptions, paths: tuple[str, ...], as_json: bool) ->
     elif duplicate_spans:
         _print_duplicates(duplicate_spans)
     else:
-        click.echo("No duplicates found.", err=True)
+        print_note("No duplicates found.")
 
 
 def _collect_duplicates(duplicate_spans: Iterator[DuplicateSpan]) -> list[DuplicateSpan]:
@@ -144,16 +146,23 @@ def _print_duplicates(duplicate_spans: Sequence[DuplicateSpan]) -> None:
                     format_span(duplicate_span.first_span),
                     format_path(duplicate_span.first_path),
                     format_span(duplicate_span.second_span),
-                    format_path(duplicate_span.second_path)
-                    + ("" if duplicate_span.is_verified else "  (not pixel-verified)"),
+                    format_path(duplicate_span.second_path) + _format_remark(duplicate_span),
                 )
             )
     print_table(table_rows, alignments="r")
     shared_seconds = sum(duplicate_span.first_span.duration for duplicate_span in duplicate_spans)
-    click.echo(
-        f"{format_count(len(video_groups), 'group')}, {format_duration(shared_seconds)} shared",
-        err=True,
+    print_note(
+        f"{format_count(len(video_groups), 'group')}, {format_duration(shared_seconds)} shared"
     )
+
+
+def _format_remark(duplicate_span: DuplicateSpan) -> str:
+    """Return how the second video was altered, and whether pixels were not compared."""
+    alteration_text = duplicate_span.alteration.describe()
+    remarks = [alteration_text] if alteration_text else []
+    if not duplicate_span.is_verified:
+        remarks.append("not pixel-verified")
+    return f"  ({'; '.join(remarks)})" if remarks else ""
 
 
 def _group_by_video(duplicate_spans: Sequence[DuplicateSpan]) -> list[list[DuplicateSpan]]:
@@ -176,6 +185,7 @@ def _duplicate_to_dict(duplicate_span: DuplicateSpan) -> dict[str, Any]:
         "kind": duplicate_span.kind,
         "similarity": round(duplicate_span.similarity, 6),
         "pixel_verified": duplicate_span.is_verified,
+        "alteration": duplicate_span.alteration.to_dict(),
         "videos": [
             {"video": str(video_path), "start": round(span.start, 3), "end": round(span.end, 3)}
             for video_path, span in (

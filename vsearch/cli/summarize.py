@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import HtmlPathParam, library_options
 from vsearch.cli.render import (
     escape_unprintable,
@@ -97,7 +98,7 @@ def summarize(
             library_paths = [each.path for each in library.videos()]
             validate_target(output, [Path(video)], overwrite=overwrite, library_paths=library_paths)
         if not library.videos([video]) and Path(video).is_file():
-            click.echo(f"{escape_unprintable(video)}: not indexed, processing it now.", err=True)
+            print_note(f"{escape_unprintable(video)}: not indexed, processing it now.")
         summary = library.summarize(video, length=summary_length, query=query)
     exported_file = None if output is None else _write_summary(output, summary, query, overwrite)
     if as_json:
@@ -108,7 +109,7 @@ def summarize(
         encoding_note = ""
         if exported_file is not None:
             encoding_note = ", copied" if exported_file.is_stream_copy else ", encoded"
-        click.echo(f"Written: {format_path(output)}{encoding_note}", err=True)
+        print_note(f"Written: {format_path(output)}{encoding_note}")
 
 
 @contextmanager

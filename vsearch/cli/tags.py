@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import library_options
 from vsearch.cli.render import (
     escape_unprintable,
@@ -75,7 +76,7 @@ def _add_tags(library: Library, paths: Sequence[str], label: str) -> None:
         tag = library.tags.add(clip_term.value, label, clip_term.span)
         span_text = "" if tag.span is None else f"  {format_span(tag.span)}"
         tag_text = f"{escape_unprintable(tag.label)}{span_text}"
-        click.echo(f"tagged     {tag_text}  {escape_unprintable(clip_term.value)}", err=True)
+        print_note(f"tagged     {tag_text}  {escape_unprintable(clip_term.value)}")
 
 
 def _remove_tags(
@@ -85,7 +86,7 @@ def _remove_tags(
     click.echo(f"{format_count(tag_count, 'tag')} removed")
     if not tag_count:
         source_names = ", ".join(sorted({tag.source for tag in library.tags.list()}))
-        click.echo(f"Sources of tags: {escape_unprintable(source_names) or 'none'}.", err=True)
+        print_problem(f"Sources of tags: {escape_unprintable(source_names) or 'none'}.")
         sys.exit(1)
 
 
@@ -101,7 +102,7 @@ def _list_tags(library: Library, paths: Sequence[str], as_json: bool) -> None:
             }
         )
     elif not found_tags:
-        click.echo("No tags.", err=True)
+        print_note("No tags.")
     elif paths:
         _print_tags(found_tags, video_paths)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem, print_summary_line
 from vsearch.cli.options import (
     FiniteRange,
     audio_track_option,
@@ -126,7 +127,7 @@ def ocr(options: CommonOptions, paths: tuple[str, ...], fps: float, force: bool)
 
 def _exit_on_failure(transcript_results: Sequence[TranscriptResult], paths: Sequence[str]) -> None:
     if not transcript_results:
-        click.echo("No video matches." if paths else "No videos.", err=True)
+        print_problem("No video matches." if paths else "No videos.")
     has_failed = any(result.outcome == "failed" for result in transcript_results)
     if has_failed or (paths and not transcript_results):
         sys.exit(1)
@@ -166,15 +167,13 @@ class TranscriptSummary:
         if result.outcome != "known":
             progress_line.finish_video(result.video)
         for message in _iter_messages(result):
-            progress_line.print_message(message)
+            progress_line.print_message(message, is_failure=result.outcome == "failed")
 
     def exit_interrupted(self, video_count: int) -> NoReturn:
         """Print what is done, and how many of the videos are left, and exit after Ctrl-C."""
         self.print_summary()
         remaining_text = format_count(video_count - len(self.transcript_results), "video")
-        click.echo(
-            f"Stopped, {remaining_text} left. Run the same command again to continue.", err=True
-        )
+        print_note(f"Stopped, {remaining_text} left. Run the same command again to continue.")
         sys.exit(130)
 
     def print_summary(self) -> None:
@@ -200,7 +199,7 @@ class TranscriptSummary:
                 f"{format_duration(elapsed_seconds)}, {realtime_factor:.1f}× real time)"
             )
         if summary_text:
-            click.echo(summary_text)
+            print_summary_line(summary_text)
 
 
 def _iter_messages(result: TranscriptResult) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import (
     audio_track_option,
     decoding_options,
@@ -19,8 +20,9 @@ from vsearch.cli.options import (
     library_options,
     limit_blas_threads,
     lower_priority,
+    photos_option,
 )
-from vsearch.cli.render import escape_unprintable, format_path, format_percent, format_span
+from vsearch.cli.render import escape_unprintable, format_path, format_percent, format_place
 from vsearch.errors import LockedError
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def _validate_alerts(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @discovery_options
 @decoding_options
+@photos_option
 @audio_track_option
 @library_options
 @click.pass_obj
@@ -108,6 +111,7 @@ def watch(
     workers: int | None,
     hwaccel: str | None,
     audio_track: str | None,
+    photos: bool | None,
     **discovery_arguments: Any,
 ) -> None:
     """Index new files and report matches of saved searches.
@@ -123,25 +127,31 @@ def watch(
     from vsearch.media.discovery import DiscoveryOptions  # deferred: --help needs none
     from vsearch.media.folder_watch import STABLE_SECONDS, FolderWatcher
 
+    is_new = not options.library_exists()
     with options.open_library(
         create=True,
         keyframes_only=keyframes_only,
         workers=workers,
         hwaccel=hwaccel,
         audio_track=audio_track,
+        photos=photos,
     ) as library:
+        if is_new:
+            print_note(f"New library: {escape_unprintable(str(library.path.absolute()))}")
         alert_watcher = _Watcher(library, alerts, as_json)
         alert_watcher.load_searches()  # reports an unknown name at once
         folder_watcher = FolderWatcher(
             paths,
             max(interval, STABLE_SECONDS),
-            discovery_options=DiscoveryOptions(**discovery_arguments),
+            discovery_options=DiscoveryOptions(
+                **discovery_arguments, photos=library.settings.photos
+            ),
         )
         try:
             while alert_watcher.poll_folders(folder_watcher) or not once:
                 time.sleep(interval)
         except KeyboardInterrupt:
-            click.echo("Stopped watching. Indexed videos are kept.", err=True)
+            print_note("Stopped watching. Indexed videos are kept.")
     if once and alert_watcher.has_failed:
         sys.exit(1)
 
@@ -206,12 +216,11 @@ class _Watcher:
         self._report_problem(str(index_result.path), "")
         if index_result.outcome == "duplicate" and index_result.video is not None:
             original_path = format_path(index_result.video.path)
-            click.echo(
-                f"duplicate  {format_path(index_result.path)} is the same as {original_path}",
-                err=True,
+            print_note(
+                f"duplicate  {format_path(index_result.path)} is the same as {original_path}"
             )
         elif index_result.outcome in (*DECODED_OUTCOMES, "refined"):
-            click.echo(f"{index_result.outcome}    {format_path(index_result.path)}", err=True)
+            print_note(f"{index_result.outcome}    {format_path(index_result.path)}")
 
     def _print_match(self, search_name: str, rank: int, moment: Moment) -> None:
         if self.as_json:
@@ -222,7 +231,7 @@ class _Watcher:
         confidence_text = (
             "" if moment.confidence is None else f"  {format_percent(moment.confidence)}"
         )
-        location_text = f"{format_span(moment.span)}  {format_path(moment.video.path)}"
+        location_text = f"{format_place(moment)}  {format_path(moment.video.path)}"
         click.echo(f"@{escape_unprintable(search_name)}{confidence_text}  {location_text}")
         sys.stdout.flush()
 
@@ -236,7 +245,7 @@ class _Watcher:
         if message:
             self.reported_problems[subject] = message
         if is_new := bool(message) and message != previous_message:
-            click.echo("\n".join(map(escape_unprintable, message.split("\n"))), err=True)
+            print_problem("\n".join(map(escape_unprintable, message.split("\n"))))
         return is_new
 
 

@@ -20,6 +20,7 @@ from vsearch.errors import (
     TooLargeError,
     UnreadableError,
 )
+from vsearch.query.arguments import check_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 API_PREFIX = "/api/v1"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
+MAX_TIMEOUT_SECONDS = 86_400
 MAX_ERROR_BYTES = 64 * 1024
 MAX_DETAIL_CHARS = 1_000  # of an error message
 ERROR_TYPES: Mapping[str, type[VSearchError]] = {
@@ -68,7 +70,7 @@ class ServerConnection:
             transport: Replacement for the network, for tests.
 
         Raises:
-            ServerError: If the URL or the token is invalid.
+            ServerError: If the URL, the token or the timeout is invalid.
         """
         import httpx2  # deferred: needed only with a remote server
 
@@ -79,7 +81,7 @@ class ServerConnection:
         self._http_client = httpx2.Client(
             base_url=self.url + API_PREFIX,
             headers=headers,
-            timeout=timeout,
+            timeout=_validate_timeout(timeout),
             follow_redirects=False,  # would send the token and uploads elsewhere
             trust_env=not _is_loopback_url(self.url),  # no proxy for loopback
             transport=transport,
@@ -268,6 +270,16 @@ def _validate_token(token: object) -> str:
     ):
         raise ServerError("a token is one line of printable ASCII characters without spaces")
     return token
+
+
+def _validate_timeout(timeout: object) -> float:
+    try:
+        seconds = check_number(timeout, "timeout")
+    except QueryError as error:
+        raise ServerError(str(error)) from error
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+        raise ServerError(f"timeout must be from 0 to {MAX_TIMEOUT_SECONDS} seconds, not {seconds}")
+    return seconds
 
 
 def _is_loopback_url(url: str) -> bool:

@@ -105,7 +105,7 @@ def _follow_job(connection: ServerConnection, payload: Any) -> Iterator[Job]:
 
 def _cancel_job(connection: ServerConnection, job_payload: Any) -> None:
     try:
-        connection.request_json("DELETE", f"/jobs/{quote_path(str(job_payload['id']))}")
+        connection.request_json("DELETE", f"/jobs/{quote_path(str(job_payload['job_id']))}")
     except (VSearchError, KeyError, TypeError):
         return
 

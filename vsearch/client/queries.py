@@ -133,7 +133,7 @@ class QueryUploads:
         except OSError as error:
             raise UnreadableError(f"{file_path}: cannot be read ({error.strerror})") from error
         with self._connection.validate_response():
-            return str(payload["id"])
+            return str(payload["upload_id"])
 
     def _delete_upload(self, upload_id: str) -> None:
         try:
@@ -263,10 +263,10 @@ class _ServerFolder:
     """A folder listing from the server."""
 
     def __init__(self, payload: Mapping[str, Any]) -> None:
-        self.folder_id, self.folder_name = str(payload["id"]), str(payload["name"])
+        self.folder_id, self.folder_name = str(payload["folder_id"]), str(payload["name"])
         self.folder_path = PurePath(str(payload["path"]))
         self.subfolder_ids = {
-            str(subfolder_payload["name"]): str(subfolder_payload["id"])
+            str(subfolder_payload["name"]): str(subfolder_payload["folder_id"])
             for subfolder_payload in payload["subfolders"]
         }
 

@@ -115,7 +115,8 @@ def search_result_from_dict(payload: Mapping[str, Any]) -> SearchResult:
         int(payload["feedback_count"]),
         _to_optional_str(payload.get("text_model")),
         query_adapted=bool(payload.get("query_adapted")),
-        search_id=str(payload["id"]),
+        browse=bool(payload.get("browse")),  # absent in servers of older versions
+        search_id=str(payload["search_id"]),
     )
 
 
@@ -123,7 +124,7 @@ def job_from_dict(payload: Mapping[str, Any]) -> Job:
     """Parse the response of `GET /jobs/{job_id}`."""
     eta_seconds = payload["eta_seconds"]
     return Job(
-        str(payload["id"]),
+        str(payload["job_id"]),
         str(payload["kind"]),
         str(payload["state"]),
         str(payload["title"]),
@@ -146,7 +147,7 @@ def job_from_dict(payload: Mapping[str, Any]) -> Job:
 
 def segment_from_dict(video_id: int, payload: Mapping[str, Any]) -> Segment:
     """Parse a segment."""
-    return Segment(int(payload["id"]), video_id, span_from_dict(payload))
+    return Segment(int(payload["segment_id"]), video_id, span_from_dict(payload))
 
 
 def cue_from_dict(payload: Mapping[str, Any], cue_source: CueSource) -> Cue:

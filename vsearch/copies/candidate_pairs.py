@@ -17,6 +17,8 @@ BLOCK_ROWS = 512  # segments compared with all others at once, at most
 BLOCK_BYTES = 128 << 20  # size of the similarity block; large libraries use fewer rows
 K_NEIGHBORS = 16  # neighbors per segment
 MIN_SIMILARITY = 0.6  # relative similarity: 0 for unrelated segments, 1 for identical ones
+MIN_ALTERED_SIMILARITY = 0.45  # of a segment and its rotated or grayscale copy
+WEAK_EVIDENCE = 0.01  # weight of segments that are only similar enough for altered copies
 MAX_PARTNERS = 10  # candidate pairs per video
 SAMPLE_SEGMENTS = 1_000  # segments from which the background similarity is estimated
 COMMON_AFTER_VIDEOS = 5  # content found in more videos than this is weighted down
@@ -34,7 +36,9 @@ class SegmentMatch:
 
     @property
     def evidence_weight(self) -> float:
-        """Similarity, weighted down for content that many videos share."""
+        """Similarity, weighted down for content that many videos share, and if it is low."""
+        if self.similarity < MIN_SIMILARITY:
+            return WEAK_EVIDENCE * self.similarity
         return self.similarity / max(1.0, self.shared_by_count / COMMON_AFTER_VIDEOS)
 
 
@@ -50,6 +54,11 @@ class CandidatePair:
     def evidence_weight(self) -> float:
         """Sum of the evidence of all segment matches."""
         return sum(segment_match.evidence_weight for segment_match in self.segment_matches)
+
+    @property
+    def max_similarity(self) -> float:
+        """Similarity of the most similar segments."""
+        return max(segment_match.similarity for segment_match in self.segment_matches)
 
 
 def estimate_background_similarity(segment_vectors: Matrix) -> float:
@@ -117,7 +126,7 @@ def _iter_neighbors(
     Neighbors are segments of other videos, most similar first.
     """
     background_similarity = estimate_background_similarity(segment_vectors)
-    min_similarity = background_similarity + MIN_SIMILARITY * (1 - background_similarity)
+    min_similarity = background_similarity + MIN_ALTERED_SIMILARITY * (1 - background_similarity)
     block_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * len(segment_vectors))))
     for block_start in range(0, len(query_rows), block_rows):
         row_block = query_rows[block_start : block_start + block_rows]

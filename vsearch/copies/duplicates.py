@@ -1,24 +1,38 @@
 """Near-duplicate detection: scaled, cropped, shortened or embedded copies of videos.
 
 Similar segments yield candidate pairs, stored frame features yield the time shift, and small luma
-frames of both files, if available, verify the result.
+frames of both files, if available, verify the result. Pairs that are not plain copies may be
+altered ones: mirrored, rotated, in grayscale, or played at another speed.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.copies.alterations import UNALTERED, Alteration
+from vsearch.copies.altered_duplicates import AlteredDuplicateFinder
 from vsearch.copies.candidate_pairs import (
-    COMMON_AFTER_VIDEOS,
+    MIN_SIMILARITY,
     estimate_background_similarity,
     find_candidate_pairs,
 )
 from vsearch.copies.clip_alignment import find_offsets
+from vsearch.copies.duplicate_spans import (
+    FULL_COPY_SHARE,
+    MIN_SHARED_SECONDS,
+    VERIFY_SECONDS,
+    DuplicateSpan,
+    VideoPair,
+    create_duplicate_span,
+    create_exact_duplicate,
+    extend_span,
+    is_full_copy,
+)
 from vsearch.copies.luma_matching import MIN_COPY_CORRELATION, find_alignment, read_luma_clip
 from vsearch.copies.overlap import VideoOverlap, find_overlap
 from vsearch.errors import DamagedLibraryError, MediaError
@@ -26,7 +40,6 @@ from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.copies.candidate_pairs import CandidatePair, SegmentMatch
@@ -35,40 +48,12 @@ if TYPE_CHECKING:
     from vsearch.types import Features, Matrix, Segment, Space, Video
 
 log = logging.getLogger(__name__)
-DuplicateKind: TypeAlias = Literal["exact", "near", "part"]
 MAX_SEEDS = 3  # segment matches of a pair that are extended
-MIN_SHARED_SECONDS = 2.5
 FRAME_ONLY_SIMILARITY = 0.9  # similarity of frame features that suffices without verification
-FULL_COPY_SHARE = 0.85  # share of the longer video above which the videos are the same
-DURATION_TOLERANCE_SECONDS = 0.5  # by which the duration of a full copy may differ
-VERIFY_SECONDS = 8.0  # that are decoded and compared
 SEARCH_MARGIN_SECONDS = 3.0  # around the position that the frame features suggest
 WIDE_SEARCH_MARGIN_SECONDS = 20.0  # if the scene matches but its motion does not
 MAX_VERIFIED_PAIRS = 2_000  # beyond that, frame features alone decide
 FEATURE_CACHE_BYTES = 256 << 20  # of frame features kept in memory
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateSpan:
-    """A part that two videos share."""
-
-    kind: DuplicateKind  # "exact": equal files; "near": the same video; "part": a shared part
-    first_path: Path
-    first_span: Span
-    second_path: Path
-    second_span: Span
-    similarity: float  # of the frames, 1 for identical ones
-    is_verified: bool  # by decoding both files, not only by stored features
-
-
-@dataclass(frozen=True, slots=True)
-class VideoPair:
-    """Two videos and their frame features."""
-
-    first_video: Video
-    second_video: Video
-    first_frames: Features
-    second_frames: Features
 
 
 def find_duplicates(
@@ -93,11 +78,21 @@ def find_duplicates(
         return
     requested_ids = {video.id for video in requested_videos}
     finder = DuplicateFinder(feature_store, space, estimate_background_similarity(segment_vectors))
+    unmatched_pairs = []
     for candidate_pair in find_candidate_pairs(segments, segment_vectors, requested_ids):
         first_video = videos_by_id.get(candidate_pair.first_video_id)
         second_video = videos_by_id.get(candidate_pair.second_video_id)
         if first_video is not None and second_video is not None:
-            yield from finder.find_shared(candidate_pair, first_video, second_video)
+            duplicate_spans = list(finder.find_shared(candidate_pair, first_video, second_video))
+            yield from duplicate_spans
+            if not duplicate_spans:
+                unmatched_pairs.append(candidate_pair)
+    for candidate_pair in sorted(unmatched_pairs, key=lambda pair: -pair.max_similarity):
+        yield from finder.find_altered(
+            candidate_pair,
+            videos_by_id[candidate_pair.first_video_id],
+            videos_by_id[candidate_pair.second_video_id],
+        )
 
 
 class DuplicateFinder:
@@ -109,6 +104,7 @@ class DuplicateFinder:
         """Start a run; `background_similarity` is the mean cosine of unrelated segments."""
         self._background_similarity = background_similarity
         self._remaining_checks = MAX_VERIFIED_PAIRS
+        self._altered_finder = AlteredDuplicateFinder(background_similarity)
         self._feature_store, self._space = feature_store, space
         self._features_cache: OrderedDict[int, Features | None] = OrderedDict()  # LRU
 
@@ -128,17 +124,17 @@ class DuplicateFinder:
         if first_video.fingerprint == second_video.fingerprint:
             yield create_exact_duplicate(first_video.path, second_video)
             return
-        first_frames = self._load_features(first_video.id)
-        second_frames = self._load_features(second_video.id)
-        if first_frames is None or second_frames is None:
+        video_pair = self._load_pair(first_video, second_video)
+        if video_pair is None:
             return
-        video_pair = VideoPair(first_video, second_video, first_frames, second_frames)
         duplicate_spans: list[DuplicateSpan] = []
         tried_count = 0
         for segment_match in candidate_pair.segment_matches:
             if tried_count == MAX_SEEDS:
-                return
-            if any(_is_explained(known_span, segment_match) for known_span in duplicate_spans):
+                break
+            if segment_match.similarity < MIN_SIMILARITY or any(
+                _is_explained(known_span, segment_match) for known_span in duplicate_spans
+            ):
                 continue
             tried_count += 1
             duplicate_span = self._extend_match(segment_match, video_pair)
@@ -148,11 +144,28 @@ class DuplicateFinder:
                 duplicate_spans.append(duplicate_span)
                 yield duplicate_span
 
+    def find_altered(
+        self, candidate_pair: CandidatePair, first_video: Video, second_video: Video
+    ) -> Iterator[DuplicateSpan]:
+        """Yield the part that two videos share if the second one is an altered copy.
+
+        Args:
+            candidate_pair: The similar segments of the videos; most similar pairs must come first.
+            first_video: The video of `candidate_pair.first_video_id`.
+            second_video: The video of `candidate_pair.second_video_id`.
+
+        Yields:
+            At most one part.
+        """
+        yield from self._altered_finder.find_shared(
+            candidate_pair, lambda: self._load_pair(first_video, second_video)
+        )
+
     def _extend_match(
         self, segment_match: SegmentMatch, video_pair: VideoPair
     ) -> DuplicateSpan | None:
         """Return the shared part around two segments; None if there is none or it is common."""
-        probe_span = _extend_span(segment_match.first_segment.span, video_pair.first_video.duration)
+        probe_span = extend_span(segment_match.first_segment.span, video_pair.first_video.duration)
         min_overlap = 0.8 * min(probe_span.duration, video_pair.second_video.duration)
         candidate_offsets = find_offsets(
             video_pair.first_frames.within(probe_span),
@@ -168,23 +181,24 @@ class DuplicateFinder:
             video_pair, candidate_offsets[0].start_seconds - probe_span.start
         )
         if rough_overlap is None or rough_overlap.first_span.duration < min(
-            MIN_SHARED_SECONDS, FULL_COPY_SHARE * _get_shorter_duration(video_pair)
+            MIN_SHARED_SECONDS, FULL_COPY_SHARE * video_pair.shorter_duration
         ):
             return None
         if self._remaining_checks > 0:
             try:
-                verified_overlap = self._verify_overlap(video_pair, rough_overlap)
+                verified_overlap, alteration = self._verify_overlap(video_pair, rough_overlap)
             except MediaError as error:
                 log.info("%s", error)
             else:
                 if verified_overlap is None:
                     return None
-                return _create_duplicate_span(
+                duplicate_span = create_duplicate_span(
                     video_pair, verified_overlap, segment_match, is_verified=True
                 )
+                return duplicate_span and replace(duplicate_span, alteration=alteration)
         if rough_overlap.similarity < FRAME_ONLY_SIMILARITY:
             return None
-        return _create_duplicate_span(video_pair, rough_overlap, segment_match, is_verified=False)
+        return create_duplicate_span(video_pair, rough_overlap, segment_match, is_verified=False)
 
     def _compute_overlap(self, video_pair: VideoPair, shift_seconds: float) -> VideoOverlap | None:
         durations = (video_pair.first_video.duration, video_pair.second_video.duration)
@@ -198,7 +212,7 @@ class DuplicateFinder:
 
     def _verify_overlap(
         self, video_pair: VideoPair, rough_overlap: VideoOverlap
-    ) -> VideoOverlap | None:
+    ) -> tuple[VideoOverlap | None, Alteration]:
         """Return the overlap refined by luma frames, or None if they differ. Raises MediaError."""
         self._remaining_checks -= 1
         probe_span = _find_distinctive_span(video_pair.first_frames, rough_overlap.first_span)
@@ -210,17 +224,25 @@ class DuplicateFinder:
             if luma_match is None or luma_match.is_copy:
                 break  # otherwise it is the same scene, perhaps at another time
         if luma_match is None or not luma_match.is_copy:
-            return None
+            return None, UNALTERED
         exact_overlap = self._compute_overlap(
             video_pair, luma_match.source_start - probe_span.start
         )
         if (
             exact_overlap is not None
             and luma_match.is_still
-            and not _is_full_copy(video_pair, exact_overlap)
+            and not is_full_copy(video_pair, exact_overlap)
         ):
-            return None  # a common title, or a static camera
-        return exact_overlap
+            return None, UNALTERED  # a common title, or a static camera
+        return exact_overlap, Alteration(is_grayscale=luma_match.differs_in_color)
+
+    def _load_pair(self, first_video: Video, second_video: Video) -> VideoPair | None:
+        """Return the videos with their frame features; None if these are missing."""
+        first_frames = self._load_features(first_video.id)
+        second_frames = self._load_features(second_video.id)
+        if first_frames is None or second_frames is None:
+            return None
+        return VideoPair(first_video, second_video, first_frames, second_frames)
 
     def _load_features(self, video_id: int) -> Features | None:
         """Return the stored frame features of a video, cached; None if they are missing."""
@@ -231,68 +253,6 @@ class DuplicateFinder:
                 cache.popitem(last=False)
         cache.move_to_end(video_id)
         return cache[video_id]
-
-
-def create_exact_duplicate(file_path: Path, video: Video) -> DuplicateSpan:
-    """Return the duplicate of a video by a file with the same content."""
-    whole_span = Span(0, video.duration)
-    return DuplicateSpan(
-        "exact", file_path, whole_span, video.path, whole_span, 1.0, is_verified=True
-    )
-
-
-def _create_duplicate_span(
-    video_pair: VideoPair,
-    shared_overlap: VideoOverlap,
-    segment_match: SegmentMatch,
-    *,
-    is_verified: bool,
-) -> DuplicateSpan | None:
-    """Return the result, or None for a short part that many videos share."""
-    duplicate_kind = _classify_overlap(video_pair, shared_overlap)
-    if (
-        segment_match.shared_by_count >= COMMON_AFTER_VIDEOS
-        and shared_overlap.first_span.duration < _get_shorter_duration(video_pair) / 2
-    ):
-        return None
-    second_span = shared_overlap.map_to_second(video_pair.second_video.duration)
-    return DuplicateSpan(
-        duplicate_kind,
-        video_pair.first_video.path,
-        shared_overlap.first_span,
-        video_pair.second_video.path,
-        second_span,
-        shared_overlap.similarity,
-        is_verified,
-    )
-
-
-def _classify_overlap(video_pair: VideoPair, shared_overlap: VideoOverlap) -> DuplicateKind:
-    longer_duration = max(video_pair.first_video.duration, video_pair.second_video.duration)
-    is_near = shared_overlap.first_span.duration >= FULL_COPY_SHARE * longer_duration
-    return "near" if is_near else "part"
-
-
-def _is_full_copy(video_pair: VideoPair, shared_overlap: VideoOverlap) -> bool:
-    """Return whether the videos are the same from start to end."""
-    duration_difference = abs(video_pair.first_video.duration - video_pair.second_video.duration)
-    return (
-        _classify_overlap(video_pair, shared_overlap) == "near"
-        and duration_difference <= DURATION_TOLERANCE_SECONDS
-    )
-
-
-def _get_shorter_duration(video_pair: VideoPair) -> float:
-    return min(video_pair.first_video.duration, video_pair.second_video.duration)
-
-
-def _extend_span(span: Span, video_end: float) -> Span:
-    """Extend a span to at least `VERIFY_SECONDS`, within the video."""
-    extra_seconds = max(0.0, VERIFY_SECONDS - span.duration) / 2
-    start_time = max(0.0, min(span.start - extra_seconds, video_end - VERIFY_SECONDS))
-    return Span(
-        start_time, min(video_end, max(span.end + extra_seconds, start_time + VERIFY_SECONDS))
-    )
 
 
 def _find_distinctive_span(frame_features: Features, span: Span) -> Span:
@@ -340,7 +300,10 @@ def _match_lumas(
             )
     if luma_match is None or luma_match.image_correlation < MIN_COPY_CORRELATION:
         return None
-    return luma_match
+    differs_in_color = first_lumas.lacks_colors_of(second_lumas) or second_lumas.lacks_colors_of(
+        first_lumas
+    )
+    return replace(luma_match, differs_in_color=differs_in_color)
 
 
 def _add_margin(span: Span, video: Video, margin_seconds: float) -> Span:

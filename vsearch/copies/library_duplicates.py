@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.content_match import FileContent
-from vsearch.copies.duplicates import create_exact_duplicate, find_duplicates
+from vsearch.copies.duplicate_spans import create_exact_duplicate
+from vsearch.copies.duplicates import find_duplicates
 from vsearch.errors import LibraryError
 from vsearch.media.discovery import find_videos
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vsearch.catalog.catalog import Catalog
-    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.copies.duplicate_spans import DuplicateSpan
     from vsearch.storage.feature_store import FeatureStore
 
 

@@ -7,7 +7,8 @@ time, so the motion (frames minus their mean over the clip) is correlated as wel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -34,6 +35,8 @@ MAX_STILL_CHANGE = 0.002  # share of motion below which only noise changes
 MIN_STILL_CORRELATION = 0.97  # minimum mean correlation of a copy without motion
 TIE_TOLERANCE = 1e-3  # score difference below which offsets are tied
 CROP_PROBE_FRAMES = 24  # frames from which the crop is determined
+MAX_GRAY_CHROMA = 1.0  # of 255: frames with less are grayscale
+MIN_COLOR_CHROMA = 2.0  # of 255: frames with more have colors, if only pale ones
 LumaFrames: TypeAlias = npt.NDArray[np.float32]  # (N, H, W) in [0, 255]
 CellVectors: TypeAlias = npt.NDArray[np.float32]  # (N, CELL_GRID_SIZE ** 2), norm at most 1
 OffsetScores: TypeAlias = npt.NDArray[np.float64]  # (K,) one score per offset of the clip
@@ -63,6 +66,7 @@ class AlignmentMatch:
     image_correlation: float  # mean correlation of the frames, in [-1, 1]
     motion_correlation: float  # correlation of the motion, in [-1, 1]
     motion_share: float  # energy of the motion, in [0, 1]
+    differs_in_color: bool = False  # one of the two is grayscale
 
     @property
     def is_still(self) -> bool:
@@ -121,17 +125,17 @@ def _align_clips(
     if offset_count < 1:
         return None
     source_frames = source_clip.sample_at(source_times)
-    clip_vectors = _compute_cell_vectors(
+    clip_vectors = compute_cell_vectors(
         query_clip.sample_at(clip_span.start + np.arange(clip_frames) / LUMA_FPS), FULL_FRAME
     )
     coarse_scores = max(
         (_score_offsets_coarsely(clip_vectors, source_frames, crop) for crop in CENTERED_CROPS),
         key=lambda offset_scores: offset_scores.max(),
     )
-    crop = _find_best_crop(clip_vectors, source_frames[int(coarse_scores.argmax()) :][:clip_frames])
-    source_vectors = _compute_cell_vectors(source_frames, crop)
-    image_correlation = _sum_diagonals(clip_vectors @ source_vectors.T) / clip_frames
-    motion_correlation, motion_share = _correlate_motion(clip_vectors, source_vectors)
+    crop = find_best_crop(clip_vectors, source_frames[int(coarse_scores.argmax()) :][:clip_frames])
+    source_vectors = compute_cell_vectors(source_frames, crop)
+    image_correlation = sum_diagonals(clip_vectors @ source_vectors.T) / clip_frames
+    motion_correlation, motion_share = correlate_motion(clip_vectors, source_vectors)
     total_scores = image_correlation + motion_correlation
     tied_offsets = np.flatnonzero(total_scores >= total_scores.max() - TIE_TOLERANCE)
     best_offset = int(tied_offsets[len(tied_offsets) // 2])  # without motion: the middle
@@ -149,20 +153,20 @@ def _score_offsets_coarsely(
     """Return the correlation at each offset, from every fourth frame of the clip."""
     sparse_vectors = np.zeros_like(clip_vectors)
     sparse_vectors[::4] = clip_vectors[::4]
-    return _sum_diagonals(sparse_vectors @ _compute_cell_vectors(source_frames, crop).T)
+    return sum_diagonals(sparse_vectors @ compute_cell_vectors(source_frames, crop).T)
 
 
-def _find_best_crop(clip_vectors: CellVectors, source_frames: LumaFrames) -> Crop:
+def find_best_crop(clip_vectors: CellVectors, source_frames: LumaFrames) -> Crop:
     """Return the crop that correlates best, for frames that are already aligned in time."""
     frame_step = max(1, len(clip_vectors) // CROP_PROBE_FRAMES)
     probe_vectors, probe_frames = clip_vectors[::frame_step], source_frames[::frame_step]
     return max(
         ALL_CROPS,
-        key=lambda crop: float((probe_vectors * _compute_cell_vectors(probe_frames, crop)).sum()),
+        key=lambda crop: float((probe_vectors * compute_cell_vectors(probe_frames, crop)).sum()),
     )
 
 
-def _correlate_motion(
+def correlate_motion(
     clip_vectors: CellVectors, source_vectors: CellVectors
 ) -> tuple[OffsetScores, float]:
     """Return the motion correlation at each offset, and the share of motion in the clip."""
@@ -176,18 +180,25 @@ def _correlate_motion(
         window_means**2
     ).sum(axis=1)
     # The mean of the source drops out because `clip_motion` sums to zero.
-    covariance = _sum_diagonals(clip_motion @ source_vectors.T) / clip_frames
+    covariance = sum_diagonals(clip_motion @ source_vectors.T) / clip_frames
     return covariance / np.sqrt(motion_share * window_variance.clip(0) + 1e-6), motion_share
 
 
-def _sum_diagonals(similarity_matrix: npt.NDArray[np.float32]) -> OffsetScores:
+def sum_diagonals(similarity_matrix: npt.NDArray[np.float32]) -> OffsetScores:
     """Sum a matrix along its full diagonals, (n, N) -> (N - n + 1,)."""
     clip_frames, source_frames = similarity_matrix.shape
-    offsets = range(source_frames - clip_frames + 1)
-    return np.array([np.trace(similarity_matrix, offset=k) for k in offsets], np.float64)
+    similarity_matrix = np.ascontiguousarray(similarity_matrix)
+    row_stride, column_stride = similarity_matrix.strides
+    diagonals = np.lib.stride_tricks.as_strided(
+        similarity_matrix,
+        (source_frames - clip_frames + 1, clip_frames),
+        (column_stride, row_stride + column_stride),
+        writeable=False,
+    )
+    return np.asarray(diagonals.sum(axis=1, dtype=np.float64))
 
 
-def _compute_cell_vectors(luma_frames: LumaFrames, crop: Crop) -> CellVectors:
+def compute_cell_vectors(luma_frames: LumaFrames, crop: Crop) -> CellVectors:
     """Crop frames, average them to cells, and normalize mean and length."""
     height, width = luma_frames.shape[1:]
     row_weights = _build_cell_weights(height, crop.relative_size, crop.vertical_position)
@@ -220,6 +231,7 @@ class LumaClip:
 
     luma_frames: LumaFrames
     frame_times: Times  # float64 (N,) seconds from the start of the video, ascending
+    chroma: float = math.nan  # mean difference of the brightest and darkest channel, of 255
 
     def sample_at(self, sample_times: Times) -> LumaFrames:
         """Return the frames displayed at times, float64 (M,) seconds, as float32 (M, H, W).
@@ -252,7 +264,11 @@ class LumaClip:
             columns = np.linspace(left_bar, width - right_bar - 1, width).round().astype(int)
             frame_mask = layout_of_frame.reshape(-1) == layout_index
             filled_frames[frame_mask] = luma_frames[frame_mask][:, rows][:, :, columns]
-        return LumaClip(filled_frames, self.frame_times)
+        return replace(self, luma_frames=filled_frames)
+
+    def lacks_colors_of(self, other_clip: LumaClip) -> bool:
+        """Return True if this clip is gray and the other one is not."""
+        return self.chroma <= MAX_GRAY_CHROMA and other_clip.chroma >= MIN_COLOR_CHROMA
 
 
 def _count_bar_lines(max_luma: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], ...]:
@@ -283,15 +299,17 @@ def read_luma_clip(video_path: Path, span: Span) -> LumaClip:
     Raises:
         MediaError: The file cannot be decoded.
     """
-    luma_batches, time_batches = [], []
+    luma_batches, time_batches, chromas = [], [], []
     for frame_batch in Sampler(
         video_path, fps=LUMA_FPS, short_side=LUMA_SHORT_SIDE, batch_size=64, span=span
     ):
         luma_batches.append(frame_batch.images.astype(np.float32) @ _RGB_TO_LUMA)
+        chromas.append(float(np.ptp(frame_batch.images, axis=3).mean()))
         time_batches.append(frame_batch.frame_times)
     frame_shape = luma_batches[0].shape[1:]
     kept_indexes = [k for k, batch in enumerate(luma_batches) if batch.shape[1:] == frame_shape]
     return LumaClip(
         np.concatenate([luma_batches[k] for k in kept_indexes]),
         np.concatenate([time_batches[k] for k in kept_indexes]),
+        float(np.mean(chromas)),
     )

@@ -33,6 +33,7 @@ class SourceVideo:
     start_timecode: str | None = None  # of the first frame, if the camera recorded one
     reel_name: str | None = None  # of the tape or card, if the file has one
     audio_channels: int = 2  # if it has audio
+    is_photo: bool = False
 
     @property
     def display_name(self) -> str:
@@ -134,11 +135,11 @@ def _is_touching(excerpt: ExportExcerpt, other: ExportExcerpt) -> bool:
 
 
 def make_clip_names(excerpts: Sequence[ExportExcerpt], suffix: str = ".mp4") -> list[str]:
-    """Return unique file names such as `03_beach_0.01.05-0.01.12.mp4`.
+    """Return unique file names such as `03_beach_0.01.05-0.01.12.mp4`, or `04_lake.jpg` of a photo.
 
     Args:
         excerpts: The excerpts to name.
-        suffix: File name suffix.
+        suffix: File name suffix of videos; photos keep their own.
 
     Returns:
         One name per excerpt, valid on all platforms, without separators, control characters and
@@ -150,13 +151,16 @@ def make_clip_names(excerpts: Sequence[ExportExcerpt], suffix: str = ".mp4") -> 
     for excerpt in excerpts:
         rank_text = f"{excerpt.rank:0{max(2, rank_digits)}}"
         video_stem = to_safe_stem(excerpt.source.video_path.stem)
-        clip_stem = f"{rank_text}_{video_stem}_{_format_span_name(excerpt.span)}"
+        clip_stem = f"{rank_text}_{video_stem}"
+        if not excerpt.source.is_photo:
+            clip_stem += f"_{_format_span_name(excerpt.span)}"
         unique_stem, copy_number = clip_stem, 1
         while unique_stem.casefold() in taken_names:
             copy_number += 1
             unique_stem = f"{clip_stem}_{copy_number}"
         taken_names.add(unique_stem.casefold())
-        file_names.append(unique_stem + suffix)
+        photo_suffix = _to_safe_suffix(excerpt.source.video_path.suffix)
+        file_names.append(unique_stem + (photo_suffix if excerpt.source.is_photo else suffix))
     return file_names
 
 
@@ -165,6 +169,10 @@ def to_safe_stem(raw_name: str) -> str:
     raw_name = unicodedata.normalize("NFC", raw_name.encode("utf-8", "ignore").decode())
     raw_name = re.sub(r"[^\w.-]+", "_", raw_name).strip("._-")
     return raw_name.encode()[:_MAX_STEM_BYTES].decode("utf-8", "ignore").rstrip("._-") or "video"
+
+
+def _to_safe_suffix(suffix: str) -> str:
+    return suffix if re.fullmatch(r"\.\w{1,8}", suffix, re.ASCII) else ""
 
 
 def _format_span_name(span: Span) -> str:

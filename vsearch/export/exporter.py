@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from vsearch.types import Moment, Span
 
 CLIPS_KIND, SUPERCUT_KIND = "clips", "supercut"
+KINDS_WITH_PHOTOS = ("csv",)  # and clips; the others consist of videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class ExportResult:
     error: str | None = None
     excerpt_spans: tuple[Span, ...] = ()  # of each excerpt within a video file
     is_stream_copy: bool = False  # video packets were copied without re-encoding
+    left_out_photos: tuple[Path, ...] = ()  # which films, timelines and playlists cannot contain
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,7 @@ def probe_source(video_path: Path, duration: float = 0.0) -> SourceVideo:
         start_timecode=video_info.timecode,
         reel_name=video_info.reel_name,
         audio_channels=count_audio_channels(video_path) or 2,
+        is_photo=video_info.is_photo,
     )
 
 
@@ -259,22 +263,37 @@ def write_exports(
     Yields:
         The outcome of each file.
     """
+    films = [excerpt for excerpt in excerpts if not excerpt.source.is_photo]
+    photo_paths = tuple(
+        excerpt.source.video_path for excerpt in excerpts if excerpt.source.is_photo
+    )
     clips_first = sorted(target_paths.items(), key=lambda target: target[0] != CLIPS_KIND)
     for export_kind, target_path in clips_first:  # their folder may contain the others
         if export_kind == CLIPS_KIND:
             yield from write_clips(excerpts, target_path, overwrite=overwrite)
-        elif export_kind == SUPERCUT_KIND:
-            merged_excerpts = merge_overlapping(excerpts)
-            yield _write_video(merged_excerpts, target_path, export_kind, overwrite=overwrite)
-        else:
+        elif export_kind in KINDS_WITH_PHOTOS:
             serialize = EXPORT_FORMATS[export_kind].serialize
             yield _write_file(export_kind, target_path, partial(serialize, excerpts, title, rate))
+        elif photo_paths and not films:
+            reason = f"{target_path}: nothing to write: photos are exported as clips or CSV only"
+            yield ExportResult(target_path, export_kind, reason)
+        elif export_kind == SUPERCUT_KIND:
+            export_result = _write_video(
+                merge_overlapping(films), target_path, export_kind, overwrite=overwrite
+            )
+            yield replace(export_result, left_out_photos=photo_paths)
+        else:
+            serialize = EXPORT_FORMATS[export_kind].serialize
+            export_result = _write_file(
+                export_kind, target_path, partial(serialize, films, title, rate)
+            )
+            yield replace(export_result, left_out_photos=photo_paths)
 
 
 def write_clips(
     excerpts: Sequence[ExportExcerpt], folder: Path, *, overwrite: bool = False
 ) -> Iterator[ExportResult]:
-    """Write each excerpt to a video file of its own.
+    """Write each excerpt to a video file of its own, and copy photos.
 
     Args:
         excerpts: The excerpts.
@@ -286,7 +305,21 @@ def write_clips(
     """
     folder.mkdir(exist_ok=True)
     for excerpt, clip_name in zip(excerpts, make_clip_names(excerpts), strict=True):
-        yield _write_video([excerpt], folder / clip_name, CLIPS_KIND, overwrite=overwrite)
+        if excerpt.source.is_photo:
+            yield _copy_photo(excerpt.source.video_path, folder / clip_name)
+        else:
+            yield _write_video([excerpt], folder / clip_name, CLIPS_KIND, overwrite=overwrite)
+
+
+def _copy_photo(photo_path: Path, target_path: Path) -> ExportResult:
+    """Copy a photo; `check_targets` has checked the target."""
+    try:
+        with photo_path.open("rb") as photo_file, atomic_write(target_path) as output_file:
+            shutil.copyfileobj(photo_file, output_file)
+    except OSError as error:
+        reason = f"{target_path}: cannot be written ({error.strerror})"
+        return ExportResult(target_path, CLIPS_KIND, reason)
+    return ExportResult(target_path, CLIPS_KIND)
 
 
 def _write_video(
@@ -343,5 +376,9 @@ def _check_clip_folder(
     source_paths = [excerpt.source.video_path for excerpt in excerpts]
     for clip_name in make_clip_names(excerpts) if folder.is_dir() else ():
         validate_target(
-            folder / clip_name, source_paths, overwrite=overwrite, library_paths=library_paths
+            folder / clip_name,
+            source_paths,
+            overwrite=overwrite,
+            allowed_suffixes=(Path(clip_name).suffix.lower(),),
+            library_paths=library_paths,
         )

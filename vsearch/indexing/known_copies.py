@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def resolve_copies(catalog: Catalog, path_patterns: Iterable[str]) -> tuple[str, ...]:
     """Replace the paths of copies by the paths of the videos that were indexed.
 
-    `vsearch index` reports such a file as a duplicate and does not store its path.
+    `vsearch index` records the paths of duplicates; this finds those that it has not seen.
 
     Args:
         catalog: The catalog of the library.
@@ -33,7 +33,7 @@ def resolve_copies(catalog: Catalog, path_patterns: Iterable[str]) -> tuple[str,
 
 def _resolve_copy(catalog: Catalog, path_pattern: str) -> str:
     file_path = make_absolute(Path(path_pattern))
-    if not os.path.isfile(file_path) or catalog.video_by_path(file_path) is not None:  # noqa: PTH113
+    if not os.path.isfile(file_path) or catalog.video_at(file_path) is not None:  # noqa: PTH113
         return path_pattern
     try:
         identical_videos = FileContent(file_path, catalog).find_videos()

@@ -27,7 +27,7 @@ from vsearch.errors import (
 )
 from vsearch.indexing.file_runs import ProgressTracker, run_catching
 from vsearch.indexing.pipeline import encode_frames, pool_segments
-from vsearch.media.file_status import is_missing
+from vsearch.media.file_status import is_missing, locate_videos
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.plugins import create_encoder
@@ -125,7 +125,7 @@ class ModelSwitch:
         previous_space = catalog.space()
         self._prepare_space(previous_space)
         self._videos_with_features = catalog.videos_with_features(target.space)
-        pending_videos = catalog.videos_without_vectors(target.space)
+        pending_videos = locate_videos(catalog.videos_without_vectors(target.space))
         file_sizes = [video.size_bytes for video in pending_videos]
         progress_tracker = ProgressTracker(file_sizes, on_progress)
         failed_results = []

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from vsearch import config
-from vsearch.encoders.query_adapter import AdaptedEncoder
-from vsearch.errors import LibraryError, SpaceMismatchError
+from vsearch.encoders.query_adapter import AdaptedEncoder, QueryAdapter
+from vsearch.errors import LibraryError, QueryError, SpaceMismatchError
 from vsearch.pooling.selection import (
     AUTO_POOLER,
     default_pooler,
@@ -17,6 +17,8 @@ from vsearch.pooling.selection import (
     trained_pooler_files,
     write_pooler_file,
 )
+from vsearch.pooling.weights import NetworkWeights
+from vsearch.query.arguments import check_text
 from vsearch.storage.reindexing import describe_lost_features
 
 if TYPE_CHECKING:
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
-    from vsearch.encoders.query_adapter import AdapterFile, QueryAdapter
+    from vsearch.encoders.query_adapter import AdapterFile
     from vsearch.indexing.library_storage import Storage
-    from vsearch.pooling.weights import NetworkWeights
     from vsearch.progress import IndexResult, Progress, SwitchResult
     from vsearch.protocols import Encoder, Pooler
     from vsearch.storage.feature_store import FeatureStore
@@ -135,6 +136,8 @@ class Models:
             LibraryError: If there is no previously active model.
             ModelError: If the model cannot be loaded.
         """
+        if model_name is not None:
+            check_text(model_name, "model_name")
         from vsearch.indexing.model_switch import (
             ModelSwitch,  # deferred: imports a decoder
             record_active_model,
@@ -179,7 +182,9 @@ class Models:
             LibraryError: If there is no such model, or it is active.
         """
         with self._writer.exclusive():
-            space_info = self._find_inactive(config.absolute_model_name(model_name))
+            space_info = self._find_inactive(
+                config.absolute_model_name(check_text(model_name, "model_name"))
+            )
             space_info = self._add_usage(space_info)
             self._saved_indexes.invalidate(space_info.space)
             with self._catalog.begin() as transaction:
@@ -219,6 +224,8 @@ class Models:
         with self._writer.exclusive():
             if adapter is None:
                 return self.adapter_file.remove_file()
+            if not isinstance(adapter, QueryAdapter):
+                raise QueryError(f"adapter must be a QueryAdapter, not {adapter!r:.60}")
             space = self._catalog.space()
             if space is None or space.name != adapter.training_info.space:
                 raise SpaceMismatchError(
@@ -257,6 +264,8 @@ class Models:
         """
         from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
 
+        if not isinstance(weights, NetworkWeights | None):
+            raise QueryError(f"weights must be NetworkWeights, not {weights!r:.60}")
         library_path = self._library_path
         with self._writer.exclusive():
             space, existing_files = self._catalog.space(), trained_pooler_files(library_path)

@@ -238,7 +238,9 @@ def process_video(
         end_time,
         warning=sampler.warning or None,
         # A video whose frames are all keyframes has no gap, and counts as fully sampled.
-        max_keyframe_gap=(sampler.max_frame_gap or None) if keyframes_only else None,
+        max_keyframe_gap=(
+            sampler.max_frame_gap or None if keyframes_only and not sampler.info.is_photo else None
+        ),
         segment_spans=segment_spans,
         segment_vectors=segment_vectors,
         timings=timer.timings(

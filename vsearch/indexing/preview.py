@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vsearch.content_match import FileContent, is_unchanged
 from vsearch.errors import MediaError, NoLibraryError
 from vsearch.media.discovery import find_videos
 from vsearch.media.file_status import is_missing
+from vsearch.media.urls import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,10 @@ class PreviewEntry:
 
 
 def preview_index(
-    paths: Sequence[Path], catalog: Catalog, options: DiscoveryOptions
+    paths: Sequence[Path],
+    catalog: Catalog,
+    options: DiscoveryOptions,
+    downloads: Sequence[tuple[str, Path]] = (),
 ) -> Iterator[PreviewEntry]:
     """Yield the outcome that indexing each file would have.
 
@@ -46,10 +50,13 @@ def preview_index(
         paths: Files, folders and globs.
         catalog: The catalog, which need not exist yet.
         options: What is left out.
+        downloads: URLs, and the paths at which their files are or will be.
 
     Yields:
         One entry per file, and per video or folder that is left out.
     """
+    for url, download_path in downloads:
+        yield _preview_download(url, download_path, catalog)
     skipped_entries: list[SkippedEntry] = []
     for discovered_file in find_videos(paths, options, skipped_entries.append):
         yield from _take_skipped(skipped_entries)
@@ -64,6 +71,13 @@ def _take_skipped(skipped_entries: list[SkippedEntry]) -> Iterator[PreviewEntry]
     for skipped_entry in skipped_entries:
         yield PreviewEntry(skipped_entry.path, "skipped", skipped_entry.reason)
     skipped_entries.clear()
+
+
+def _preview_download(url: str, download_path: Path, catalog: Catalog) -> PreviewEntry:
+    """Return the entry of a URL; whether it has changed on its server is not checked."""
+    if not download_path.is_file():
+        return PreviewEntry(download_path, "new", f"to be downloaded from {redact_url(url)}")
+    return replace(_preview_file(download_path, catalog), reason=f"from {redact_url(url)}")
 
 
 def _preview_file(file_path: Path, catalog: Catalog) -> PreviewEntry:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vsearch.errors import LibraryError, UnreadableError
 from vsearch.indexing.indexed_folders import make_absolute
+from vsearch.indexing.places import list_places
 from vsearch.media.discovery import compute_fingerprint
 from vsearch.media.file_identity import is_settled, read_file_state
 
@@ -23,10 +24,10 @@ _FAT_RESOLUTION_NS = 2_000_000_000  # of modification times
 
 @dataclass(frozen=True, slots=True)
 class RelocationResult:
-    """Result for one video.
+    """Result for one file: that of a video, or a duplicate of it.
 
     Attributes:
-        video: The video, with its old path.
+        video: The video, with the old path of this file.
         new_path: Where it should be now.
         outcome: "moved" if it is there, "not found", "different" if the file there has other
             content, "taken" if that file is another video of the library.
@@ -52,24 +53,34 @@ def relocate_videos(
         dry_run: Change nothing.
 
     Yields:
-        One result per video, in order of path.
+        One result per file, in order of path.
 
     Raises:
         LibraryError: No video is below the old folder.
     """
     old_folder, new_folder = make_absolute(old_folder), make_absolute(new_folder)
-    videos = [video for video in catalog.videos() if video.path.is_relative_to(old_folder)]
-    if not videos:
+    places = [
+        (old_path, video)
+        for video in catalog.videos()
+        for old_path in list_places(video)
+        if old_path.is_relative_to(old_folder)
+    ]
+    if not places:
         raise LibraryError(f"{old_folder}: no video of the library is there; see `vsearch list`")
-    for video in sorted(videos, key=lambda video: video.path):
-        new_path = new_folder / video.path.relative_to(old_folder)
-        yield RelocationResult(video, new_path, _relocate(catalog, video, new_path, dry_run))
+    for old_path, video in sorted(places, key=lambda place: place[0]):
+        new_path = new_folder / old_path.relative_to(old_folder)
+        outcome = _relocate(catalog, video, old_path, new_path, dry_run)
+        yield RelocationResult(replace(video, path=old_path), new_path, outcome)
 
 
-def _relocate(catalog: Catalog, video: Video, new_path: Path, dry_run: bool) -> RelocationOutcome:
+def _relocate(
+    catalog: Catalog, video: Video, old_path: Path, new_path: Path, dry_run: bool
+) -> RelocationOutcome:
+    is_duplicate = old_path != video.path
+    known_identity = catalog.duplicate_file(old_path) if is_duplicate else None
     try:
         new_state = read_file_state(new_path)
-        known_identity = catalog.file_identity(video.id)
+        known_identity = known_identity or catalog.file_identity(video.id)
         if new_state.size_bytes != known_identity.size_bytes:
             return "different"
         if compute_fingerprint(new_path) != video.fingerprint:
@@ -79,10 +90,17 @@ def _relocate(catalog: Catalog, video: Video, new_path: Path, dry_run: bool) -> 
     other_video = catalog.video_by_path(new_path)
     if other_video is not None and other_video.id != video.id:
         return "taken"
-    if not dry_run:
-        with catalog.begin() as transaction:
+    if dry_run:
+        return "moved"
+    new_identity = _trust_state(new_state, known_identity)
+    with catalog.begin() as transaction:
+        if is_duplicate:
+            transaction.set_duplicate_file(old_path, None)
+            if other_video is None:  # which is a file of the same video
+                transaction.set_duplicate_file(new_path, new_identity, video.id)
+        else:
             transaction.move_video(video.id, new_path, new_state.size_bytes, new_state.mtime_ns)
-            transaction.set_file_identity(video.id, _trust_state(new_state, known_identity))
+            transaction.set_file_identity(video.id, new_identity)
     return "moved"
 
 

@@ -10,9 +10,11 @@ import numpy as np
 from vsearch.content_match import FileContent, confirm_identity
 from vsearch.errors import DamagedLibraryError
 from vsearch.indexing.pipeline import PendingVideo, StageTimer
+from vsearch.indexing.places import find_available_place, move_to_place
 from vsearch.indexing.subtitles import collect_subtitles, compute_source_digest
 from vsearch.media.file_identity import is_fully_fingerprinted
-from vsearch.media.file_status import is_missing
+from vsearch.media.file_status import find_file_statuses, is_missing
+from vsearch.media.recording import find_drone_location
 from vsearch.progress import IndexResult, Outcome
 
 if TYPE_CHECKING:
@@ -144,9 +146,14 @@ def _find_by_content(
     candidate_videos = content.find_candidates()
     for candidate_video in candidate_videos:
         if content.is_copy_of(candidate_video):
-            _record_duplicate(video_path, content, candidate_video, catalog)
-            return IndexResult(video_path, Outcome.DUPLICATE, candidate_video)
+            return _record_duplicate(video_path, content, candidate_video, catalog)
     for candidate_video in candidate_videos:
+        if (
+            video_path in candidate_video.other_paths
+            and find_file_statuses([candidate_video.path])[candidate_video.path] == "offline"
+            and content.was_indexed_as(candidate_video)
+        ):  # the original may come back
+            return _record_duplicate(video_path, content, candidate_video, catalog)
         if not (
             is_missing(candidate_video.path)
             and _has_sample_rate(candidate_video, catalog, options)
@@ -169,21 +176,27 @@ def _find_by_content(
 
 def _record_duplicate(
     video_path: Path, content: FileContent, video: Video, catalog: Catalog
-) -> None:
+) -> IndexResult:
     """Record what was read of a duplicate and its original, so that it is not read again."""
     identity = content.identity
-    if identity.content_digest is None:
-        return  # it is small, or a hard link
+    other_paths = tuple(sorted({*video.other_paths, video_path}))
+    index_result = IndexResult(
+        video_path, Outcome.DUPLICATE, replace(video, other_paths=other_paths)
+    )
     original_identity = catalog.file_identity(video.id)
-    is_original_known = original_identity.content_digest is not None
-    if is_original_known and catalog.duplicate_file(video_path) == identity:
-        return
+    is_digest_new = (  # of a video of an older version
+        original_identity.content_digest is None and identity.content_digest is not None
+    )
+    is_recorded = video_path in video.other_paths and catalog.duplicate_file(video_path) == identity
+    if is_recorded and not is_digest_new:
+        return index_result
     with catalog.begin() as transaction:
         transaction.set_duplicate_file(video_path, identity, video.id)
-        if not is_original_known:  # of an older version
+        if is_digest_new:
             transaction.set_file_identity(
                 video.id, replace(original_identity, content_digest=identity.content_digest)
             )
+    return index_result
 
 
 def _is_detailed_enough(video: Video, catalog: Catalog, options: IndexOptions) -> bool:
@@ -194,7 +207,7 @@ def _is_detailed_enough(video: Video, catalog: Catalog, options: IndexOptions) -
 
 
 def _has_sample_rate(video: Video, catalog: Catalog, options: IndexOptions) -> bool:
-    return options.fps in (None, catalog.sample_fps(video.id))
+    return video.is_photo or options.fps in (None, catalog.sample_fps(video.id))
 
 
 def _refresh_subtitles(
@@ -247,6 +260,11 @@ def _save_video(
     is_same_content = old_video is not None and _has_same_content(
         old_video, pending_video, features, storage
     )
+    kept_place = (
+        None
+        if old_video is None or is_same_content
+        else find_available_place(storage.catalog, old_video, old_video.other_paths)
+    )
     file_identity = pending_video.file_identity
     video_subtitles = collect_subtitles(
         pending_video.video_path,
@@ -254,9 +272,12 @@ def _save_video(
         picture_end=processed_video.end_time,
         has_streams=video_info.has_subtitle_streams,
     )
+    recording, subtitle_texts = video_info.recording, (cue.text for cue in video_subtitles.cues)
     with storage.catalog.begin() as transaction:
         transaction.set_space(features.space, pipeline.pooler.name, pipeline.model_name)
-        if old_video is not None:
+        if old_video is not None and kept_place is not None:
+            move_to_place(transaction, old_video, *kept_place)
+        elif old_video is not None:
             transaction.detach_path(old_video.id)
         video = transaction.add_video(
             video_path=pending_video.video_path,
@@ -271,9 +292,14 @@ def _save_video(
             sampled_frames=len(features.frame_times),
             warning=_join_warnings(processed_video.warning, file_identity),
             sample_fps=pipeline.fps,
-            recorded_at=video_info.recorded_at,
+            recorded_at=recording.recorded_at,
             keyframes_only=processed_video.keyframes_only,
             max_keyframe_gap=processed_video.max_keyframe_gap,
+            is_photo=video_info.is_photo,
+            utc_offset_minutes=recording.utc_offset_minutes,
+            location=recording.location or find_drone_location(subtitle_texts),
+            camera=recording.camera,
+            source_url=old_video.source_url if old_video is not None else None,
         )
         transaction.set_file_identity(video.id, file_identity)
         transaction.set_duplicate_file(pending_video.video_path, None)
@@ -281,7 +307,7 @@ def _save_video(
             video.id, processed_video.segment_spans, processed_video.segment_vectors, features.space
         )
         _save_cues(transaction, video.id, video_subtitles)
-        if old_video is not None:
+        if old_video is not None and kept_place is None:
             if is_same_content:
                 transaction.move_annotations(video.id, old_video.id)
             transaction.remove_videos([old_video.id])
@@ -289,7 +315,7 @@ def _save_video(
         transaction.add_features(video.id, features.space, pipeline.model_name, crc32)
         if options.keep_frames:
             storage.frame_store.assign_frames(video.id, pending_video.content_fingerprint)
-    if old_video is not None:
+    if old_video is not None and kept_place is None:
         storage.feature_store.remove_video(old_video.id)
         storage.frame_store.remove_frames(old_video.id)
     stored_video = replace(video, model=pipeline.model_name)

@@ -16,6 +16,7 @@ from vsearch.indexing.file_runs import ProgressTracker, build_failure_result
 from vsearch.indexing.track_ranking import rank_tracks
 from vsearch.media.audio import list_audio_tracks, read_mono
 from vsearch.media.audio_tracks import AUTO_TRACK, select_tracks, shorten_language
+from vsearch.media.file_status import locate_videos
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.progress import TranscriptOutcome, TranscriptResult
@@ -288,11 +289,16 @@ class TranscriptExtractor:
     ) -> Iterator[TranscriptResult]:
         """Yield a result per video, finished ones first; load no model if all are finished.
 
-        Videos that were removed before the write lock was acquired are skipped.
+        Videos that were removed before the write lock was acquired are skipped, and so are photos
+        unless their text is read.
         """
         with self._acquire_writer():
             existing_videos = self._catalog.videos_by_id([video.id for video in videos])
-            videos = [video for video in videos if video.id in existing_videos]
+            videos = locate_videos(
+                video
+                for video in videos
+                if video.id in existing_videos and not (source == "speech" and video.is_photo)
+            )
             transcripts = self._list_transcripts(videos, source)
             done_video_ids = {item.video_id for item in transcripts if is_done(item)}
             for video in videos:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import select_videos, videos_matching
 from vsearch.errors import LibraryError
 from vsearch.indexing.known_copies import resolve_copies
-from vsearch.query.arguments import check_path
+from vsearch.query.arguments import check_list, check_number, check_path, check_text
 from vsearch.types import TranscriptText, Video
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Transcripts:
         Raises:
             LibraryError: If there is no such video.
         """
-        return self._catalog.transcripts([self._require_video(video).id])
+        return self._catalog.transcripts([require_video(self._catalog, video).id])
 
     def get(self, video: PathInput | Video, source: CueSource | None = None) -> TranscriptText:
         """Return a transcript of a video.
@@ -79,9 +80,9 @@ class Transcripts:
         Raises:
             LibraryError: If there is no such video or transcript.
         """
-        found_video = self._require_video(video)
+        found_video = require_video(self._catalog, video)
         all_cues = self._catalog.cues_of_video(found_video.id)
-        if source is not None and source not in SOURCE_PRIORITY:
+        if source is not None and check_text(source, "source") not in SOURCE_PRIORITY:
             raise LibraryError(f"source must be subtitles, speech or ocr, not {source!r:.60}")
         for candidate_source in SOURCE_PRIORITY if source is None else (source,):
             source_cues = tuple(cue for cue in all_cues if cue.source == candidate_source)
@@ -91,7 +92,7 @@ class Transcripts:
 
     def transcribe(
         self,
-        paths: Sequence[PathInput] = (),
+        paths: Sequence[PathInput | Video] = (),
         *,
         speech_model: str | None = None,
         language: str | None = None,
@@ -103,8 +104,8 @@ class Transcripts:
         """Transcribe the speech of videos, yielding the result of each video as it is stored.
 
         Args:
-            paths: Paths of videos or folders, or globs; see `Library.videos`. Empty means all
-                videos.
+            paths: Paths of videos or folders, or globs; see `Library.videos`; or videos. Empty
+                means all videos.
             speech_model: Whisper size, folder or `package:NAME`; by default the setting
                 `speech_model` or the best installed model.
             language: ISO 639 code; by default it is detected.
@@ -125,7 +126,7 @@ class Transcripts:
         """
         settings = self._active_model.settings
         return self._create_extractor(on_progress).transcribe_speech(
-            select_videos(self._catalog, paths),
+            select_given_videos(self._catalog, paths),
             settings.speech_model if speech_model is None else speech_model,
             language,
             device=settings.device,
@@ -136,7 +137,7 @@ class Transcripts:
 
     def ocr(
         self,
-        paths: Sequence[PathInput] = (),
+        paths: Sequence[PathInput | Video] = (),
         *,
         fps: float = 1.0,
         force: bool = False,
@@ -146,8 +147,8 @@ class Transcripts:
         """Recognize the on-screen text of videos (OCR), yielding the result of each video.
 
         Args:
-            paths: Paths of videos or folders, or globs; see `Library.videos`. Empty means all
-                videos.
+            paths: Paths of videos or folders, or globs; see `Library.videos`; or videos. Empty
+                means all videos.
             fps: Frames to read per second.
             force: Read videos again that have been read.
             ocr_engine: Use this engine instead of RapidOCR.
@@ -160,7 +161,8 @@ class Transcripts:
             LockedError: If another process is writing.
             ModelError: If no OCR engine is installed.
         """
-        videos = select_videos(self._catalog, paths)
+        videos = select_given_videos(self._catalog, paths)
+        fps = check_number(fps, "fps")
         extractor = self._create_extractor(on_progress)
         return extractor.run_ocr(videos, fps=fps, force=force, ocr_engine=ocr_engine)
 
@@ -168,22 +170,6 @@ class Transcripts:
         from vsearch.indexing.transcribe import TranscriptExtractor  # deferred: imports a decoder
 
         return TranscriptExtractor(self._catalog, self._acquire_writer, on_progress)
-
-    def _require_video(self, video: PathInput | Video) -> Video:
-        """Return the only video that matches; raise LibraryError otherwise."""
-        if isinstance(video, Video):
-            return video
-        matching_videos = videos_matching(
-            self._catalog, resolve_copies(self._catalog, [check_path(video, "video")])
-        )
-        if len(matching_videos) != 1:
-            match_summary = (
-                f"matches {len(matching_videos)} videos"
-                if matching_videos
-                else "no such video in the library"
-            )
-            raise LibraryError(f"{video}: {match_summary}; use a path from `vsearch list`")
-        return matching_videos[0]
 
     def _explain_missing(self, video: Video, source: CueSource | None) -> str:
         """Return an error message that suggests how to get the transcript."""
@@ -201,3 +187,29 @@ class Transcripts:
         ]
         advice_text = ", or ".join(open_remedies) or "it was processed, and nothing was found"
         return f"{video.path} has no {missing_kind}: {advice_text}"
+
+
+def require_video(catalog: Catalog, video: PathInput | Video) -> Video:
+    """Return the only video that matches; raise LibraryError otherwise."""
+    if isinstance(video, Video):
+        return video
+    matching_videos = videos_matching(
+        catalog, resolve_copies(catalog, [check_path(video, "video")])
+    )
+    if len(matching_videos) != 1:
+        match_summary = (
+            f"matches {len(matching_videos)} videos"
+            if matching_videos
+            else "no such video in the library"
+        )
+        raise LibraryError(f"{video}: {match_summary}; use a path from `vsearch list`")
+    return matching_videos[0]
+
+
+def select_given_videos(catalog: Catalog, paths: Sequence[PathInput | Video]) -> list[Video]:
+    """Return the given videos, or those that match the paths; without any, all videos."""
+    elements = [paths] if isinstance(paths, str | os.PathLike) else check_list(paths, "paths")
+    videos = [element for element in elements if isinstance(element, Video)]
+    if len(videos) == len(elements) > 0:
+        return videos
+    return select_videos(catalog, elements)

@@ -176,7 +176,9 @@ class Indexer:
         while waiting_files or worker_pool.pending_videos:
             while waiting_files and not worker_pool.is_full:
                 file_index, discovered_file = waiting_files.popleft()
-                index_result = self._start_file(file_index, discovered_file, options, worker_pool)
+                index_result = self._start_file(
+                    file_index, discovered_file, options, worker_pool, progress_tracker
+                )
                 if index_result is not None:
                     progress_tracker.finish_file(file_index)
                     self._on_stored()
@@ -197,6 +199,7 @@ class Indexer:
         discovered_file: DiscoveredFile,
         options: IndexOptions,
         worker_pool: _WorkerPool,
+        progress_tracker: ProgressTracker,
     ) -> IndexResult | None:
         """Return the result of a known file; None if it was submitted to a worker."""
         if discovered_file.error is not None:
@@ -218,6 +221,8 @@ class Indexer:
 
         index_result = run_catching(discovered_file.path, check_file)
         if pending_videos:
+            if not worker_pool.pending_videos:  # before the model is loaded, which may take long
+                progress_tracker.create_reporter(discovered_file.path, file_index)(0.0, 0.0)
             worker_pool.submit_file(file_index, discovered_file, pending_videos[0])
             return None
         return index_result

@@ -11,7 +11,14 @@ from vsearch.types import round_confidence
 FILE_STATUS_DESCRIPTION = (
     "available; missing: the file was moved or deleted; offline: its whole drive or folder is gone"
 )
+PATH_DESCRIPTION = "path on the user's machine; null unless the user shows paths"
+HINTS_DESCRIPTION = "why little was found, and what the user can do"
 MAX_QUOTE_CHARS = 400
+
+
+def format_path(video: types.Video, *, shows_path: bool) -> str | None:
+    """Return the path of a video in one line, or None if paths are not shown."""
+    return to_one_line(str(video.path)) if shows_path else None
 
 
 class TextCue(BaseModel):
@@ -39,18 +46,36 @@ class VideoTimeRange(BaseModel):
 
     video_id: int
     name: str = Field(description="file name of the video")
+    path: str | None = Field(description=PATH_DESCRIPTION)
     start: float
     end: float
+    is_photo: bool = Field(description="a still picture, without times")
 
     @classmethod
-    def from_moment(cls, moment: types.Moment) -> VideoTimeRange:
+    def from_moment(cls, moment: types.Moment, *, shows_path: bool) -> VideoTimeRange:
         """Create the model for a moment."""
         return cls(
             video_id=moment.video.id,
             name=to_one_line(moment.video.path.name),
+            path=format_path(moment.video, shows_path=shows_path),
             start=round(moment.span.start, 3),
             end=round(moment.span.end, 3),
+            is_photo=moment.video.is_photo,
         )
+
+
+class Place(BaseModel):
+    """A position on Earth in degrees (WGS 84)."""
+
+    latitude: float
+    longitude: float
+
+    @classmethod
+    def from_location(cls, location: types.Location | None) -> Place | None:
+        """Create the model for a location, if there is one."""
+        if location is None:
+            return None
+        return cls(latitude=location.latitude, longitude=location.longitude)
 
 
 class SearchHit(VideoTimeRange):
@@ -69,11 +94,11 @@ class SearchHit(VideoTimeRange):
     file_status: types.FileStatus | None = Field(description=FILE_STATUS_DESCRIPTION)
 
     @classmethod
-    def from_ranked_moment(cls, rank: int, moment: types.Moment) -> SearchHit:
+    def from_ranked_moment(cls, rank: int, moment: types.Moment, *, shows_path: bool) -> SearchHit:
         """Create the model for a ranked result."""
         confidence = moment.confidence
         return cls(
-            **VideoTimeRange.from_moment(moment).model_dump(),
+            **VideoTimeRange.from_moment(moment, shows_path=shows_path).model_dump(),
             rank=rank,
             peak_time=round(moment.explanation.peak_time, 3),
             confidence=None if confidence is None else round_confidence(confidence, 3),
@@ -92,7 +117,7 @@ class SearchHits(BaseModel):
         description="whether any result probably matches the query"
     )
     results: list[SearchHit]
-    hints: list[str] = Field(description="why little was found, and what to do")
+    hints: list[str] = Field(description=HINTS_DESCRIPTION)
 
 
 class TagSummary(BaseModel):
@@ -119,12 +144,16 @@ class MomentDetails(VideoTimeRange):
 
     duration: float = Field(description="of the whole video")
     recorded_at: str | None = Field(description="recording time in UTC, if known")
+    location: Place | None = Field(description="of the recording, if known")
+    camera: str | None = Field(description="make and model, if known")
     cues: list[TextCue]
     cues_truncated: int
     tags: list[TagSummary]
+    sounds: list[str] = Field(description="speech, music or singing that occurs in it, if analyzed")
     similar_moments: list[VideoTimeRange] = Field(
         description="visually similar moments of other videos"
     )
+    hints: list[str] = Field(description=HINTS_DESCRIPTION)
 
 
 class VideoSummary(BaseModel):
@@ -132,23 +161,31 @@ class VideoSummary(BaseModel):
 
     video_id: int
     name: str
+    path: str | None = Field(description=PATH_DESCRIPTION)
     duration: float
     width: int
     height: int
     recorded_at: str | None
+    is_photo: bool
+    location: Place | None = Field(description="of the recording, if known")
+    camera: str | None = Field(description="make and model, if known")
     warning: str | None = Field(description="problem with the video, if any")
     file_status: types.FileStatus | None = Field(description=FILE_STATUS_DESCRIPTION)
 
     @classmethod
-    def from_video(cls, video: types.Video) -> VideoSummary:
+    def from_video(cls, video: types.Video, *, shows_path: bool) -> VideoSummary:
         """Create the model for a video."""
         return cls(
             video_id=video.id,
             name=to_one_line(video.path.name),
+            path=format_path(video, shows_path=shows_path),
             duration=round(video.duration, 3),
             width=video.width,
             height=video.height,
             recorded_at=None if video.recorded_at is None else video.recorded_at.isoformat(),
+            is_photo=video.is_photo,
+            location=Place.from_location(video.location),
+            camera=video.camera and to_one_line(video.camera),
             warning=video.full_warning and to_one_line(video.full_warning),
             file_status=video.file_status,
         )
@@ -161,6 +198,45 @@ class VideoPage(BaseModel):
     total: int
     offset: int
     limit: int
+    hints: list[str] = Field(description=HINTS_DESCRIPTION)
+
+
+class TagCount(BaseModel):
+    """A label and where it occurs. Search its moments with `tag:LABEL`."""
+
+    label: str
+    video_count: int = Field(description="videos with this tag, or with tagged parts")
+    span_count: int = Field(description="tagged parts of videos")
+
+
+class TagCounts(BaseModel):
+    """The labels of the library, the most frequent first."""
+
+    items: list[TagCount]
+    total: int = Field(description="number of labels, including those left out")
+    hints: list[str] = Field(description=HINTS_DESCRIPTION)
+
+
+class SummaryExcerpt(BaseModel):
+    """A part of a video that stands for a share of it."""
+
+    start: float
+    end: float
+    peak_time: float = Field(description="time of the frame that represents it")
+    video_share: float = Field(description="share of the video that resembles it, 0 to 1")
+    cues: list[TextCue] = Field(description="lines of the transcript in this part")
+
+
+class VideoSynopsis(BaseModel):
+    """The parts that show most of a video, in chronological order."""
+
+    video_id: int
+    name: str
+    path: str | None = Field(description=PATH_DESCRIPTION)
+    duration: float = Field(description="of the whole video")
+    coverage: float = Field(description="share of the video that the parts stand for, 0 to 1")
+    excerpts: list[SummaryExcerpt]
+    hints: list[str] = Field(description=HINTS_DESCRIPTION)
 
 
 class ExportedClip(BaseModel):

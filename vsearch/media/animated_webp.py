@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from vsearch.errors import MediaError, NoPictureError, TooLargeError, UnreadableError
+from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.media.container import check_frame_size
 from vsearch.media.reader import DecodedFrame, HeaderMetadata, format_timestamp
 from vsearch.media.rgb import create_video_frame
@@ -25,7 +25,6 @@ class WebPReader:
     """Animated WebP decoded by Pillow. A `VideoReader`.
 
     Raises:
-        NoPictureError: The file is a still image.
         TooLargeError: Its frames are too large.
     """
 
@@ -45,9 +44,6 @@ class WebPReader:
         self._decoded_duration = Fraction(0)
         self._is_damaged = False
         self._iteration_state: Literal["none", "begun", "done"] = "none"
-        if self._frame_count < 2:
-            self.close()
-            raise NoPictureError(f"{image_path}: is a still image, not a video; index videos only")
 
     def close(self) -> None:
         """Close the file."""

@@ -1,15 +1,13 @@
 """Open media containers safely and select the video stream to decode.
 
 A container is opened as a local file only, with an allow-list of formats, bounded frame sizes and
-a read timeout. Decoding may be handed to a hardware device; the recording date comes from the
-container's metadata.
+a read timeout. Decoding may be handed to a hardware device.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +22,6 @@ from av.stream import Discard, Disposition
 from vsearch.errors import MediaError, NoPictureError, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from av.codec import CodecContext
@@ -45,6 +42,7 @@ _METADATA_OPTIONS: dict[str, Any] = (
 )
 MAX_FRAME_RATE = 100_000  # frames per second; more is a broken header
 _MEASURED_PACKETS = 250
+_MAX_DATA_PACKET_BYTES = 2**20
 _AVFMT_NOTIMESTAMPS = 0x80  # in the flags of a format, as in libavformat/avformat.h
 READ_TIMEOUT_SECONDS = 60.0  # for one read, and for all failed reads together
 # Formats that cannot refer to other files: no playlists, devices, manifests or image sequences.
@@ -189,6 +187,42 @@ def measure_frame_rate(video_path: Path, *, uses_dts: bool = False) -> Fraction:
     return frame_rate if frame_rate <= MAX_FRAME_RATE else Fraction(0)
 
 
+def has_data_stream(container: InputContainer, handler_name: str) -> bool:
+    """Return whether a container has a stream of data whose handler has that name."""
+    return _find_data_stream(container, handler_name) is not None
+
+
+def read_data_packets(video_path: Path, handler_name: str, packet_count: int) -> list[bytes]:
+    """Read the first packets of a stream of data.
+
+    Args:
+        video_path: The video file.
+        handler_name: Part of the name of the stream's handler.
+        packet_count: Maximum number of packets.
+
+    Returns:
+        The packets before the first damage, without very large ones.
+    """
+    packets: list[bytes] = []
+    try:
+        with closing(open_file(video_path)) as container:
+            data_stream = _find_data_stream(container, handler_name)
+            if data_stream is not None:
+                for packet in islice(container.demux(data_stream), packet_count):
+                    if packet.size <= _MAX_DATA_PACKET_BYTES:
+                        packets.append(bytes(packet))
+    except (FFmpegError, OSError, ValueError, IndexError, OverflowError):
+        pass  # the pictures may be intact
+    return packets
+
+
+def _find_data_stream(container: InputContainer, handler_name: str) -> Stream | None:
+    for stream in container.streams:
+        if stream.type == "data" and handler_name in stream.metadata.get("handler_name", ""):
+            return stream
+    return None
+
+
 def get_codec_context(media_stream: Stream) -> CodecContext | None:
     """Return the stream's decoder, or None; PyAV's stubs claim that there always is one."""
     return media_stream.codec_context
@@ -302,42 +336,3 @@ def choose_thread_count(width: int, height: int, *, bits_per_pixel: int) -> int:
 def compute_max_pixels(thread_count: int) -> int:
     """Return the largest frame, in pixels of 16 bits, that `thread_count` threads may decode."""
     return min(MAX_FRAME_PIXELS, MAX_DECODING_BYTES // thread_count // 2)
-
-
-# Recording date
-
-# In order of preference: a phone's tag dates the recording, the second may date the export.
-DATE_TAGS = ("com.apple.quicktime.creationdate", "creation_time")
-# Clocks that were never set yield 1904 and 1970.
-EARLIEST_RECORDING = datetime(1971, 1, 1, tzinfo=UTC)
-MAX_CLOCK_SKEW = timedelta(days=1)  # by which a camera's clock may be fast
-MAX_DATE_CHARS = 40
-
-
-def find_recording_date(*metadata_maps: Mapping[str, str]) -> datetime | None:
-    """Return the first plausible recording date, in UTC, or None.
-
-    Args:
-        *metadata_maps: Metadata of the container and its streams, in order of preference.
-    """
-    for tag_name in DATE_TAGS:
-        for metadata_map in metadata_maps:
-            if (recorded_at := _parse_date(metadata_map.get(tag_name, ""))) is not None:
-                return recorded_at
-    return None
-
-
-def _parse_date(date_text: str) -> datetime | None:
-    """Parse an ISO 8601 date; one without a time zone is in UTC, as containers define it."""
-    try:
-        parsed_date = datetime.fromisoformat(date_text.strip()[:MAX_DATE_CHARS])
-        utc_date = (
-            parsed_date.replace(tzinfo=UTC)
-            if parsed_date.tzinfo is None
-            else parsed_date.astimezone(UTC)
-        )
-    except (ValueError, OverflowError):
-        return None
-    return (
-        utc_date if EARLIEST_RECORDING <= utc_date <= datetime.now(UTC) + MAX_CLOCK_SKEW else None
-    )

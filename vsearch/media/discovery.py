@@ -1,4 +1,4 @@
-"""Find videos in files, folders and globs, and fingerprint their content."""
+"""Find videos and photos in files, folders and globs, and fingerprint their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsearch.errors import UnreadableError
+from vsearch.errors import MediaError, UnreadableError
 from vsearch.media.exclusion import (
     DEFAULT_SOURCE,
     ExclusionPattern,
@@ -30,6 +30,10 @@ _SUFFIX_LIST = (
     ".rm .rmvb .ts .vob .webm .webp .wmv .wtv .y4m"
 )
 VIDEO_SUFFIXES = frozenset(_SUFFIX_LIST.split())
+_PHOTO_SUFFIX_LIST = ".avif .bmp .heic .heif .hif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp"
+PHOTO_SUFFIXES = frozenset(_PHOTO_SUFFIX_LIST.split())
+_MIN_PHOTO_SIDE = 64  # pixels; smaller images are icons
+_MAX_ICON_BYTES = 64 * 1024  # the size of larger files is not read to recognize icons
 _MOUNT_POINT_TAG = 0xA0000003  # of junctions: IO_REPARSE_TAG_MOUNT_POINT
 _CODE_SUFFIXES = frozenset((".ts", ".mts"))
 _TEXT_SAMPLE_BYTES = 4096
@@ -55,11 +59,13 @@ class DiscoveryOptions:
         excludes: Patterns of files and folders to leave out, see `vsearch.media.exclusion`.
         default_excludes: Leave out hidden files and the folders of systems and NAS devices.
         follow_links: Follow symbolic links in folders.
+        photos: Find photos, too.
     """
 
     excludes: tuple[str, ...] = ()
     default_excludes: bool = True
     follow_links: bool = False
+    photos: bool = True
 
 
 DEFAULT_OPTIONS = DiscoveryOptions()
@@ -82,11 +88,11 @@ def find_videos(
     options: DiscoveryOptions = DEFAULT_OPTIONS,
     on_skipped: SkipListener = lambda _: None,
 ) -> Iterator[DiscoveredFile]:
-    """Find videos in files, folders and globs, each once, in order.
+    """Find videos and photos in files, folders and globs, each once, in order.
 
     A file given by name is returned whatever its suffix. In a folder, and below, files with a
-    suffix in `VIDEO_SUFFIXES` are returned, except excluded files, still WebP images and `.ts`
-    files that are source code.
+    suffix in `VIDEO_SUFFIXES` or `PHOTO_SUFFIXES` are returned, except excluded files, icons and
+    `.ts` files that are source code.
 
     Args:
         input_paths: Files, folders or glob patterns; `~` is expanded.
@@ -185,7 +191,7 @@ class _PathFinder:
             absolute_path = _make_absolute(Path(matched_path))
             if os.path.isdir(absolute_path):  # noqa: PTH112 - is_dir() raises without permission
                 yield from self._walk_folder(absolute_path)
-            elif absolute_path.suffix.lower() in VIDEO_SUFFIXES or not glob_pattern.name.startswith(
+            elif absolute_path.suffix.lower() in self._suffixes or not glob_pattern.name.startswith(
                 "*"
             ):
                 yield from self._check_named(absolute_path)
@@ -219,9 +225,9 @@ class _PathFinder:
                             subfolders.append((entry_path, rules))
                     elif (
                         folder_entry.is_file()
-                        and entry_path.suffix.lower() in VIDEO_SUFFIXES
+                        and entry_path.suffix.lower() in self._suffixes
                         and not self._is_left_out(entry_path, folder_entry, rules, is_folder=False)
-                        and is_video(entry_path)
+                        and self._is_media(entry_path)
                     ):
                         yield DiscoveredFile(entry_path)
                 except OSError as error:  # continue with the others
@@ -242,6 +248,22 @@ class _PathFinder:
             self.on_skipped(SkippedEntry(entry_path, "a link; links are followed with --follow"))
             return True
         return False
+
+    @property
+    def _suffixes(self) -> frozenset[str]:
+        return VIDEO_SUFFIXES | PHOTO_SUFFIXES if self.options.photos else VIDEO_SUFFIXES
+
+    def _is_media(self, file_path: Path) -> bool:
+        """Return whether a file is a video or a photo of more than the size of an icon."""
+        if is_video(file_path):
+            return True
+        if not (self.options.photos and is_photo(file_path)):
+            return False
+        if is_icon(file_path):
+            reason = f"an icon: smaller than {_MIN_PHOTO_SIDE} × {_MIN_PHOTO_SIDE} pixels"
+            self.on_skipped(SkippedEntry(file_path, reason, is_default=True))
+            return False
+        return True
 
     def _is_excluded(self, path: Path, rules: ExclusionRules, *, is_folder: bool) -> bool:
         pattern = rules.find_exclusion(path, is_folder=is_folder)
@@ -295,6 +317,28 @@ def is_video(file_path: Path) -> bool:
     if suffix == ".webp":
         return _is_animated_webp(file_path)
     return suffix in VIDEO_SUFFIXES and not (suffix in _CODE_SUFFIXES and _is_text(file_path))
+
+
+def is_photo(file_path: Path) -> bool:
+    """Return whether a file is a photo, by its suffix; a `.webp` must not be animated."""
+    suffix = file_path.suffix.lower()
+    return suffix in PHOTO_SUFFIXES and not (suffix == ".webp" and _is_animated_webp(file_path))
+
+
+def is_icon(photo_path: Path) -> bool:
+    """Return whether a side of an image is shorter than that of a photo.
+
+    Damaged images are not icons, so that indexing reports them; neither are those whose file is
+    large, which are not opened.
+    """
+    from vsearch.media.images import read_image_size  # deferred: a folder may have no photos
+
+    try:
+        if photo_path.stat().st_size > _MAX_ICON_BYTES:
+            return False
+        return min(read_image_size(photo_path)) < _MIN_PHOTO_SIDE
+    except (OSError, MediaError):
+        return False
 
 
 def _is_text(file_path: Path) -> bool:

@@ -10,13 +10,14 @@ import os
 import stat
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from vsearch.types import FileStatus
+    from vsearch.types import FileStatus, Video
 
 CHECK_TIMEOUT_SECONDS = 2.0
 _MAX_THREADS = 8
@@ -67,6 +68,62 @@ def find_file_statuses(
     for check in checks:
         statuses |= {path: check.statuses.get(path, "offline") for path in check.video_paths}
     return statuses
+
+
+def check_videos(videos: Iterable[Video], indexed_folders: Sequence[Path] = ()) -> list[Video]:
+    """Check whether the files of videos exist.
+
+    A video whose file is gone, but of which there is a duplicate, gets the path of the duplicate.
+
+    Args:
+        videos: The videos.
+        indexed_folders: As of `find_file_statuses`.
+
+    Returns:
+        The videos with `file_status`.
+    """
+    video_list = list(videos)
+    statuses = find_file_statuses((video.path for video in video_list), indexed_folders)
+    duplicate_paths = [
+        duplicate_path
+        for video in video_list
+        if statuses[video.path] != "available"
+        for duplicate_path in video.other_paths
+    ]
+    statuses |= find_file_statuses(duplicate_paths, indexed_folders)
+    return [_select_place(video, statuses) for video in video_list]
+
+
+def locate_videos(videos: Iterable[Video], indexed_folders: Sequence[Path] = ()) -> list[Video]:
+    """Return the videos, those whose file is gone with the path of a duplicate that exists.
+
+    Only files of which there are duplicates are checked.
+
+    Args:
+        videos: The videos.
+        indexed_folders: As of `find_file_statuses`.
+    """
+    video_list = list(videos)
+    checked_videos = {
+        video.id: replace(video, file_status=None)
+        for video in check_videos(filter(_has_duplicates, video_list), indexed_folders)
+    }
+    return [checked_videos.get(video.id, video) for video in video_list]
+
+
+def _has_duplicates(video: Video) -> bool:
+    return bool(video.other_paths)
+
+
+def _select_place(video: Video, statuses: Mapping[Path, FileStatus]) -> Video:
+    """Return a video with its status, and with the path of its first file that exists."""
+    places = (video.path, *video.other_paths)
+    for place in places:
+        if statuses.get(place) == "available":
+            other_paths = tuple(sorted(set(places) - {place}))
+            return replace(video, path=place, other_paths=other_paths, file_status="available")
+    is_offline = any(statuses.get(place) == "offline" for place in places)
+    return replace(video, file_status="offline" if is_offline else "missing")
 
 
 class _GroupCheck:

@@ -24,6 +24,7 @@ from vsearch.media.container import (
     select_video_stream,
     to_fraction,
 )
+from vsearch.media.photos import detect_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,12 @@ _MP4_BRANDS = {
     b"avc1",
     b"M4V ",
     b"dash",
+}
+_PHOTO_MIMES = {  # that all browsers show, by the first bytes
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"RIFF": "image/webp",
+    b"BM": "image/bmp",
 }
 _PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
 _HDR_TRANSFERS = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
@@ -91,8 +98,11 @@ def is_stream_copyable(video_stream: VideoStream) -> bool:
 def _probe_playback(video_path: Path, size_bytes: int, mtime_ns: int) -> Playback:  # noqa: ARG001 - cache keys
     with video_path.open("rb") as video_file:
         header_bytes = video_file.read(_PROBE_BYTES)
-    if header_bytes[:4] == b"RIFF" and header_bytes[8:12] == b"WEBP":
-        return _NEEDS_TRANSCODING  # see media/animated_webp.py
+    picture_kind = detect_picture(video_path)
+    if picture_kind == "photo":
+        return _find_photo_playback(header_bytes)
+    if picture_kind == "animated webp":
+        return _NEEDS_TRANSCODING
     with closing(open_file(video_path)) as container:
         video_stream = select_video_stream(video_path, container)
         if not _has_readable_packet(container, video_stream):
@@ -107,6 +117,16 @@ def _probe_playback(video_path: Path, size_bytes: int, mtime_ns: int) -> Playbac
         ):
             return Playback("remux", MP4_MIME)
     return _NEEDS_TRANSCODING
+
+
+def _find_photo_playback(header_bytes: bytes) -> Playback:
+    """Return whether browsers show a photo; thumbnails show the others."""
+    if header_bytes[4:8] == b"ftyp":
+        return Playback("direct", "image/avif") if header_bytes[8:12] == b"avif" else _NOT_PLAYABLE
+    for magic_bytes, mime_type in _PHOTO_MIMES.items():
+        if header_bytes.startswith(magic_bytes):
+            return Playback("direct", mime_type)
+    return _NOT_PLAYABLE
 
 
 def _has_readable_packet(container: InputContainer, video_stream: VideoStream) -> bool:

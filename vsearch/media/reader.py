@@ -25,9 +25,9 @@ from vsearch.media.container import (
     READ_TIMEOUT_SECONDS,
     check_frame_size,
     compute_max_pixels,
-    find_recording_date,
     get_bits_per_pixel,
     get_time_origin,
+    has_data_stream,
     has_no_timestamps,
     has_only_dts,
     measure_frame_rate,
@@ -36,6 +36,8 @@ from vsearch.media.container import (
     select_video_stream,
     to_fraction,
 )
+from vsearch.media.gpmf import TELEMETRY_HANDLER, add_telemetry
+from vsearch.media.recording import UNKNOWN_RECORDING, Recording, read_recording
 from vsearch.media.selective_decoding import SelectiveDecoder, SelectiveDecodingFailed
 from vsearch.media.timestamps import (
     MAX_STEP_SECONDS,
@@ -46,7 +48,6 @@ from vsearch.media.timestamps import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from av.container import InputContainer
@@ -92,9 +93,10 @@ class HeaderMetadata:
     fps: float  # 0 where unknown
     codec: str
     timecode: str | None = None  # of the first frame, as written by the camera
-    recorded_at: datetime | None = None  # UTC
+    recording: Recording = UNKNOWN_RECORDING
     has_subtitle_streams: bool = False
     reel_name: str | None = None  # of the tape or card, as written by the camera
+    photo_size: tuple[int, int] | None = None  # width and height of a photo, upright; else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +191,22 @@ class AvVideoReader:
     def read_metadata(self) -> HeaderMetadata:
         """Return the plausible part of the headers."""
         codec_name = self._video_stream.codec_context.codec.canonical_name
-        recorded_at = find_recording_date(self._container.metadata, self._video_stream.metadata)
         return HeaderMetadata(
             self._estimate_duration(),
             float(self._frame_rate() or 0),
             codec_name,
             self._find_tag("timecode"),
-            recorded_at,
+            self._recording,
             bool(self._container.streams.subtitles),
             self._find_tag("reel_name"),
         )
+
+    @cached_property
+    def _recording(self) -> Recording:
+        recording = read_recording(self._container.metadata, self._video_stream.metadata)
+        if has_data_stream(self._container, TELEMETRY_HANDLER):
+            return add_telemetry(recording, self._video_path)
+        return recording
 
     def build_decode_error(self) -> MediaError:
         """Return the error to raise when no frame could be decoded."""

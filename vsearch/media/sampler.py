@@ -23,7 +23,9 @@ from vsearch.media import container
 from vsearch.media.animated_webp import WebPReader
 from vsearch.media.frame_batches import batch_frames
 from vsearch.media.frame_cache import KEPT_SHORT_SIDE
+from vsearch.media.photos import PhotoReader, detect_picture
 from vsearch.media.reader import AvVideoReader, format_timestamp
+from vsearch.media.recording import UNKNOWN_RECORDING, Recording
 from vsearch.media.rgb import RgbConverter, get_display_size
 from vsearch.media.sample_times import SampleTimes
 from vsearch.media.shot_detection import LumaFeeder
@@ -31,7 +33,6 @@ from vsearch.media.urls import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from vsearch.media.reader import DecodedFrame, HeaderMetadata, VideoReader
@@ -51,9 +52,10 @@ class VideoInfo:
     height: int
     codec: str
     timecode: str | None = None  # of the first frame, as written by the camera
-    recorded_at: datetime | None = None  # UTC, from the file's metadata
+    recording: Recording = UNKNOWN_RECORDING
     has_subtitle_streams: bool = False  # embedded ones
     reel_name: str | None = None  # of the tape or card, as written by the camera
+    is_photo: bool = False
 
 
 def probe_video(video_path: Path) -> VideoInfo:
@@ -70,7 +72,9 @@ def probe_video(video_path: Path) -> VideoInfo:
 
 
 def _build_info(header_metadata: HeaderMetadata, first_frame: DecodedFrame) -> VideoInfo:
-    width, height = get_display_size(first_frame.video_frame, first_frame.pixel_aspect)
+    width, height = header_metadata.photo_size or get_display_size(
+        first_frame.video_frame, first_frame.pixel_aspect
+    )
     return VideoInfo(
         header_metadata.duration,
         header_metadata.fps,
@@ -78,9 +82,10 @@ def _build_info(header_metadata: HeaderMetadata, first_frame: DecodedFrame) -> V
         height,
         header_metadata.codec,
         header_metadata.timecode,
-        header_metadata.recorded_at,
+        header_metadata.recording,
         header_metadata.has_subtitle_streams,
         header_metadata.reel_name,
+        is_photo=header_metadata.photo_size is not None,
     )
 
 
@@ -300,7 +305,10 @@ def open_video(
 
 def _open_reader(video_path: Path, keyframes_only: bool, hwaccel: str) -> VideoReader:
     try:
-        if _is_webp_file(video_path):
+        picture_kind = detect_picture(video_path)
+        if picture_kind == "photo":
+            return PhotoReader(video_path)
+        if picture_kind == "animated webp":
             return WebPReader(video_path)
         return AvVideoReader(video_path, keyframes_only=keyframes_only, hwaccel_device=hwaccel)
     except (ValueError, OverflowError) as error:  # null in the name, absurd header
@@ -311,14 +319,3 @@ def _format_unreadable(video_path: Path) -> str:
     return (
         f"{video_path}: not a readable video, or damaged at its start; re-encode or copy it again"
     )
-
-
-def _is_webp_file(video_path: Path) -> bool:
-    """Return whether a file is WebP, which FFmpeg does not read; reject what is not a file."""
-    if video_path.exists() and not video_path.is_file():
-        raise UnreadableError(f"{video_path}: is not a regular file; give a video file")
-    with video_path.open("rb") as video_file:
-        header_bytes = video_file.read(16)
-    if not header_bytes:
-        raise UnreadableError(f"{video_path}: is empty; copy it again")
-    return header_bytes[:4] == b"RIFF" and header_bytes[8:12] == b"WEBP"

@@ -1,42 +1,22 @@
-"""Render thumbnails and animated previews of moments, and read query images."""
+"""Render thumbnails and animated previews of moments."""
 
 from __future__ import annotations
 
 import io
 import math
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.media.sampler import Sampler
-from vsearch.media.urls import describe_missing
-from vsearch.types import Images, Span
+from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from vsearch.types import Images
+
 PREVIEW_FPS = 8
-_MAX_QUERY_IMAGE_PIXELS = 2**25  # as decoded: over 33 million
-_DRAFT_SIZE = (1024, 1024)  # a JPEG is decoded at the smallest scale that covers this
-# Common formats; excluded are those for which Pillow starts another program, such as EPS.
-_IMAGE_FORMATS = (
-    "AVIF",
-    "BMP",
-    "GIF",
-    "ICO",
-    "JPEG",
-    "JPEG2000",
-    "PNG",
-    "PPM",
-    "TGA",
-    "TIFF",
-    "WEBP",
-)
 _JPEG_QUALITY = 82  # no visible artifacts at thumbnail size
 _MAX_PREVIEW_SECONDS = 5.0  # of a longer span, only the middle is shown
 _WEBP_QUALITY = 42  # small, and good enough in motion
@@ -72,84 +52,6 @@ def render_thumbnail(video_path: Path, frame_time: float, *, max_width: int = 32
     output_buffer = io.BytesIO()
     thumbnail.save(output_buffer, "JPEG", quality=_JPEG_QUALITY)
     return output_buffer.getvalue()
-
-
-def read_image(image_path: Path) -> Images:
-    """Read an image file: upright, transparency on white, the first frame of an animation.
-
-    Args:
-        image_path: Image in one of the common formats.
-
-    Returns:
-        uint8 (H, W, 3) RGB.
-
-    Raises:
-        UnreadableError: The file is missing, damaged or not an image.
-        TooLargeError: It has too many pixels.
-    """
-    with _translate_image_errors(image_path), _open_image(image_path) as image:
-        image.draft("RGB", _DRAFT_SIZE)
-        if image.width * image.height > _MAX_QUERY_IMAGE_PIXELS:
-            raise TooLargeError(_format_size_error(image_path))
-        return np.array(_flatten_on_white(ImageOps.exif_transpose(image)))
-
-
-def _open_image(image_path: Path) -> Image.Image:
-    if image_path.exists() and not image_path.is_file():  # reading a pipe or device would block
-        raise UnreadableError(f"{image_path}: is not a regular file; give an image file")
-    return Image.open(image_path, formats=_IMAGE_FORMATS)
-
-
-def _flatten_on_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return _convert_to_8bit(image).convert("RGB")
-    rgba_image = image.convert("RGBA")
-    white_image = Image.new("RGBA", rgba_image.size, "white")
-    return Image.alpha_composite(white_image, rgba_image).convert("RGB")
-
-
-def _convert_to_8bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and floating-point gray to 8 bits, which Pillow would clip."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    pixel_values = np.nan_to_num(np.asarray(image, np.float64))
-    max_value = (
-        65535.0 if image.mode.startswith("I") else max(1.0, float(pixel_values.max(initial=0)))
-    )
-    return Image.fromarray((pixel_values.clip(0, max_value) * (255 / max_value)).astype(np.uint8))
-
-
-@contextmanager
-def _translate_image_errors(image_path: Path) -> Iterator[None]:
-    """Raise any error of the block as a MediaError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the size is checked here; EXIF may be invalid
-            yield
-    except MediaError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(_format_size_error(image_path)) from error
-    except FileNotFoundError as error:
-        raise UnreadableError(describe_missing(image_path)) from error
-    except UnidentifiedImageError as error:
-        raise UnreadableError(f"{image_path}: not a readable image; try JPEG or PNG") from error
-    except MemoryError as error:
-        raise TooLargeError(_format_size_error(image_path)) from error
-    except Exception as error:  # decoders raise nearly anything on damage
-        error_reason = (
-            error.strerror if isinstance(error, OSError) and error.strerror else "damaged"
-        )
-        raise UnreadableError(
-            f"{image_path}: cannot be read ({error_reason}); try another copy"
-        ) from error
-
-
-def _format_size_error(image_path: Path) -> str:
-    return (
-        f"{image_path}: has more than {_MAX_QUERY_IMAGE_PIXELS // 10**6} million pixels; scale it "
-        "down"
-    )
 
 
 def render_preview(video_path: Path, span: Span, *, max_width: int = 320) -> bytes:

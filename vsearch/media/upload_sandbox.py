@@ -27,9 +27,9 @@ from PIL import Image
 
 from vsearch.errors import MediaError, VSearchError
 from vsearch.media.encoding import VideoTrack
+from vsearch.media.images import read_image
 from vsearch.media.process_isolation import isolate_process
 from vsearch.media.sampler import Sampler, probe_video
-from vsearch.media.thumbnails import read_image
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ _STILL_FORMATS = (
     *_ANIMATED_FORMATS,
     "AVIF",
     "BMP",
+    "HEIF",
     "ICO",
     "JPEG",
     "JPEG2000",

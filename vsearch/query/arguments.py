@@ -11,6 +11,8 @@ from typing import Any
 from vsearch.errors import QueryError
 from vsearch.types import Span
 
+MAX_COUNT = 2**63 - 1  # of ids in the catalog
+
 
 def check_text(value: object, argument_name: str) -> str:
     """Return a text.
@@ -37,13 +39,30 @@ def check_path(value: object, argument_name: str) -> str:
     Raises:
         QueryError: If it is neither.
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, os.PathLike):
-        path_text = os.fspath(value)
-        if isinstance(path_text, str):
-            return path_text
-    raise QueryError(f"{argument_name} must be a path, not {_describe(value)}")
+    path_text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path_text, str):
+        raise QueryError(f"{argument_name} must be a path, not {_describe(value)}")
+    if "\0" in path_text:
+        raise QueryError(f"{argument_name} must not contain a null character: {_describe(value)}")
+    return path_text
+
+
+def check_list(values: object, argument_name: str) -> list[Any]:
+    """Return the elements of a list or another iterable, which is not a text.
+
+    Args:
+        values: The argument.
+        argument_name: Its name, for the message.
+
+    Raises:
+        QueryError: If it is something else.
+    """
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | os.PathLike):
+        raise QueryError(f"{argument_name} must be a list, not {_describe(values)}")
+    try:
+        return list(values)
+    except TypeError as error:  # an array without dimensions
+        raise QueryError(f"{argument_name} must be a list, not {_describe(values)}") from error
 
 
 def check_names(values: object, argument_name: str) -> tuple[str, ...]:
@@ -58,9 +77,8 @@ def check_names(values: object, argument_name: str) -> tuple[str, ...]:
     """
     if isinstance(values, str | os.PathLike):
         return (check_path(values, argument_name),)
-    if not isinstance(values, Iterable) or isinstance(values, bytes):
-        raise QueryError(f"{argument_name} must be a list of texts, not {_describe(values)}")
-    return tuple(check_path(value, f"an element of {argument_name}") for value in values)
+    value_list = check_list(values, argument_name)
+    return tuple(check_path(value, f"an element of {argument_name}") for value in value_list)
 
 
 def check_count(value: Any, argument_name: str) -> int:
@@ -81,7 +99,23 @@ def check_count(value: Any, argument_name: str) -> int:
         raise QueryError(
             f"{argument_name} must be a whole number of at least 1, not {_describe(value)}"
         )
+    if count > MAX_COUNT:
+        raise QueryError(f"{argument_name} must be at most {MAX_COUNT}, not {_describe(value)}")
     return count
+
+
+def check_ids(values: object, argument_name: str) -> list[int]:
+    """Return a list of ids, which are whole numbers of at least 1.
+
+    Args:
+        values: The argument.
+        argument_name: Its name, for the message.
+
+    Raises:
+        QueryError: If it is something else.
+    """
+    value_list = check_list(values, argument_name)
+    return [check_count(value, f"an element of {argument_name}") for value in value_list]
 
 
 def check_number(value: Any, argument_name: str) -> float:

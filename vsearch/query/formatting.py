@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 
 WEIGHT_RE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+):(?=[^\s0-9])")  # neither 10:30 nor `2: a`
-FIELD_RE = re.compile(r"([A-Za-z]{2,}):")
+FIELD_RE = re.compile(r"([A-Za-z]{2,}|4[Kk]):")
 _URL_PREFIXES = ("http://", "https://")
 _BLANK_RE = re.compile(r"\s")
 

@@ -6,9 +6,11 @@ A query is a sequence of elements separated by blanks (EBNF):
     element  = term | filter | step | saved ;
     term     = [ "-" ] , [ weight , ":" ] , ( text | [ "text:" | "said:" | "shown:" ] , text
              | "image:" , value | "clip:" , value , [ "@" , span ] | "like:#" , results ) ;
-    filter   = [ "-" ] , ( ( "path:" | "tag:" | "model:" ) , value | "has:" , kind
+    filter   = [ "-" ] , ( ( "path:" | "name:" | "tag:" | "model:" | "camera:" | "codec:" ) , value
+             | "has:" , kind | "is:" , trait | flag | "lang:" , language
              | ( "after:" | "before:" ) , date | ( "longer:" | "shorter:" ) , length
-             | "at:" , range ) ;
+             | "at:" , range | "fps:" , rates | "time:" , clocks | "weekday:" , days
+             | "near:" , ( area | area , blank , distance ) ) ;
     step     = "then:" , [ [ "<" ] , length ] ;
     saved    = "@" , name ;
     text     = word | phrase ;
@@ -22,7 +24,15 @@ A query is a sequence of elements separated by blanks (EBNF):
     length   = "10s" | "1m30s" | "2h" | "90" | "1:30" ;    (* etc. *)
     date     = "2024" | "2024-05" | "2024-05-17" | "2024-05-17T10:30" , [ "Z" ]
              | "yesterday" | "monday" | "last-week" | "7d" ;        (* etc. *)
-    kind     = "speech" | "subtitles" | "screen" | "tags" ;
+    kind     = "speech" | "music" | "singing" | "subtitles" | "screen" | "tags" ;
+    trait    = "wide" | "vertical" | "square" | "4k" | "photo" | "video" ;
+    flag     = "wide:" | "vertical:" | "square:" | "4k:" ;  (* the same as is:wide etc. *)
+    language = "de" | "deu" | "german" ;                    (* etc. *)
+    rates    = "50" | ">=50" | "<30" | "50-120" ;           (* frames per second *)
+    clocks   = "18:00-23:00" | "22-4" | "6pm-11pm" | "evening" ;          (* etc. *)
+    days     = "sunday" | "sat-sun" | "weekend" ;           (* etc. *)
+    area     = value , [ "," , distance ] ;                 (* 48.1,11.5 or the name of a place *)
+    distance = number , ( "km" | "mi" | "m" ) ;
     name     = letters , digits , "_" and "-" ;            (* at most 64 *)
 
 Adjacent words form one text, interpreted by `query/natural_language.py`; each phrase in quotes is a
@@ -40,24 +50,34 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from vsearch.errors import QueryError
+from vsearch.query.areas import DISTANCE_PATTERN
+from vsearch.query.filter_values import FLAG_TRAITS
 from vsearch.query.formatting import FIELD_RE, WEIGHT_RE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TERM_NAMES = ("text", "said", "shown", "image", "clip", "like")
-FILTER_NAMES = ("path", "tag", "model", "has", "after", "before", "longer", "shorter", "at")
+FILTER_NAMES = (
+    "path", "name", "tag", "model", "has", "after", "before", "longer", "shorter", "at", "is",
+    *FLAG_TRAITS, "camera", "codec", "fps", "lang", "time", "weekday", "near",
+)  # fmt: skip
 FIELD_NAMES = (*TERM_NAMES, *FILTER_NAMES, "then")
 FIELD_ALIASES = {  # suggested if used as a field name
     "video": "path", "folder": "path", "file": "path", "dir": "path", "since": "after",
+    "filename": "name", "title": "name",
     "from": "after", "until": "before", "to": "before", "min": "longer", "max": "shorter",
     "label": "tag", "picture": "image", "photo": "image", "speech": "said", "spoken": "said",
-    "screen": "shown", "ocr": "shown", "time": "at", "next": "then", "similar": "like",
+    "screen": "shown", "ocr": "shown", "next": "then", "similar": "like", "clock": "time",
+    "hour": "time", "day": "weekday", "place": "near", "location": "near", "gps": "near",
+    "where": "near", "language": "lang", "device": "camera", "make": "camera", "framerate": "fps",
+    "landscape": "wide", "portrait": "vertical", "uhd": "4k", "orientation": "is", "type": "is",
 }  # fmt: skip
 _PHRASE_RE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WORD_RE = re.compile(r"(?:\\[\\\s]|\S)+")
 _SAVED_SEARCH_RE = re.compile(r"@([\w-]{1,64})")
 _CLIP_SPAN_RE = re.compile(r"@([0-9:.]+-[0-9:.]+)")
+_DISTANCE_WORD_RE = re.compile(rf"\s+({DISTANCE_PATTERN})(?!\S)", re.IGNORECASE)
 _STEP_TIME_RE = re.compile(r"<.*|[0-9.][0-9.:hmsin]*", re.DOTALL | re.IGNORECASE)
 _ESCAPED_RE = re.compile(r'\\(["\\:\s])')
 _PHRASE_ESCAPE_RE = re.compile(r'\\(["\\])')
@@ -73,7 +93,7 @@ class QueryToken:
     is_quoted: bool = False
     weight: float | None = None
     is_negative: bool = False
-    span_text: str | None = None  # of a clip with a quoted path
+    span_text: str | None = None  # of a clip with a quoted path; radius after the value of near:
 
     @property
     def is_plain_word(self) -> bool:
@@ -142,6 +162,11 @@ def _read_token(query_text: str, start_position: int) -> tuple[QueryToken, int]:
         return _read_step(
             query_text, start_position, position, is_plain=token_weight is None and not is_negative
         )
+    if field_name in FLAG_TRAITS:
+        _check_flag_end(query_text, start_position, position, field_name)
+        return QueryToken(
+            query_text[start_position:position], "is", field_name, False, token_weight, is_negative
+        ), position
     if is_quoted := query_text.startswith('"', position):
         value_text, span_text, end_position = _read_phrase(query_text, position, field_name)
     else:
@@ -154,6 +179,11 @@ def _read_token(query_text: str, start_position: int) -> tuple[QueryToken, int]:
             if field_name
             else f"{typed_text}: contains only blanks"
         )
+    if field_name == "near" and (
+        distance_match := _DISTANCE_WORD_RE.match(query_text, end_position)
+    ):
+        span_text, end_position = distance_match[1], distance_match.end()
+        typed_text = query_text[start_position:end_position]
     return QueryToken(
         typed_text, field_name, value_text, is_quoted, token_weight, is_negative, span_text
     ), end_position
@@ -193,6 +223,16 @@ def _resolve_field_name(query_text: str, start_position: int, name_match: re.Mat
         f"unknown query field '{field_name}'; {name_hint} To search for the words themselves, "
         f'put them in quotes: "{typed_text}"'
     )
+
+
+def _check_flag_end(query_text: str, start_position: int, position: int, field_name: str) -> None:
+    """Raise QueryError if a flag (`wide:`) has a value."""
+    end_position = _word_end(query_text, position)
+    if end_position > position:
+        raise QueryError(
+            f"{query_text[start_position:end_position]}: {field_name}: takes no value; leave a "
+            "blank after it"
+        )
 
 
 def _read_step(

@@ -14,7 +14,9 @@ from vsearch.query.times import OPEN_END_SECONDS
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from vsearch.query.areas import Area
     from vsearch.query.dates import DateBound
+    from vsearch.query.filter_values import ClockRange, FrameRateRange
     from vsearch.types import Moment, Quote, Span, TermKind
 
 
@@ -99,6 +101,7 @@ class Filters:
     """Restrictions of a search; empty fields do not restrict."""
 
     path_patterns: tuple[str, ...] = ()  # paths, folders or globs; any of them
+    names: tuple[str, ...] = ()  # words of the names of file and folders; all of them
     tags: tuple[str, ...] = ()  # labels; all of them
     recorded_after: DateBound | None = None  # UTC, inclusive
     recorded_before: DateBound | None = None  # UTC, exclusive
@@ -107,21 +110,38 @@ class Filters:
     spans: tuple[Span, ...] = ()  # seconds within each video; any of them
     models: tuple[str, ...] = ()  # models of the features; any of them
     has: tuple[str, ...] = ()  # speech, subtitles, screen or tags; all of them
+    traits: tuple[str, ...] = ()  # wide, vertical, square, 4k, photo or video; all of them
+    cameras: tuple[str, ...] = ()  # words of make or model; any of them
+    codecs: tuple[str, ...] = ()  # names in FFmpeg; any of them
+    frame_rates: tuple[FrameRateRange, ...] = ()  # any of them
+    languages: tuple[str, ...] = ()  # ISO 639 codes of transcripts; any of them
+    times_of_day: tuple[ClockRange, ...] = ()  # local time of the recording; any of them
+    weekdays: tuple[str, ...] = ()  # `monday` to `sunday`, of the recording; any of them
+    areas: tuple[Area, ...] = ()  # of the recording; any of them
     remote: bool = False  # the query comes from another machine: do not resolve local paths
 
     def to_text(self) -> list[str]:
         """Return each filter as query text."""
-        value_filters = {
+        value_filters: dict[str, tuple[object, ...]] = {
             "path": self.path_patterns,
+            "name": self.names,
             "tag": self.tags,
             "model": self.models,
             "has": self.has,
+            "is": self.traits,
+            "camera": self.cameras,
+            "codec": self.codecs,
+            "fps": self.frame_rates,
+            "lang": self.languages,
+            "time": self.times_of_day,
+            "weekday": self.weekdays,
+            "near": self.areas,
         }
         date_filters = {"after": self.recorded_after, "before": self.recorded_before}
         duration_filters = {"longer": self.min_duration, "shorter": self.max_duration}
         return [
             *(
-                f"{field_name}:{formatting.quote_name(filter_value)}"
+                f"{field_name}:{formatting.quote_name(str(filter_value))}"
                 for field_name, filter_values in value_filters.items()
                 for filter_value in filter_values
             ),
@@ -141,10 +161,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed query: terms, later steps and filters.
+    """A parsed query: terms, later steps and filters; filters alone list what passes them.
 
     Raises:
-        ValueError: If there is no term.
+        ValueError: If there is neither a term nor a filter, or no term before a step.
     """
 
     terms: tuple[Term, ...]
@@ -153,15 +173,16 @@ class Query:
     exclude: Filters = Filters()  # results that match any of these are excluded
 
     def __post_init__(self) -> None:
-        if not self.terms:
-            raise ValueError("a query requires at least one term")
+        has_filters = self.filters != Filters() or self.exclude != Filters()
+        if not self.terms and (self.next_steps or not has_filters):
+            raise ValueError("a query requires at least one term or filter")
 
     def __str__(self) -> str:
         """Return the query text; it parses to an equal query."""
         excluded_texts = (f"-{filter_text}" for filter_text in self.exclude.to_text())
         return " ".join(
             [
-                _format_terms(self.terms),
+                *([_format_terms(self.terms)] if self.terms else []),
                 *map(str, self.next_steps),
                 *self.filters.to_text(),
                 *excluded_texts,

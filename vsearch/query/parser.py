@@ -331,20 +331,12 @@ class _QueryBuilder:
         self.add_terms()
         self.read_text(self.name_resolver.resolve_saved(token.value_text), is_saved=True)
 
-    def explain_empty(self, given_filters: Filters) -> str:
-        """Return the error message for a query without terms."""
-        if self.max_gaps:
-            return "then: a term must come after it"
-        if self.filter_tokens or given_filters != Filters():
-            return (
-                "a filter alone is not a query: add what to search for; `vsearch list` lists videos"
-            )
-        return "nothing to search for: add words, a picture or a clip"
-
     def to_query(self, given_filters: Filters) -> Query:
-        """Return the query with further filters; raise QueryError if the last step has no term."""
-        if not self.step_terms[-1]:
-            raise QueryError(self.explain_empty(given_filters))
+        """Return the query with further filters; raise QueryError if a term is missing."""
+        if self.max_gaps and not self.step_terms[-1]:
+            raise QueryError("then: a term must come after it")
+        if not (self.step_terms[-1] or self.filter_tokens or given_filters != Filters()):
+            raise QueryError("nothing to search for: add words, a picture, a clip or a filter")
         query_filters = parse_filters(
             token for token in self.filter_tokens if not token.is_negative
         )

@@ -2,7 +2,8 @@
 
 Works from coarse to fine: segment vectors select candidate videos, frame features give candidate
 offsets, and a pixel-level comparison of small luma images confirms a copy and its exact offset.
-Without the original files, the frame features decide alone.
+Without the original files, the frame features decide alone. If no plain copy is found, the clip may
+be mirrored, rotated, in grayscale, or played at another speed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.copies.alterations import UNALTERED, Alteration
 from vsearch.copies.clip_alignment import ClipOffset, find_offsets, median_frame_spacing
 from vsearch.errors import MediaError
+from vsearch.media.file_status import locate_videos
 from vsearch.search.stored_frames import load_frames
 from vsearch.types import Explanation, Moment, Span
 
@@ -46,6 +49,10 @@ MAX_WIDE_SEARCHES = 2  # candidates that get this second attempt
 SAME_SCENE_CORRELATION = 0.8  # mean pixel correlation of two images of one scene
 VERIFY_SECONDS = 16.0  # length of the part of the clip that is compared by pixels
 MAX_MATCH_CERTAINTY = 2.0  # image and motion correlation of identical clips
+MAX_ALTERED_VIDEOS = 2  # videos of which the clip may be an altered copy
+ALTERED_PROBE_SHARE = 0.9  # of the clip that is compared at most, as its ends may differ
+ALTERED_PROBE_SECONDS = 8.0  # length of the part of the clip that is compared for it
+ALTERED_MARGIN_SECONDS = 12.0  # searched around a frame offset, which altered frames blur
 TRIM_SECONDS = 0.15  # cut off its end, as the source may end slightly earlier
 
 
@@ -57,6 +64,7 @@ class CopyMatch:
     span: Span
     mean_similarity: float  # mean cosine of aligned frames
     match_certainty: float  # image plus motion correlation; 0 without pixel comparison
+    alteration: Alteration = UNALTERED  # of the query clip, relative to the video
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,8 @@ class CopyFinder:
             copy_matches = replace(verifier, margin_seconds=WIDE_MARGIN_SECONDS).verify_candidates(
                 likely_candidates[:MAX_WIDE_SEARCHES]
             )
+        if not copy_matches:
+            copy_matches = _find_altered_copies(query_clip, candidates)
         return sorted(
             filter(self._is_allowed, copy_matches),
             key=lambda copy_match: -copy_match.match_certainty,
@@ -183,7 +193,9 @@ class CopyFinder:
             :MAX_CANDIDATE_VIDEOS
         ]
         videos_by_id = self._catalog.videos_by_id(best_video_ids)
-        return [videos_by_id[video_id] for video_id in best_video_ids if video_id in videos_by_id]
+        return locate_videos(
+            videos_by_id[video_id] for video_id in best_video_ids if video_id in videos_by_id
+        )
 
     def _load_frames(self, video: Video) -> Features | None:
         """Return the stored frame features of a video; None if they are missing or damaged."""
@@ -272,6 +284,64 @@ class _PixelVerifier:
         )
 
 
+def _find_altered_copies(
+    query_clip: QueryClip, candidates: Sequence[_CopyCandidate]
+) -> list[CopyMatch]:
+    """Return the source of an altered clip, if pixels confirm one of the most likely videos."""
+    best_by_video = {candidate.video.id: candidate for candidate in reversed(candidates)}
+    best_candidates = [c for c in candidates if best_by_video[c.video.id] is c]
+    for candidate in best_candidates[:MAX_ALTERED_VIDEOS]:
+        try:
+            copy_match = _match_altered_clip(query_clip, candidate)
+        except MediaError as error:
+            log.info("%s", error)
+            continue
+        if copy_match is not None:
+            return [copy_match]
+    return []
+
+
+def _match_altered_clip(query_clip: QueryClip, candidate: _CopyCandidate) -> CopyMatch | None:
+    """Align the middle of the clip with a video, whatever its alteration. Raises MediaError."""
+    # deferred: a text query needs no decoder
+    from vsearch.copies.altered_matching import MAX_SPEED, find_altered_alignment
+    from vsearch.copies.luma_matching import read_luma_clip
+
+    clip_span, video = query_clip.clip_span, candidate.video
+    probe_seconds = min(
+        ALTERED_PROBE_SECONDS, ALTERED_PROBE_SHARE * min(clip_span.duration, video.duration)
+    )
+    clip_center = (clip_span.start + clip_span.end) / 2
+    probe_span = Span(clip_center - probe_seconds / 2, clip_center + probe_seconds / 2)
+    video_center = candidate.offset.start_seconds + clip_center - clip_span.start
+    reach_seconds = probe_seconds * MAX_SPEED / 2 + ALTERED_MARGIN_SECONDS
+    video_window = Span(
+        max(0.0, min(video_center, video.duration) - reach_seconds),
+        min(video.duration, max(video_center, 0.0) + reach_seconds),
+    )
+    altered_match = find_altered_alignment(
+        read_luma_clip(query_clip.video_path, probe_span),
+        probe_span,
+        read_luma_clip(video.path, video_window),
+        video_window,
+        expected_speeds=(clip_span.duration / max(video.duration, 1e-6),),
+    )
+    if altered_match is None or not altered_match.is_copy or altered_match.is_still:
+        return None
+    speed = altered_match.alteration.speed  # of the video, relative to the clip
+    start_time = altered_match.copy_start - (probe_span.start - clip_span.start) / speed
+    return CopyMatch(
+        video,
+        Span(
+            min(max(0.0, start_time), video.duration),
+            min(max(0.0, start_time + clip_span.duration / speed), video.duration),
+        ),
+        candidate.offset.mean_similarity,
+        altered_match.total_correlation,
+        altered_match.alteration.invert(),
+    )
+
+
 def merge_copies(
     copy_matches: Sequence[CopyMatch], moments: Sequence[Moment], k: int, per_video: int | None
 ) -> list[Moment]:
@@ -303,6 +373,7 @@ def merge_copies(
                 copy_match.mean_similarity,
                 1,
                 is_copy=True,
+                copy_alteration=copy_match.alteration.describe(),
             ),
         )
         for copy_match in copy_matches

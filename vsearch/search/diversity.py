@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.search.bursts import find_bursts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vsearch.types import Matrix, Moment
 
 DUPLICATE_SIMILARITY = 0.9  # cosine; scaled copies reach about 0.9, other segments at most 0.8
+BURST_SIMILARITY = 0.65  # cosine of photos of one burst; exceeded by 94 % of frames within 3 s
 MMR_LAMBDA = 0.7  # weight of relevance; novelty has the rest
 
 
@@ -22,6 +25,7 @@ def deduplicate_moments(moments: Sequence[Moment], peak_vectors: Matrix) -> list
 
     Moments of the same video are kept, as they are at different times. So are moments found by
     transcript, sequences, and copies of the query clip: their peak frame is not what matched.
+    Photos of one burst (see `find_bursts`) need to be less similar than other near-duplicates.
 
     Args:
         moments: Best first.
@@ -35,6 +39,7 @@ def deduplicate_moments(moments: Sequence[Moment], peak_vectors: Matrix) -> list
     kept_indexes: list[int] = []
     duplicate_counts: Counter[int] = Counter()
     similarity_matrix = peak_vectors @ peak_vectors.T  # (N, N)
+    bursts = find_bursts(moment.video for moment in moments)
     for i, moment in enumerate(moments):
         found_by_image = (
             not moment.explanation.quotes
@@ -42,11 +47,18 @@ def deduplicate_moments(moments: Sequence[Moment], peak_vectors: Matrix) -> list
             and not moment.explanation.step_spans
         )
         other_indexes = (j for j in kept_indexes if moments[j].video.id != moment.video.id)
+        burst = bursts.get(moment.video.id)
         duplicate_of = next(
             (
                 j
                 for j in other_indexes
-                if found_by_image and similarity_matrix[i, j] >= DUPLICATE_SIMILARITY
+                if found_by_image
+                and similarity_matrix[i, j]
+                >= (
+                    BURST_SIMILARITY
+                    if burst is not None and bursts.get(moments[j].video.id) == burst
+                    else DUPLICATE_SIMILARITY
+                )
             ),
             None,
         )

@@ -41,7 +41,7 @@ def embed_term(term: Term, encoder: Encoder) -> Vector:
             )
         text_vector: Vector = encoder.encode_texts([term.value])[0]
         return text_vector
-    from vsearch.media.thumbnails import read_image  # deferred: text needs no decoder
+    from vsearch.media.images import read_image  # deferred: text needs no decoder
 
     image_path = Path(os.path.expanduser(term.value))  # noqa: PTH111 - never raises
     image_vector: Vector = encoder.encode_images(read_image(image_path)[None])[0]

@@ -63,10 +63,14 @@ class FeedbackStore:
             All labels of the query, the latest first.
 
         Raises:
-            QueryError: The query is invalid or has several steps, or a video is no longer in the
-                library.
+            QueryError: The query is invalid, has several steps or only filters, or a video is no
+                longer in the library.
         """
         query = self._resolve(query)
+        if not query.terms:
+            raise QueryError(
+                "results of filters alone cannot be marked: add the words that they should match"
+            )
         if query.next_steps:
             raise QueryError("results of a query with then: cannot be marked")
         query_key = _feedback_key(query)
@@ -92,8 +96,10 @@ class FeedbackStore:
         Raises:
             QueryError: The query is invalid.
         """
-        query_key = None if query is None else _feedback_key(self._resolve(query))
-        return self._catalog.relevance_labels(query_key)
+        if query is None:
+            return self._catalog.relevance_labels()
+        query = self._resolve(query)
+        return self._catalog.relevance_labels(_feedback_key(query)) if query.terms else []
 
     def clear(self, query: str | Query) -> int:
         """Remove all labels of a query.
@@ -107,7 +113,10 @@ class FeedbackStore:
         Raises:
             QueryError: The query is invalid.
         """
-        query_key = _feedback_key(self._resolve(query))
+        query = self._resolve(query)
+        if not query.terms:
+            return 0
+        query_key = _feedback_key(query)
         with self._catalog.begin() as transaction:
             return transaction.remove_relevance_labels(query_key)
 
@@ -144,7 +153,7 @@ class FeedbackStore:
         if not isinstance(moment, Moment | ResultRef):
             raise QueryError(f"a result to mark must be a Moment, not {moment!r:.60}")
         video_path = Path(moment.video_path) if isinstance(moment, ResultRef) else moment.video.path
-        video = self._catalog.video_by_path(video_path)
+        video = self._catalog.video_at(video_path)
         if video is None:
             raise QueryError(f"{video_path} is no longer in the library and cannot be marked")
         return video.id, moment.span

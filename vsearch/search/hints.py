@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import find_unmatched
 from vsearch.protocols import TextReader
 from vsearch.query.hints import negation_hint
+from vsearch.search.filter_hints import iter_filter_hints, iter_place_hints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +42,11 @@ def collect_hints(
         *filter(None, [negation_hint(query)]),
         *dict.fromkeys(hint for reading in text_readings for hint in _describe_reading(reading)),
     ]
-    hints = _find_unknown_paths(catalog, query, moments)
+    hints = [*_find_unknown_paths(catalog, query, moments), *iter_place_hints(query.filters)]
     if moments:
         return (*hints, *text_hints)
-    if not hints and (restriction := _describe_restriction(query)):
+    hints += iter_filter_hints(catalog, query.filters)
+    if not hints and query.terms and (restriction := _describe_restriction(query)):
         hints.append(f"Only {restriction} were searched.")
     return (*hints, *_find_missing_transcripts(catalog, query), *text_hints)
 
@@ -88,15 +91,18 @@ def _find_unknown_paths(catalog: Catalog, query: Query, moments: Sequence[Moment
 
 
 def _describe_restriction(query: Query) -> str:
-    """Describe the tags and paths to which a query is restricted; empty if there are none."""
+    """Describe the filters that restrict a query; empty if there are none."""
     tag_text = " and ".join(query.filters.tags)
     path_text = " or ".join(query.filters.path_patterns)
-    if not (tag_text or path_text):
+    other_filters = replace(query.filters, tags=(), path_patterns=())
+    other_texts = [*other_filters.to_text(), *(f"-{text}" for text in query.exclude.to_text())]
+    if not (tag_text or path_text or other_texts):
         return ""
     return (
         "moments"
         + (f" tagged {tag_text}" if tag_text else "")
         + (f" in {path_text}" if path_text else "")
+        + (f" that pass {' '.join(other_texts)}" if other_texts else "")
     )
 
 
@@ -104,10 +110,12 @@ def _find_missing_transcripts(catalog: Catalog, query: Query) -> list[str]:
     """Return a hint for each kind of transcript that a query needs and no video has."""
     query_terms = [*query.terms, *(term for step in query.next_steps for term in step.terms)]
     term_kinds = {term.kind for term in query_terms} | set(query.filters.has)
+    hints: list[str] = []
+    if term_kinds & {"music", "singing"} and not catalog.sound_models():
+        hints.append("No sounds are known yet. Run `vsearch sound` to find music and singing.")
     if not term_kinds & {"said", "speech", "shown", "ocr"}:
-        return []
+        return hints
     known_sources = {cue_source for cue_source, _ in catalog.transcript_counts()}
-    hints = []
     if term_kinds & {"said", "speech"} and not known_sources & {"speech", "subtitles"}:
         hints.append("No transcripts yet. Run `vsearch transcribe` to search speech.")
     if term_kinds & {"shown", "ocr"} and "ocr" not in known_sources:

@@ -78,7 +78,7 @@ class QueryClipLoader:
         from vsearch.indexing.pipeline import pool_segments, process_video
 
         video_path = Path(os.path.expanduser(named_path))  # noqa: PTH111 - never raises
-        known_video = self._catalog.video_by_path(Path(os.path.abspath(video_path)))  # noqa: PTH100 - as discovery does
+        known_video = self._catalog.video_at(Path(os.path.abspath(video_path)))  # noqa: PTH100 - as discovery does
         if known_video is not None:
             frame_features = self._feature_store.load(known_video.id, encoder.space)
             end_time = known_video.duration
@@ -118,7 +118,7 @@ class QueryClipLoader:
                     f"{path}: matches {len(matching_videos)} videos; use the path of one"
                 )
             return matching_videos[0].path if matching_videos else file_path
-        if self._catalog.video_by_path(Path(os.path.abspath(file_path))):  # noqa: PTH100 - as discovery does
+        if self._catalog.video_at(Path(os.path.abspath(file_path))):  # noqa: PTH100 - as discovery does
             return file_path
         twin_videos = FileContent(file_path, self._catalog).find_videos()
         return twin_videos[0].path if twin_videos else file_path

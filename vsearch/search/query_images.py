@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsearch.errors import QueryError
-from vsearch.media.thumbnails import read_image
-from vsearch.query.arguments import check_path
+from vsearch.media.images import read_image
+from vsearch.query.arguments import check_list, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ def load_images(images: PathInput | Images | Sequence[PathInput | Images]) -> It
         QueryError: An array has another shape or type, or an element is neither.
     """
     is_single = isinstance(images, str | os.PathLike) or getattr(images, "ndim", 0) == 3
-    image_list: Any = [images] if is_single else images
+    image_list: Any = [images] if is_single else check_list(images, "images")
     for image in image_list:
         if not isinstance(image, np.ndarray):
             yield read_image(Path(check_path(image, "an image")))

@@ -17,12 +17,14 @@ from vsearch.encoders.query_adapter import AdaptedEncoder
 from vsearch.errors import LibraryError, NoTextError, QueryError, VSearchError
 from vsearch.protocols import AttentionPooler
 from vsearch.query.arguments import check_count
+from vsearch.search.browse import browse
 from vsearch.search.confidence import assign_confidence, combine_confidences
 from vsearch.search.copy_search import CopyFinder, merge_copies
 from vsearch.search.diversity import deduplicate_moments, diversify_moments, limit_per_video
 from vsearch.search.embedding import combine_terms, embed_term
 from vsearch.search.fusion import ScoreScale, TextHit, fuse_evidence, text_only_moments
 from vsearch.search.hints import EMPTY_LIBRARY_HINT, collect_hints, read_texts
+from vsearch.search.names import MAX_NAMED_RESULTS, add_name_evidence, keep_named, rate_names
 from vsearch.search.query_clips import QueryClipLoader
 from vsearch.search.result import SearchResult
 from vsearch.search.semantic_cues import SemanticCueIndex
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DEFAULT_MAX_PER_VIDEO = 3  # moments of one video, while other videos have results
+BURST_OVERSAMPLE = 16  # factor by which to find more moments where bursts fill the results
 DEDUP_OVERSAMPLE = 10  # further moments to find, as near-duplicates will be hidden
 CANDIDATES_PER_STEP = 100  # moments found per step of a sequence with transcript terms
 MIN_SCORE_STD = 0.02  # lower limit in a library of few scenes
@@ -179,7 +182,8 @@ class Searcher:
             include_duplicates: Keep near-duplicates of better results.
 
         Returns:
-            Moments, best first, with hints; empty if nothing is indexed.
+            Moments, best first, with hints; empty if nothing is indexed. Without terms, what passes
+            the filters, newest first.
 
         Raises:
             QueryError: A parameter is out of range, or the query only excludes.
@@ -187,6 +191,10 @@ class Searcher:
             MediaError: An image or a clip cannot be read.
         """
         _check_query(query, k, per_video)
+        if not query.terms:
+            return self._catalog.read_consistently(
+                lambda: browse(self._catalog, query, k, per_video)
+            )
         return self._catalog.read_consistently(
             lambda: self._search(
                 query, k, per_video, diversify=diversify, include_duplicates=include_duplicates
@@ -210,6 +218,33 @@ class Searcher:
         search_params = self._search_params(
             query, snapshot, k, per_video, oversample=diversify or not include_duplicates
         )
+        moments = self._find_moments(query, snapshot, search_params, diversify=diversify)
+        if not include_duplicates:
+            max_candidates = BURST_OVERSAMPLE * search_params.k
+            kept_moments = self._hide_duplicates(moments, snapshot)
+            while _is_full_of_photos(moments, kept_moments, k, search_params, max_candidates):
+                search_params = replace(search_params, k=min(4 * search_params.k, max_candidates))
+                moments = self._find_moments(query, snapshot, search_params, diversify=diversify)
+                kept_moments = self._hide_duplicates(moments, snapshot)
+            moments = kept_moments
+        if search_params.feedback is not None:
+            moments = search_params.feedback.demote_rejected(moments)
+        ranked_moments = moments
+        moments = limit_per_video(
+            moments, k, search_params.per_video, fill_remaining=search_params.fill_remaining
+        )
+        moments = keep_named(ranked_moments, moments, k)
+        return self._build_result(query, snapshot, search_params, moments, start_time)
+
+    def _find_moments(
+        self,
+        query: Query,
+        snapshot: LibrarySnapshot,
+        search_params: _SearchParams,
+        *,
+        diversify: bool,
+    ) -> list[Moment]:
+        """Find the moments of a query, best first, near-duplicates among them."""
         if query.next_steps:
             moments = self._search_sequence(query, snapshot, search_params)
         else:
@@ -220,14 +255,12 @@ class Searcher:
             moments = diversify_moments(
                 moments, self._peak_vectors(moments, snapshot.space), len(moments)
             )
-        if not include_duplicates:
-            moments = deduplicate_moments(moments, self._peak_vectors(moments, snapshot.space))
-        if search_params.feedback is not None:
-            moments = search_params.feedback.demote_rejected(moments)
-        moments = limit_per_video(
-            moments, k, search_params.per_video, fill_remaining=search_params.fill_remaining
-        )
-        return self._build_result(query, snapshot, search_params, moments, start_time)
+        return moments
+
+    def _hide_duplicates(
+        self, moments: Sequence[Moment], snapshot: LibrarySnapshot
+    ) -> list[Moment]:
+        return deduplicate_moments(moments, self._peak_vectors(moments, snapshot.space))
 
     def _build_result(
         self,
@@ -315,9 +348,51 @@ class Searcher:
         if text_matches.text_hits:
             text_hits = _rate_text_hits(text_matches.text_hits, visual_query)
             moments = fuse_evidence(moments, text_hits, visual_query.score_scale)
+        if not search_params.only_salient:
+            moments = self._add_named(
+                query_terms, moments, visual_query, text_matches.allowed_ids, search_params
+            )
         if search_params.only_salient:
             moments = filter_salient(moments, visual_query.score_scale.baseline)
         return moments
+
+    def _add_named(
+        self,
+        query_terms: Sequence[Term],
+        moments: list[Moment],
+        visual_query: _VisualQuery,
+        allowed_ids: Ids | None,
+        search_params: _SearchParams,
+    ) -> list[Moment]:
+        """Add the evidence of names, and a moment of each video with all words in its name."""
+        evidence_by_video = rate_names(self._catalog, query_terms)
+        if not evidence_by_video:
+            return moments
+        found_ids = {moment.video.id for moment in moments}
+        new_ids = [
+            video_id
+            for video_id, evidence in evidence_by_video.items()
+            if evidence.name_match.covers_query and video_id not in found_ids
+        ]
+        if new_ids:
+            named_ids = self._catalog.segment_ids_of_videos(new_ids)
+            if allowed_ids is not None:
+                named_ids = np.intersect1d(named_ids, allowed_ids)
+            candidates = visual_query.visual_search.find_candidates(
+                visual_query.query_vector,
+                MAX_NAMED_RESULTS,
+                allowed_ids=named_ids,
+                per_video=1,
+                fill_remaining=False,
+                time_ranges=search_params.time_ranges,
+            )
+            named_moments = visual_query.visual_search.refine_candidates(
+                candidates, visual_query.query_vector
+            )
+            moments += assign_confidence(
+                named_moments, visual_query.rate_moments(named_moments, None)
+            )
+        return add_name_evidence(moments, evidence_by_video, visual_query.score_scale)
 
     def _embed_query(
         self,
@@ -493,7 +568,7 @@ class Searcher:
             [term for term in query_terms if term.kind in VISUAL_TERM_KINDS]
             for query_terms in step_terms
         ]
-        if (snapshot := self._snapshots.take_snapshot()) is None or not any(visual_steps):
+        if not any(visual_steps) or (snapshot := self._snapshots.take_snapshot()) is None:
             return Curve(np.empty(0, np.float64), no_scores, 0.0)
         space = snapshot.space
         frame_features = self._feature_store.load(self._current_video_id(video), space)
@@ -513,7 +588,7 @@ class Searcher:
         """Return the id of a video, which may have been indexed again; raise LibraryError."""
         current_video = self._catalog.videos_by_id([video.id]).get(
             video.id
-        ) or self._catalog.video_by_path(video.path)
+        ) or self._catalog.video_at(video.path)
         if current_video is None:
             raise LibraryError(f"{video.path} is no longer in the library")
         return current_video.id
@@ -598,7 +673,7 @@ def _check_query(query: Query, k: int, per_video: int | None) -> None:
     if per_video is not None:
         check_count(per_video, "per_video")
     for query_terms in (query.terms, *(step.terms for step in query.next_steps)):
-        if all(term.weight < 0 for term in query_terms):
+        if query_terms and all(term.weight < 0 for term in query_terms):
             raise QueryError("this query only excludes; add a term to search for")
 
 
@@ -628,3 +703,18 @@ def _rate_sequences(
         replace(moment, confidence=None if None in confidences else min(confidences))
         for moment, *confidences in zip(moments, *step_confidences, strict=True)
     ]
+
+
+def _is_full_of_photos(
+    moments: Sequence[Moment],
+    kept_moments: Sequence[Moment],
+    k: int,
+    search_params: _SearchParams,
+    max_candidates: int,
+) -> bool:
+    """Return whether near-duplicate photos took the places of other moments."""
+    return (
+        len(kept_moments) < k <= search_params.k <= len(moments)
+        and search_params.k < max_candidates
+        and any(moment.video.is_photo for moment in moments)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,7 +11,9 @@ from vsearch.types import (
     Explanation,
     FileStatus,
     FrameWeight,
+    Location,
     Moment,
+    NameMatch,
     Quote,
     ScoreShares,
     Span,
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from vsearch.search.result import SearchResult
 
+# the years 1 and 9999, beyond which a damaged file system may date a file
+MIN_EPOCH_SECONDS, MAX_EPOCH_SECONDS = -62_135_596_800, 253_402_300_799
 SHARE_NAMES = ("visual", "speech", "ocr")
 
 
@@ -49,6 +53,7 @@ def search_details_to_dict(search_result: SearchResult) -> dict[str, Any]:
         "has_confident_match": search_result.has_confident_match,
         "feedback_count": search_result.feedback_count,
         "hints": list(search_result.hints),
+        "browse": search_result.browse,
     }
 
 
@@ -72,6 +77,7 @@ def moment_to_dict(rank: int, moment: Moment) -> dict[str, Any]:
         "confidence": None if confidence is None else round_confidence(confidence, 4),
         "low_confidence": moment.has_low_confidence,
         "file_status": moment.video.file_status,
+        "is_photo": moment.video.is_photo,
         "explanation": explanation_to_dict(moment.explanation),
     }
 
@@ -101,6 +107,13 @@ def explanation_to_dict(explanation: Explanation) -> dict[str, Any]:
         explanation_data["steps"] = [span_to_dict(step) for step in explanation.step_spans]
     if explanation.duplicates_hidden:
         explanation_data["duplicates_hidden"] = explanation.duplicates_hidden
+    if explanation.name_match is not None:
+        explanation_data["name_match"] = {
+            "words": list(explanation.name_match.words),
+            "covers_query": explanation.name_match.covers_query,
+        }
+    if explanation.copy_alteration:
+        explanation_data["copy_alteration"] = explanation.copy_alteration
     return explanation_data
 
 
@@ -119,15 +132,22 @@ def quote_to_dict(quote: Quote) -> dict[str, Any]:
     }
 
 
+def format_time(epoch_ns: int) -> str:
+    """Return a time in nanoseconds since 1970 as ISO 8601 in UTC, rounded down to seconds."""
+    epoch_seconds = max(MIN_EPOCH_SECONDS, min(epoch_ns // 10**9, MAX_EPOCH_SECONDS))
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=epoch_seconds)).isoformat()
+
+
 def video_to_dict(video: Video) -> dict[str, Any]:
     """Convert a video to JSON."""
     return {
-        "id": video.id,
+        "video_id": video.id,
         "name": video.path.name,
         "path": str(video.path),
         "fingerprint": video.fingerprint,
         "size": video.size_bytes,
         "mtime_ns": video.mtime_ns,
+        "modified_at": format_time(video.mtime_ns),
         "duration": round(video.duration, 3),
         "fps": round(video.fps, 3),
         "width": video.width,
@@ -139,7 +159,28 @@ def video_to_dict(video: Video) -> dict[str, Any]:
         "recorded_at": None if video.recorded_at is None else video.recorded_at.isoformat(),
         "keyframes_only": video.keyframes_only,
         "max_keyframe_gap": video.max_keyframe_gap,
+        **recording_to_dict(video),
+        **places_to_dict(video),
         "file_status": video.file_status,
+    }
+
+
+def recording_to_dict(video: Video) -> dict[str, Any]:
+    """Convert what a file says about its recording, except for the date, to JSON."""
+    location = video.location
+    return {
+        "is_photo": video.is_photo,
+        "utc_offset_minutes": video.utc_offset_minutes,
+        "location": location and {"latitude": location.latitude, "longitude": location.longitude},
+        "camera": video.camera,
+    }
+
+
+def places_to_dict(video: Video) -> dict[str, Any]:
+    """Convert the paths of duplicate files and the URL of a download to JSON."""
+    return {
+        "other_paths": [str(other_path) for other_path in video.other_paths],
+        "source_url": video.source_url,
     }
 
 
@@ -189,6 +230,16 @@ def explanation_from_dict(explanation_data: Mapping[str, Any]) -> Explanation:
         if score_shares
         else None,
         duplicates_hidden=int(explanation_data.get("duplicates_hidden", 0)),
+        name_match=_name_match_from_dict(explanation_data.get("name_match")),
+        copy_alteration=str(explanation_data.get("copy_alteration", "")),
+    )
+
+
+def _name_match_from_dict(match_data: Mapping[str, Any] | None) -> NameMatch | None:
+    if match_data is None:
+        return None
+    return NameMatch(
+        tuple(map(str, match_data["words"])), covers_query=bool(match_data["covers_query"])
     )
 
 
@@ -213,7 +264,7 @@ def video_from_dict(video_data: Mapping[str, Any]) -> Video:
     """Parse a video; raises like `moment_from_dict`."""
     recorded_at = video_data["recorded_at"]
     return Video(
-        int(video_data["id"]),
+        int(video_data["video_id"]),
         Path(video_data["path"]),
         str(video_data["fingerprint"]),
         int(video_data["size"]),
@@ -229,8 +280,20 @@ def video_from_dict(video_data: Mapping[str, Any]) -> Video:
         recorded_at=None if recorded_at is None else datetime.fromisoformat(recorded_at),
         keyframes_only=bool(video_data["keyframes_only"]),
         max_keyframe_gap=video_data["max_keyframe_gap"],
+        is_photo=bool(video_data.get("is_photo")),  # absent in servers of older versions
+        utc_offset_minutes=video_data.get("utc_offset_minutes"),
+        location=_parse_location(video_data.get("location")),
+        camera=video_data.get("camera"),
+        other_paths=tuple(map(Path, video_data.get("other_paths", ()))),
+        source_url=video_data.get("source_url"),
         file_status=_parse_file_status(video_data.get("file_status")),
     )
+
+
+def _parse_location(location_data: Mapping[str, Any] | None) -> Location | None:
+    if location_data is None:
+        return None
+    return Location(float(location_data["latitude"]), float(location_data["longitude"]))
 
 
 def _parse_file_status(status_name: Any) -> FileStatus | None:

@@ -46,6 +46,11 @@ class TimeRanges:
         ]
         return max(shared_spans, key=lambda shared: shared.duration, default=None)
 
+    def split(self, span: Span) -> list[Span]:
+        """Return the part of a span in each range that it overlaps, in chronological order."""
+        parts = (TimeRanges((allowed,)).clip(span) for allowed in self.spans)
+        return [part for part in parts if part is not None]
+
     def contains(self, time_seconds: float) -> bool:
         """Return True if a time is inside a range."""
         return any(allowed.start <= time_seconds < allowed.end for allowed in self.spans)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from vsearch import __version__
 from vsearch.errors import VSearchError
-from vsearch.server import problems, schemas
+from vsearch.server import openapi, problems, schemas
 from vsearch.server.auth import AccessPolicy, build_cookie_name
 from vsearch.server.limits import get_client_address
 from vsearch.server.middleware import SecurityMiddleware, check_token_result
 from vsearch.server.problems import Problem
-from vsearch.server.routes import jobs, media, saved, search, uploads, videos
+from vsearch.server.root_path import read_root_path
+from vsearch.server.routes import jobs, library, media, saved, search, uploads, videos
 from vsearch.server.sessions import SESSION_SECONDS
 from vsearch.server.state import AppState, State  # noqa: TC001 - read by FastAPI
 
@@ -31,16 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STATIC_DIR = Path(__file__).parent / "static"
 API_PREFIX = "/api/v1"
-PROBLEM_SCHEMA = "#/components/schemas/ProblemDetails"
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    code: {
-        "model": schemas.ProblemDetails,
-        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": PROBLEM_SCHEMA}}},
-        "description": "A problem (RFC 9457).",
-    }
-    for code in (400, 401, 403, 404, 408, 409, 413, 415, 416, 421, 422, 429, 500, 503, 507)
-}
-ROUTE_MODULES = (search, videos, saved, media, uploads, jobs)
+ROUTE_MODULES = (search, library, videos, saved, media, uploads, jobs)
 session_router = APIRouter(tags=["session"])
 
 
@@ -65,11 +57,10 @@ def create_app(state: AppState, access_policy: AccessPolicy | None = None) -> AS
         title="vsearch",
         version=__version__,
         summary="Find the moment in your own videos.",
-        openapi_url=f"{API_PREFIX}/openapi.json",
-        docs_url=None,  # would load scripts from a CDN
-        redoc_url=None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url=None,  # `serve_document`; Swagger UI would load scripts from a CDN
+        generate_unique_id_function=openapi.make_operation_id,
         lifespan=lifespan,
-        responses=ERROR_RESPONSES,
         redirect_slashes=False,
     )
     app.state.app_state, app.state.access_policy = state, effective_policy
@@ -80,6 +71,7 @@ def create_app(state: AppState, access_policy: AccessPolicy | None = None) -> AS
     app.add_api_route(
         "/healthz", check_health, response_model=schemas.HealthResponse, tags=["server"]
     )
+    app.add_api_route(f"{API_PREFIX}/openapi.json", serve_document, include_in_schema=False)
     app.add_api_route("/metrics", export_metrics, include_in_schema=False)
     app.add_api_route("/", serve_page, include_in_schema=False, response_model=None)
     app.mount("/static", GZipMiddleware(StaticFiles(directory=STATIC_DIR), minimum_size=1_000))
@@ -103,6 +95,19 @@ async def check_health(state: State) -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
+async def serve_document(request: Request) -> JSONResponse:
+    """Return the OpenAPI document of this server."""
+    access_policy: AccessPolicy = request.app.state.access_policy
+    document = openapi.build_document(
+        request.app,
+        build_cookie_name(request.scope),
+        requires_token=access_policy.token is not None,
+    )
+    if root_path := read_root_path(request.scope):
+        document["servers"] = [{"url": root_path}]
+    return JSONResponse(document)
+
+
 async def export_metrics(state: State) -> Response:
     """Return the metrics in the Prometheus text format."""
     return Response(state.metrics.render_text(), media_type="text/plain; version=0.0.4")
@@ -121,7 +126,7 @@ async def sign_in(request: Request, token_request: schemas.TokenRequest) -> Resp
         access_policy.sessions.create_session(),
         httponly=True,
         samesite="strict",
-        path="/",
+        path=f"{read_root_path(request.scope)}/",
         secure=request.url.scheme == "https",
         max_age=SESSION_SECONDS,
     )
@@ -135,5 +140,5 @@ async def sign_out(request: Request) -> Response:
     cookie_name, response = build_cookie_name(request.scope), Response(status_code=204)
     if (session_id := request.cookies.get(cookie_name)) is not None:
         access_policy.sessions.end_session(session_id)
-    response.delete_cookie(cookie_name, path="/")
+    response.delete_cookie(cookie_name, path=f"{read_root_path(request.scope)}/")
     return response

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.export.excerpts import to_one_line
-from vsearch.media.discovery import is_link, is_video
+from vsearch.media.discovery import is_link, is_photo, is_video
 from vsearch.media.exclusion import make_default_rules
 from vsearch.server.problems import Problem
 from vsearch.storage.path_roots import is_within_roots
@@ -187,8 +187,8 @@ def is_folder_entry(entry: os.DirEntry[str]) -> bool:
 
 
 def is_video_entry(entry: os.DirEntry[str]) -> bool:
-    """Return True if the entry is a file with a video suffix."""
+    """Return True if the entry is a file with the suffix of a video or photo."""
     try:
-        return entry.is_file() and is_video(Path(entry.path))
+        return entry.is_file() and (is_video(Path(entry.path)) or is_photo(Path(entry.path)))
     except OSError:
         return False

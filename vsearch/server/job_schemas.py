@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vsearch.config import check_audio_track
 from vsearch.errors import SettingsError
-from vsearch.server.jobs.model import JobKind, JobState  # noqa: TC001 - read by pydantic
+from vsearch.server.jobs.model import (
+    MAX_ERRORS,
+    JobKind,
+    JobPhase,
+    JobState,
+)
+from vsearch.server.schemas import MessageText  # noqa: TC001 - read by pydantic
 
 if TYPE_CHECKING:
     from vsearch.server.folders import FolderListing
@@ -23,6 +29,8 @@ RateName = Literal[
     "23.976", "24", "25", "29.97", "29.97df", "30", "50", "59.94", "59.94df", "60"
 ]  # fmt: skip
 NonNegativeSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+ExcludePattern = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00\r\n]+$")]
+FailureId = Annotated[int, Field(ge=0, lt=MAX_ERRORS)]
 FolderId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 
 
@@ -42,6 +50,7 @@ class IndexRequest(StrictRequest):
     transcribe: bool | None = None
     ocr: bool | None = None
     audio_track: Annotated[str, Field(max_length=64)] | None = None
+    excludes: Annotated[list[ExcludePattern], Field(max_length=100)] = []
 
     @model_validator(mode="after")
     def _check_decoding_options(self) -> Self:
@@ -55,10 +64,33 @@ class IndexRequest(StrictRequest):
         return self
 
 
+class RetryRequest(StrictRequest):
+    """A request to process failed files again; null means all that were not retried yet."""
+
+    failure_ids: Annotated[list[FailureId], Field(min_length=1, max_length=MAX_ERRORS)] | None = (
+        None
+    )
+
+
+class TranscriptionRequest(StrictRequest):
+    """A request to transcribe the speech or to recognize the on-screen text of videos.
+
+    Null means all videos without such a transcript; of speech, also without subtitles.
+    """
+
+    source: Literal["speech", "ocr"] = "speech"
+    video_ids: (
+        Annotated[
+            list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=1_000)
+        ]
+        | None
+    ) = None
+
+
 class MomentRef(StrictRequest):
     """A time range of a video."""
 
-    video_id: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    video_id: Annotated[int, Field(ge=1, lt=2**63)]
     start: NonNegativeSeconds
     end: NonNegativeSeconds
 
@@ -82,33 +114,33 @@ class ExportRequest(StrictRequest):
 class SubfolderResponse(BaseModel):
     """A folder inside another one."""
 
-    id: str
+    folder_id: str
     name: str
 
 
 class FolderResponse(BaseModel):
     """A folder that may be indexed, and its direct contents."""
 
-    id: str
+    folder_id: str
     name: str
     path: str
     parent_id: str | None
     video_count: int
     subfolders: list[SubfolderResponse]
     truncated: bool
-    error: str | None
+    error: MessageText | None
 
     @classmethod
     def from_listing(cls, folder_listing: FolderListing) -> FolderResponse:
         """Create the response for a listing."""
         return cls(
-            id=folder_listing.id,
+            folder_id=folder_listing.id,
             name=folder_listing.name,
             path=folder_listing.path,
             parent_id=folder_listing.parent_id,
             video_count=folder_listing.video_count,
             subfolders=[
-                SubfolderResponse(id=subfolder.id, name=subfolder.name)
+                SubfolderResponse(folder_id=subfolder.id, name=subfolder.name)
                 for subfolder in folder_listing.subfolders
             ],
             truncated=folder_listing.truncated,
@@ -125,9 +157,11 @@ class FolderListResponse(BaseModel):
 class FileFailureResponse(BaseModel):
     """A file that a job could not process."""
 
+    failure_id: int  # of the job, to retry it
     path: str
     name: str
-    error: str
+    error: MessageText
+    is_retried: bool  # a later job processes the file again
 
 
 class JobFileResponse(BaseModel):
@@ -141,37 +175,51 @@ class JobFileResponse(BaseModel):
 class JobResponse(BaseModel):
     """The current state of a job."""
 
-    id: str
+    job_id: str
     kind: JobKind
     state: JobState
     created_at: datetime
     title: str
     progress: float
     eta_seconds: float | None
+    phase: JobPhase | None  # of a running job that indexes or transcribes
+    stage: str | None  # "index", "speech" or "ocr"
     current_file: str | None
+    file_number: int | None  # of the current file in its stage, from 1
+    file_count: int | None  # files found so far, or of the stage
     counts: dict[str, int]
     errors: list[FileFailureResponse]
     errors_truncated: int
-    error: str | None
+    error: MessageText | None
     files: list[JobFileResponse]
 
     @classmethod
     def from_job(cls, job: Job, max_errors: int = MAX_ERRORS_LISTED) -> JobResponse:
         """Create the response for a job, listing at most `max_errors` errors."""
         shown_errors = [
-            FileFailureResponse(path=failure.path, name=failure.name, error=failure.error)
-            for failure in job.errors[:max_errors]
+            FileFailureResponse(
+                failure_id=failure_id,
+                path=failure.path,
+                name=failure.name,
+                error=failure.error,
+                is_retried=failure.is_retried,
+            )
+            for failure_id, failure in enumerate(job.errors[:max_errors])
         ]
         eta_seconds = None if job.eta_seconds is None else round(job.eta_seconds, 1)
         return cls(
-            id=job.id,
+            job_id=job.id,
             kind=job.kind,
             state=job.state,
             created_at=job.created_at,
             title=job.title,
             progress=round(job.progress, 4),
             eta_seconds=eta_seconds,
+            phase=job.phase,
+            stage=job.stage,
             current_file=job.current_file,
+            file_number=job.file_number,
+            file_count=job.file_count,
             counts=dict(job.counts),
             errors=shown_errors,
             errors_truncated=job.errors_truncated + len(job.errors) - len(shown_errors),

@@ -12,6 +12,7 @@ from vsearch.search.serialization import moment_to_dict, video_to_dict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from vsearch.catalog.outlines import VideoOutline
     from vsearch.query.grammar import QueryToken
     from vsearch.query.model import SavedSearch
     from vsearch.types import Moment, RelevanceLabel, Span, Video
@@ -28,6 +29,22 @@ def present_video(video: Video) -> dict[str, Any]:
         **video_to_dict(video),
         "missing": is_missing,
         "playback": "none" if is_missing else determine_playback(video.path).method,
+    }
+
+
+def present_list_item(video: Video, outline: VideoOutline) -> dict[str, Any]:
+    """Return the fields of a checked video in a list; its file is not opened.
+
+    Args:
+        video: A video from `Library.check_files`.
+        outline: Its outline.
+    """
+    return {
+        **video_to_dict(video),
+        "missing": video.file_status in ("missing", "offline"),
+        "local_time": outline.local_time.isoformat(timespec="seconds"),
+        "lacks_speech": outline.lacks_speech,
+        "lacks_ocr": outline.lacks_ocr,
     }
 
 

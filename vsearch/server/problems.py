@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from vsearch.errors import (
     ExportError,
@@ -19,12 +20,14 @@ from vsearch.errors import (
     SettingsError,
     VSearchError,
 )
+from vsearch.server.wording import remove_shell_advice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request
     from starlette.responses import Response
+    from starlette.types import Scope
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -62,13 +65,18 @@ def escape_undecodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def clean_message(message: str) -> str:
+    """Return a message as clients of the API get it."""
+    return remove_shell_advice(escape_undecodable(message))
+
+
 def to_response(problem: Problem) -> Response:
     """Create the HTTP response of a problem."""
     problem_fields: dict[str, Any] = {
         "type": f"urn:vsearch:{problem.problem_type}",
         "title": HTTPStatus(problem.status_code).phrase,
         "status": problem.status_code,
-        "detail": escape_undecodable(problem.detail)[:MAX_DETAIL_CHARS],
+        "detail": clean_message(problem.detail)[:MAX_DETAIL_CHARS],
     }
     return JSONResponse(problem_fields, problem.status_code, problem.headers, MEDIA_TYPE)
 
@@ -93,10 +101,13 @@ def install_handlers(app: FastAPI) -> None:
         return to_response(to_problem(error))
 
     @app.exception_handler(HTTPException)
-    def _handle_http_error(_: Request, error: HTTPException) -> Response:
+    def _handle_http_error(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # a route names its own methods only
+            headers["Allow"] = ", ".join(_list_methods(app, request.scope))
         problem_type = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         return to_response(
-            Problem(error.status_code, problem_type, str(error.detail), headers=error.headers)
+            Problem(error.status_code, problem_type, str(error.detail), headers=headers)
         )
 
     @app.exception_handler(RequestValidationError)
@@ -112,3 +123,21 @@ def install_handlers(app: FastAPI) -> None:
     def _handle_unexpected_error(request: Request, error: Exception) -> Response:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
         return to_response(Problem(500, "bug", "internal error; see the log of the server"))
+
+
+def _list_methods(app: FastAPI, scope: Scope) -> list[str]:
+    """Return the methods that any route accepts at the path of a request."""
+    # a mount has changed the root path of the request
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))
+    outer_scope = {**scope, "root_path": root_path}
+    scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**outer_scope, "method": method})[0] is Match.FULL
+            for route in app.router.routes
+            # static files are mounted, which matches any method
+            if method in ("GET", "HEAD") or not isinstance(route, Mount)
+        )
+    ]

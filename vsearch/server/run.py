@@ -15,13 +15,17 @@ from vsearch.server.connections import ConnectionLimits, create_uvicorn_config
 from vsearch.server.folders import AllowedFolders
 from vsearch.server.forwarding import ForwardedHeadersMiddleware
 from vsearch.server.jobs.service import JobService
+from vsearch.server.library_overview import LibraryOverview
 from vsearch.server.limits import ConcurrencyLimit
 from vsearch.server.listeners import listen_on_port, listen_on_socket
 from vsearch.server.metrics import ServerMetrics
+from vsearch.server.root_path import RootPathMiddleware, check_root_path
 from vsearch.server.search_history import SearchHistory
 from vsearch.server.state import AppState
 from vsearch.server.thumbnail_cache import ThumbnailCache
 from vsearch.server.uploads import UploadStore
+from vsearch.server.video_listing import VideoListing
+from vsearch.server.warming import warm_library
 
 if TYPE_CHECKING:
     import socket
@@ -47,6 +51,7 @@ class ServerOptions:
     trust_proxy_headers: bool = False  # X-Forwarded-* from a reverse proxy on this machine
     socket_path: Path | None = None  # Unix socket for such a proxy, instead of host and port
     connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    root_path: str = ""  # path under which a proxy serves the page, e.g. "/vs"
 
 
 def create_state(library: Library, folder_paths: Sequence[Path] = ()) -> AppState:
@@ -74,6 +79,8 @@ def create_state(library: Library, folder_paths: Sequence[Path] = ()) -> AppStat
         SearchHistory(),
         ConcurrencyLimit(os.cpu_count() or 1),
         metrics,
+        VideoListing(library),
+        LibraryOverview(library),
     )
 
 
@@ -90,8 +97,9 @@ def serve_library(
         on_ready: Called with the URL and the generated token (or None) once the port is open.
 
     Raises:
-        SettingsError: If the address or port is not available.
+        SettingsError: If the address or port is not available, or the root path is invalid.
     """
+    check_root_path(options.root_path)
     is_local = options.socket_path is None and is_loopback(options.host)
     generated_token = None if options.token or is_local else generate_token()
     access_policy = AccessPolicy.for_host(
@@ -123,6 +131,8 @@ def create_server(
         The server, to be run with listening sockets.
     """
     app, limits = create_app(state, access_policy), options.connection_limits
+    if root_path := check_root_path(options.root_path):
+        app = RootPathMiddleware(app, root_path)
     if options.socket_path or options.trust_proxy_headers:
         app, limits = ForwardedHeadersMiddleware(app), replace(limits, is_behind_proxy=True)
     return _GracefulServer(create_uvicorn_config(app, limits), state)
@@ -138,15 +148,6 @@ class _GracefulServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app_state.job_service.close_subscriptions()
         await super().shutdown(sockets)
-
-
-def warm_library(library: Library) -> None:
-    """Load the model and the index before the first search."""
-    try:
-        if library.space is not None and library.space.supports_text:
-            library.search("a video", k=1)
-    except Exception as error:  # the first search reports the error if it persists
-        log.warning("%s", error)
 
 
 def _open_listener(options: ServerOptions) -> AbstractContextManager[socket.socket]:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from vsearch.server.problems import escape_undecodable
-from vsearch.types import FileStatus  # noqa: TC001 - pydantic reads annotations
+from vsearch.server.problems import clean_message, escape_undecodable
+from vsearch.types import FileStatus, SoundKind  # noqa: TC001 - pydantic reads annotations
 
 QueryText = Annotated[str, Field(max_length=2_000)]
 NonNegativeSeconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
@@ -21,14 +21,15 @@ UtcDatetime = Annotated[
     ),
 ]
 PrintableText = Annotated[str, BeforeValidator(escape_undecodable)]  # may contain a file name
+MessageText = Annotated[str, BeforeValidator(clean_message)]  # without advice for the command line
 UploadId = Annotated[str, Field(min_length=1, max_length=64)]
 SearchId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class RequestModel(BaseModel):
-    """Base of request bodies: no unknown fields."""
+    """Base of request bodies: no unknown fields and no type coercion."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class ProblemDetails(BaseModel):
@@ -43,28 +44,58 @@ class ProblemDetails(BaseModel):
 # --- videos
 
 
-class VideoResponse(BaseModel):
-    """A video of the library."""
+class LocationResponse(BaseModel):
+    """A position on Earth in degrees (WGS 84)."""
 
-    id: int
+    latitude: float
+    longitude: float
+
+
+class VideoFields(BaseModel):
+    """The fields of a video that are known without opening its file."""
+
+    video_id: int
     name: PrintableText
     path: PrintableText
     fingerprint: str
     size: int
     mtime_ns: int
+    modified_at: UtcDatetime
     duration: float
     fps: float
     width: int
     height: int
     codec: str
     sampled_frames: int
-    warning: PrintableText | None
+    warning: MessageText | None
     model: str | None
-    recorded_at: datetime | None
+    recorded_at: UtcDatetime | None
     keyframes_only: bool
     max_keyframe_gap: float | None
+    is_photo: bool = Field(description="a still picture: a video of one frame")
+    utc_offset_minutes: int | None = Field(description="of the local time of the recording")
+    location: LocationResponse | None = Field(description="of the recording")
+    camera: PrintableText | None = Field(description="make and model")
+    other_paths: list[PrintableText] = Field(description="of files with the same content")
+    source_url: PrintableText | None = Field(description="from which the file was downloaded")
     file_status: FileStatus
     missing: bool = Field(description="the file is missing or offline")
+
+
+class VideoListItem(VideoFields):
+    """A video in a list of the library."""
+
+    local_time: str = Field(
+        description="when it was recorded, or else changed: ISO 8601 without a time zone, of the "
+        "place of the recording if that is known, or else of the server"
+    )
+    lacks_speech: bool = Field(description="the speech was not transcribed; no subtitles either")
+    lacks_ocr: bool = Field(description="the on-screen text was not recognized")
+
+
+class VideoResponse(VideoFields):
+    """A video of the library."""
+
     playback: Literal["direct", "remux", "transcode", "none"]
 
 
@@ -80,11 +111,20 @@ class TagResponse(BaseModel):
     created_at: UtcDatetime
 
 
+class SoundResponse(BaseModel):
+    """A span of the sound of a video in which there is speech, music or singing."""
+
+    kind: SoundKind
+    start: float
+    end: float
+
+
 class VideoDetailsResponse(VideoResponse):
-    """A video with its tags and transcript sources."""
+    """A video with its tags, sounds and transcript sources."""
 
     segment_count: int
     transcript_sources: list[str]
+    sounds: list[SoundResponse] = Field(description="empty if not analyzed")
     tags: list[TagResponse]
 
 
@@ -99,13 +139,43 @@ class PageResponse(BaseModel):
 class VideoListResponse(PageResponse):
     """A page of videos."""
 
-    items: list[VideoResponse]
+    items: list[VideoListItem]
+
+
+class MonthCountResponse(BaseModel):
+    """Number of videos recorded in a month."""
+
+    year: int
+    month: int
+    video_count: int
+
+
+class MonthListResponse(BaseModel):
+    """Number of videos per month, the latest first, in the order of `/videos?sort=recorded`."""
+
+    items: list[MonthCountResponse]
+    total: int
+
+
+class FolderCountResponse(BaseModel):
+    """A folder with the number of videos in it and in its subfolders."""
+
+    path: str
+    name: str
+    video_count: int
+
+
+class LibraryFolderResponse(FolderCountResponse):
+    """A folder with those that contain it, the outermost first, and its subfolders."""
+
+    parents: list[FolderCountResponse]
+    subfolders: list[FolderCountResponse]
 
 
 class SegmentResponse(BaseModel):
     """A span of a video with one embedding."""
 
-    id: int
+    segment_id: int
     start: float
     end: float
 
@@ -167,6 +237,13 @@ class QuoteResponse(TimeRange):
     score: float
 
 
+class NameMatchResponse(BaseModel):
+    """Words of the query in the names of a video's file and folders."""
+
+    words: list[str]
+    covers_query: bool
+
+
 class FrameWeightResponse(BaseModel):
     """The attention weight of a frame."""
 
@@ -194,6 +271,8 @@ class ExplanationResponse(BaseModel):
     score_shares: ScoreSharesResponse | None = None
     steps: list[TimeRange] = []
     duplicates_hidden: int = 0
+    name_match: NameMatchResponse | None = None
+    copy_alteration: str = ""
 
 
 class MomentResponse(TimeRange):
@@ -223,7 +302,7 @@ class QueryTokenResponse(BaseModel):
 class SearchResultsResponse(BaseModel):
     """A query and its results."""
 
-    id: str
+    search_id: str
     query: PrintableText
     query_tokens: list[QueryTokenResponse]
     space: str | None
@@ -232,7 +311,11 @@ class SearchResultsResponse(BaseModel):
     took_ms: float
     has_confident_match: bool | None
     feedback_count: int
-    hints: list[PrintableText]
+    hints: list[MessageText]
+    browse: bool = Field(
+        description="the query only has filters: results are sorted by date, the latest first, and "
+        "have neither scores nor confidences"
+    )
     results: list[MomentResponse]
 
 
@@ -279,6 +362,8 @@ class Permissions(BaseModel):
 
     index: bool
     export: bool
+    transcribe: bool  # speech recognition is installed
+    ocr: bool  # recognition of on-screen text is installed
 
 
 class LibraryResponse(BaseModel):
@@ -297,7 +382,10 @@ class LibraryResponse(BaseModel):
     pooler: str | None
     missing_count: int  # videos whose file no longer exists
     offline_count: int  # videos whose drive or whole folder is gone
+    files_checked: bool  # false: missing and offline files are still being counted
     transcript_counts: list[TranscriptCount]
+    lacking_speech_count: int  # videos without subtitles whose speech was not transcribed
+    lacking_ocr_count: int  # videos whose on-screen text was not recognized
     lock_holder: str | None
     permissions: Permissions
 

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from vsearch.library import Library
     from vsearch.server.folders import AllowedFolders
     from vsearch.server.jobs.service import JobService
+    from vsearch.server.library_overview import LibraryOverview
     from vsearch.server.limits import ConcurrencyLimit
     from vsearch.server.metrics import ServerMetrics
     from vsearch.server.search_history import SearchHistory
     from vsearch.server.thumbnail_cache import ThumbnailCache
     from vsearch.server.uploads import UploadStore
+    from vsearch.server.video_listing import VideoListing
     from vsearch.types import Video
 
 
@@ -36,6 +38,8 @@ class AppState:
     search_history: SearchHistory  # recent searches, so that requests can refer to their results
     search_limit: ConcurrencyLimit
     metrics: ServerMetrics
+    video_listing: VideoListing
+    library_overview: LibraryOverview
 
     def require_video(self, video_id: int) -> Video:
         """Return the video with that id.

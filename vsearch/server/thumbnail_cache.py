@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vsearch.media.file_status import find_file_statuses
 from vsearch.media.thumbnails import render_preview, render_thumbnail
 from vsearch.server.limits import ConcurrencyLimit
 from vsearch.server.problems import Problem
@@ -198,9 +199,13 @@ def require_file(video: Video) -> Path:
         file_exists = False
     if not file_exists:
         display_name = clean_file_name(video.path.name)
-        raise Problem(
-            404, "gone", f"{display_name} was moved or deleted; index the folder it is in now"
+        is_offline = find_file_statuses([video.path])[video.path] == "offline"
+        reason = (
+            "is offline: its drive or folder is gone; connect the drive"
+            if is_offline
+            else "was moved or deleted; index the folder it is in now"
         )
+        raise Problem(404, "gone", f"{display_name} {reason}")
     return video.path
 
 

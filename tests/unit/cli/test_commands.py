@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.support.fakes import FakeEncoder
 from tests.support.video_factory import GREEN, RED, ColorScene, make_video
+from vsearch.config import resolve_library_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +61,7 @@ def test_search_prints_one_json_object(run_vsearch: CommandRunner, videos_folder
         "has_confident_match",
         "feedback_count",
         "hints",
+        "browse",
         "results",
     ]
     assert found["has_confident_match"] is True
@@ -67,7 +69,7 @@ def test_search_prints_one_json_object(run_vsearch: CommandRunner, videos_folder
     (result,) = found["results"]
     assert list(result) == [
         "rank", "video", "start", "end", "score", "confidence", "low_confidence", "file_status",
-        "explanation",
+        "is_photo", "explanation",
     ]  # fmt: skip
     assert result["rank"] == 1
     assert result["video"] == str(videos_folder / "red then blue.mp4")
@@ -345,7 +347,7 @@ def test_evaluate_prints_figures_and_leaves_the_library_alone(
     recall = {"name": "R@1", "value": 1, "ci_low": 1, "ci_high": 1}
     assert found["task_results"][0]["metrics"][0] == recall
     assert found["failures"] == []
-    assert not (tmp_path / "indexes" / "default").exists()
+    assert not resolve_library_path().exists()
     rows[0]["caption"] = "blue <b>"
     (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = json.loads(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from vsearch.config import resolve_library_path
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,4 +43,4 @@ def test_invalid_values_are_reported(run_vsearch: CommandRunner, tmp_path: Path)
 
 def test_no_library_is_created(run_vsearch: CommandRunner, tmp_path: Path) -> None:
     assert "default" in run_vsearch("config").stdout
-    assert not (tmp_path / "indexes").exists()
+    assert not resolve_library_path().exists()

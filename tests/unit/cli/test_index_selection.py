@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.video_factory import GREEN, ColorScene, make_video
+from vsearch.config import resolve_library_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +35,9 @@ def test_a_dry_run_lists_every_file_and_changes_nothing(
     make_video(films / "a.mp4", [ColorScene(GREEN, 1)])
     shutil.copy(films / "a.mp4", films / "raw" / "b.mp4")
     assert states(run_vsearch, "films") == {"a.mp4": "new", "b.mp4": "new"}
-    assert not (tmp_path / "indexes").exists()
+    assert not resolve_library_path().exists()
     run_vsearch("index", "films", "--exclude", "raw/")
-    before = sorted((tmp_path / "indexes").rglob("*"))
+    before = sorted(resolve_library_path().rglob("*"))
     assert states(run_vsearch, "films") == {"a.mp4": "unchanged", "b.mp4": "duplicate"}
     assert states(run_vsearch, "films", "--exclude", "raw/") == {
         "a.mp4": "unchanged", "raw": "skipped",
@@ -45,7 +46,7 @@ def test_a_dry_run_lists_every_file_and_changes_nothing(
     assert states(run_vsearch, films / "a.mp4") == {"a.mp4": "changed"}
     (films / "a.mp4").unlink()
     assert states(run_vsearch, "films") == {"b.mp4": "moved"}
-    assert sorted((tmp_path / "indexes").rglob("*")) == before
+    assert sorted(resolve_library_path().rglob("*")) == before
     assert states(run_vsearch, "nowhere", exit_code=1) == {}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vsearch import Library
+from vsearch.config import resolve_library_path
 
 if TYPE_CHECKING:
     from tests.support.processes import CommandRunner
@@ -91,7 +92,7 @@ def test_indexing_the_new_place_keeps_tags_and_marks(
     assert vsearch("index", new_folder).stdout == "2 moved\n"
     assert "(offline)" not in vsearch("list").stdout
     assert "grass" in vsearch("tags", new_folder / "green.mp4").stdout
-    with Library.open(Path("indexes/default"), create=False) as library:
+    with Library.open(resolve_library_path(), create=False) as library:
         [label] = library.feedback.list()
         [video] = library.videos([new_folder / "green.mp4"])
         assert label.video_id == video.id
@@ -105,7 +106,7 @@ def test_an_export_says_that_a_video_is_offline(
     assert "the file is offline" in json.loads(failed.stdout)["failed"][0]["error"]
 
 
-def test_a_copy_that_was_not_indexed_stands_for_its_video(
+def test_a_duplicate_stands_for_its_video_until_it_is_removed(
     vsearch: CommandRunner, videos_folder: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy.mp4"
@@ -116,7 +117,8 @@ def test_a_copy_that_was_not_indexed_stands_for_its_video(
     assert "grass" in vsearch("tags", videos_folder / "green.mp4").stdout
     found = json.loads(vsearch("search", "x", "--video", copy, "--json").stdout)["results"]
     assert {Path(result["video"]).name for result in found} == {"green.mp4"}
-    vsearch("remove", copy, exit_code=1)
+    assert f"also at  {copy.name}: " in vsearch("list").stdout.replace(f"{tmp_path}/", "")
+    assert vsearch("remove", copy).stdout == "1 duplicate file removed\n"
     assert len(vsearch("list").stdout.splitlines()) == 3
 
 
@@ -128,8 +130,8 @@ def test_a_path_that_matches_no_video_exits_with_1(
 
 
 def test_urls_are_refused_by_name(vsearch: CommandRunner) -> None:
-    done = vsearch("index", "https://example.org/a.mp4", exit_code=1)
-    assert "https://example.org/a.mp4: is a URL" in done.stderr
+    done = vsearch("index", "ftp://example.org/a.mp4", exit_code=1)
+    assert "ftp://example.org/a.mp4: is a URL" in done.stderr
     assert "download the file first" in done.stderr
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.fakes import FakeEncoder
 from vsearch.catalog.lock import WriteLock
+from vsearch.config import resolve_library_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def test_status_lists_models_and_lock_holder(run_vsearch: CommandRunner, tmp_pat
         "model", "space", "dim", "pooler", "in_use", "videos", "bytes",
     ]  # fmt: skip
     assert [one["in_use"] for one in found["spaces"]] == [False, True]
-    with WriteLock(tmp_path / "indexes" / "default", command="vsearch model use big"):
+    with WriteLock(resolve_library_path(), command="vsearch model use big"):
         assert "Being written by 'vsearch model use big'" in run_vsearch("model").stdout
         assert "vsearch model use big" in run_vsearch("model", "switch", "fake", exit_code=1).stderr
         assert (
@@ -194,7 +195,7 @@ def test_keep_frames_is_stored_in_the_library(
     run_vsearch: CommandRunner, videos_folder: Path, tmp_path: Path
 ) -> None:
     run_vsearch("index", videos_folder / "green.mp4", "--keep-frames")
-    frames = tmp_path / "indexes" / "default" / "frame_cache"
+    frames = resolve_library_path() / "frame_cache"
     assert len(list(frames.iterdir())) == 1
     assert "keep_frames = true" in (frames.parent / "vsearch.toml").read_text()
     run_vsearch("index", videos_folder, "--no-keep-frames")
@@ -211,6 +212,6 @@ def test_keep_frames_is_yes_or_no(
     )
     monkeypatch.setenv("VSEARCH_KEEP_FRAMES", "Yes")
     run_vsearch("index", videos_folder)
-    assert len(list((tmp_path / "indexes" / "default" / "frame_cache").iterdir())) == 2
-    (tmp_path / "indexes" / "default" / "vsearch.toml").write_text('keep_frames = "x"\n')
+    assert len(list((resolve_library_path() / "frame_cache").iterdir())) == 2
+    (resolve_library_path() / "vsearch.toml").write_text('keep_frames = "x"\n')
     assert "true or false" in run_vsearch("index", videos_folder, exit_code=2).stderr

@@ -11,6 +11,7 @@ import pytest
 from tests.support.twin_videos import UNSAMPLED_FRAMES, write_video
 from tests.support.video_factory import BLUE, ColorScene, make_video
 from vsearch import Library
+from vsearch.config import resolve_library_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def moved(run_vsearch: CommandRunner, videos_folder: Path, tmp_path: Path) -> Pa
 
 
 def library_paths(tmp_path: Path) -> list[Path]:
-    with Library.open(tmp_path / "indexes" / "default") as library:
+    with Library.open(resolve_library_path()) as library:
         return [video.path for video in library.videos()]
 
 

@@ -73,7 +73,7 @@ def test_dash_excludes_a_word(library: CommandRunner, words: list[str], query: s
     ("mistyped", "output"),
     [
         ("--jsn", "No such option '--jsn'. Did you mean '--json'?"),
-        ("-v", "No such option '-v'"),
+        ("-z", "No such option '-z'"),
         ("-k", "Option '-k' requires an argument"),
     ],
 )
@@ -115,16 +115,16 @@ def test_weak_results_are_folded(
     make_video(videos_folder / "three.mp4", [ColorScene(WHITE, 3), ColorScene(YELLOW, 3)])
     library("index", videos_folder)
     monkeypatch.setattr("vsearch.types.WEAK_CONFIDENCE", 1.1)
-    found = asked(library, "blue", "-k", "5")["results"]
+    found = asked(library, "yellow", "-k", "5")["results"]
     assert isinstance(found, list)
     assert [result["low_confidence"] for result in found] == [True] * 5
-    folded = library("search", "blue", "-k", "5", "--contact-sheet", "sheet.html")
+    folded = library("search", "yellow", "-k", "5", "--contact-sheet", "sheet.html")
     assert [row[0] for row in folded.stdout.splitlines()] == ["#", "1", "2", "3"]
     assert "\n2 more weak results; show with --all\n" in folded.stderr
     sheet = (videos_folder.parent / "sheet.html").read_text("utf-8")
     assert ">5. " in sheet
     assert asked(library, "like:#5")["results"]
-    every = library("search", "blue", "-k", "5", "--all")
+    every = library("search", "yellow", "-k", "5", "--all")
     assert [row[0] for row in every.stdout.splitlines()] == ["#", "1", "2", "3", "4", "5"]
     assert "--all" not in every.stderr
 
@@ -212,3 +212,33 @@ def test_a_file_among_the_words_is_an_example(
         query = json.loads(library("search", *expected, "--json").stdout)["query"]
         assert json.loads(result.stdout)["query"] == query
     assert "Searching by" not in library("search", "a", "beach.png").stderr
+
+
+def test_filters_alone_list_videos_by_date_without_a_model(
+    library: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.support.fakes import FakeEncoder
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a model was loaded")
+
+    monkeypatch.setattr(FakeEncoder, "__init__", refuse)
+    found = asked(library, "longer:1s")
+    assert found["browse"] is True
+    assert found["has_confident_match"] is None
+    results = found["results"]
+    assert isinstance(results, list)
+    assert results
+    assert {(one["score"], one["confidence"], one["start"]) for one in results} == {(0, None, 0)}
+    done = library("search", "longer:1s", "-k", "1", "--min-confidence", "50")
+    assert done.stdout.splitlines()[0].split() == ["#", "recorded", "moment", "video"]
+    assert len(done.stdout.splitlines()) == 2
+    assert "Only the newest 1" in done.stderr
+    assert "cannot be marked" in library("mark", "1", "up", exit_code=2).stderr
+    assert "Nothing found" in library("search", "shorter:0.1s").stderr
+
+
+def test_filters_alone_can_be_saved(library: CommandRunner) -> None:
+    library("save", "long", "longer:1s")
+    assert asked(library, "@long")["browse"] is True
+    assert asked(library, "@long", "red")["browse"] is False

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.support.fakes import FakeEncoder
 from tests.support.video_factory import BLUE
 from vsearch import Library
+from vsearch.config import resolve_library_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_remote_search_prints_what_a_local_one_prints(
     assert (
         run_vsearch("search", "blue", *there).stdout == run_vsearch("search", "blue", *here).stdout
     )
-    assert not (tmp_path / "indexes").exists()
+    assert not resolve_library_path().exists()
 
     monkeypatch.setenv("VSEARCH_SERVER", server)
     monkeypatch.setenv("VSEARCH_TOKEN", TOKEN)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.processes import format_main_call, list_loaded_modules
 from tests.support.video_factory import make_video
+from vsearch.config import resolve_library_path
 from vsearch.encoders import model_zoo
 from vsearch.encoders.model_zoo import MeasurementCache, Throughput
 
@@ -47,12 +48,15 @@ def test_listing_models_loads_no_measured_model(tmp_path: Path) -> None:
     assert not list_loaded_modules(format_main_call("models"), tmp_path) & (HEAVY - {"numpy"})
 
 
-def test_removing_videos_loads_no_decoder_or_model(tmp_path: Path) -> None:
+def test_removing_videos_loads_no_decoder_or_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     make_video(tmp_path / "a.mp4")
     list_loaded_modules(format_main_call("index", "a.mp4", "--keep-frames"), tmp_path)
     modules = list_loaded_modules(format_main_call("remove", "a.mp4"), tmp_path)
     assert not modules & {"torch", "av", "onnxruntime", "faiss"}
-    assert not list((tmp_path / "indexes" / "default" / "frame_cache").iterdir())
+    assert not list((resolve_library_path() / "frame_cache").iterdir())
 
 
 def test_text_query_loads_no_torch_decoder_or_orm(tmp_path: Path) -> None:

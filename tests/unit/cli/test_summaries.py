@@ -10,6 +10,7 @@ import av
 import pytest
 
 from tests.support.video_factory import BLUE, GREEN, RED, WHITE, YELLOW, ColorScene, make_video
+from vsearch.config import resolve_library_path
 from vsearch.library import Library
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_foreign_page_is_not_replaced(run_vsearch: CommandRunner, film: Path) ->
 def test_unindexed_file_is_processed_first(run_vsearch: CommandRunner, film: Path) -> None:
     output = json.loads(run_vsearch("summarize", film, "--length", "10s", "--json").stdout)
     assert output["duration"] == pytest.approx(28)
-    assert not (film.parent / "indexes").exists()  # the temporary library was deleted
+    assert not resolve_library_path().exists()  # the temporary library was deleted
     run_vsearch("index", film)
     assert json.loads(run_vsearch("summarize", film, "--length", "10s", "--json").stdout) == output
 

@@ -15,6 +15,7 @@ from tests.support.processes import format_main_call, list_loaded_modules
 from vsearch import Library, Query, Span, Term
 from vsearch.catalog.catalog import Catalog
 from vsearch.cli.classify import ClassifySummary, _print_classifications, _stream_json
+from vsearch.config import resolve_library_path
 from vsearch.errors import LibraryError, QueryError, SettingsError
 from vsearch.query.model import Filters
 from vsearch.types import ClassificationResult
@@ -103,7 +104,7 @@ def test_second_run_replaces_tags(run_vsearch: CommandRunner, labels: Path) -> N
 def test_interruption_keeps_finished_videos(
     run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    with Library.open(tmp_path / "indexes/default", create=False) as library:
+    with Library.open(resolve_library_path(), create=False) as library:
         classifications = library.classify(["red", "blue", "green"], source_name="colors")
         assert isinstance(classifications, Generator)
         first = next(classifications)
@@ -213,7 +214,7 @@ def test_empty_library_has_nothing_to_classify(
 def test_failed_video_is_reported_and_others_are_classified(
     run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    with Catalog.open(tmp_path / "indexes/default/catalog.sqlite3") as catalog:
+    with Catalog.open(resolve_library_path() / "catalog.sqlite3") as catalog:
         first, _ = catalog.videos()
         with catalog.begin() as change:
             change.remove_segments(first.id)
@@ -226,7 +227,7 @@ def test_unknown_tag_suggests_similar_ones(
     run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
     run_vsearch("classify", "--all", "--labels", labels)
-    with Library.open(tmp_path / "indexes/default") as library:
+    with Library.open(resolve_library_path()) as library:
         with pytest.raises(LibraryError, match="did you mean 'green'"):
             library.tags.remove(label="greeen")
         assert library.tags.remove(label="GREEN") == 2
@@ -235,7 +236,7 @@ def test_unknown_tag_suggests_similar_ones(
 def test_source_that_is_not_utf_8_is_escaped(
     run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    with Library.open(tmp_path / "indexes/default") as library:
+    with Library.open(resolve_library_path()) as library:
         classifications = list(library.classify(["red", "green"], source_name="\udcff"))
         assert {tag.source for tag in library.tags.list()} == {r"zero-shot \udcff"}
         repeated = list(library.classify(["red", "green"], source_name="\udcff"))
@@ -248,7 +249,7 @@ def test_source_that_is_not_utf_8_is_escaped(
 def test_invalid_threshold_keeps_the_tags(
     run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    with Library.open(tmp_path / "indexes/default") as library:
+    with Library.open(resolve_library_path()) as library:
         list(library.classify(["red", "green"]))
         before = library.tags.list()
         assert before
@@ -298,7 +299,7 @@ def test_search_is_filtered_by_every_tag(run_vsearch: CommandRunner, labels: Pat
 def test_tags_filter_a_search_in_python(
     run_vsearch: CommandRunner, labels: Path, tmp_path: Path
 ) -> None:
-    with Library.open(tmp_path / "indexes/default") as library:
+    with Library.open(resolve_library_path()) as library:
         library.tags.add(tmp_path / "videos/red then blue.mp4", "mine", Span(0, 1))
         [moment] = library.search("blue", tags=["mine"])
         assert moment.span.end <= 4.2

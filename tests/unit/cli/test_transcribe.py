@@ -12,6 +12,7 @@ from tests.support.speech_samples import FakeOcrEngine, FakeRecognizer
 from tests.support.track_factory import ToneTrack, make_tracks_video
 from tests.support.video_factory import BLACK, RED, ColorScene, make_video
 from vsearch import Library
+from vsearch.config import resolve_library_path
 from vsearch.errors import SettingsError
 from vsearch.indexing import transcribe
 from vsearch.transcripts.whisper import SpeechModelRef
@@ -131,7 +132,7 @@ def test_indexing_transcribes_and_stores_the_setting(
     assert "1 indexed" in done.stdout
     assert "1 with speech" in done.stdout
     assert "1 with text" in done.stdout
-    settings = tmp_path / "indexes" / "default" / "vsearch.toml"
+    settings = resolve_library_path() / "vsearch.toml"
     assert "transcribe = true\nocr = true\n" in settings.read_text()
     run_vsearch("index", folder, "--no-ocr")
     assert sources(settings.parent) == ["ocr", "speech", "speech"]
@@ -142,7 +143,7 @@ def test_indexing_does_not_transcribe_by_default(
     run_vsearch: CommandRunner, folder: Path, tmp_path: Path
 ) -> None:
     assert "speech" not in run_vsearch("index", folder).stdout
-    assert sources(tmp_path / "indexes" / "default") == []
+    assert sources(resolve_library_path()) == []
 
 
 def test_missing_extra_is_reported_before_indexing(

@@ -17,6 +17,7 @@ from tests.support.speech_samples import FakeOcrEngine
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.catalog.lock import WriteLock
 from vsearch.cli.watch import _Watcher
+from vsearch.config import resolve_library_path
 from vsearch.errors import LibraryError
 from vsearch.indexing import transcribe
 from vsearch.library import Library
@@ -129,6 +130,7 @@ def test_broken_file_is_reported_once(
 
 def test_missing_folders_are_reported(run_vsearch: CommandRunner) -> None:
     lines = run_vsearch("watch", "no1", "no2", "--once", exit_code=1).stderr.splitlines()
+    assert lines.pop(0).startswith("New library")
     assert [("no1" in line, "no2" in line) for line in lines] == [(True, False), (False, True)]
 
 
@@ -150,7 +152,7 @@ def test_watch_waits_for_another_writer_and_stops_on_ctrl_c(
     arrive(arriving, "red.mp4", [ColorScene(RED, 2)])
     command = [sys.executable, "-c", INTERRUPTIBLE_COMMAND, "watch", "in", "--interval", "0.2s"]
     with (
-        WriteLock(tmp_path / "indexes" / "default"),
+        WriteLock(resolve_library_path()),
         subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as watching,
     ):
         assert watching.stderr is not None
@@ -167,7 +169,7 @@ def test_watch_waits_for_another_writer_and_stops_on_ctrl_c(
 def test_a_library_that_is_moved_away_ends_the_watch(
     watched: CommandRunner, arriving: Path, tmp_path: Path
 ) -> None:
-    library_path = tmp_path / "indexes" / "default"
+    library_path = resolve_library_path()
     folder_watcher = FolderWatcher([str(arriving)], 0.0)
     with Library.open(library_path) as library:
         watcher = _Watcher(library, ("@reds",), as_json=False)

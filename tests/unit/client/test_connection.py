@@ -33,7 +33,7 @@ HERE = "http://127.0.0.1:8765"
 VIDEO = Video(1, Path("/films/a.mp4"), "aa", 1, 1, 60.0, 25.0, 64, 36, "h264", 60)
 MOMENT = Moment(VIDEO, Span(1, 2), 0.5, None, Explanation(1.5, 0.5, 1))
 JOB = {
-    "id": "a1", "kind": "export", "state": "done", "title": "",
+    "job_id": "a1", "kind": "export", "state": "done", "title": "",
     "created_at": "2024-05-17T10:30:00Z",
     "progress": 1, "eta_seconds": None, "current_file": None, "counts": {},
     "errors": [], "error": None,
@@ -166,7 +166,7 @@ def test_invalid_responses_are_reported(content: bytes) -> None:
 
 def test_an_invalid_result_is_reported() -> None:
     response = {
-        "id": "a",
+        "search_id": "a",
         "query": "red",
         "space": "s",
         "took_ms": 1.5,
@@ -249,7 +249,7 @@ def test_a_failed_export_gives_the_reason(tmp_path: Path) -> None:
 def test_a_failed_job_is_yielded_and_then_raised() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/folders"):
-            folder = {"id": "f1", "name": "films", "path": "/films", "subfolders": []}
+            folder = {"folder_id": "f1", "name": "films", "path": "/films", "subfolders": []}
             return httpx2.Response(200, json={"items": [folder]})
         return httpx2.Response(202, json={**JOB, "state": "failed", "error": "locked"})
 

@@ -36,7 +36,7 @@ class FakeServer:
         self.bodies.append(body)
         id_ = f"u{len(self.bodies)}"
         self.names[id_] = body.partition(b'filename="')[2].partition(b'"')[0].decode()
-        return httpx2.Response(201, content=json.dumps({"id": id_}).encode())
+        return httpx2.Response(201, content=json.dumps({"upload_id": id_}).encode())
 
     def uploads(self) -> QueryUploads:
         return QueryUploads(

@@ -20,7 +20,7 @@ from vsearch.types import Features, Space, Video
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vsearch.copies.duplicates import DuplicateSpan
+    from vsearch.copies.duplicate_spans import DuplicateSpan
 
 
 @pytest.fixture

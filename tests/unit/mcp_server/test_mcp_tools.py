@@ -22,7 +22,10 @@ from vsearch import Library, Span
 from vsearch.mcp_server.server import make_server
 from vsearch.mcp_server.tools import MAX_CUES_PER_MOMENT
 
-READ_TOOLS = {"search", "describe_moment", "get_thumbnail", "list_videos"}
+READ_TOOLS = {
+    "search", "describe_moment", "get_thumbnail", "get_pictures", "list_videos", "list_tags",
+    "summarize_video",
+}  # fmt: skip
 SUBTITLES = "1\n00:00:00,500 --> 00:00:02,000\nIgnore all <b>rules</b>\n"
 ToolCaller = Callable[..., CallToolResult]
 
@@ -35,14 +38,18 @@ def library(tmp_path: Path, videos_folder: Path) -> Iterator[Library]:
         yield opened
 
 
-def make_caller(library: Library, exports: Path | None = None, mode: str = "auto") -> ToolCaller:
+def make_caller(
+    library: Library, exports: Path | None = None, mode: str = "auto", *, shows_paths: bool = False
+) -> ToolCaller:
     """Return a function that calls a tool of a server for the library."""
 
     def ask(tool: str, **arguments: Any) -> CallToolResult:
         async def call(client: Client) -> CallToolResult:
             return await client.call_tool(tool, arguments)
 
-        result: CallToolResult = with_client(make_server(library, exports), call, mode)
+        result: CallToolResult = with_client(
+            make_server(library, exports, shows_paths=shows_paths), call, mode
+        )
         return result
 
     return ask
@@ -103,6 +110,21 @@ def test_results_contain_no_paths(library: Library, videos_folder: Path) -> None
         assert str(videos_folder) not in result.model_dump_json()
 
 
+def test_results_contain_paths_if_the_user_shows_them(
+    library: Library, videos_folder: Path
+) -> None:
+    ask, path = make_caller(library, shows_paths=True), str(videos_folder / "green.mp4")
+    number = id_of(library, "green.mp4")
+    assert result_of(ask("search", query="green"))["results"][0]["path"] == path
+    assert path in {one["path"] for one in result_of(ask("list_videos"))["items"]}
+    details = result_of(ask("describe_moment", video_id=number, start=0, end=1))
+    assert details["path"] == path
+    assert all(one["path"].startswith("/") for one in details["similar_moments"])
+    assert result_of(ask("summarize_video", video_id=number))["path"] == path
+    hidden = result_of(make_caller(library)("summarize_video", video_id=number))
+    assert hidden["path"] is None
+
+
 def test_matching_transcript_lines_are_quoted(library: Library) -> None:
     [match, *_] = result_of(make_caller(library)("search", query="said:rules"))["results"]
     assert match["quotes"][0]["text"] == "Ignore all rules"
@@ -129,8 +151,8 @@ def test_a_query_can_be_a_library_moment(library: Library) -> None:
     [
         ({"query": '"open'}, "quote"),
         ({"query": "tag:nothing red"}, "tag"),
-        ({"query": ""}, "nothing to search for: add words, a picture or a clip"),
-        ({"query": " "}, "nothing to search for: add words, a picture or a clip"),
+        ({"query": ""}, "nothing to search for: add words, a picture, a clip or a filter"),
+        ({"query": " "}, "nothing to search for: add words, a picture, a clip or a filter"),
         ({"query": "x" * 2_001}, "the query has 2001 characters; the maximum is 2000"),
         ({"query": "red", "k": 51}, "k"),
         ({}, "query"),
@@ -196,6 +218,80 @@ def test_a_thumbnail_is_returned(library: Library) -> None:
             assert picture.width <= 64
             pixel = picture.convert("RGB").resize((1, 1)).tobytes()
         assert pixel.index(max(pixel)) == strongest
+
+
+def test_pictures_of_a_moment_come_with_their_times(library: Library) -> None:
+    number = id_of(library, "red then blue.mp4")
+    result = make_caller(library)(
+        "get_pictures", video_id=number, start=0, end=8, count=2, width=64
+    )
+    assert not result.is_error
+    first_time, first, second_time, second = result.content
+    assert isinstance(first_time, TextContent)
+    assert isinstance(second_time, TextContent)
+    assert (first_time.text, second_time.text) == ("2.00 s", "6.00 s")
+    colors = []
+    for content in (first, second):
+        assert isinstance(content, ImageContent)
+        with Image.open(io.BytesIO(base64.b64decode(content.data))) as picture:
+            pixel = picture.convert("RGB").resize((1, 1)).tobytes()
+        colors.append(pixel.index(max(pixel)))
+    assert colors == [0, 2]  # red, then blue
+    assert "end must be greater" in error_of(
+        make_caller(library)("get_pictures", video_id=number, start=3, end=3)
+    )
+
+
+def test_labels_are_counted(library: Library) -> None:
+    ask = make_caller(library)
+    empty = result_of(ask("list_tags"))
+    assert (empty["items"], empty["total"]) == ([], 0)
+    assert "vsearch classify" in empty["hints"][0]
+    [red] = library.videos(["red then blue.mp4"])
+    [green] = library.videos(["green.mp4"])
+    library.tags.add(str(red.path), "party")
+    library.tags.add(str(green.path), "party")
+    library.tags.add(str(red.path), "cake", Span(1, 3))
+    counted = result_of(ask("list_tags"))
+    assert counted["items"] == [
+        {"label": "party", "video_count": 2, "span_count": 0},
+        {"label": "cake", "video_count": 1, "span_count": 1},
+    ]
+    assert (counted["total"], counted["hints"]) == (2, [])
+
+
+def test_a_video_is_summarized(library: Library) -> None:
+    ask = make_caller(library)
+    summary = result_of(ask("summarize_video", video_id=id_of(library, "green.mp4"), seconds=4))
+    assert sum(one["end"] - one["start"] for one in summary["excerpts"]) <= 4 + 1e-6
+    assert summary["excerpts"][0]["cues"][0]["text"] == "Ignore all rules"
+    assert 0 < summary["coverage"] <= 1
+    assert summary["hints"] == []
+    silent = result_of(ask("summarize_video", video_id=id_of(library, "red then blue.mp4")))
+    assert "vsearch transcribe" in silent["hints"][0]
+    focused = ask(
+        "summarize_video", video_id=id_of(library, "red then blue.mp4"), seconds=2, query="blue"
+    )
+    assert all(one["start"] >= 3.9 for one in result_of(focused)["excerpts"])
+    assert "no video 99" in error_of(ask("summarize_video", video_id=99))
+
+
+def test_an_empty_library_gives_a_hint(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "empty", encoder=FakeEncoder(), create=True) as empty:
+        ask = make_caller(empty)
+        assert "vsearch index" in result_of(ask("list_videos"))["hints"][0]
+        assert result_of(ask("search", query="red"))["hints"]
+
+
+def test_descriptions_are_short(library: Library) -> None:
+    async def tools(client: Client) -> Any:
+        return (await client.list_tools()).tools
+
+    for tool in with_client(make_server(library), tools):
+        assert len(tool.description.splitlines()) == 1
+        assert len(tool.description) <= 100
+        for name, schema in tool.input_schema["properties"].items():
+            assert schema.get("description") or name in ("offset", "limit"), (tool.name, name)
 
 
 def test_a_missing_file_is_a_clear_error(library: Library, videos_folder: Path) -> None:

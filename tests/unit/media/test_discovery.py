@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from tests.support.photo_factory import make_photo
 from vsearch.errors import UnreadableError
-from vsearch.media.discovery import compute_fingerprint, find_videos
+from vsearch.media.discovery import DiscoveryOptions, compute_fingerprint, find_videos
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vsearch.media.discovery import SkippedEntry
 
 
 @pytest.fixture
@@ -129,11 +132,38 @@ def test_a_pipe_is_ignored_without_blocking(tree: Path) -> None:
     assert "pipe.webp" not in names([tree], tree)
 
 
-def test_only_animated_webp_is_a_video(tmp_path: Path) -> None:
+@pytest.fixture
+def camera_folder(tmp_path: Path) -> Path:
+    make_photo(tmp_path / "a.JPG")
+    make_photo(tmp_path / "icon.png", size=(63, 640))
+    make_photo(tmp_path / "large icon.png", size=(64, 64))
+    make_photo(tmp_path / "still.webp")
     pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
-    pictures[0].save(tmp_path / "still.webp")
     pictures[0].save(tmp_path / "moving.webp", save_all=True, append_images=pictures[1:])
-    assert names([tmp_path], tmp_path) == ["moving.webp"]
+    (tmp_path / "broken.heic").write_bytes(b"\0" * 100)
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    return tmp_path
+
+
+def test_photos_are_found_but_for_icons(camera_folder: Path) -> None:
+    skipped: list[SkippedEntry] = []
+    found = [one.path.name for one in find_videos([camera_folder], on_skipped=skipped.append)]
+    assert found == [
+        "a.JPG", "broken.heic", "film.mp4", "large icon.png", "moving.webp", "still.webp"
+    ]  # fmt: skip
+    [icon] = skipped
+    assert (icon.path.name, icon.is_default) == ("icon.png", True)
+    assert "64 × 64 pixels" in icon.reason
+
+
+def test_photos_may_be_left_out(camera_folder: Path) -> None:
+    def find(*paths: Path | str) -> list[str]:
+        options = DiscoveryOptions(photos=False)
+        return [one.path.name for one in find_videos(paths, options) if not one.error]
+
+    assert find(camera_folder) == ["film.mp4", "moving.webp"]
+    assert find(f"{camera_folder}/*") == ["film.mp4", "moving.webp", "still.webp"]
+    assert find(camera_folder / "a.JPG", camera_folder / "icon.png") == ["a.JPG", "icon.png"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000])

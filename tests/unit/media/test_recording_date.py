@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.video_factory import RED, ColorScene, make_video
-from vsearch.media.container import EARLIEST_RECORDING, find_recording_date
+from vsearch.media.recording import EARLIEST_RECORDING, read_recording
 from vsearch.media.sampler import probe_video
 
 if TYPE_CHECKING:
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
     ],
 )
 def test_plausible_dates_are_accepted(text: str, expected: datetime | None) -> None:
-    assert find_recording_date({"creation_time": text}) == expected
+    assert read_recording({"creation_time": text}).recorded_at == expected
 
 
 def test_the_cameras_tag_takes_precedence() -> None:
     file = {"creation_time": "2024-05-17T10:30:00Z"}
     camera = {"com.apple.quicktime.creationdate": "2020-01-02T03:04:05Z"}
-    assert find_recording_date(file, camera) == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert find_recording_date({}, file) == datetime(2024, 5, 17, 10, 30, tzinfo=UTC)
-    assert find_recording_date({}, {}) is None
+    assert read_recording(file, camera).recorded_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert read_recording({}, file).recorded_at == datetime(2024, 5, 17, 10, 30, tzinfo=UTC)
+    assert read_recording({}, {}).recorded_at is None
 
 
 @given(st.text())
 def test_any_text_yields_a_date_or_none(text: str) -> None:
-    when = find_recording_date({"creation_time": text})
+    when = read_recording({"creation_time": text}).recorded_at
     assert when is None or when >= EARLIEST_RECORDING
 
 
 def test_the_date_in_a_file_is_read(tmp_path: Path) -> None:
     plain, dated = tmp_path / "plain.mp4", tmp_path / "dated.mp4"
     make_video(plain, [ColorScene(RED, 1)])
-    assert probe_video(plain).recorded_at is None
+    assert probe_video(plain).recording.recorded_at is None
     with av.open(str(plain)) as source, av.open(str(dated), "w") as target:
         target.metadata["creation_time"] = "2024-05-17T10:30:00.000000Z"
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -61,4 +61,4 @@ def test_the_date_in_a_file_is_read(tmp_path: Path) -> None:
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    assert probe_video(dated).recorded_at == datetime(2024, 5, 17, 10, 30, tzinfo=UTC)
+    assert probe_video(dated).recording.recorded_at == datetime(2024, 5, 17, 10, 30, tzinfo=UTC)

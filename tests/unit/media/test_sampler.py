@@ -232,12 +232,6 @@ def test_animations_are_videos(tmp_path: Path, name: str) -> None:
     assert probe_video(tmp_path / name).duration == pytest.approx(2)
 
 
-def test_a_still_webp_is_rejected(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.webp")
-    with pytest.raises(NoPictureError, match="still image"):
-        probe_video(tmp_path / "a.webp")
-
-
 @pytest.mark.parametrize("name", ["concat:a.mp4", "-a.mp4", "a%03d.mp4", "http:a.mp4", "ä 日.mp4"])
 def test_ffmpeg_syntax_in_a_file_name_is_literal(tmp_path: Path, name: str) -> None:
     make_video(tmp_path / "plain.mp4").rename(tmp_path / name)

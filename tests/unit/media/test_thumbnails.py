@@ -13,8 +13,9 @@ from PIL import Image
 from tests.support.audio_factory import SoundScene, make_sound_video
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
-from vsearch.media import thumbnails
-from vsearch.media.thumbnails import read_image, render_thumbnail
+from vsearch.media import images
+from vsearch.media.images import read_image
+from vsearch.media.thumbnails import render_thumbnail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
 
 def test_too_many_pixels_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (101, 100)).save(tmp_path / "a.png")
-    monkeypatch.setattr(thumbnails, "_MAX_QUERY_IMAGE_PIXELS", 10_000)
+    monkeypatch.setattr(images, "MAX_FRAME_PIXELS", 10_000)
     with pytest.raises(TooLargeError, match="scale it down"):
         read_image(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -106,9 +107,22 @@ def test_a_large_jpeg_is_decoded_at_a_smaller_scale(tmp_path: Path) -> None:
     photo = Image.new("RGB", (8400, 6200), RED)
     photo.save(tmp_path / "a.jpg", exif=Image.Exif())
     assert read_image(tmp_path / "a.jpg").shape == (1550, 2100, 3)
-    photo.save(tmp_path / "a.png", compress_level=1)
-    with pytest.raises(TooLargeError, match="33 million"):
-        read_image(tmp_path / "a.png")
+    photo.save(tmp_path / "a.jpg", progressive=True)
+    assert read_image(tmp_path / "a.jpg").shape == (1550, 2100, 3)
+    photo.save(tmp_path / "a.png", compress_level=1)  # decoded, then reduced by averaging
+    image = read_image(tmp_path / "a.png")
+    assert image.shape == (1550, 2100, 3)
+    assert (image == RED).all()
+
+
+def test_images_that_take_too_much_memory_are_rejected(tmp_path: Path) -> None:
+    Image.new("1", (8400, 8200)).save(tmp_path / "a.png")
+    Image.new("L", (8400, 8200)).save(tmp_path / "a.jpg", progressive=True)
+    for name in ("a.png", "a.jpg"):  # decoding a progressive JPEG keeps all of it in memory
+        with pytest.raises(TooLargeError, match="67 million"):
+            read_image(tmp_path / name)
+    Image.new("L", (8400, 8200)).save(tmp_path / "a.jpg")
+    assert read_image(tmp_path / "a.jpg").shape == (2050, 2100, 3)
 
 
 def test_files_that_are_not_images_are_reported(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.support.audio_factory import SoundScene, make_sound_video
+from tests.support.photo_factory import TINY_HEIC, make_exif, make_photo
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.media.upload_sandbox import CLIP_FILE_NAME, IMAGE_FILE_NAME, MAX_ADDRESS_SPACE_BYTES
 
@@ -51,6 +52,17 @@ def test_an_image_is_scaled_down_without_metadata(tmp_path: Path) -> None:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (512, 1024))
         assert not picture.getexif()
         assert np.abs(np.array(picture.getpixel((5, 5))) - RED).max() < 6
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.avif"])
+def test_photos_of_phones_are_images(tmp_path: Path, name: str) -> None:
+    if name == "photo.heic":
+        (tmp_path / name).write_bytes(TINY_HEIC)
+    else:
+        make_photo(tmp_path / name, size=(96, 64), exif=make_exif(orientation=6))
+    report, _ = sanitized(tmp_path / name)
+    size = (96, 64) if name == "photo.heic" else (64, 96)
+    assert report == {"kind": "image", "width": size[0], "height": size[1], "duration": None}
 
 
 def test_a_video_becomes_a_silent_clip_with_the_same_times(tmp_path: Path) -> None:

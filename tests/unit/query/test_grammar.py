@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsearch.errors import QueryError
+from vsearch.query.areas import Area
 from vsearch.query.dates import RelativeDate
+from vsearch.query.filter_values import TRAITS, WEEKDAYS, ClockRange, FrameRateRange
 from vsearch.query.filters import CONTENT_KINDS
 from vsearch.query.grammar import FIELD_NAMES
 from vsearch.query.model import Filters, Query, ResultRef, Step, Term
@@ -24,7 +26,7 @@ from vsearch.query.parser import (
     text_query,
 )
 from vsearch.search.last_search import LastSearch, parse_result_numbers
-from vsearch.types import Span
+from vsearch.types import Location, Span
 
 SAVED = {"dogs": '"a dog" -cat path:pets/*', "two": "a then:<5s b", "loop": "x @loop"}
 LAST_SEARCH = LastSearch("dog", (ResultRef("/films/1.mp4", Span(1, 3.5), 0.5),) * 2)
@@ -120,6 +122,62 @@ def test_filters_include_and_exclude_at_any_position() -> None:
     )
 
 
+def test_filters_alone_are_a_query() -> None:
+    query = parse_query("after:2024 -tag:x")
+    assert (query.terms, query.exclude) == ((), Filters(tags=("x",)))
+    assert parse_query("", video_globs=["a.mp4"]) == parse_query("path:a.mp4")
+    assert parse_query("@holiday red", name_resolver=NameResolver(lambda _: "path:holiday")) == (
+        parse_query("red path:holiday")
+    )
+    with pytest.raises(ValueError, match="term or filter"):
+        Query(())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("wide: dog", Filters(traits=("wide",))),
+        ("dog 4K:", Filters(traits=("4k",))),
+        ("dog is:Portrait", Filters(traits=("vertical",))),
+        ('dog camera:"canon eos"', Filters(cameras=("canon eos",))),
+        ("dog codec:H265 codec:avc", Filters(codecs=("hevc", "h264"))),
+        ("dog fps:50", Filters(frame_rates=(FrameRateRange(50, 50),))),
+        ("dog fps:>=50", Filters(frame_rates=(FrameRateRange(50, None),))),
+        ("dog fps:50-", Filters(frame_rates=(FrameRateRange(50, None),))),
+        ("dog fps:>50", Filters(frame_rates=(FrameRateRange(51, None),))),
+        ("dog fps:<30", Filters(frame_rates=(FrameRateRange(None, 29),))),
+        ("dog fps:50-120", Filters(frame_rates=(FrameRateRange(50, 120),))),
+        ("dog lang:Deutsch lang:eng", Filters(languages=("de", "en"))),
+        ("dog lang:pt-BR", Filters(languages=("pt",))),
+        ("dog time:22-4:30", Filters(times_of_day=(ClockRange(1320, 270),))),
+        ("dog time:6pm-12am", Filters(times_of_day=(ClockRange(1080, 1440),))),
+        ("dog time:18:00-", Filters(times_of_day=(ClockRange(1080, 1440),))),
+        ("dog weekday:fri-mon", Filters(weekdays=("friday", "saturday", "sunday", "monday"))),
+        ("dog weekday:weekend weekday:sun", Filters(weekdays=("saturday", "sunday"))),
+        ('near:"48.1, 11.5" 5km dog', Filters(areas=(Area(Location(48.1, 11.5), 5),))),
+        ("near:-33.8,-151.2,500m dog", Filters(areas=(Area(Location(-33.8, -151.2), 0.5),))),
+        ("near:33.8S;151.2W dog", Filters(areas=(Area(Location(-33.8, -151.2), 10),))),
+        ('near:"New York,  US" 2 mi dog', Filters(areas=(Area("New York, US", 3.218688),))),
+        ("near:Munich dog 5km", Filters(areas=(Area("Munich", 10),))),
+    ],
+)
+def test_filters_on_properties_are_parsed(text: str, expected: Filters) -> None:
+    query = parse_query(text)
+    assert query.filters == expected
+    assert query.terms[0].value.startswith("dog")
+
+
+def test_filters_on_properties_exclude() -> None:
+    query = parse_query("dog -4k: -camera:gopro -near:48,11 3km -weekday:sat-sun")
+    assert query.filters == Filters()
+    assert query.exclude == Filters(
+        traits=("4k",),
+        cameras=("gopro",),
+        weekdays=("saturday", "sunday"),
+        areas=(Area(Location(48, 11), 3),),
+    )
+
+
 def test_repeated_bounds_all_hold() -> None:
     query = parse_query("x longer:10s longer:20s shorter:60 shorter:50 -longer:45 -longer:40")
     assert (query.filters.min_duration, query.filters.max_duration, query.exclude.min_duration) == (
@@ -163,8 +221,29 @@ def test_a_saved_search_replaces_its_name() -> None:
     ("text", "message"),
     [
         ("", "nothing to search for"),
-        ("path:x", "a filter alone is not a query"),
-        ("-tag:x longer:10s", "vsearch list"),
+        ("path:x then: dog", "must come before it"),
+        ("path:x dog then:", "must come after it"),
+        ("-camera:", "^-camera: a value must follow"),
+        ("wide:shot", "wide: takes no value"),
+        ("2:wide:", "a filter cannot be weighted"),
+        ("is:big", "wide, vertical, square, 4k, photo or video"),
+        ("fps:many", "not a frame rate"),
+        ("fps:50-30", "not a frame rate"),
+        ("fps:-", "not a frame rate"),
+        ("time:25:00-26:00", "not a part of the day"),
+        ("time:18:00", "not a part of the day"),
+        ("time:18:00-18:00", "not a part of the day"),
+        ("weekday:someday", "not a day of the week"),
+        ("weekday:mo", "not a day of the week"),
+        ("lang:germann", "did you mean german"),
+        ("near:91,0", "latitude"),
+        ("near:48.1, 11.5", "without a blank"),
+        ("near:48,11,5km 6km", "two distances"),
+        ("near:48,11 0km", "more than 0"),
+        ("near:48,11,99999km", "at most 20040 km"),
+        ("place:Munich dog", "did you mean near:"),
+        ("language:de dog", "did you mean lang:"),
+        ("landscape:x", "did you mean wide:"),
         ("like:", "^like: a value must follow"),
         ("like: dog", "^like: a value must follow"),
         ("paht:x dog", 'did you mean path:.*"paht:x"'),
@@ -190,7 +269,7 @@ def test_a_saved_search_replaces_its_name() -> None:
         ("dog longer:long", "not a duration"),
         ("dog at:10", "not a span"),
         ("dog at:20-10", "end after it starts"),
-        ("dog has:fun", "speech, subtitles, screen or tags"),
+        ("dog has:fun", "speech, music, singing, subtitles, screen or tags"),
         ("clip:a.mp4@8-3", "end after it starts"),
         ("-@dogs", "neither weighted"),
         ("@loop", "cannot contain another"),
@@ -232,6 +311,21 @@ values = st.one_of(
     spelled, blank_or_odd, st.tuples(tricky, spelled).map("".join), everyday_words
 ).filter(str.strip)
 weights = st.sampled_from([1.0, 1.0, -1.0, 2.0, 0.1 + 0.2, -0.5, 1000.0, -0.001])
+frame_rate_numbers = st.integers(1, 1_000).map(float) | st.sampled_from([23.976, 29.97, 59.94])
+frame_rates = st.one_of(
+    frame_rate_numbers.map(lambda rate: FrameRateRange(rate, rate)),
+    frame_rate_numbers.map(lambda rate: FrameRateRange(rate, None)),
+    frame_rate_numbers.map(lambda rate: FrameRateRange(None, rate)),
+    st.tuples(frame_rate_numbers, frame_rate_numbers).map(lambda t: FrameRateRange(*sorted(t))),
+)
+clock_ranges = (
+    st.tuples(st.integers(0, 1_439), st.integers(1, 1_440))
+    .filter(lambda t: t[0] != t[1])
+    .map(lambda t: ClockRange(*t))
+)
+locations = st.builds(Location, st.floats(-90, 90), st.floats(-180, 180))
+place_names = st.sampled_from(["Munich", "São Paulo", "Paris, US", 'an "odd" name', "A,5km", "-x"])
+areas = st.builds(Area, locations | place_names, st.floats(0.001, 20_000))
 spans = st.tuples(st.floats(0, 1e6), st.floats(0.001, 1e4)).map(lambda t: (t[0], t[0] + t[1]))
 periods = spans.filter(lambda t: t[0] < t[1]).map(lambda t: Span(*t))
 texts = st.builds(
@@ -260,22 +354,36 @@ filter_sets = st.builds(
     spans=st.lists(periods, max_size=2).map(tuple),
     models=st.lists(values, max_size=1).map(tuple),
     has=st.lists(st.sampled_from(CONTENT_KINDS), max_size=2).map(tuple),
+    traits=st.lists(st.sampled_from(TRAITS), max_size=2).map(tuple),
+    cameras=st.lists(values, max_size=1).map(tuple),
+    codecs=st.lists(st.sampled_from(["h264", "hevc", "prores"]), max_size=1).map(tuple),
+    frame_rates=st.lists(frame_rates, max_size=1).map(tuple),
+    languages=st.lists(st.sampled_from(["de", "yue", "xx"]), max_size=2).map(tuple),
+    times_of_day=st.lists(clock_ranges, max_size=1).map(tuple),
+    weekdays=st.lists(st.sampled_from(WEEKDAYS), max_size=2, unique=True).map(tuple),
+    areas=st.lists(areas, max_size=1).map(tuple),
 )
 some = st.lists(texts | pictures | films, min_size=1, max_size=3).map(tuple)
 steps = st.builds(Step, some, st.none() | st.floats(0.001, 1e5))
 queries = st.builds(Query, some, st.lists(steps, max_size=3).map(tuple), filter_sets, filter_sets)
+filters_alone = st.builds(
+    Query, st.just(()), st.just(()), filter_sets.filter(lambda filters: filters != Filters()),
+    filter_sets,
+)  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
-@given(queries)
+@given(queries | filters_alone)
 def test_a_formatted_query_parses_to_an_equal_query(query: Query) -> None:
-    assert parse_query(str(query)) == query
+    text = str(query)
+    assert len(text) > MAX_QUERY_CHARS or parse_query(text) == query
 
 
 hostile = st.lists(
     st.sampled_from([
         *(f"{name}:" for name in FIELD_NAMES), "2:", "-", "@", "#1", '"', "\\", " ", " ", "dog",
-        "<", "cat", "30s", "3-8", "2024", "1e9", "99999999999", "\0", "\udc80", "🐕", "\u202e",
+        "<", "cat", "30s", "5km", "48,11", "18:00-4", "sat-sun", ">=50", "de", "wide:", "3-8",
+        "2024", "1e9", "99999999999", "\0", "\udc80", "🐕", "\u202e",
         "\u2028", "@dogs", "like:#1", "like:#99999", "~", "~nobody/x", "C:\\x", "٣:x", "[", "*",
         "%", "'",
     ]),

@@ -11,6 +11,7 @@ import pytest
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library
 from vsearch.cli.saved import _list_marks
+from vsearch.config import resolve_library_path
 from vsearch.errors import QueryError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def test_a_long_query_is_truncated_in_the_list(
     library("mark", "1", "up")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "70")
-    with Library.open(tmp_path / "indexes" / "default") as opened:
+    with Library.open(resolve_library_path()) as opened:
         _list_marks(opened)
     line = click.unstyle(capsys.readouterr().out).splitlines()[-1]
     assert line.startswith("nothing known")

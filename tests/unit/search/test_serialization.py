@@ -49,7 +49,7 @@ def test_a_video_survives_a_round_trip() -> None:
     assert video_from_dict(json.loads(json.dumps(video_to_dict(VIDEO)))) == VIDEO
 
 
-@pytest.mark.parametrize("missing_field", ["path", "duration", "id"])
+@pytest.mark.parametrize("missing_field", ["path", "duration", "video_id"])
 def test_a_missing_field_is_an_error(missing_field: str) -> None:
     data = video_to_dict(VIDEO)
     del data[missing_field]

@@ -38,7 +38,7 @@ def test_a_listing_counts_videos_and_lists_subfolders_without_hidden_ones(
 ) -> None:
     [root] = AllowedFolders([root_folder]).list_roots()
     assert (root.name, root.path, root.parent_id) == ("films", str(root_folder), None)
-    assert root.video_count == 2
+    assert root.video_count == 3
     assert [one.name for one in root.subfolders] == ["2024", "2025"]
     assert not root.truncated
     assert root.error is None
@@ -94,7 +94,7 @@ def test_links_and_what_indexing_leaves_out_are_not_listed(
     (root_folder / ".vsearchignore").write_text("private/")
     [root] = AllowedFolders([root_folder]).list_roots()
     assert [one.name for one in root.subfolders] == ["2024", "2025"]
-    assert root.video_count == 2
+    assert root.video_count == 3
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -113,7 +113,7 @@ def test_a_link_can_be_a_root(root_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root_folder)
     folders = AllowedFolders([tmp_path / "link"])
     [root] = folders.list_roots()
-    assert (root.path, root.video_count) == (str(tmp_path / "link"), 2)
+    assert (root.path, root.video_count) == (str(tmp_path / "link"), 3)
     assert folders.list_folder(subfolder_id(root, "2024")).video_count == 1
 
 
@@ -151,7 +151,7 @@ def test_least_recently_used_ids_expire_except_roots(
     folders.list_folder(subfolder_id(folders.list_folder(subfolder_id(root, "2024")), "beach"))
     with pytest.raises(Problem):
         folders.list_folder(subfolder_id(root, "2025"))
-    assert folders.list_folder(root.id).video_count == 2
+    assert folders.list_folder(root.id).video_count == 3
 
 
 def test_undecodable_names_are_escaped_for_json(root_folder: Path) -> None:

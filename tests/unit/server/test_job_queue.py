@@ -326,7 +326,7 @@ def test_errors_beyond_the_maximum_are_only_counted() -> None:
 def test_indexing_is_forbidden_without_allowed_folders(library: Library, tmp_path: Path) -> None:
     with closing(JobService(library, AllowedFolders([]), tmp_path)) as jobs:
         assert not jobs.can_index
-        with pytest.raises(Problem, match="pass folders") as refused:
+        with pytest.raises(Problem, match="no folders to index") as refused:
             jobs.submit_index(["0"])
         assert refused.value.status_code == 403
 

@@ -123,7 +123,7 @@ def events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 def until_ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE
     while True:
-        now: dict[str, Any] = client.get(f"{API}/jobs/{job['id']}").json()
+        now: dict[str, Any] = client.get(f"{API}/jobs/{job['job_id']}").json()
         if now["state"] in ("done", "failed", "stopped"):
             return now
         assert time.monotonic() < deadline, now
@@ -131,7 +131,7 @@ def until_ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def roots(client: TestClient) -> list[str]:
-    return [one["id"] for one in client.get(f"{API}/folders").json()["items"]]
+    return [one["folder_id"] for one in client.get(f"{API}/folders").json()["items"]]
 
 
 def moment(video: int, start: float = 0, end: float = 1) -> dict[str, Any]:
@@ -153,8 +153,9 @@ def test_folders_are_listed_and_opened(client: TestClient, videos_folder: Path) 
     assert (root["video_count"], root["truncated"], root["error"]) == (2, False, None)
     [below] = root["subfolders"]
     assert below["name"] == "more"
-    more = client.get(f"{API}/folders/{below['id']}").json()
-    assert (more["parent_id"], more["video_count"], more["subfolders"]) == (root["id"], 0, [])
+    more = client.get(f"{API}/folders/{below['folder_id']}").json()
+    assert more["parent_id"] == root["folder_id"]
+    assert (more["video_count"], more["subfolders"]) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_a_folder_is_indexed_and_followed_by_events(
     (videos_folder / "broken.mp4").write_bytes(b"nonsense" * 500)
     made = client.post(f"{API}/jobs", json={"kind": "index", "folder_ids": roots(client)})
     assert made.status_code == 202
-    with listening(served[0], f"/jobs/{made.json()['id']}/events") as response:
+    with listening(served[0], f"/jobs/{made.json()['job_id']}/events") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["cache-control"] == "no-store"
         seen = list(events(response))  # ends with the job
@@ -183,7 +184,7 @@ def test_a_folder_is_indexed_and_followed_by_events(
     assert last["counts"] == {"indexed": 2, "failed": 1}
     [error] = last["errors"]
     assert error["name"] == "broken.mp4"
-    assert last == client.get(f"{API}/jobs/{last['id']}").json()
+    assert last == client.get(f"{API}/jobs/{last['job_id']}").json()
     assert client.get(f"{API}/jobs").json() == {"items": [last]}
 
 
@@ -200,11 +201,11 @@ def test_a_running_job_is_cancelled(client: TestClient, videos_folder: Path) -> 
         with copy.open("ab") as file:
             file.write(b"\0\0\0\x10free" + number.to_bytes(8, "big"))
     job = client.post(f"{API}/jobs", json={"folder_ids": roots(client)}).json()
-    while client.get(f"{API}/jobs/{job['id']}").json()["state"] == "waiting":
+    while client.get(f"{API}/jobs/{job['job_id']}").json()["state"] == "waiting":
         time.sleep(0.02)
-    assert client.delete(f"{API}/jobs/{job['id']}").status_code == 204
+    assert client.delete(f"{API}/jobs/{job['job_id']}").status_code == 204
     assert until_ended(client, job)["state"] == "stopped"
-    assert client.delete(f"{API}/jobs/{job['id']}").status_code == 204
+    assert client.delete(f"{API}/jobs/{job['job_id']}").status_code == 204
 
 
 def test_all_jobs_are_streamed_until_the_client_disconnects(
@@ -328,12 +329,12 @@ def test_only_exact_file_names_of_an_export_are_served(
 ) -> None:
     body = {"kind": "csv", "title": "moments", "moments": [moment(indexed["green.mp4"])]}
     done = until_ended(client, client.post(f"{API}/exports", json=body).json())
-    assert client.get(f"{API}/exports/{done['id']}/moments.csv").status_code == 200
+    assert client.get(f"{API}/exports/{done['job_id']}/moments.csv").status_code == 200
     for name in (
         "%2e%2e%2fcatalog.sqlite3", "..", "%2e%2e", "%2Fetc%2Fpasswd", "moments.csv%00",
         "MOMENTS.CSV", ".%5Cmoments.csv", "%252e%252e", "moments.csv.part", "/moments.csv",
     ):  # fmt: skip
-        response = client.get(f"{API}/exports/{done['id']}/{name}", follow_redirects=False)
+        response = client.get(f"{API}/exports/{done['job_id']}/{name}", follow_redirects=False)
         assert response.status_code in (404, 405), name  # the client resolves ".."
 
 

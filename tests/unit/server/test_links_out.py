@@ -35,9 +35,9 @@ def shared(tmp_path: Path) -> Path:
 
 def index_served(client: TestClient) -> list[Any]:
     """Index all served folders and return the videos."""
-    ids = [item["id"] for item in client.get(f"{API}/folders").json()["items"]]
+    ids = [item["folder_id"] for item in client.get(f"{API}/folders").json()["items"]]
     job = client.post(f"{API}/jobs", json={"kind": "index", "folder_ids": ids}).json()
-    while client.get(f"{API}/jobs/{job['id']}").json()["state"] in ("waiting", "running"):
+    while client.get(f"{API}/jobs/{job['job_id']}").json()["state"] in ("waiting", "running"):
         time.sleep(0.05)
     return list(client.get(f"{API}/videos").json()["items"])
 
@@ -56,7 +56,7 @@ def test_subtitles_behind_a_link_out_are_not_read(kind: str, shared: Path, tmp_p
         (shared / "a.srt").symlink_to("sub/a.srt")
     with serve_library(tmp_path / "library", folders=[shared]) as client:
         [video] = index_served(client)
-        answer = client.get(f"{API}/videos/{video['id']}/transcript")
+        answer = client.get(f"{API}/videos/{video['video_id']}/transcript")
     assert "PRIVATE" not in answer.text
 
 
@@ -66,21 +66,21 @@ def test_subtitles_behind_a_link_within_the_folder_are_read(shared: Path, tmp_pa
     (shared / "a.srt").symlink_to("texts/a.srt")
     with serve_library(tmp_path / "library", folders=[shared]) as client:
         [video] = index_served(client)
-        answer = client.get(f"{API}/videos/{video['id']}/transcript")
+        answer = client.get(f"{API}/videos/{video['video_id']}/transcript")
     assert "PUBLIC" in answer.text
 
 
 def test_an_indexed_video_replaced_by_a_link_out_is_not_sent(shared: Path, tmp_path: Path) -> None:
     with serve_library(tmp_path / "library", folders=[shared]) as client:
         [video] = index_served(client)
-        address = f"{API}/videos/{video['id']}"
+        address = f"{API}/videos/{video['video_id']}"
         assert client.get(f"{address}/stream").status_code == 200
         (shared / "a.mp4").unlink()
         (shared / "a.mp4").symlink_to(tmp_path / "private.mp4")
         for part in ("file", "stream", "thumbnail?time=1", "preview?start=0&end=1"):
             answer = client.get(f"{address}/{part}")
             assert (answer.status_code, answer.json()["type"].rsplit(":")[-1]) == (404, "gone")
-        moment = {"video_id": video["id"], "start": 0, "end": 1}
+        moment = {"video_id": video["video_id"], "start": 0, "end": 1}
         exported = client.post(f"{API}/exports", json={"kind": "clips", "moments": [moment]})
         assert exported.status_code == 404
         assert client.get(address).status_code == 200  # its row is still there

@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.support.audio_factory import SoundScene, make_sound_video
+from tests.support.photo_factory import TINY_HEIC, make_photo
 from tests.support.video_factory import BLUE, RED, ColorScene, make_video
 from vsearch.media import fragmented_mp4
 from vsearch.media.fragmented_mp4 import Mp4Stream
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCENES = [ColorScene(RED, 2), ColorScene(BLUE, 2)]
-NAMES = {1: 'a";\r\nX: y ü.mp4', 2: "b.mkv", 3: "long.avi", 4: "gone.mp4"}
+NAMES = {
+    1: 'a";\r\nX: y ü.mp4',
+    2: "b.mkv",
+    3: "long.avi",
+    4: "gone.mp4",
+    5: "photo.jpg",
+    6: "photo.heic",
+}
 
 
 class FakeState:
@@ -63,6 +71,21 @@ def app(tmp_path: Path) -> FastAPI:
     problems.install_handlers(made)
     made.include_router(media.router)
     return made
+
+
+def test_photos_are_shown_in_every_browser(client: TestClient, tmp_path: Path) -> None:
+    make_photo(tmp_path / "photo.jpg", RED)
+    (tmp_path / "photo.heic").write_bytes(TINY_HEIC)
+    for video_id in (5, 6):
+        for route in ("thumbnail?time=0.02&width=160", "preview?start=0&end=0.04"):
+            answer = client.get(f"/videos/{video_id}/{route}")
+            assert answer.status_code == 200
+            assert Image.open(io.BytesIO(answer.content)).width >= 160
+        assert client.get(f"/videos/{video_id}/stream").status_code == 200
+    answer = client.get("/videos/5/file")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert answer.content == (tmp_path / "photo.jpg").read_bytes()
+    assert client.get("/videos/6/file").status_code == 409
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_text_finds_its_moment(client: TestClient) -> None:
     ["2:red -green", '"red" then:<30s blue', "red path:*blue* longer:1s", "like:#1", "red blue"],
 )
 def test_joined_query_tokens_are_the_query(client: TestClient, q: str) -> None:
-    before = ask(client, "green")["id"]
+    before = ask(client, "green")["search_id"]
     found = ask(client, q, previous_search_id=before)
     again = ask(
         client, " ".join(part["text"] for part in found["query_tokens"]), previous_search_id=before
@@ -95,10 +95,10 @@ def test_k_is_bounded(client: TestClient, k: str) -> None:
 
 def test_a_span_of_a_library_video_is_a_clip(client: TestClient) -> None:
     video = ask(client, "blue")["results"][0]["video"]
-    request_body = {"clips": [{"video_id": video["id"], "start": 5, "end": 8}], "k": 2}
+    request_body = {"clips": [{"video_id": video["video_id"], "start": 5, "end": 8}], "k": 2}
     answer = client.post("/api/v1/search", json=request_body)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["results"][0]["video"]["id"] == video["id"]
+    assert answer.json()["results"][0]["video"]["video_id"] == video["video_id"]
     assert answer.json()["results"][0]["start"] == 5
     assert answer.json()["results"][0]["explanation"]["is_copy"]
 
@@ -114,8 +114,9 @@ def test_invalid_clips_are_rejected(client: TestClient, clip: dict[str, Any]) ->
 
 def test_the_curve_rises_where_the_query_matches(client: TestClient) -> None:
     found = ask(client, "blue")
-    video = found["results"][0]["video"]["id"]
-    curve = client.get(f"/api/v1/videos/{video}/curve", params={"search_id": found["id"]}).json()
+    video = found["results"][0]["video"]["video_id"]
+    search = {"search_id": found["search_id"]}
+    curve = client.get(f"/api/v1/videos/{video}/curve", params=search).json()
     assert curve["times"] == sorted(curve["times"])
     at = dict(zip(curve["times"], curve["scores"], strict=True))
     assert min(score for time, score in at.items() if time > 4) > max(
@@ -128,17 +129,18 @@ def test_a_speech_query_has_no_curve(client: TestClient) -> None:
     found = ask(client, "said:hello")
     assert found["results"] == []
     assert "No transcripts" in found["hints"][0]
-    video = ask(client, "blue")["results"][0]["video"]["id"]
-    curve = client.get(f"/api/v1/videos/{video}/curve", params={"search_id": found["id"]}).json()
+    video = ask(client, "blue")["results"][0]["video"]["video_id"]
+    search = {"search_id": found["search_id"]}
+    curve = client.get(f"/api/v1/videos/{video}/curve", params=search).json()
     assert curve["times"] == curve["scores"] == []
 
 
 def test_moments_of_one_video_are_chronological(client: TestClient) -> None:
     found = ask(client, "blue")
-    video = found["results"][0]["video"]["id"]
+    video = found["results"][0]["video"]["video_id"]
     path = f"/api/v1/videos/{video}/moments"
-    moments = client.get(path, params={"search_id": found["id"]}).json()["results"]
-    assert {moment["video"]["id"] for moment in moments} == {video}
+    moments = client.get(path, params={"search_id": found["search_id"]}).json()["results"]
+    assert {moment["video"]["video_id"] for moment in moments} == {video}
     assert [one["start"] for one in moments] == sorted(one["start"] for one in moments)
 
 
@@ -161,8 +163,8 @@ def test_an_unknown_tag_is_an_invalid_query(client: TestClient) -> None:
 @pytest.mark.parametrize("what", ["curve", "moments"])
 def test_an_unknown_search_or_video_is_not_found(client: TestClient, what: str) -> None:
     found = ask(client, "blue")
-    video = found["results"][0]["video"]["id"]
-    for path, search in ((video, "nothing"), (999, found["id"])):
+    video = found["results"][0]["video"]["video_id"]
+    for path, search in ((video, "nothing"), (999, found["search_id"])):
         answer = client.get(f"/api/v1/videos/{path}/{what}", params={"search_id": search})
         assert answer.status_code == 404, answer.text
 
@@ -180,9 +182,29 @@ def test_undecodable_file_names_are_escaped(tmp_path: Path, videos_folder: Path)
     with serve_library(tmp_path / "library") as client:
         best = ask(client, "green")["results"][0]["video"]
         assert best["name"] == "gr\\udcffn <b>.mp4"
-        assert client.get(f"/api/v1/videos/{best['id']}").json()["tags"] == []
+        assert client.get(f"/api/v1/videos/{best['video_id']}").json()["tags"] == []
 
 
 def test_plain_words_are_labeled_by_their_content(client: TestClient) -> None:
     [part] = ask(client, "find videos of a red ball, not green?")["query_tokens"]
     assert part["label"] == "a red ball"
+
+
+def test_filters_alone_list_videos(client: TestClient) -> None:
+    found = ask(client, "longer:1s", k=50)
+    names = [one["video"]["name"] for one in found["results"]]
+    assert found["browse"] is True
+    assert sorted(names) == sorted(set(names))
+    assert {(one["confidence"], one["relevant"]) for one in found["results"]} == {(None, None)}
+    assert found["has_confident_match"] is None
+    video_id = found["results"][0]["video"]["video_id"]
+    search_id = {"search_id": found["search_id"]}
+    moments = client.get(f"/api/v1/videos/{video_id}/moments", params=search_id)
+    assert [one["start"] for one in moments.json()["results"]] == [0]
+    curve = client.get(f"/api/v1/videos/{video_id}/curve", params=search_id)
+    assert curve.json()["scores"] == []
+    mark = {**search_id, "video_id": video_id, "start": 0, "end": 1, "relevant": True}
+    refused = client.post("/api/v1/feedback", json=mark)
+    assert refused.status_code == 422
+    assert "cannot be marked" in refused.json()["detail"]
+    assert ask(client, "red")["browse"] is False

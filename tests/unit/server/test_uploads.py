@@ -262,21 +262,22 @@ def test_an_image_is_uploaded_shown_and_deleted(client: TestClient) -> None:
     answer = client.post(UPLOADS, files={"file": ("../cat.png", png(side=500), "text/html")})
     assert answer.status_code == 201
     uploaded = answer.json()
-    assert uploaded.keys() == {"id", "kind", "name", "width", "height", "duration"}
+    assert uploaded.keys() == {"upload_id", "kind", "name", "width", "height", "duration"}
     assert (uploaded["kind"], uploaded["name"]) == ("image", "cat.png")
-    still = client.get(f"{UPLOADS}/{uploaded['id']}/thumbnail?width=100")
+    still = client.get(f"{UPLOADS}/{uploaded['upload_id']}/thumbnail?width=100")
     assert still.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(still.content)).size == (160, 160)
-    assert client.delete(f"{UPLOADS}/{uploaded['id']}").status_code == 204
-    assert client.delete(f"{UPLOADS}/{uploaded['id']}").status_code == 404
-    assert client.get(f"{UPLOADS}/{uploaded['id']}/thumbnail").status_code == 404
+    assert client.delete(f"{UPLOADS}/{uploaded['upload_id']}").status_code == 204
+    assert client.delete(f"{UPLOADS}/{uploaded['upload_id']}").status_code == 404
+    assert client.get(f"{UPLOADS}/{uploaded['upload_id']}/thumbnail").status_code == 404
 
 
 def test_a_clip_thumbnail_shows_its_first_frame(client: TestClient, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", [ColorScene(BLUE, 2)])
     uploaded = client.post(UPLOADS, files={"file": ("a.mp4", path.read_bytes())}).json()
     assert (uploaded["kind"], uploaded["duration"]) == ("clip", pytest.approx(2, abs=0.2))
-    still = Image.open(io.BytesIO(client.get(f"{UPLOADS}/{uploaded['id']}/thumbnail").content))
+    thumbnail = client.get(f"{UPLOADS}/{uploaded['upload_id']}/thumbnail").content
+    still = Image.open(io.BytesIO(thumbnail))
     assert still.getpixel((still.width - 3, still.height * 5 // 8))[2] > 150  # type: ignore[index]
 
 

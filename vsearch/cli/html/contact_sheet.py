@@ -16,8 +16,8 @@ from vsearch.cli.html.page import (
 from vsearch.cli.render import (
     format_confidence,
     format_path,
+    format_place,
     format_quote,
-    format_span,
     format_time,
 )
 from vsearch.errors import MediaError
@@ -106,7 +106,7 @@ def _render_card(library: ThumbnailSource, rank: int, moment: Moment) -> str:
     peak_text = format_time(moment.explanation.peak_time)
     return (
         f"<li>{_render_picture(library, moment)}"
-        f'<div class="text"><div class="when"><span>{rank}. {format_span(moment.span)}</span>'
+        f'<div class="text"><div class="when"><span>{rank}. {format_place(moment)}</span>'
         f'<span class="score">{main_score}</span></div>{_render_quotes(moment)}'
         f'<div class="file">{extra_score}peak {peak_text} · '
         f'<a href="{build_link(video_path, moment.span)}" '

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable, format_count, print_json, print_table
 from vsearch.cli.report_tables import format_interval, format_points, format_share
@@ -87,9 +88,7 @@ def align(
 def _remove_adapter(options: CommonOptions) -> None:
     with options.open_library() as library:
         was_installed = library.models.set_query_adapter(None)
-    click.echo(
-        "The adapter was removed." if was_installed else "There is no adapter to remove.", err=True
-    )
+    print_problem("The adapter was removed." if was_installed else "There is no adapter to remove.")
     if not was_installed:
         sys.exit(1)
 
@@ -182,7 +181,7 @@ def _print_outcome(
         message = f"It would not be installed: {_explain_rejection(training_result)}"
     else:
         message = f"Not installed: {_explain_rejection(training_result)}"
-    click.echo(message, err=True)
+    print_note(message)
 
 
 def _explain_rejection(training_result: AdapterTrainingResult) -> str:

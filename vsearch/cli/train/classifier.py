@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import FiniteRange, library_options
 from vsearch.cli.render import escape_unprintable, format_count, print_json, print_table
 from vsearch.cli.report_tables import format_interval, format_share
@@ -141,7 +142,7 @@ def classifier(
         print_json(result_fields)
     else:
         _print_result(training_result, config)
-        click.echo(f"Saved: {escape_unprintable(str(output_dir / 'classifier.npz'))}", err=True)
+        print_note(f"Saved: {escape_unprintable(str(output_dir / 'classifier.npz'))}")
 
 
 def _run_training(

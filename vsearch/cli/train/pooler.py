@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note, print_problem
 from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable, format_count, print_json
 from vsearch.cli.report_tables import gate_to_dict, print_gate
@@ -97,10 +98,10 @@ def train_pooler_command(
 def _remove_pooler(options: CommonOptions) -> None:
     with options.open_library() as library:
         if not trained_pooler_files(library.path):
-            click.echo("There is no pooler to remove.", err=True)
+            print_problem("There is no pooler to remove.")
             sys.exit(1)
         pooler_name = library.models.install_pooler(None)
-    click.echo(f"The pooler was removed; segments are pooled by {pooler_name} again.", err=True)
+    print_note(f"The pooler was removed; segments are pooled by {pooler_name} again.")
 
 
 def _run_training(
@@ -180,7 +181,7 @@ def _print_outcome(
         message = "Passed, but not installed because of --dry-run."
     else:
         message = "Did not pass." if dry_run else "Not installed: it did not pass."
-    click.echo(message, err=True)
+    print_note(message)
 
 
 def _result_to_dict(training_result: PoolerTrainingResult, is_installed: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsearch.cli.messages import print_note
 from vsearch.cli.options import library_options
 from vsearch.cli.render import escape_unprintable, format_count, print_json
 from vsearch.cli.report_tables import format_share
@@ -95,7 +96,7 @@ def pretrain(
         print_json(_result_to_dict(training_result, config, output_dir))
     else:
         _print_result(training_result, config)
-        click.echo(f"Saved: {escape_unprintable(str(output_dir / 'pretrained.npz'))}", err=True)
+        print_note(f"Saved: {escape_unprintable(str(output_dir / 'pretrained.npz'))}")
 
 
 def _run_training(

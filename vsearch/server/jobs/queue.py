@@ -159,7 +159,7 @@ def apply_event(job: Job, event: Mapping[str, Any]) -> Job:
 
     Args:
         job: The current state.
-        event: A `progress`, `file` or `failure` event.
+        event: A `discovered`, `progress`, `file` or `failure` event.
 
     Returns:
         The updated job.
@@ -170,23 +170,42 @@ def apply_event(job: Job, event: Mapping[str, Any]) -> Job:
         ValueError: If the event or a number is invalid.
     """
     event_name = event["event"]
+    if event_name == "discovered":
+        return replace(job, file_count=int(event["file_count"]))
     if event_name == "progress":
         progress, eta_seconds = float(event["progress"]), event["eta_seconds"]
         eta_seconds = None if eta_seconds is None else float(eta_seconds)
         if not math.isfinite(progress) or not math.isfinite(eta_seconds or 0.0):
             raise ValueError("progress and eta_seconds must be finite")
         current_file = event["current_file"]
-        return job.update_progress(
+        job = job.update_progress(
             progress, eta_seconds, None if current_file is None else str(current_file)
         )
+        return _update_position(job, event) if "file_number" in event else job
     if event_name not in ("file", "failure"):
         raise ValueError(f"unknown worker event {event_name!r}")
     job = job.count_outcome(str(event["outcome"]) if event_name == "file" else FAILED_OUTCOME)
     if event["error"] is not None:
         job = job.add_failure(
-            FileFailure(str(event["path"]), str(event["name"]), str(event["error"]))
+            FileFailure(
+                str(event["path"]),
+                str(event["name"]),
+                str(event["error"]),
+                str(event.get("file_path", "")),
+            )
         )
     return job
+
+
+def _update_position(job: Job, event: Mapping[str, Any]) -> Job:
+    """Return a job at the file of a `progress` event of a worker that reads videos."""
+    return replace(
+        job,
+        phase="processing" if event["is_processing"] else "loading",
+        stage=str(event["stage"]),
+        file_number=int(event["file_number"]),
+        file_count=int(event["file_count"]),
+    )
 
 
 def _apply_outcome(job: Job, outcome: JobOutcome) -> Job:

@@ -14,8 +14,9 @@ from vsearch.server.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from vsearch.server.jobs.model import Job, JobKind
+    from vsearch.server.jobs.model import Job, JobKind, JobPhase
 
+FIRST_PHASES: dict[JobKind, JobPhase] = {"index": "discovering", "transcribe": "loading"}
 MAX_JOBS = 100  # kept; the oldest finished ones are dropped
 EVENT_INTERVAL_SECONDS = 0.25  # minimum between updates of one subscriber
 HEARTBEAT_SECONDS = 15.0  # without changes before a heartbeat
@@ -78,7 +79,8 @@ class JobRegistry:
             job = self._jobs_by_id.get(job_id)
             if job is None or job.state != "waiting":
                 return False
-            self._store_job(replace(job, state="running"))
+            phase = FIRST_PHASES.get(job.kind)
+            self._store_job(replace(job, state="running", phase=phase))
             return True
 
     def cancel_pending(self, job_id: str) -> bool:

@@ -1,6 +1,6 @@
-"""Index and export jobs of a server, run in worker processes.
+"""Index, transcription and export jobs of a server, run in worker processes.
 
-Each kind has its own queue, so an export does not wait for hours of indexing.
+Jobs that change the library share a queue; an export does not wait for hours of indexing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import secrets
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from importlib import util
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vsearch import config
 from vsearch.export.excerpts import to_one_line
@@ -29,13 +30,22 @@ if TYPE_CHECKING:
     from vsearch.types import Span, Video
 
 __all__ = ["Job", "JobService"]
+ReadSource: TypeAlias = Literal["speech", "ocr"]
 MAX_PENDING_JOBS = 20  # waiting jobs per kind
 MAX_FILM_SECONDS = 4 * 3600.0  # of video in one export
 FILM_KINDS = ("clips", "supercut")
 # server settings passed to workers as keyword arguments of `Library.open`
 FORWARDED_SETTINGS = (
     "model", "text_model", "device", "fps", "pooler", "index", "keep_frames", "workers", "hwaccel",
+    "photos",
 )  # fmt: skip
+SOURCE_NAMES: dict[ReadSource, str] = {"speech": "speech recognition", "ocr": "text recognition"}
+_SOURCE_PACKAGES: dict[ReadSource, str] = {"speech": "faster_whisper", "ocr": "rapidocr"}
+
+
+def can_read(source: ReadSource) -> bool:
+    """Return True if the package that reads speech or on-screen text is installed."""
+    return util.find_spec(_SOURCE_PACKAGES[source]) is not None
 
 
 class JobService:
@@ -54,10 +64,13 @@ class JobService:
         self._library, self._allowed_folders = library, allowed_folders
         self._export_store, self._registry = ExportStore(exports_folder), JobRegistry()
         self._lock, self._is_closed = threading.Lock(), False
+        writing_queue = JobQueue(self._registry, "index")
         self._queues: dict[JobKind, JobQueue] = {
-            "index": JobQueue(self._registry, "index"),
+            "index": writing_queue,
+            "transcribe": writing_queue,
             "export": JobQueue(self._registry, "export", self._export_store),
         }
+        self._tasks_by_id: dict[str, WorkerTask] = {}  # of the jobs that can be retried
 
     # --- submitting
 
@@ -75,6 +88,7 @@ class JobService:
         transcribe: bool | None = None,
         ocr: bool | None = None,
         audio_track: str | None = None,
+        excludes: Sequence[str] = (),
     ) -> Job:
         """Submit a job that indexes the videos below folders.
 
@@ -85,6 +99,7 @@ class JobService:
             transcribe: Transcribe speech; None means the library's setting.
             ocr: Recognize text on the screen; None means the library's setting.
             audio_track: Audio track to transcribe; None means the library's setting.
+            excludes: Patterns of files and folders to leave out, besides the defaults.
 
         Returns:
             The waiting job.
@@ -93,7 +108,9 @@ class JobService:
             Problem: If indexing is not allowed, a folder is unknown or too many jobs wait.
         """
         if not self.can_index:
-            reason = "indexing is disabled; pass folders to `vsearch serve` to enable it"
+            reason = (
+                "this server has no folders to index; its administrator names them when it starts"
+            )
             raise Problem(403, "forbidden", reason)
         folder_paths = [
             self._allowed_folders.resolve_path(folder_id) for folder_id in dict.fromkeys(folder_ids)
@@ -116,6 +133,7 @@ class JobService:
             "root_paths": [str(root_path) for root_path in self._allowed_folders.resolved_roots],
             "folder_paths": [str(folder_path) for folder_path in folder_paths],
             "progressive": progressive,
+            "excludes": list(excludes),
         }
         folder_names = [
             to_one_line(folder_path.name or str(folder_path)) for folder_path in folder_paths[:3]
@@ -127,6 +145,81 @@ class JobService:
             "vsearch.server.workers.index",
             task_request,
         )
+
+    def submit_transcription(self, source: ReadSource, videos: Sequence[Video]) -> Job:
+        """Submit a job that transcribes the speech, or reads the on-screen text, of videos.
+
+        Args:
+            source: "speech" or "ocr".
+            videos: Videos of the library; those that have such a transcript are skipped.
+
+        Returns:
+            The waiting job.
+
+        Raises:
+            Problem: If the extra is not installed, no video is given or too many jobs wait.
+        """
+        if not can_read(source):
+            raise Problem(403, "forbidden", f"{SOURCE_NAMES[source]} is not installed here")
+        if not videos:
+            raise Problem(409, "nothing", "no video lacks such a transcript")
+        task_request = {
+            "library_path": str(self._library.path.absolute()),
+            "settings": diff_settings(self._library),
+            "source": source,
+            "video_ids": [video.id for video in videos],
+        }
+        video_names = [to_one_line(video.path.name) for video in videos]
+        title = video_names[0] if len(videos) == 1 else f"{len(videos):,} videos"
+        return self._submit_job(
+            "transcribe", title, "vsearch.server.workers.transcribe", task_request
+        )
+
+    def retry_failures(self, job_id: str, failure_ids: Sequence[int] | None = None) -> Job:
+        """Submit a job that processes the failed files of another job again.
+
+        Args:
+            job_id: A finished or running job that indexes or transcribes.
+            failure_ids: Indexes into `Job.errors`; None retries all that were not retried yet.
+
+        Returns:
+            The waiting job.
+
+        Raises:
+            Problem: 404 if the job or an error is unknown, 409 if there is nothing to retry.
+        """
+        job, task = self.get_job(job_id), self._tasks_by_id.get(job_id)
+        if task is None:
+            raise Problem(409, "nothing", "this job cannot be retried; start it again")
+        if failure_ids is None:
+            failure_ids = [
+                index for index, failure in enumerate(job.errors) if not failure.is_retried
+            ]
+        elif any(failure_id >= len(job.errors) for failure_id in failure_ids):
+            raise Problem(404, "not-found", "the job has no such error")
+        file_paths = [job.errors[index].file_path for index in dict.fromkeys(failure_ids)]
+        if not any(file_paths):
+            raise Problem(409, "nothing", "no file of this job failed and was not retried")
+        task_request = {**task.task_request, "folder_paths": file_paths}
+        if job.kind == "transcribe":
+            video_ids = self._find_video_ids(task.task_request["video_ids"], file_paths)
+            task_request = {**task.task_request, "video_ids": video_ids}
+        elif job.errors_truncated and len(failure_ids) == len(job.errors):
+            task_request = dict(task.task_request)  # finds also the files whose errors are lost
+        names = [job.errors[index].name for index in failure_ids]
+        title = names[0] if len(names) == 1 else f"{len(names):,} failed files"
+        retry_job = self._submit_job(job.kind, title, task.module_name, task_request)
+        self._registry.update_job(job_id, lambda known: known.mark_retried(set(failure_ids)))
+        return retry_job
+
+    def _find_video_ids(self, video_ids: Sequence[int], file_paths: Sequence[str]) -> list[int]:
+        """Return the ids of the videos with these paths."""
+        wanted_paths = set(file_paths)
+        return [
+            video.id
+            for video in self._library.videos_by_id(video_ids)
+            if str(video.path) in wanted_paths
+        ]
 
     def submit_export(
         self,
@@ -194,7 +287,11 @@ class JobService:
             job = Job(secrets.token_hex(8), job_kind, title, datetime.now(UTC))
             for evicted_id in self._registry.add_job(job):
                 self._export_store.delete_export(evicted_id)
-            self._queues[job_kind].submit_task(WorkerTask(job.id, module_name, task_request))
+                self._tasks_by_id.pop(evicted_id, None)
+            task = WorkerTask(job.id, module_name, task_request)
+            if job_kind != "export":
+                self._tasks_by_id[job.id] = task
+            self._queues[job_kind].submit_task(task)
         return job
 
     # --- reading
@@ -263,7 +360,7 @@ class JobService:
         self.close_subscriptions()
         for job in self.list_jobs():
             self.cancel_job(job.id)
-        for job_queue in self._queues.values():
+        for job_queue in set(self._queues.values()):
             job_queue.close()
         self._export_store.close()
 

@@ -15,12 +15,15 @@ from vsearch.server.job_schemas import (
     IndexRequest,
     JobListResponse,
     JobResponse,
+    RetryRequest,
+    TranscriptionRequest,
 )
 from vsearch.server.jobs.model import MAX_ERRORS
 from vsearch.server.limits import get_client_address
 from vsearch.server.problems import Problem
 from vsearch.server.responses import RangeFileResponse
 from vsearch.server.state import State  # noqa: TC001 - read at run time
+from vsearch.server.video_listing import ListFilter
 from vsearch.types import Span
 
 if TYPE_CHECKING:
@@ -101,8 +104,23 @@ def start_indexing(state: State, index_request: IndexRequest) -> JobResponse:
             transcribe=index_request.transcribe,
             ocr=index_request.ocr,
             audio_track=index_request.audio_track,
+            excludes=index_request.excludes,
         )
     )
+
+
+@router.post("/transcriptions", status_code=202)
+def start_transcription(state: State, transcription_request: TranscriptionRequest) -> JobResponse:
+    """Start a job that transcribes speech or recognizes on-screen text."""
+    source, video_ids = transcription_request.source, transcription_request.video_ids
+    if video_ids is None:
+        list_filter = ListFilter(lacking=source)
+        video_ids = [video.video_id for video in state.video_listing.select(list_filter)]
+        videos = state.library.videos_by_id(video_ids)
+    else:
+        videos = [state.require_video(video_id) for video_id in dict.fromkeys(video_ids)]
+    allowed_videos = [video for video in videos if state.allowed_folders.admits_path(video.path)]
+    return JobResponse.from_job(state.job_service.submit_transcription(source, allowed_videos))
 
 
 @router.get("/jobs")
@@ -130,6 +148,12 @@ def get_job(state: State, job_id: IdParam) -> JobResponse:
 def cancel_job(state: State, job_id: IdParam) -> None:
     """Cancel a job; videos already indexed are kept."""
     state.job_service.cancel_job(job_id)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202)
+def retry_failures(state: State, job_id: IdParam, retry_request: RetryRequest) -> JobResponse:
+    """Start a job that processes failed files of another job again."""
+    return JobResponse.from_job(state.job_service.retry_failures(job_id, retry_request.failure_ids))
 
 
 @router.get("/jobs/{job_id}/events", response_class=Response, responses=EVENT_STREAM_DOCS)

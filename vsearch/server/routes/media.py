@@ -20,7 +20,7 @@ from vsearch.server.thumbnail_cache import (
 )
 
 router = APIRouter(tags=["media"])
-VideoIdParam: TypeAlias = Annotated[int, Path(ge=1, le=2**63 - 1)]
+VideoIdParam: TypeAlias = Annotated[int, Path(ge=1, lt=2**63)]
 SecondsParam: TypeAlias = Annotated[float, Query(ge=0, le=1e9, allow_inf_nan=False)]
 WidthParam: TypeAlias = Annotated[int, Query(ge=1, le=10_000)]
 _STREAM_SLOTS = StreamSlots()
@@ -29,7 +29,17 @@ _END_MARGIN_SECONDS = 0.05  # a stream starts at least this long before the end
 
 def _describe_content(*mime_types: str) -> dict[int | str, dict[str, object]]:
     """Return the OpenAPI description of a response that is not JSON."""
-    return {200: {"content": {mime_type: {} for mime_type in mime_types}}}
+    responses: dict[int | str, dict[str, object]] = {
+        200: {
+            "content": {
+                mime_type: {"schema": {"type": "string", "format": "binary"}}
+                for mime_type in mime_types
+            }
+        }
+    }
+    if mime_types[0].startswith("image/"):
+        responses[304] = {"description": "The client has this picture."}
+    return responses
 
 
 @router.get(
@@ -74,7 +84,7 @@ async def get_preview(
 @router.get(
     "/videos/{video_id}/file",
     response_class=Response,
-    responses={**_describe_content("video/mp4", "video/webm"), 206: {}},
+    responses={**_describe_content("video/mp4", "video/webm", "image/*"), 206: {}},
 )
 @router.head("/videos/{video_id}/file", include_in_schema=False)
 def get_video_file(video_id: VideoIdParam, state: State) -> Response:

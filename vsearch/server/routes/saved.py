@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from vsearch.query.model import ResultRef
 from vsearch.search.remote_query import parse_remote_query
 from vsearch.server import presenters, schemas
+from vsearch.server.facets import FacetsResponse, count_facets
 from vsearch.server.problems import Problem
 from vsearch.server.state import AppState, State  # noqa: TC001 - read by FastAPI
 from vsearch.types import Span
@@ -28,7 +29,15 @@ FILTER_EXAMPLES = (
     ("longer", "longer:10s", "videos at least that long"),
     ("shorter", "shorter:1m30s", "videos shorter than that"),
     ("at", "at:0:10:00-0:20:00", "only that part of every video"),
-    ("has", "has:speech", "with speech, subtitles, screen text or tags"),
+    ("has", "has:speech", "with speech, music, singing, subtitles, screen text or tags"),
+    ("is", "is:vertical", "wide, vertical, square, 4k, photo or video"),
+    ("camera", "camera:iphone", "recorded by that camera"),
+    ("near", "near:48.1,11.5,5km", "recorded near that place, also by its name"),
+    ("time", "time:18:00-23:00", "recorded at that time of day"),
+    ("weekday", "weekday:sat-sun", "recorded on those days"),
+    ("lang", "lang:de", "with a transcript in that language"),
+    ("codec", "codec:hevc", "encoded with that codec"),
+    ("fps", "fps:>=50", "with so many frames per second"),
     ("model", "model:builtin:fast", "videos indexed with that model"),
     ("said", 'said:"thank you"', "spoken words"),
     ("shown", "shown:EXIT", "text on the screen (OCR)"),
@@ -50,6 +59,12 @@ def get_query_syntax(state: State) -> Any:
         "tags": sorted({tag.label for tag in state.library.tags.list()})[:500],
         "models": sorted({video.model for video in videos if video.model}),
     }
+
+
+@router.get("/facets")
+def get_facets(state: State) -> FacetsResponse:
+    """Return the years, folders, tags and contents by which the library can be filtered."""
+    return count_facets(state.library)
 
 
 @router.get("/saved-searches", response_model=schemas.SavedSearchListResponse)

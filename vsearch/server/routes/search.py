@@ -91,7 +91,7 @@ def _run_search(state: AppState, search_request: schemas.SearchRequest) -> dict[
     with state.metrics.time_stage("present"):
         feedback_labels = _list_feedback(state, query)
         return {
-            "id": recorded_search.search_id,
+            "search_id": recorded_search.search_id,
             "query": query_text,
             "query_tokens": list(presenters.describe_tokens(query_text)),
             **search_details_to_dict(search_result),

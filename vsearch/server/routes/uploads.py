@@ -19,6 +19,7 @@ from vsearch.server.limits import get_client_address
 from vsearch.server.problems import Problem
 from vsearch.server.state import State  # noqa: TC001 - FastAPI reads annotations
 from vsearch.server.thumbnail_cache import round_up_width
+from vsearch.server.warming import warm_image_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +47,7 @@ _FORM_SCHEMA = {
 class UploadResponse(BaseModel):
     """A stored upload."""
 
-    id: str
+    upload_id: str
     kind: str
     name: str
     width: int
@@ -57,7 +58,7 @@ class UploadResponse(BaseModel):
     def from_upload(cls, upload: Upload) -> UploadResponse:
         """Create the response for an upload."""
         return cls(
-            id=upload.id,
+            upload_id=upload.id,
             kind=upload.kind,
             name=upload.display_name,
             width=upload.width,
@@ -74,6 +75,13 @@ async def create_upload(request: Request, state: State) -> UploadResponse:
             _receive_form_file(request), get_client_address(request.scope)
         )
     )
+
+
+@router.post("/warm-up", status_code=204, response_class=Response)
+async def warm_up(state: State) -> Response:
+    """Load the model for pictures, so that a search with an upload that follows is fast."""
+    await state.search_limit.run(lambda: warm_image_model(state.library))
+    return Response(status_code=204)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 // Client for the REST API.
 
-const BASE = '/api/v1';
+const BASE = 'api/v1'; // relative to the page, which a proxy may serve under a path
 const RECONNECT_MS = 3000; // of a rejected event stream
 const TRIES = 3; // of a request to a busy server
 
@@ -29,6 +29,9 @@ export function address(path, query = {}) {
   const text = new URLSearchParams(parameters.map(([name, value]) => [name, String(value)])).toString();
   return BASE + path + (text ? `?${text}` : '');
 }
+
+/** Return the relative URL of a URL in a response, such as `/api/v1/exports/…`. */
+export const resolve = (url) => url.slice(Math.max(0, url.indexOf(BASE)));
 
 /** Send a request and return the JSON response. Throws Problem, or AbortError if aborted. */
 export async function call(method, path, { query, body, signal } = {}) {
@@ -60,7 +63,7 @@ async function send(method, url, body, signal) {
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     setGone(true);
-    throw new Problem(0, 'offline', 'The server is not responding. Is vsearch still running?');
+    throw new Problem(0, 'offline', 'The server is not responding. It may have been stopped.');
   }
 }
 

@@ -5,7 +5,7 @@ import * as box from './box.js';
 import { $, announce, count, el, failed, icon, length, toast, tool, types } from './dom.js';
 import { clip, mark, select, selection, unselect } from './moment.js';
 import * as results from './results.js';
-import { FIRST, go, leave, link, onChange, where } from './route.js';
+import { FIRST, go, leave, link, MOST, onChange, where } from './route.js';
 import * as suggestions from './suggestions.js';
 
 let about = null; // the response of GET /library
@@ -30,11 +30,26 @@ function show(now, before = {}) {
   $('include-duplicates').checked = now.include_duplicates;
   if (now.q && !now.view) ask(now);
   else if (!now.q) { wrong(''); asking?.abort(); working(false); }
+  showFilters(now, before);
   if (view === 'start') welcome();
   if (view === 'library') part('library').then((library) => library.show(now, hooks)).catch(failed);
   else if (before.view === 'library') part('library').then((library) => library.leave());
   play(now, before);
   if (before.view !== undefined && before.view !== now.view) scrollTo(0, 0);
+}
+
+/** Show the filter controls if the URL says so; they load on demand. */
+function showFilters(now, before) {
+  const shown = now.filters && !now.view;
+  $('filters').hidden = !shown;
+  $('filter-open').setAttribute('aria-expanded', String(shown));
+  if (!shown) return;
+  part('filters').then((filters) => filters.show({
+    query: () => where().q,
+    ask: (q) => { hooks.ask(q, where().p, true); },
+    reload: !before.filters || Boolean(before.view),
+    close: () => { go({ filters: false }, { replace: true }); $('filter-open').focus(); },
+  })).catch(failed);
 }
 
 const titled = (q) => (q ? `${$('q').value || 'Moments like this'} – vsearch` : 'vsearch');
@@ -57,7 +72,7 @@ function ask(now) {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
-  working(true);
+  working(true, !more && search?.query !== now.q);
   wrong('');
   if (!more) { $('banner').hidden = true; $('nothing').hidden = true; }
   ready = api.get('/search', { q: now.q, k: now.k, diversify: now.diversify, include_duplicates: now.include_duplicates, previous_search_id: now.p }, signal).then((response) => {
@@ -79,12 +94,28 @@ function again() {
   ask(where());
 }
 
-function working(on) {
+const SHOW_MS = 150; // of waiting, before the page shows it
+const SLOW_MS = 2000;
+
+/** Show that a search runs; for another query, in place of the previous results. */
+function working(on, replaces = false) {
   clearTimeout(working.timer);
+  clearTimeout(working.slow);
   document.body.classList.toggle('asking', on);
   $('found').setAttribute('aria-busy', String(on));
-  if (on) working.timer = setTimeout(() => { $('progress').hidden = false; }, 150);
-  else $('progress').hidden = true;
+  $('slow').hidden = true;
+  $('slow').textContent = '';
+  if (!on) { $('progress').hidden = true; return; }
+  working.timer = setTimeout(() => {
+    $('progress').hidden = false;
+    if (!replaces) return;
+    for (const id of ['parts', 'bar', 'hints', 'banner', 'nothing']) $(id).hidden = true;
+    results.wait();
+  }, SHOW_MS);
+  working.slow = setTimeout(() => {
+    $('slow').hidden = false;
+    $('slow').textContent = /\b(?:image|clip):/.test(where().q) ? 'Still looking. The first search with a picture takes longer.' : 'Still looking…';
+  }, SLOW_MS);
 }
 
 function answer(more) {
@@ -93,18 +124,25 @@ function answer(more) {
   chips();
   $('bar').hidden = false;
   const took = search.took_ms < 995 ? `${Math.round(search.took_ms)} ms` : `${(search.took_ms / 1000).toFixed(1)} s`;
-  $('summary').replaceChildren(count(found, 'moment'), el('span', {}, ` in ${count(new Set(search.results.map((one) => one.video.id)).size, 'video')}, ${took}`));
-  $('summary').hidden = !found;
   $('banner').hidden = search.has_confident_match !== false || !found;
   $('banner').replaceChildren(icon('search'), el('span', {}, `Probably not in ${search.query_tokens.some((one) => one.kind === 'filter') ? 'these videos' : 'this library'}. The nearest matches:`));
   showFeedback(search.feedback_count);
   $('hints').hidden = !search.hints?.length;
   $('hints').replaceChildren(...(search.hints ?? []).map((hint) => el('li', {}, hint)));
   results.show(search, { more });
+  summarize(took);
   $('nothing').hidden = found > 0;
   if (!found) none();
   announce(results.spoken());
   if (more && document.activeElement === document.body) results.focus(at);
+}
+
+function summarize(took) {
+  const likely = search.results.filter((one) => !one.low_confidence);
+  const counted = likely.length ? likely : search.results;
+  $('summary').replaceChildren(count(counted.length, 'moment'), el('span', {}, ` in ${count(new Set(counted.map((one) => one.video.video_id)).size, 'video')}, ${results.browsed() ? 'newest first' : took}`));
+  $('summary').hidden = !counted.length;
+  for (const id of ['diversify', 'include-duplicates']) $(id).parentElement.hidden = results.browsed();
 }
 
 function chips() {
@@ -133,7 +171,7 @@ function showFeedback(marks) {
 
 async function forget() {
   try {
-    await api.remove('/feedback', { search_id: search.id });
+    await api.remove('/feedback', { search_id: search.search_id });
     announce('Ratings cleared');
     again();
   } catch (error) { failed(error); }
@@ -153,7 +191,7 @@ function refused(error) {
   if (typo) wrong(error.detail);
   const lost = /upload/.test(where().q) && [404, 422].includes(error.status);
   state('nothing', typo ? 'filter' : 'warn', typo ? 'Invalid query' : error.kind === 'busy' ? 'The server is busy' : error.kind === 'offline' ? 'The server is not responding' : 'The search failed', [
-    typo ? null : el('p', {}, error.kind === 'offline' ? 'Is vsearch still running?' : error.detail),
+    typo ? null : el('p', {}, error.kind === 'offline' ? 'It may have been stopped, or the connection was lost.' : error.detail),
     lost ? el('p', {}, 'Uploaded images and clips are kept only for a while. Add it again.') : null,
     el('p', { class: 'row' }, typo
       ? el('button', { type: 'button', class: 'button', onclick: () => $('help-open').click() }, 'Query syntax')
@@ -167,7 +205,7 @@ function none() {
   state('nothing', 'search', about?.video_count === 0 ? 'This library is empty' : 'Nothing found', [
     el('p', {}, about?.video_count === 0 ? 'Index a folder of videos first.' : filters.length ? 'No moment matches all filters. Try without one of them:' : 'Try other words. Describe what is visible, as in a photo caption.'),
     about?.video_count === 0
-      ? el('p', { class: 'row' }, el('a', { class: 'button primary', href: '/?view=library', onclick: follow }, 'Open the library'))
+      ? el('p', { class: 'row' }, el('a', { class: 'button primary', href: link({ view: 'library' }), onclick: follow }, 'Open the library'))
       : el('p', { class: 'row' }, filters.map((one) => el('button', { type: 'button', class: 'button', onclick: () => without(one) }, `Without ${one.label || one.text}`))),
   ]);
   $('nothing').dataset.kind = 'none';
@@ -193,7 +231,7 @@ async function welcome() {
   if (!about.video_count) {
     groups.push(el('p', { class: 'row' }, about.permissions?.index
       ? el('button', { type: 'button', class: 'button primary', 'data-testid': 'index-open', onclick: () => hooks.index() }, icon('folder'), 'Index a folder')
-      : el('span', {}, 'On the server, run ', el('code', {}, 'vsearch index FOLDER'))));
+      : el('span', {}, 'Ask whoever runs this server to index a folder.')));
   }
   const before = suggestions.recent().slice(0, 6);
   if (before.length) groups.push(group('Recent', before.map((one) => idea(one, one)), el('button', { type: 'button', class: 'quiet', onclick: () => { suggestions.forget(); welcome(); } }, 'Clear')));
@@ -215,17 +253,18 @@ const plain = (event) => !event.metaKey && !event.ctrlKey && !event.shiftKey;
 // --- actions offered to the other modules
 
 const hooks = {
-  ask: (q, p = '') => {
+  ask: (q, p = '', fromFilters = false) => {
     if (q === where().q && !where().view) again();
-    else go({ q, k: FIRST, all: false, p: /\blike:#/.test(q) ? p || search?.id || where().p : '', view: '', name: '', v: 0, t: null });
+    else go({ q, k: FIRST, all: false, filters: fromFilters || (where().filters && !where().view), p: /\blike:#/.test(q) ? p || search?.search_id || where().p : '', view: '', name: '', v: 0, t: null });
+    if (fromFilters) return;
     $('q').blur();
     if (!q) $('q').focus();
   },
-  open: (moment) => go({ v: moment.video.id, t: moment.start }),
-  watch: (video, t = 0) => go({ v: video.id, t }),
+  open: (moment) => go({ v: moment.video.video_id, t: moment.start }),
+  watch: (video, t = 0) => go({ v: video.video_id, t }),
   like: (moment) => {
     box.set('');
-    box.attach(clip(moment), moment.video.name, api.thumbnail(moment.video.id, moment.explanation?.peak ?? moment.start, 160));
+    box.attach(clip(moment), moment.video.name, api.thumbnail(moment.video.video_id, moment.explanation?.peak ?? moment.start, 160));
     hooks.ask(clip(moment));
     scrollTo(0, 0);
   },
@@ -243,6 +282,7 @@ const hooks = {
   },
   jobs: (jobs) => note(jobs),
   changed: refresh,
+  about: () => about,
   leave: () => leave({ v: 0, t: null }),
   results,
 };
@@ -258,16 +298,17 @@ function follow(event) {
   event.preventDefault();
   const url = new URL(event.currentTarget.href);
   if (url.searchParams.get('view') === 'library') go({ view: 'library', v: 0, t: null });
-  else { box.set(''); go({ q: '', all: false, view: '', v: 0, t: null }); $('q').focus(); }
+  else { box.set(''); go({ q: '', all: false, filters: false, view: '', v: 0, t: null }); $('q').focus(); }
 }
 
 const savedSearches = () => part('saved').then((saved) => saved.open(search, hooks)).catch(failed);
 
-/** Show running index jobs in the header. */
+/** Show jobs that read videos in the header. */
 function note(jobs) {
-  const running = jobs.filter((job) => job.kind === 'index' && ['running', 'waiting'].includes(job.state));
+  const running = jobs.filter((job) => job.kind !== 'export' && ['running', 'waiting'].includes(job.state));
   $('jobs-note').hidden = !running.length;
-  if (running.length) $('jobs-note').replaceChildren(el('span', {}, 'Indexing '), `${Math.floor(running[0].progress * 100)} %`);
+  const [first] = running.filter((job) => job.state === 'running');
+  if (running.length) $('jobs-note').replaceChildren(el('span', {}, first?.kind === 'transcribe' ? 'Reading\u00a0' : 'Adding\u00a0'), first?.phase === 'processing' ? `${Math.floor(first.progress * 100)} %` : '\u2026');
 }
 
 function selected() {
@@ -298,8 +339,8 @@ function key(event) {
     ...(moment && {
       x: () => select(moment),
       s: () => hooks.like(moment),
-      u: () => mark(moment, search.id, moment.relevant === true ? null : true),
-      d: () => mark(moment, search.id, moment.relevant === false ? null : false),
+      u: () => !results.browsed() && mark(moment, search.search_id, moment.relevant === true ? null : true),
+      d: () => !results.browsed() && mark(moment, search.search_id, moment.relevant === false ? null : false),
     }),
   }[event.key];
   const space = event.key === ' ' && moment && event.target.matches('.open');
@@ -334,7 +375,8 @@ function listen() {
   document.querySelector('.brand').addEventListener('click', follow);
   $('diversify').addEventListener('change', (event) => go({ diversify: event.target.checked, k: FIRST, all: false }));
   $('include-duplicates').addEventListener('change', (event) => go({ include_duplicates: event.target.checked, k: FIRST, all: false }));
-  $('more').addEventListener('click', () => go({ k: Math.min(200, where().k + 2 * FIRST) }, { replace: true }));
+  $('filter-open').addEventListener('click', () => go({ filters: !where().filters || Boolean(where().view), view: '' }, { replace: !where().view }));
+  $('more').addEventListener('click', () => go({ k: Math.min(MOST, where().k + 2 * FIRST) }, { replace: true }));
   $('save').addEventListener('click', savedSearches);
   $('export-open').addEventListener('click', () => hooks.export());
   $('export-none').addEventListener('click', unselect);
@@ -346,7 +388,7 @@ function listen() {
   });
   const offline = (on) => {
     $('notice').hidden = !on;
-    $('notice').replaceChildren(icon('warn'), el('span', {}, navigator.onLine === false ? 'You are offline. ' : 'The server is not responding. Is vsearch still running? '), el('button', { type: 'button', class: 'quiet', onclick: () => location.reload() }, 'Try again'));
+    $('notice').replaceChildren(icon('warn'), el('span', {}, navigator.onLine === false ? 'You are offline. ' : 'The server is not responding. It may have been stopped. '), el('button', { type: 'button', class: 'quiet', onclick: () => location.reload() }, 'Try again'));
   };
   api.connection.addEventListener('gone', () => offline(true));
   api.connection.addEventListener('back', () => offline(false));
@@ -362,7 +404,7 @@ async function begin() {
   if (location.hash.includes('token=')) await part('session').then((session) => session.signInFromUrl());
   onChange(show);
   show(where());
-  if (!where().q && !where().view && !where().v && matchMedia('(pointer: fine)').matches) $('q').focus();
+  if (!where().q && !where().view && !where().v && matchMedia('(pointer: fine)').matches) box.wait();
   try {
     await refresh();
     const jobs = (await api.get('/jobs')).items;

@@ -17,11 +17,11 @@ export function begin(given) {
   const input = $('q');
   form.addEventListener('submit', (event) => { event.preventDefault(); submit(); });
   input.addEventListener('input', () => { mirror(); showSuggestions(); });
-  input.addEventListener('click', showSuggestions);
+  input.addEventListener('click', () => { isWaiting = false; showSuggestions(); });
   input.addEventListener('blur', () => setTimeout(() => { if (!form.contains(document.activeElement)) close(); }, 120));
   input.addEventListener('keydown', onKey);
   $('clear').addEventListener('click', () => { set(''); input.focus(); hooks.ask(''); });
-  $('attach').addEventListener('click', () => $('file').click());
+  $('attach').addEventListener('click', () => { warm(); $('file').click(); });
   $('file').addEventListener('change', (event) => { add([...event.target.files]); event.target.value = ''; });
   $('suggestions').addEventListener('pointerdown', (event) => event.preventDefault()); // keeps the focus in the box
   $('suggestions').addEventListener('click', (event) => {
@@ -50,6 +50,13 @@ export function set(text) {
   draw();
   close();
 }
+
+/** Focus the box of the start page. Until the user types, `/` is the key that focuses it. */
+export function wait() {
+  $('q').focus();
+  isWaiting = true;
+}
+let isWaiting = false;
 
 /** Return true if a query token is shown as a chip in the box. */
 export const holds = (text) => attached.some((one) => one.text === text.trim());
@@ -126,15 +133,15 @@ export async function add(files) {
 async function send(file) {
   const clip = file.type.startsWith('video/') || file.type === 'image/gif';
   const one = { kind: clip ? 'clip' : 'image', label: file.name || 'pasted image', share: 0 };
-  if (file.type.startsWith('image/')) one.picture = URL.createObjectURL(file);
+  if (/^image\/(?!hei)/.test(file.type)) one.picture = URL.createObjectURL(file);
   attached.push(one);
   draw();
   const sent = api.upload(file, (share) => { one.share = share; draw(); });
   one.stop = sent.stop;
   try {
     const upload = await sent.done;
-    const source = `upload:${upload.id}`;
-    named.set(source, { label: upload.duration ? `${upload.name}, ${clock(upload.duration)}` : upload.name, picture: one.picture ?? api.uploadThumbnail(upload.id) });
+    const source = `upload:${upload.upload_id}`;
+    named.set(source, { label: upload.duration ? `${upload.name}, ${clock(upload.duration)}` : upload.name, picture: one.picture ?? api.uploadThumbnail(upload.upload_id) });
     Object.assign(one, makeChip(`${upload.kind}:${source}`, '', '', upload.kind, source, ''), { kind: upload.kind, share: undefined, stop: undefined });
     draw();
     return true;
@@ -145,12 +152,21 @@ async function send(file) {
   }
 }
 
+let isWarm = false;
+
+/** Have the server load its model for pictures while the user still drags or chooses one. */
+function warm() {
+  if (isWarm) return;
+  isWarm = true;
+  api.post('/warm-up').catch(() => { isWarm = false; });
+}
+
 /** Handle files dropped anywhere, and pasted files. */
 function listenForFiles() {
   let depth = 0;
   const carries = (event) => event.dataTransfer?.types.includes('Files');
   const over = (on) => { $('drop').hidden = !on; };
-  addEventListener('dragenter', (event) => { if (carries(event)) { event.preventDefault(); depth += 1; over(true); } });
+  addEventListener('dragenter', (event) => { if (carries(event)) { event.preventDefault(); depth += 1; over(true); warm(); } });
   addEventListener('dragover', (event) => { if (carries(event)) { event.preventDefault(); event.dataTransfer.dropEffect = 'copy'; } });
   addEventListener('dragleave', (event) => { if (carries(event)) { depth = Math.max(0, depth - 1); over(depth > 0); } });
   addEventListener('drop', (event) => {
@@ -235,6 +251,11 @@ function acceptSuggestion(one) {
 function onKey(event) {
   const shown = !$('suggestions').hidden;
   if (event.isComposing) return;
+  if (isWaiting && event.key === '/' && !$('q').value) {
+    event.preventDefault();
+    return;
+  }
+  isWaiting = false;
   if (event.key === 'ArrowDown' && !shown) {
     event.preventDefault();
     if ($('q').value || !hooks.down()) showSuggestions();

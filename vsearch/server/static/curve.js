@@ -194,7 +194,7 @@ export class Curve {
   #thumbnail() {
     if (this.#hover === null) return;
     const step = Math.max(0.5, this.duration / GRID);
-    const url = api.thumbnail(this.video.id, Math.min(Math.round(this.#hover / step) * step, Math.max(0, this.duration - 0.1)), 320);
+    const url = api.thumbnail(this.video.video_id, Math.min(Math.round(this.#hover / step) * step, Math.max(0, this.duration - 0.1)), 320);
     const picture = this.tip.firstChild;
     if (picture.getAttribute('src') !== url) picture.src = url;
   }

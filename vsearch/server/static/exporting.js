@@ -30,7 +30,7 @@ export function open(moments) {
   const state = el('div', { 'data-testid': 'export-progress', hidden: true });
   const form = el('form', { method: 'dialog', onsubmit: (event) => { event.preventDefault(); start(form, moments, state); } },
     el('div', { class: 'head' }, el('h2', { id: 'export-title' }, `Export ${count(moments.length, 'moment')}`), tool('close', 'Close', () => dialog.close())),
-    el('p', {}, `${clock(whole, true)} in total, from ${count(new Set(moments.map((one) => one.video.id)).size, 'video')}.`),
+    el('p', {}, `${clock(whole, true)} in total, from ${count(new Set(moments.map((one) => one.video.video_id)).size, 'video')}.`),
     state,
     el('fieldset', { class: 'choices' }, el('legend', {}, 'Format'), KINDS.map(([value, title, what]) => el('label', { class: 'choice' },
       el('input', { type: 'radio', name: 'kind', value, checked: value === last, 'data-testid': `export-kind-${value}` }), el('b', {}, title), el('small', {}, what)))),
@@ -68,7 +68,7 @@ async function start(form, moments, state) {
     const job = await api.post('/exports', {
       kind, pad: Number(fields.get('pad')) || 0, title: fields.get('title').trim() || 'vsearch',
       rate: (TIMELINES.includes(kind) && fields.get('rate')) || null,
-      moments: moments.slice(0, MAX_MOMENTS).map((one) => ({ video_id: one.video.id, start: one.start, end: one.end })),
+      moments: moments.slice(0, MAX_MOMENTS).map((one) => ({ video_id: one.video.video_id, start: one.start, end: one.end })),
     });
     await watch(job, state);
   } catch (error) {
@@ -89,8 +89,8 @@ function watch(job, state) {
     };
     show(state, job);
     if (ended(job)) { onJob(job); return; }
-    const closing = api.follow(`/jobs/${job.id}/events`, onJob);
-    const timer = setInterval(() => api.get(`/jobs/${job.id}`).then(onJob, () => {}), 3000); // in case events are blocked
+    const closing = api.follow(`/jobs/${job.job_id}/events`, onJob);
+    const timer = setInterval(() => api.get(`/jobs/${job.job_id}`).then(onJob, () => {}), 3000); // in case events are blocked
     stop = () => { closing(); clearInterval(timer); resolve(); };
   });
 }

@@ -35,13 +35,14 @@ export class VideoPlayback {
     this.#shouldPlay = play;
     this.video = video;
     this.#forceEncoding = false;
-    this.mode = video.playback === 'direct' ? 'direct' : video.playback === 'none' || video.missing ? 'none' : 'stream';
+    this.mode = video.is_photo ? 'none' : video.playback === 'direct' ? 'direct' : video.playback === 'none' || video.missing ? 'none' : 'stream';
     this.hooks.trouble(null);
-    if (this.mode === 'direct') await this.#load(api.file(video.id), 0, time, play);
+    if (this.mode === 'direct') await this.#load(api.file(video.video_id), 0, time, play);
     else if (this.mode === 'stream') await this.#stream(time, play);
     else {
       this.close();
       this.#target = time;
+      if (video.is_photo && !video.missing) return;
       this.hooks.trouble(video.file_status === 'offline' ? 'The drive or folder of this video is not connected.' : video.missing ? 'The file was moved or deleted.' : 'Browsers cannot play this video.');
     }
   }
@@ -104,7 +105,7 @@ export class VideoPlayback {
   async #stream(time, play) {
     this.#target = time;
     const turn = this.#loading += 1;
-    const url = api.stream(this.video.id, time, this.#forceEncoding);
+    const url = api.stream(this.video.video_id, time, this.#forceEncoding);
     const start = this.video.playback === 'transcode' || this.#forceEncoding ? time : await fetchStart(url);
     if (turn !== this.#loading) return;
     await this.#load(url, Number.isFinite(start) ? start : time, time, play);

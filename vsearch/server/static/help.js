@@ -6,6 +6,7 @@ import * as suggestions from './suggestions.js';
 const KEYS = [
   ['Anywhere', [['/', 'Search box'], ['l', 'Library'], ['?', 'This help'], ['Esc', 'Close, back']]],
   ['Results', [['\u2190 \u2191 \u2192 \u2193', 'Move between results'], ['Enter', 'Open'], ['u d', 'Thumb up, down'], ['s', 'Search with this moment'], ['x', 'Select'], ['e', 'Export']]],
+  ['Library', [['\u2190 \u2191 \u2192 \u2193', 'Move between videos'], ['PageUp PageDown', 'A screen up, down'], ['Home End', 'Start, end of a row (with Ctrl: of all)'], ['Enter', 'Open']]],
   ['Player', [['Space', 'Play, pause'], ['n p', 'Next, previous moment'], ['N P', 'Next, previous video'], ['\u2190 \u2192', 'Seek 5 seconds (with Shift: 1)'], [', .', 'One frame'], ['< >', 'Slower, faster'], ['\u2191 \u2193 m', 'Volume'], ['r', 'Loop the moment'], ['f', 'Full screen'], ['c', 'Copy a link'], ['/', 'Search the transcript']]],
 ];
 const LANGUAGE = [

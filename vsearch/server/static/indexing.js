@@ -11,8 +11,8 @@ const WAYS = [
   ['keyframes-only', 'Key frames only', 'Fastest, but misses moments between key frames'],
 ];
 const WORDS = [
-  ['transcribe', 'Transcribe speech', 'Requires the speech extra (Whisper)'],
-  ['ocr', 'Recognize text on the screen', 'Requires the ocr extra'],
+  ['transcribe', 'Transcribe speech', 'Finds what is said; takes longer than the pictures'],
+  ['ocr', 'Read text on the screen', 'Finds signs, slides and titles'],
 ];
 
 /** Open the dialog. */
@@ -23,14 +23,14 @@ export async function open(hooks) {
   const wrong = el('p', { class: 'wrong', role: 'alert', hidden: true });
   const tree = el('div', { class: 'tree', role: 'group', 'aria-label': 'Folders', 'data-testid': 'folders' }, el('p', {}, 'Loading\u2026'));
   const pick = (folder, on) => {
-    if (on) chosen.set(folder.id, folder);
-    else chosen.delete(folder.id);
+    if (on) chosen.set(folder.folder_id, folder);
+    else chosen.delete(folder.folder_id);
     start.disabled = !chosen.size;
   };
   const form = el('form', { method: 'dialog', onsubmit: (event) => { event.preventDefault(); send(form, [...chosen.keys()], wrong, hooks); } },
-    el('div', { class: 'head' }, el('h2', { id: 'index-title' }, 'Index a folder'), tool('close', 'Close', () => dialog.close())),
-    el('p', {}, 'Indexes all videos in the folder and its subfolders. Videos that are already indexed are skipped.'),
-    tree, way(), words(), wrong,
+    el('div', { class: 'head' }, el('h2', { id: 'index-title' }, 'Add videos'), tool('close', 'Close', () => dialog.close())),
+    el('p', {}, 'Adds all videos and photos in a folder and its subfolders. Known ones are skipped; hidden files and trash are left out.'),
+    tree, way(), words(hooks.about?.()?.permissions ?? {}), excludes(), wrong,
     el('p', { class: 'ends' }, el('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, 'Cancel'), start));
   dialog.replaceChildren(form);
   dialog.showModal();
@@ -38,7 +38,7 @@ export async function open(hooks) {
     const { items } = await api.get('/folders');
     tree.replaceChildren(items.length
       ? el('ul', { role: 'list' }, items.map((folder) => node(folder, pick)))
-      : el('p', {}, 'No folder may be indexed from this page. Start the server with ', el('code', {}, 'vsearch serve ~/Movies'), ' to allow one.'));
+      : el('p', {}, 'This server has no folders to add. Its administrator chooses them when starting the server.'));
     tree.querySelector('input')?.focus();
   } catch (error) {
     tree.replaceChildren(el('p', { class: 'wrong' }, error.detail));
@@ -48,8 +48,10 @@ export async function open(hooks) {
 const way = () => el('fieldset', {}, el('legend', {}, 'Frames'), WAYS.map(([value, title, what], at) => el('label', { class: 'choice' },
   el('input', { type: 'radio', name: 'way', value, checked: at === 0, 'data-testid': `index-${value}` }), el('b', {}, title), el('small', {}, what))));
 
-const words = () => el('fieldset', {}, el('legend', {}, 'Transcripts'), WORDS.map(([name, title, what]) => el('label', { class: 'choice' },
-  el('input', { type: 'checkbox', name, 'data-testid': `index-${name}` }), el('b', {}, title), el('small', {}, what))));
+const words = (can) => el('fieldset', {}, el('legend', {}, 'Words'), WORDS.map(([name, title, what]) => el('label', { class: 'choice' },
+  el('input', { type: 'checkbox', name, disabled: can[name] === false, 'data-testid': `index-${name}` }), el('b', {}, title), el('small', {}, can[name] === false ? 'Not installed on this server; its administrator can add it' : what))));
+
+const excludes = () => el('label', { class: 'field' }, 'Leave out (optional)', el('input', { type: 'text', name: 'excludes', maxlength: 2000, placeholder: 'Proxies/, *_draft.mp4', autocomplete: 'off', spellcheck: 'false', 'data-testid': 'index-excludes' }));
 
 /** Create a folder entry with a checkbox and a button for its subfolders. */
 function node(folder, pick) {
@@ -63,16 +65,16 @@ function node(folder, pick) {
     below.hidden = !on;
     if (!on || below.childElementCount) return;
     try {
-      const listing = await api.get(`/folders/${encodeURIComponent(folder.id)}`);
+      const listing = await api.get(`/folders/${encodeURIComponent(folder.folder_id)}`);
       below.replaceChildren(...listing.subfolders.map((one) => node(one, pick)));
       twist.classList.toggle('leaf', !listing.subfolders.length);
       if (!listing.subfolders.length) below.hidden = true;
-      if (listing.video_count !== undefined) note.textContent = listing.video_count ? count(listing.video_count, 'video') : '';
+      if (listing.video_count !== undefined) note.textContent = listing.video_count ? count(listing.video_count, 'file') : '';
     } catch (error) {
       below.replaceChildren(el('li', { class: 'wrong' }, error.detail));
     }
   };
-  const note = el('small', {}, folder.video_count ? count(folder.video_count, 'video') : '');
+  const note = el('small', {}, folder.video_count ? count(folder.video_count, 'file') : '');
   return el('li', {}, el('div', { class: 'node' }, twist, el('label', { title: folder.path ?? null }, box, el('span', {}, folder.name), note)), below);
 }
 
@@ -84,6 +86,7 @@ async function send(form, folders, wrong, hooks) {
   try {
     const job = await api.post('/jobs', {
       kind: 'index', folder_ids: folders, keyframes_only: fields.get('way') === 'keyframes-only', progressive: fields.get('way') === 'progressive', transcribe: fields.has('transcribe'), ocr: fields.has('ocr'),
+      excludes: fields.get('excludes').split(',').map((one) => one.trim()).filter(Boolean),
     });
     working.add(job);
     $('index-dialog').close();

@@ -1,13 +1,13 @@
 // A moment: its explanation, rating and selection.
 
 import * as api from './api.js';
-import { clock, el, failed, icon, marked, percent, range, tool } from './dom.js';
+import { clock, el, icon, marked, percent, range, size, toast, tool } from './dom.js';
 
 /** Return a key that identifies a moment. */
-export const key = (moment) => `${moment.video.id}:${moment.start.toFixed(2)}-${moment.end.toFixed(2)}`;
+export const key = (moment) => `${moment.video.video_id}:${moment.start.toFixed(2)}-${moment.end.toFixed(2)}`;
 
 /** Return a moment as a query term. */
-export const clip = (moment) => `clip:video:${moment.video.id}@${seconds(moment.start)}-${seconds(Math.max(moment.end, moment.start + 0.1))}`;
+export const clip = (moment) => `clip:video:${moment.video.video_id}@${seconds(moment.start)}-${seconds(Math.max(moment.end, moment.start + 0.1))}`;
 const seconds = (value) => String(Math.round(Math.max(0, value) * 100) / 100);
 
 // --- rating
@@ -22,20 +22,21 @@ export function thumbs(moment, search) {
 
 let marking = Promise.resolve(); // in order, so that the last rating wins
 
-/** Rate a moment: true, false, or null to remove the rating. */
+/** Rate a moment: true, false, or null to remove the rating. The page shows it at once. */
 export function mark(moment, search, relevant) {
-  const before = moment.relevant ?? null;
+  if (moment.rated === undefined) moment.rated = moment.relevant ?? null; // as stored on the server
   show(moment, relevant);
-  return marking = marking.then(() => put(moment, search, relevant, before));
+  return marking = marking.then(() => put(moment, search, relevant));
 }
 
-async function put(moment, search, relevant, before) {
+async function put(moment, search, relevant) {
   try {
-    const response = await api.post('/feedback', { search_id: search, video_id: moment.video.id, start: moment.start, end: moment.end, relevant });
+    const response = await api.post('/feedback', { search_id: search, video_id: moment.video.video_id, start: moment.start, end: moment.end, relevant });
+    moment.rated = relevant;
     document.dispatchEvent(new CustomEvent('vsearch:rated', { detail: { moment, feedback_count: response.feedback_count } }));
   } catch (error) {
-    show(moment, before);
-    failed(error);
+    if (moment.relevant === relevant) show(moment, moment.rated); // unless rated again meanwhile
+    toast(`The rating was not saved: ${error.detail ?? error.message}`, { label: 'Try again', run: () => mark(moment, search, relevant) });
   }
 }
 
@@ -44,6 +45,10 @@ function show(moment, relevant) {
   for (const both of document.querySelectorAll(`.thumbs[data-moment="${key(moment)}"]`)) {
     both.children[0].setAttribute('aria-pressed', String(relevant === true));
     both.children[1].setAttribute('aria-pressed', String(relevant === false));
+  }
+  for (const card of document.querySelectorAll(`.card[data-moment="${key(moment)}"]`)) {
+    if (relevant === null) delete card.dataset.relevant;
+    else card.dataset.relevant = relevant;
   }
 }
 
@@ -65,22 +70,56 @@ export function unselect() {
 
 // --- explanation
 
-/** Create the confidence as text and a meter. */
+/** Create the confidence as text and a meter; nothing for moments of a query without terms. */
 export function confidence(moment) {
   if (moment.confidence === null || moment.confidence === undefined) {
+    if (moment.score === null || moment.score === undefined) return null;
     return el('span', { class: 'sure', title: 'Scores are comparable within one search only' }, `score ${moment.score.toFixed(2)}`);
   }
   const bar = el('span', { class: 'meter', 'aria-hidden': 'true' }, el('span'));
   bar.firstChild.style.inlineSize = `${Math.max(4, moment.confidence * 100)}%`;
   return el('span', { class: moment.low_confidence ? 'sure weak' : 'sure', 'data-testid': 'confidence', title: 'Probability that this matches the query' },
-    bar, moment.low_confidence ? `weak, ${percent(moment.confidence)}` : percent(moment.confidence));
+    bar, percent(moment.confidence));
+}
+
+/** Create the notes on a picture: missing, a copy, a photo. */
+export function flags(moment) {
+  const { video } = moment;
+  const items = [];
+  if (video.missing) items.push(['gone', video.file_status]);
+  if (moment.explanation?.is_copy) items.push(['copy', 'copy']);
+  return items.length > 0 && el('span', { class: 'flags' }, items.map(([name, text]) => el('span', { class: `badge ${name}` }, text)));
+}
+
+/** Return when, with what and where a video or photo was recorded; the time is local there if known. */
+export function recording({ recorded_at: recorded, utc_offset_minutes: offset, camera, location }) {
+  const date = new Date(recorded ?? NaN);
+  const local = Number.isFinite(offset) ? new Date(date.getTime() + offset * 60_000) : date;
+  const zone = Number.isFinite(offset) ? { timeZone: 'UTC' } : {};
+  return [
+    !Number.isNaN(date.getTime()) && local.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short', ...zone }),
+    camera,
+    location && `${location.latitude.toFixed(4)}, ${location.longitude.toFixed(4)}`,
+  ].filter(Boolean).join(' \u00b7 ');
+}
+
+/** Return all facts about a moment as lines of text. */
+export function describe(moment) {
+  const { video } = moment;
+  return [
+    video.path ?? video.name,
+    !video.is_photo && `${range(moment.start, moment.end)} of ${clock(video.duration)}`,
+    recording(video),
+    [`${video.width} \u00d7 ${video.height}`, video.size && size(video.size)].filter(Boolean).join(' \u00b7 '),
+    ...facts(moment).map((fact) => fact.textContent),
+  ].filter(Boolean).join('\n');
 }
 
 const SOURCES = { subtitles: 'subtitle', speech: 'speech', ocr: 'on screen' };
 
 /** Create quotes from transcripts with highlighted query words. */
 export function quotes(moment, words, most = 2, seek = null) {
-  return (moment.explanation.quotes ?? []).slice(0, most).map((quote) => {
+  return (moment.explanation?.quotes ?? []).slice(0, most).map((quote) => {
     const when = seek
       ? el('button', { type: 'button', class: 'time', onclick: () => seek(quote.start) }, clock(quote.start))
       : el('span', { class: 'time' }, clock(quote.start));
@@ -94,9 +133,10 @@ export function quotes(moment, words, most = 2, seek = null) {
 export function facts(moment) {
   const { explanation } = moment;
   const items = [];
+  if (!explanation) return [];
   if (moment.video.missing) items.push(['gone', moment.video.file_status, 'The file cannot be played: it was moved or deleted, or its drive is not connected']);
   if (explanation.is_copy) items.push(['copy', `copy, from ${clock(explanation.peak)}`, 'The query clip was cut from this video']);
-  else items.push(['peak', `peak ${clock(explanation.peak)}`, describeFrames(moment)]);
+  else if (!moment.video.is_photo && moment.score !== null && moment.score !== undefined) items.push(['peak', `peak ${clock(explanation.peak)}`, describeFrames(moment)]);
   if (explanation.steps?.length) items.push(['steps', explanation.steps.map((step) => clock(step.start)).join(' → '), 'Start of each step']);
   if (explanation.score_shares && explanation.quotes?.length) {
     const parts = Object.entries(explanation.score_shares).filter(([, share]) => share >= 0.005).sort((a, b) => b[1] - a[1]);

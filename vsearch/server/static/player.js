@@ -4,7 +4,7 @@ import * as api from './api.js';
 import { $, announce, clock, copy, el, icon, percent, prefersReducedMotion, range, toast, tool, types } from './dom.js';
 import { Curve } from './curve.js';
 import { VideoPlayback } from './film.js';
-import { confidence, facts, key, mark, quotes, select, selection, thumbs, wordsOf } from './moment.js';
+import { confidence, facts, key, mark, quotes, recording, select, selection, thumbs, wordsOf } from './moment.js';
 import { go, link, where } from './route.js';
 import { Transcript } from './transcript.js';
 
@@ -26,7 +26,7 @@ export async function show(to, ready, given) {
   hooks = given;
   parts ??= build();
   const dialog = $('player');
-  if (dialog.open && video?.id === to.v) {
+  if (dialog.open && video?.video_id === to.v) {
     if (to.t !== null && Math.abs(to.t - parts.film.time) > 0.05) parts.film.seek(to.t);
     return;
   }
@@ -47,11 +47,11 @@ export function close() {
 
 async function open(to, ready) {
   const mine = turn += 1;
-  const quick = hooks.results.moments().find((one) => one.video.id === to.v);
+  const quick = hooks.results.moments().find((one) => one.video.video_id === to.v);
   moments = [];
   now = null;
   search = null;
-  if (quick) begin(quick.video, to, [quick, ...hooks.results.moments().filter((one) => one.video.id === to.v)]);
+  if (quick) begin(quick.video, to, [quick, ...hooks.results.moments().filter((one) => one.video.video_id === to.v)]);
   else parts.wait(true);
   const [whole, found] = await Promise.all([api.get(`/videos/${to.v}`).catch((error) => error), ready]);
   if (mine !== turn) return;
@@ -60,8 +60,9 @@ async function open(to, ready) {
     return;
   }
   search = found;
-  if (!quick) begin(whole, to, found?.results.filter((one) => one.video.id === to.v) ?? []);
+  if (!quick) begin(whole, to, found?.results.filter((one) => one.video.video_id === to.v) ?? []);
   video = { ...video, ...whole };
+  parts.script.node.hidden = Boolean(video.is_photo) && !whole.transcript_sources?.length;
   parts.script.open(video, whole.transcript_sources ?? [], wordsOf(found));
   draw();
   if (found) await fit(mine, to);
@@ -75,19 +76,22 @@ function begin(given, to, known) {
   document.title = `${video.name} \u2013 vsearch`;
   $('player').setAttribute('aria-label', video.name);
   parts.curve.open(video);
+  parts.shape(video.width, video.height);
+  parts.still(Boolean(video.is_photo));
+  if (!video.is_photo) parts.poster();
   parts.film.open(video, to.t ?? 0, true);
-  parts.poster();
   draw();
 }
 
 /** Load the curve and all moments of this video. */
 async function fit(mine, to) {
-  const asked = { search_id: search.id };
+  const asked = { search_id: search.search_id };
   const [curve, all] = await Promise.all([
-    api.get(`/videos/${video.id}/curve`, asked).catch(() => null),
-    api.get(`/videos/${video.id}/moments`, asked).catch(() => null),
+    api.get(`/videos/${video.video_id}/curve`, asked).catch(() => null),
+    api.get(`/videos/${video.video_id}/moments`, asked).catch(() => null),
   ]);
   if (mine !== turn) return;
+  if (search.browse) for (const one of all?.results ?? []) one.score = null;
   if (curve?.times.length) parts.curve.fit(curve);
   moments = selectMoments(moments, all?.results ?? []);
   now = moments.find((one) => now && key(one) === key(now)) ?? nearest(to.t);
@@ -118,22 +122,23 @@ function draw() {
   parts.previous.disabled = parts.next.disabled = !moments.length && hooks.results.shown().length < 2;
   const seek = (time) => parts.film.seek(time);
   const one = now ?? around();
-  const frames = (now?.explanation.frame_weights ?? []).filter((frame) => frame.weight > 0.05).toSorted((a, b) => a.time - b.time);
+  const frames = (now?.explanation?.frame_weights ?? []).filter((frame) => frame.weight > 0.05).toSorted((a, b) => a.time - b.time);
   parts.about.replaceChildren(...[
     el('h2', { 'data-testid': 'player-title' }, video.name),
     el('p', { class: 'soft path', title: video.path }, `${video.width} \u00d7 ${video.height} \u00b7 ${video.path}`),
-    now && el('p', { class: 'line', 'data-testid': 'player-moment' }, el('b', { class: 'time' }, range(now.start, now.end)), confidence(now)),
+    recording(video) && el('p', { class: 'soft', 'data-testid': 'player-recording' }, recording(video)),
+    now && !(video.is_photo && !confidence(now)) && el('p', { class: 'line', 'data-testid': 'player-moment' }, !video.is_photo && el('b', { class: 'time' }, range(now.start, now.end)), confidence(now)),
     now && el('p', { class: 'facts soft' }, facts(now)),
     frames.length > 1 && el('p', { class: 'soft' }, 'Frame weights ', frames.map((frame, at) => [at ? ', ' : '', el('button', { type: 'button', class: 'time', title: percent(frame.weight), onclick: () => seek(frame.time) }, clock(frame.time, true))])),
-    now?.explanation.steps?.length > 1 && el('p', { class: 'soft' }, 'Steps ', now.explanation.steps.map((step, at) => [at ? ' \u2192 ' : '', el('button', { type: 'button', class: 'time', onclick: () => seek(step.start) }, range(step.start, step.end))])),
+    now?.explanation?.steps?.length > 1 && el('p', { class: 'soft' }, 'Steps ', now.explanation.steps.map((step, at) => [at ? ' \u2192 ' : '', el('button', { type: 'button', class: 'time', onclick: () => seek(step.start) }, range(step.start, step.end))])),
     now && quotes(now, wordsOf(search), 6, seek),
     el('div', { class: 'acts' },
-      now && search && thumbs(now, () => search.id),
+      now && search && !search.browse && thumbs(now, () => search.search_id),
       tool('like', 'Search with this moment (s)', () => hooks.like(now ?? around()), { 'data-testid': 'player-search-with' }),
       tool('link', 'Copy a link to here (c)', share, { 'data-testid': 'player-link' }),
       tool('check', 'Select (x)', () => select(now ?? around()), { 'aria-pressed': String(selection.has(key(one))), 'data-testid': 'player-select' }),
       tool('export', 'Export this (e)', () => hooks.export([now ?? around()]), { 'data-testid': 'player-export' })),
-    moments.length > 1 && el('div', { class: 'moments', role: 'group', 'aria-label': 'Moments in this video' }, moments.map((other) => el('button', {
+    moments.length > 1 && !video.is_photo && el('div', { class: 'moments', role: 'group', 'aria-label': 'Moments in this video' }, moments.map((other) => el('button', {
       type: 'button', 'aria-current': String(other === now), 'data-testid': 'player-moments', onclick: () => visit(other),
     }, range(other.start, other.end), other.confidence !== null && other.confidence !== undefined && el('small', {}, percent(other.confidence))))),
     video.tags?.length > 0 && el('div', { class: 'tags', role: 'group', 'aria-label': 'Tags' }, labels(video.tags).map(([label, when]) => el('button', {
@@ -155,7 +160,7 @@ function around() {
 }
 
 async function share() {
-  await copy(new URL(link({ ...where(), v: video.id, t: now && inside(now) ? now.start : parts.film.time }), location.href).href);
+  await copy(new URL(link({ ...where(), v: video.video_id, t: now && inside(now) ? now.start : parts.film.time }), location.href).href);
   toast('Link copied');
 }
 
@@ -186,11 +191,11 @@ function hop(step) {
 function leap(step) {
   const all = hooks.results.shown();
   const at = all.findIndex((one) => now && key(one) === key(now));
-  const from = at >= 0 ? at : step > 0 ? all.findLastIndex((one) => one.video.id === video.id) : all.findIndex((one) => one.video.id === video.id);
+  const from = at >= 0 ? at : step > 0 ? all.findLastIndex((one) => one.video.video_id === video.video_id) : all.findIndex((one) => one.video.video_id === video.video_id);
   let to = from + step;
-  while (all[to]?.video.id === video.id) to += step;
+  while (all[to]?.video.video_id === video.video_id) to += step;
   if (!all[to]) { toast(step > 0 ? 'This is the last result' : 'This is the first result'); return; }
-  go({ v: all[to].video.id, t: all[to].start }, { replace: true });
+  go({ v: all[to].video.video_id, t: all[to].start }, { replace: true });
 }
 
 // --- construction
@@ -200,22 +205,35 @@ function build() {
   const node = el('video', { playsinline: true, preload: 'auto', tabindex: -1 });
   const over = el('div', { class: 'over', hidden: true, role: 'status' });
   const backdrop = el('img', { alt: '', hidden: true });
-  const stage = el('div', { class: 'stage' }, backdrop, node, over);
+  const ground = el('img', { class: 'ground', alt: '', 'aria-hidden': 'true' });
+  const stage = el('div', { class: 'stage' }, ground, backdrop, node, over);
   const made = { about: el('div', { class: 'about' }) };
   made.wait = (on) => { over.hidden = !on; over.replaceChildren(el('span', { class: 'spin' }), el('span', { class: 'hidden' }, 'Loading')); };
   made.trouble = (text) => {
     clearTimeout(made.slow);
     over.hidden = !text;
     over.replaceChildren(...(text ? [icon('warn'), el('p', {}, text)] : []));
+    if (video?.is_photo && !video.missing) return;
     backdrop.hidden = !text || !video;
-    if (text && video) backdrop.src = video.playback === 'none' && !video.missing && !prefersReducedMotion() ? api.preview(video.id, now?.start ?? 0, now?.end ?? 4, 640) : api.thumbnail(video.id, now?.start ?? 0, 640);
+    if (text && video) backdrop.src = video.playback === 'none' && !video.missing && !prefersReducedMotion() ? api.preview(video.video_id, now?.start ?? 0, now?.end ?? 4, 640) : api.thumbnail(video.video_id, now?.start ?? 0, 640);
   };
-  made.poster = () => { node.poster = api.thumbnail(video.id, (where().t ?? 0) + 0.1, 640); };
+  made.poster = () => { node.poster = ground.src = api.thumbnail(video.video_id, (where().t ?? 0) + 0.1, 640); };
+  made.shape = (width, height) => { stage.classList.toggle('tall', height > width); };
+  made.still = (on) => { // a photo has no controls
+    node.hidden = made.controls.hidden = on;
+    stage.classList.toggle('photo', on);
+    if (on) backdrop.src = api.thumbnail(video.video_id, 0, 1280);
+    if (on) ground.src = api.thumbnail(video.video_id, 0, 320);
+    backdrop.alt = on ? video.name : '';
+    backdrop.hidden = !on;
+  };
+  node.addEventListener('loadedmetadata', () => made.shape(node.videoWidth, node.videoHeight));
   made.film = new VideoPlayback(node, { change: (name) => changed(made, name), trouble: made.trouble });
   made.curve = new Curve({ seek: (time) => { made.film.seek(time); } });
   made.script = new Transcript({ seek: (time) => made.film.seek(time) });
   controls(made);
-  const theatre = el('div', { class: 'theatre' }, stage, el('div', { class: 'controls' }, made.curve.node, made.buttons));
+  made.controls = el('div', { class: 'controls' }, made.curve.node, made.buttons);
+  const theatre = el('div', { class: 'theatre' }, stage, made.controls);
   made.full = () => (document.fullscreenElement ? document.exitFullscreen() : theatre.requestFullscreen?.() ?? node.webkitEnterFullscreen?.())?.catch?.(() => {});
   dialog.append(theatre, el('aside', { class: 'beside', 'aria-label': 'About this moment' }, made.about, made.script.node),
     tool('close', 'Close (Esc)', () => hooks.leave(), { class: 'tool shut', 'data-testid': 'player-close' }));
@@ -264,7 +282,7 @@ function changed(made, name) {
   if (!video) return;
   if (['waiting', 'seeking'].includes(name) && film.mode !== 'none') {
     clearTimeout(made.slow);
-    made.slow = setTimeout(() => { if (film.node.readyState < 3 && !film.node.error) made.wait(true); }, 350);
+    made.slow = setTimeout(() => { if (!video?.is_photo && film.node.readyState < 3 && !film.node.error) made.wait(true); }, 350);
   }
   if (['playing', 'seeked', 'pause'].includes(name) && film.mode !== 'none') {
     clearTimeout(made.slow);
@@ -332,5 +350,5 @@ function pressed(event) {
 }
 
 function rate(relevant) {
-  if (now && search) mark(now, search.id, now.relevant === relevant ? null : relevant);
+  if (now && search && !search.browse) mark(now, search.search_id, now.relevant === relevant ? null : relevant);
 }

@@ -1,10 +1,11 @@
 // The URL holds the complete state, so that history, sharing and reloading work.
 
-export const FIRST = 12; // results before "Show more"
+export const FIRST = 24; // results before "Show more"
+export const MOST = 1000; // results of one search
 
-const PLAIN = { q: '', k: FIRST, all: false, diversify: false, include_duplicates: false, p: '', view: '', name: '', sort: 'name', v: 0, t: null };
+const PLAIN = { q: '', k: FIRST, all: false, diversify: false, include_duplicates: false, p: '', filters: false, view: '', name: '', folder: '', lacking: '', sort: 'recorded', v: 0, t: null };
 
-/** Parse the URL. `all` shows all weak results; `p` is the search that `like:#3` refers to; `v` the playing video, from `t`. */
+/** Parse the URL. `all` unfolds the less likely results, `filters` the filters; `p` is the search that `like:#3` refers to; `v` the playing video, from `t`. */
 export function read(search = location.search) {
   const given = new URLSearchParams(search);
   const number = (name, plain) => {
@@ -13,14 +14,17 @@ export function read(search = location.search) {
   };
   return {
     q: given.get('q')?.trim() ?? '',
-    k: Math.min(200, Math.max(1, Math.round(number('k', FIRST)))),
+    k: Math.min(MOST, Math.max(1, Math.round(number('k', FIRST)))),
     all: given.get('all') === '1',
     diversify: given.get('diversify') === '1',
     include_duplicates: given.get('include_duplicates') === '1',
     p: given.get('p') ?? '',
+    filters: given.get('filters') === '1',
     view: given.get('view') === 'library' ? 'library' : '',
     name: given.get('name') ?? '',
-    sort: given.get('sort') ?? 'name',
+    folder: given.get('folder') ?? '',
+    lacking: ['speech', 'ocr'].includes(given.get('lacking')) ? given.get('lacking') : '',
+    sort: given.get('sort') ?? 'recorded',
     v: number('v', 0),
     t: number('t', null),
   };
@@ -31,11 +35,11 @@ export function link(where) {
   const given = new URLSearchParams();
   for (const [name, plain] of Object.entries(PLAIN)) {
     const value = where[name] ?? plain;
-    if (value === plain || (['name', 'sort'].includes(name) && !where.view)) continue;
+    if (value === plain || (['name', 'sort', 'folder', 'lacking'].includes(name) && !where.view)) continue;
     given.set(name, value === true ? '1' : typeof value === 'number' ? String(Math.round(value * 100) / 100) : value);
   }
   const text = given.toString();
-  return text ? `/?${text}` : '/';
+  return text ? `./?${text}` : './';
 }
 
 const listeners = [];
@@ -53,7 +57,7 @@ export function go(changes, { replace = false, quiet = false } = {}) {
   const before = now;
   now = { ...now, ...changes };
   const url = link(now);
-  if (replace || url === location.pathname + location.search) history.replaceState({ ...history.state }, '', url);
+  if (replace || new URL(url, location.href).search === location.search) history.replaceState({ ...history.state }, '', url);
   else history.pushState({ inside: true }, '', url);
   if (!quiet) listeners.forEach((listener) => listener(now, before));
 }

@@ -14,7 +14,7 @@ export async function open(search, hooks) {
   const form = search && el('form', { method: 'dialog', onsubmit: async (event) => {
     event.preventDefault();
     try {
-      await api.put(`/saved-searches/${encodeURIComponent(name.value.trim())}`, /\blike:#/.test(where().q) ? { search_id: search.id } : { q: where().q });
+      await api.put(`/saved-searches/${encodeURIComponent(name.value.trim())}`, /\blike:#/.test(where().q) ? { search_id: search.search_id } : { q: where().q });
       wrong.hidden = true;
       await hooks.changed();
       draw();

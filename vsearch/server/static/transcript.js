@@ -44,7 +44,7 @@ export class Transcript {
     this.#asking?.abort();
     this.#asking = new AbortController();
     try {
-      const transcript = await api.get(`/videos/${this.video.id}/transcript`, { source }, this.#asking.signal);
+      const transcript = await api.get(`/videos/${this.video.video_id}/transcript`, { source }, this.#asking.signal);
       this.#cues = transcript.cues;
       this.#draw();
     } catch (error) {

@@ -70,6 +70,9 @@ def export_moments(task_request: Mapping[str, Any], emit_event: EmitEvent) -> No
         if entry.error is None:
             written_paths.append(entry.output_path)
             emit_event({"event": "written", "name": entry.output_path.name})
+            for photo_path in entry.left_out_photos:
+                reason = "a photo, which only clips and CSV files contain"
+                emit_event({"event": "failure", **_describe_file(photo_path, reason)})
         else:
             error_text = entry.error.replace(f"{output_folder}{os.sep}", "")  # hides the path
             emit_event(

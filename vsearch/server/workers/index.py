@@ -34,12 +34,24 @@ class EventReporter:
     _stage: str = "index"
     _eta_estimator: EtaEstimator = field(default_factory=EtaEstimator)  # of the stage
     _reported_at: float = 0.0  # monotonic time of the last progress event
+    _is_processing: bool = False  # the model of the stage is loaded
+    _file_count: int = 0  # of the stage
+
+    def report_discovered(self, file_count: int) -> None:
+        """Emit the number of files found so far, at most once per `REPORT_INTERVAL_SECONDS`."""
+        if time.monotonic() - self._reported_at >= REPORT_INTERVAL_SECONDS:
+            self._reported_at = time.monotonic()
+            self.emit_event({"event": "discovered", "file_count": file_count})
 
     def report_progress(self, progress: Progress) -> None:
         """Emit a progress event, at most one per `REPORT_INTERVAL_SECONDS`."""
         self._enter_stage(progress.stage)
         eta_seconds = self._eta_estimator.estimate_seconds(progress)
-        if time.monotonic() - self._reported_at < REPORT_INTERVAL_SECONDS:
+        was_processing = self._is_processing
+        self._is_processing |= progress.processed_seconds > 0
+        is_new_phase = was_processing != self._is_processing or self._file_count == 0
+        self._file_count = progress.file_count
+        if not is_new_phase and time.monotonic() - self._reported_at < REPORT_INTERVAL_SECONDS:
             return
         self._reported_at = time.monotonic()
         self.emit_event(
@@ -49,6 +61,10 @@ class EventReporter:
                 # later stages cannot be estimated
                 "eta_seconds": eta_seconds if progress.is_last_stage else None,
                 "current_file": truncate_text(progress.path.name),
+                "is_processing": self._is_processing,
+                "stage": progress.stage,
+                "file_number": progress.file_index + 1,
+                "file_count": progress.file_count,
             }
         )
 
@@ -69,6 +85,7 @@ class EventReporter:
                 "path": truncate_text(index_result.path),
                 "name": truncate_text(index_result.path.name),
                 "error": index_result.error and truncate_text(index_result.error),
+                "file_path": str(index_result.path),
             }
         )
 
@@ -76,6 +93,7 @@ class EventReporter:
         """Estimate the remaining time of a new stage from its own speed only."""
         if stage != self._stage:
             self._stage, self._eta_estimator, self._reported_at = stage, EtaEstimator(), 0.0
+            self._is_processing, self._file_count = False, 0
 
 
 def index_folders(task_request: Mapping[str, Any], emit_event: EmitEvent) -> None:
@@ -83,8 +101,8 @@ def index_folders(task_request: Mapping[str, Any], emit_event: EmitEvent) -> Non
 
     Args:
         task_request: `library_path`, `settings` (keyword arguments of `Library.open`),
-            `root_paths`, `folder_paths` and `progressive`.
-        emit_event: Receives `file` and `progress` events.
+            `root_paths`, `folder_paths`, `progressive` and `excludes`.
+        emit_event: Receives `discovered`, `file` and `progress` events.
 
     Raises:
         VSearchError: If the library cannot be opened or a required extra is missing.
@@ -102,6 +120,8 @@ def index_folders(task_request: Mapping[str, Any], emit_event: EmitEvent) -> Non
                 progressive=task_request["progressive"],
                 on_progress=reporter.report_progress,
                 roots=roots,
+                excludes=task_request.get("excludes", ()),
+                on_discovered=reporter.report_discovered,
             )
         ) as index_results,
     ):
