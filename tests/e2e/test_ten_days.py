@@ -91,8 +91,7 @@ class Story:
                 "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
             ) if not name.startswith(NOT_COMPARED)]  # fmt: skip
             return {
-                table: sorted(raw.execute(f'SELECT * FROM "{table}"'), key=repr)
-                for table in tables
+                table: sorted(raw.execute(f'SELECT * FROM "{table}"'), key=repr) for table in tables
             }
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:

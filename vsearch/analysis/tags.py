@@ -156,11 +156,7 @@ class Tags:
         """Return the videos or parts that paths match; all videos without paths."""
         if not paths:
             return [(video, None) for video in self._catalog.videos()]
-        return [
-            video_region
-            for path in paths
-            for video_region in self._resolve_region(path)
-        ]
+        return [video_region for path in paths for video_region in self._resolve_region(path)]
 
     def _resolve_region(self, path_text: str) -> VideoRegions:
         """Resolve a path, with or without an `@START-END` suffix."""

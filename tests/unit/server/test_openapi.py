@@ -271,9 +271,7 @@ def test_only_servers_with_a_token_document_401() -> None:
         ("GET /jobs", {500}, {404, 409, 422}),
     ],
 )
-def test_statuses_are_those_that_can_occur(
-    path: str, expected: set[int], absent: set[int]
-) -> None:
+def test_statuses_are_those_that_can_occur(path: str, expected: set[int], absent: set[int]) -> None:
     method, _, name = path.partition(" ")
     statuses = set(map(int, SCHEMA["paths"][API_PREFIX + name][method.lower()]["responses"]))
     assert expected <= statuses

