@@ -97,10 +97,14 @@ def upgrade() -> None:
     for statement in INDEX:
         op.execute(statement)
     connection = op.get_bind()
-    names = [
-        {"video_id": video_id, "words": _words(path)}
-        for video_id, path in connection.exec_driver_sql("SELECT id, path FROM videos")
-    ]
+    words: dict[int, str] = {}
+    for paths_sql in (
+        "SELECT id, path FROM videos",
+        "SELECT video_id, path FROM duplicate_files WHERE video_id IS NOT NULL ORDER BY path",
+    ):
+        for video_id, path in connection.exec_driver_sql(paths_sql):
+            words[video_id] = f"{words.get(video_id, '')} {_words(path)}".strip()
+    names = [{"video_id": video_id, "words": text} for video_id, text in words.items()]
     if names:
         connection.execute(
             sa.text("INSERT INTO video_names (video_id, words) VALUES (:video_id, :words)"), names

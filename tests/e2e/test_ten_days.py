@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from tests.support.video_factory import BLUE, GREEN, RED, YELLOW, ColorScene, make_video
 from vsearch import Library
@@ -149,6 +150,19 @@ def day_2_it_grows(story: Story) -> None:
     watched = [
         json.loads(line) for line in story.vsearch("watch --once --json", story.camera).splitlines()
     ]
+    for second in (1, 2):  # a burst
+        picture = Image.effect_noise((320, 240), 40).resize((640, 480)).convert("RGB")
+        picture.paste(CYAN, (40, 40, 600, 440))
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = (
+            f"2025:07:01 10:00:0{second}"
+        )
+        picture.save(story.camera / f"IMG_{second}.jpg", exif=exif)
+    story.index(story.camera)
+    assert story.listed()["camera/IMG_1.jpg"] == "available"
+    [photo] = story.find("cyan is:photo")
+    assert photo["explanation"]["duplicates_hidden"] == 1
+    assert len(story.find("after:2025-07 before:2025-08")) == 2  # without words
     alerts = [one for one in watched if one.get("alert") == "reds"]
     assert "second red.mp4" in json.dumps(alerts)
     assert set(story.index(story.camera).values()) == {"unchanged"}
@@ -200,6 +214,7 @@ def day_6_renamed_edited_deleted(story: Story) -> None:
     assert outcomes == {
         "Grandma.mp4": "moved", "green.mp4": "unchanged", "second red.mp4": "unchanged",
         "yellow.mp4": "updated", "magenta.mp4": "unchanged", "copy of green.mp4": "duplicate",
+        "IMG_1.jpg": "unchanged", "IMG_2.jpg": "unchanged",
     }  # fmt: skip
     assert story.listed()["other mount/cyan.mp4"] == "missing"
     story.vsearch("remove --missing --yes")
@@ -215,7 +230,7 @@ def day_7_another_model(story: Story) -> None:
     story.vsearch("model switch", "fake:other")
     with Library.open(story.library) as library:
         assert library.settings.model == "fake:other"
-        assert {info.video_count for info in library.models.list()} == {5}
+        assert {info.video_count for info in library.models.list()} == {7}
 
 
 def day_8_exports_and_a_power_cut(story: Story) -> None:
@@ -235,7 +250,7 @@ def day_8_exports_and_a_power_cut(story: Story) -> None:
             assert indexing.poll() is None
         indexing.kill()
     outcomes = story.index(story.camera)
-    assert len(outcomes) == 8
+    assert len(outcomes) == 10
     assert all(outcomes[Path(path).name] == "unchanged" for (path,) in done)
     assert {outcomes[f"evening {number}.mp4"] for number in range(4)} <= {"indexed", "unchanged"}
     assert set(story.index(story.camera).values()) == {"unchanged"}
@@ -252,22 +267,30 @@ def day_9_the_disk_dies(story: Story) -> None:
 
 
 def day_10_the_upgrade(story: Story) -> None:
+    photos = sorted(story.camera.glob("*.jpg"))  # which version 0.1 did not index
+    story.vsearch("remove", *photos)
     answers, rows = story.find("red"), story.rows()
     with closing(sqlite3.connect(story.library / "catalog.sqlite3")) as raw:
         raw.executescript(DOWNGRADE)
     assert story.find("red") == answers
     upgraded = story.rows()
-    [(copy, *_)] = upgraded.pop("duplicate_files")  # whose video the next run finds
+    [(copy, *_)] = upgraded.pop("duplicate_files")  # whose video, and its name, the next run finds
     assert copy == rows.pop("duplicate_files")[0][0]
+    assert len(upgraded.pop("video_names")) == len(rows.pop("video_names"))
     assert upgraded == rows
     story.vsearch("model delete", "fake")
-    assert set(story.index(story.camera, story.drive).values()) == {"unchanged", "duplicate"}
+    outcomes = story.index(story.camera, story.drive)
+    assert [outcomes.pop(photo.name) for photo in photos] == ["indexed", "indexed"]
+    assert set(outcomes.values()) == {"unchanged", "duplicate"}
+    assert story.best('name:"copy of green"') == "green.mp4"
 
 
 def check_every_row(story: Story) -> None:
     evenings = [(f"camera/evening {number}.mp4", 3.0, None) for number in range(4)]
     assert story.ask("SELECT short(path), duration, warning FROM videos ORDER BY 1") == [
         ("camera/2026/Grandma.mp4", 6.0, None),
+        ("camera/IMG_1.jpg", 0.04, None),
+        ("camera/IMG_2.jpg", 0.04, None),
         *evenings,
         ("camera/green.mp4", 3.0, None),
         ("camera/second red.mp4", 3.0, None),
@@ -280,7 +303,7 @@ def check_every_row(story: Story) -> None:
     for path, start, end in sorted(spans):
         by_video.setdefault(path, []).append((start, end))
     assert by_video == {
-        path: [(0.0, 3.0), (3.0, 6.0)] if duration == 6 else [(0.0, 3.0)]
+        path: [(0.0, 3.0), (3.0, 6.0)] if duration == 6 else [(0.0, duration)]
         for path, duration in story.ask("SELECT short(path), duration FROM videos")
     }
     tags = story.ask(
@@ -304,8 +327,8 @@ def check_every_row(story: Story) -> None:
     assert story.ask("SELECT name FROM spaces") == [("fake-other",)]
     counts = {table: len(rows) for table, rows in story.rows().items()}
     segments = sum(map(len, by_video.values()))
-    assert counts["videos"] == counts["frame_features"] == counts["video_names"] == 9
-    assert counts["vectors"] == counts["segments"] == segments == 11
+    assert counts["videos"] == counts["frame_features"] == counts["video_names"] == 11
+    assert counts["vectors"] == counts["segments"] == segments == 13
     features = {file.name for file in (story.library / "features" / "fake-other").iterdir()}
     assert features == {f"{id_}.safetensors" for (id_,) in story.ask("SELECT id FROM videos")}
     assert not list((story.library / "features").glob("fake"))

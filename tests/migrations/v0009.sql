@@ -222,7 +222,7 @@ CREATE TRIGGER names_updated AFTER UPDATE ON video_names BEGIN
 INSERT INTO "cues" VALUES(1,1,'subtitles',0.5,2.0,'Grüße aus Ærø',NULL);
 INSERT INTO "cues" VALUES(2,1,'speech',2.0,3.5,'thank you','[[2.0,2.5,"thank"],[2.5,3.5,"you"]]');
 INSERT INTO "cues" VALUES(3,2,'ocr',0.0,1.0,'EXIT',NULL);
-INSERT INTO "video_names" VALUES(1,'videos holiday beach');
+INSERT INTO "video_names" VALUES(1,'videos holiday beach videos copy of beach');
 INSERT INTO "video_names" VALUES(2,'videos odd');
 CREATE INDEX ix_cues_video_id ON cues (video_id);
 CREATE INDEX ix_duplicate_files_video_id ON duplicate_files (video_id);

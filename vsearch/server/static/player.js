@@ -126,6 +126,7 @@ function draw() {
   parts.about.replaceChildren(...[
     el('h2', { 'data-testid': 'player-title' }, video.name),
     el('p', { class: 'soft path', title: video.path }, `${video.width} \u00d7 ${video.height} \u00b7 ${video.path}`),
+    video.other_paths.map((path) => el('p', { class: 'soft path', title: path, 'data-testid': 'player-other-path' }, `Also at ${path}`)),
     recording(video) && el('p', { class: 'soft', 'data-testid': 'player-recording' }, recording(video)),
     now && !(video.is_photo && !confidence(now)) && el('p', { class: 'line', 'data-testid': 'player-moment' }, !video.is_photo && el('b', { class: 'time' }, range(now.start, now.end)), confidence(now)),
     now && el('p', { class: 'facts soft' }, facts(now)),
