@@ -77,13 +77,13 @@ def test_an_unknown_path_is_named_even_if_another_one_matches(catalog: Catalog) 
 def test_many_paths_are_looked_up_at_once(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [video], list_paths, calls = catalog.videos(), catalog.video_paths, []
+    [video], list_places, calls = catalog.videos(), catalog.video_places, []
 
-    def count_calls() -> dict[int, Path]:
+    def count_calls() -> list[tuple[int, Path]]:
         calls.append(1)
-        return list_paths()
+        return list_places()
 
-    monkeypatch.setattr(catalog, "video_paths", count_calls)
+    monkeypatch.setattr(catalog, "video_places", count_calls)
     hints = hints_for(catalog, f"a path:{video.path} path:x path:y path:z")
     assert [hint[:2] for hint in hints] == ["x:", "y:", "z:"]
     assert len(calls) == 1  # `vsearch watch` restricts a search to all new videos
