@@ -167,7 +167,8 @@ def test_indexing_within_a_memory_limit_ends_in_one_line(
         env=environment,
     )
     assert result.returncode == 1, result.stderr
-    [message] = result.stderr.strip().splitlines()
+    *notes, message = result.stderr.strip().splitlines()
+    assert all(note.startswith("New library: ") for note in notes)
     assert "GB" in message
     assert "ulimit" in message
     assert "report" not in message

@@ -24,7 +24,7 @@ from vsearch.server.openapi import build_document
 from vsearch.server.run import ServerOptions, create_server, create_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from vsearch.server.state import AppState
 
@@ -83,14 +83,31 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.join()
 
 
-def test_the_generated_client_searches_lists_and_saves(package: str, url: str) -> None:
+@pytest.fixture
+def connect(package: str, url: str) -> Iterator[Callable[..., Any]]:
+    """Return a function that creates a client of a class of the package; closed at the end."""
+    clients: list[Any] = []
+
+    def create(class_name: str, **options: str) -> Any:
+        client_class = getattr(importlib.import_module(package), class_name)
+        clients.append(client_class(base_url=url, **options))
+        return clients[-1]
+
+    yield create
+    for client in clients:
+        client.get_httpx_client().close()
+
+
+def test_the_generated_client_searches_lists_and_saves(
+    package: str, connect: Callable[..., Any]
+) -> None:
     def operation(name: str) -> Any:
         return importlib.import_module(f"{package}.api.{name}")
 
     def model(name: str) -> Any:
         return getattr(importlib.import_module(f"{package}.models"), name)
 
-    client = importlib.import_module(package).AuthenticatedClient(base_url=url, token=TOKEN)
+    client = connect("AuthenticatedClient", token=TOKEN)
     found = operation("search.search").sync(client=client, q="blue", k=3)
     best = found.results[0]
     assert best.video.name == "red then blue.mp4"
@@ -118,7 +135,7 @@ def test_the_generated_client_searches_lists_and_saves(package: str, url: str) -
     assert (missing.status, missing.detail) == (404, "the library has no video 999")
 
 
-def test_the_generated_client_needs_the_token(package: str, url: str) -> None:
-    client = importlib.import_module(package).Client(base_url=url)
+def test_the_generated_client_needs_the_token(package: str, connect: Callable[..., Any]) -> None:
+    client = connect("Client")
     list_videos = importlib.import_module(f"{package}.api.library.list_videos")
     assert list_videos.sync_detailed(client=client).status_code == 401

@@ -266,7 +266,7 @@ def test_invalid_bodies_are_problems(client: TestClient, body: str) -> None:
 def test_the_access_log_contains_no_query_and_no_token(
     locked: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="vsearch"):
         headers = {"Authorization": f"Bearer {TOKEN}"}
         locked.get("/api/v1/search?q=secretwords", headers=headers)
         locked.get(f"/api/v1/search?q=red&token={TOKEN}")

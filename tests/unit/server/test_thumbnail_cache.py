@@ -136,8 +136,12 @@ def test_an_empty_file_is_not_an_image(video: Video, library: Library) -> None:
 
 
 def test_a_missing_video_is_reported_without_its_folder(tmp_path: Path, library: Library) -> None:
-    for path in (tmp_path / "gone.mp4", tmp_path):
-        with pytest.raises(Problem, match="index the folder") as caught:
+    (tmp_path / "other.mp4").touch()
+    for path, reason in (
+        (tmp_path / "gone.mp4", "moved or deleted; index the folder"),
+        (tmp_path / "no drive" / "gone.mp4", "offline: its drive or folder is gone"),
+    ):
+        with pytest.raises(Problem, match=reason) as caught:
             thumbnail_cache.require_file(make_video_entry(path))
         assert (caught.value.status_code, caught.value.problem_type) == (404, "gone")
         assert str(tmp_path) not in caught.value.detail
