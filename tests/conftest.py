@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -14,7 +16,11 @@ import pytest
 
 from tests.support.processes import CommandResult, CommandRunner
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
+from vsearch.cli.log_options import LOGGERS_AT_WARNING
 from vsearch.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY_FOLDER = Path(__file__).resolve().parents[1]
 SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
@@ -84,8 +90,8 @@ def fake_model(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run_vsearch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandRunner:
-    """Return a function that runs the command in this process, in a temporary folder."""
+) -> Iterator[CommandRunner]:
+    """Yield a function that runs the command in this process, in a temporary folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path, exit_code: int = 0) -> CommandResult:
@@ -96,7 +102,9 @@ def run_vsearch(
         assert exit_info.value.code == exit_code, command_result.stderr
         return command_result
 
-    return run
+    yield run
+    for logger_name in ("vsearch", *LOGGERS_AT_WARNING):
+        logging.getLogger(logger_name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture
