@@ -187,10 +187,10 @@ def test_the_position_survives_opening_a_video_and_a_reload(large: WatchedPage) 
     large.page.evaluate("scrollTo(0, document.documentElement.scrollHeight * 0.4)")
     large.page.wait_for_function("history.state?.anchor?.index > 10000")
     large.page.locator(".vg-cell[aria-busy=false]").first.wait_for()
+    large.page.wait_for_function("document.querySelectorAll('.vg-skeleton').length === 0")
     # a video in the visible part, so that opening it does not scroll
     card_index = large.page.evaluate("""() => [...document.querySelectorAll('.vcard .open')]
         .findIndex((one) => one.getBoundingClientRect().top > innerHeight / 3)""")
-    large.page.wait_for_function("document.querySelectorAll('.vg-skeleton').length === 0")
     top = large.page.evaluate("scrollY")
     card = large.page.get_by_test_id("video").nth(card_index)
     first = card.locator(".name").inner_text()
