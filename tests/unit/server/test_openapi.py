@@ -217,14 +217,16 @@ def test_ids_have_one_name() -> None:
         assert "id" not in {one["name"] for one in parameters(method, path)}
 
 
-def test_times_have_a_zone(api: ServedApi) -> None:
+def test_times_have_a_zone(tmp_path: Path) -> None:
     document = json.dumps(SCHEMA["components"]["schemas"])
     assert document.count("date-time") >= 4
-    video = api.client.get(f"{API_PREFIX}/videos").json()["items"][0]
+    index_videos(tmp_path / "library", make_video(tmp_path / "red.mp4"))
+    with serve_library(tmp_path / "library") as client:
+        [video] = client.get(f"{API_PREFIX}/videos").json()["items"]
+        moment = {"video_id": video["video_id"], "start": 0, "end": 1}
+        asked = {"kind": "csv", "moments": [moment]}
+        job = client.post(f"{API_PREFIX}/exports", json=asked).json()
     assert datetime.fromisoformat(video["modified_at"]).tzinfo is not None
-    moment = {"video_id": video["video_id"], "start": 0, "end": 1}
-    asked = {"kind": "csv", "moments": [moment]}
-    job = api.client.post(f"{API_PREFIX}/exports", json=asked).json()
     assert datetime.fromisoformat(job["created_at"]).tzinfo is not None
 
 
