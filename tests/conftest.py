@@ -14,6 +14,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
+from tests.support.browser import run_chromium
 from tests.support.processes import CommandResult, CommandRunner
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.cli.log_options import LOGGERS_AT_WARNING
@@ -21,6 +22,8 @@ from vsearch.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 REPOSITORY_FOLDER = Path(__file__).resolve().parents[1]
 SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
@@ -105,6 +108,13 @@ def run_vsearch(
     yield run
     for logger_name in ("vsearch", *LOGGERS_AT_WARNING):
         logging.getLogger(logger_name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Yield the installed Chromium."""
+    with run_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.browser import (
-    BROWSER_ARGUMENTS,
     ServerProcess,
     WatchedPage,
     find_browser,
@@ -79,18 +78,6 @@ def make_library(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def environment(fake_plugin: Path) -> dict[str, str]:
     return make_fake_environment(fake_plugin)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(), args=[*BROWSER_ARGUMENTS]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

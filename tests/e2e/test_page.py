@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from tests.support.browser import (
-    BROWSER_ARGUMENTS,
     ServerProcess,
     WatchedPage,
     find_browser,
@@ -105,18 +104,6 @@ def server(workspace: Path, environment: dict[str, str]) -> Iterator[ServerProce
         workspace / "library", workspace / "log", workspace / "more", env=environment
     ) as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(), args=[*BROWSER_ARGUMENTS]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -351,6 +338,7 @@ def test_going_back_restores_the_query(seen: WatchedPage) -> None:
     seen.page.wait_for_url("**/?q=blue")
     assert seen.page.locator("#q").input_value() == "blue"
     seen.page.go_forward()
+    seen.page.wait_for_url("**/?q=red")
     seen.page.go_forward()
     wait_until_playing(seen, start, FILM_SECONDS)  # it plays on while this waits
     assert "q=red" in seen.page.url

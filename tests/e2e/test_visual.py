@@ -14,10 +14,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tests.support.browser import (
-    BROWSER_ARGUMENTS,
     ServerProcess,
     find_browser,
     make_fake_environment,
+    run_chromium,
     run_server,
     watch_page,
 )
@@ -47,13 +47,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, fake_plugin: Path) -> Itera
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = [*BROWSER_ARGUMENTS, "--font-render-hinting=none"]
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=arguments)
+    with run_chromium("--font-render-hinting=none") as browser:
         yield browser
-        browser.close()
 
 
 @needs_browser

@@ -42,6 +42,19 @@ DROP_FILE_JS = """(given) => {
 }"""
 
 
+@contextmanager
+def run_chromium(*arguments: str) -> Iterator[Browser]:
+    """Run the installed Chromium with additional arguments."""
+    from playwright.sync_api import sync_playwright  # deferred: only tests of pages need it
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(), args=[*BROWSER_ARGUMENTS, *arguments]
+        )
+        yield browser
+        browser.close()
+
+
 def make_fake_environment(plugin_folder: Path) -> dict[str, str]:
     """Return the environment of a process that uses the fake encoder."""
     python_path = os.pathsep.join([str(plugin_folder), str(Path(__file__).resolve().parents[2])])

@@ -20,11 +20,6 @@ class Alteration:
     speed: float = 1.0  # of the copy: 2 if it plays twice as fast as the video
     is_grayscale: bool = False  # one of the two has no colors
 
-    @property
-    def is_altered(self) -> bool:
-        """True if the copy differs from a plain one."""
-        return any(self._iter_descriptions())
-
     def invert(self) -> Alteration:
         """Return the alteration from the copy back to the video."""
         degrees = self.rotation_degrees if self.is_mirrored else -self.rotation_degrees % 360

@@ -47,8 +47,8 @@ class Sounds:
             video: A video or its path; see `Library.videos`.
 
         Returns:
-            The spans in chronological order; those of different kinds may overlap. None if the
-            video was not analyzed.
+            The spans in chronological order; those of different kinds may overlap. Empty, too, if
+            the video was not analyzed; see `is_analyzed`.
 
         Raises:
             LibraryError: If there is no such video.

@@ -317,8 +317,10 @@ def test_telemetry_of_a_newer_gopro() -> None:
 def test_damaged_telemetry_is_ignored(noise: bytes, position: int) -> None:
     packet = bytearray(gps5_packet())
     packet[position : position + len(noise)] = noise
-    _read_entries(bytes(packet), _Telemetry())
-    _read_entries(nest("DEVC", *[b"DEVC\0\1\0\0"] * 9) + noise, _Telemetry())
+    for damaged_packet in (bytes(packet), nest("DEVC", *[b"DEVC\0\1\0\0"] * 9) + noise):
+        telemetry = _Telemetry()
+        _read_entries(damaged_packet, telemetry)
+        assert telemetry.location is None or isinstance(telemetry.location, Location)
 
 
 def write_gopro_video(path: Path, packets: Iterable[bytes]) -> Path:
