@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, Locator, Route
 
 pytest.importorskip("playwright", reason="needs playwright")
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
@@ -342,6 +342,22 @@ def test_going_back_restores_the_query(seen: WatchedPage) -> None:
     seen.page.go_forward()
     wait_until_playing(seen, start, FILM_SECONDS)  # it plays on while this waits
     assert "q=red" in seen.page.url
+
+
+@pytest.mark.slow
+def test_the_player_shows_the_url_after_its_code_has_loaded(seen: WatchedPage) -> None:
+    held: list[Route] = []
+    seen.page.route("**/static/film.js", lambda route: held.append(route))
+    seen.open_path()
+    seen.search_for("red")
+    with seen.page.expect_request("**/static/film.js"):
+        start, _ = open_first(seen)
+    seen.page.go_back()
+    seen.page.wait_for_url("**/?q=red")
+    seen.page.go_forward()
+    seen.page.wait_for_url("**/?q=red&v=*")
+    held[0].continue_()
+    wait_until_playing(seen, start, FILM_SECONDS)
 
 
 @pytest.mark.slow

@@ -32,8 +32,7 @@ function show(now, before = {}) {
   else if (!now.q) { wrong(''); asking?.abort(); working(false); }
   showFilters(now, before);
   if (view === 'start') welcome();
-  if (view === 'library') part('library').then((library) => library.show(now, hooks)).catch(failed);
-  else if (before.view === 'library') part('library').then((library) => library.leave());
+  if (view === 'library' || before.view === 'library') part('library').then((library) => (where().view === 'library' ? library.show(where(), hooks) : library.leave())).catch(failed);
   play(now, before);
   if (before.view !== undefined && before.view !== now.view) scrollTo(0, 0);
 }
@@ -54,12 +53,11 @@ function showFilters(now, before) {
 
 const titled = (q) => (q ? `${$('q').value || 'Moments like this'} – vsearch` : 'vsearch');
 
+/** Open or close the player. Pending imports end in any order, so the state is read after them. */
 function play(now, before) {
-  if (now.v) part('player').then((player) => player.show(now, ready, hooks)).catch(failed);
-  else if (before.v) {
-    part('player').then((player) => player.close());
-    document.title = titled(now.q);
-  }
+  if (!now.v && !before.v) return;
+  if (!now.v) document.title = titled(now.q);
+  part('player').then((player) => (where().v ? player.show(where(), ready, hooks) : player.close())).catch(failed);
 }
 
 let ready = Promise.resolve(null); // the response to the search in the URL, for the player
