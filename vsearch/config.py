@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import SettingsError
 from vsearch.storage.atomic_files import replace_file
+from vsearch.storage.store_urls import check_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only", "photo
 # names in vsearch.toml files of older versions
 RENAMED_SETTINGS = {"fast": "keyframes_only", "read_text": "ocr", "shots": "shot_detector"}
 MAX_WORKERS = 64
+MAX_CACHE_MB = 1_048_576
 _TRUE_WORDS, _FALSE_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _AUDIO_TRACK_RE = re.compile(r"auto|[1-9][0-9]{0,3}|[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 LIBRARY_VARIABLE = "VSEARCH_LIBRARY"
@@ -58,6 +60,8 @@ class Settings:
     workers: int = 0  # videos indexed in parallel; 0 depends on the machine
     hwaccel: str = ""  # FFmpeg name of a hardware decoder; auto: any; empty: software
     photos: bool = True  # index the photos in folders, too
+    store: str = ""  # folder or URL of features, kept frames and thumbnails; empty: the library
+    store_cache_mb: int = 1024  # megabytes of a bucket's files that are kept on this machine
 
     def __post_init__(self) -> None:
         for setting_name in ("model", "device", "pooler", "index", "shot_detector"):
@@ -86,6 +90,12 @@ class Settings:
             raise SettingsError(
                 f"workers must be a whole number from 0 to {MAX_WORKERS}, not {self.workers!r}"
             )
+        if type(self.store_cache_mb) is not int or not 0 <= self.store_cache_mb <= MAX_CACHE_MB:
+            raise SettingsError(
+                f"store_cache_mb must be a whole number from 0 to {MAX_CACHE_MB}, not "
+                f"{self.store_cache_mb!r}"
+            )
+        check_store(self.store)
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
 
@@ -382,8 +392,8 @@ def list_named_models(model: str | None, text_model: str | None) -> list[str]:
 def save(library_path: Path, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
-    Model files are written with their absolute path. `device`, which depends on the machine, and
-    `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not changed.
+    Model files are written with their absolute path. `device` and `store_cache_mb`, which depend on
+    the machine, and `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not changed.
 
     Args:
         library_path: Folder of the library.
@@ -401,6 +411,7 @@ def save(library_path: Path, settings: Settings) -> None:
         device=file_settings.device,
         keyframes_only=file_settings.keyframes_only,
         workers=file_settings.workers,
+        store_cache_mb=file_settings.store_cache_mb,
         hwaccel=file_settings.hwaccel,
     )
     if not (library_path / SETTINGS_FILE).exists() or file_settings != settings:
@@ -507,9 +518,9 @@ def _read_environment() -> tuple[dict[str, Any], list[str]]:
 
 def _parse_value(setting_name: str, value_text: str) -> str | float | bool:
     """Convert the text of an environment variable; raise SettingsError if that is not possible."""
-    if setting_name in ("fps", "workers"):
+    if setting_name in ("fps", "workers", "store_cache_mb"):
         number_type, expected_kind = (
-            (int, "a whole number") if setting_name == "workers" else (float, "a number")
+            (float, "a number") if setting_name == "fps" else (int, "a whole number")
         )
         try:
             return number_type(value_text)

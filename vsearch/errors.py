@@ -16,7 +16,8 @@ VSearchError
 │   ├── NewerLibraryError   written by a newer version of vsearch
 │   ├── DamagedLibraryError a file of the library is corrupted
 │   ├── LockedError         another process is writing; the message names it
-│   └── SpaceMismatchError  vectors of different embedding spaces would be mixed
+│   ├── SpaceMismatchError  vectors of different embedding spaces would be mixed
+│   └── StoreError          the bucket or folder of its files cannot be reached or used
 ├── ServerError             a vsearch server is unreachable or rejects a request
 ├── ExportError             an export cannot be written
 ├── DatasetError            a label, caption or dataset file is invalid
@@ -94,6 +95,10 @@ class LockedError(LibraryError):
 
 class SpaceMismatchError(LibraryError):
     """Raised if vectors of different embedding spaces would be mixed."""
+
+
+class StoreError(LibraryError):
+    """Raised if the bucket or folder that has the library's files cannot be reached or used."""
 
 
 class ServerError(VSearchError):

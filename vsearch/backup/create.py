@@ -17,12 +17,12 @@ from vsearch.catalog.open import FEATURES_FOLDER
 from vsearch.catalog.rows import encode_text
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.storage.atomic_files import fsync_directory
-from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vsearch.storage.feature_store import FeatureStore
     from vsearch.types import Space
 
 log = logging.getLogger(__name__)
@@ -164,9 +164,7 @@ class _LibraryCopier:
             The recorded checksums of missing and damaged features, by video id and space.
         """
         lost_features: dict[tuple[int, Space], int | None] = {}
-        feature_store = FeatureStore(
-            self._feature_store.folder, copied_catalog.features_crc32, copied_catalog.video_path
-        )
+        feature_store = self._feature_store.with_records(copied_catalog)
         active_space = copied_catalog.space()
         wanted_ids: list[tuple[int, Space]] = []
         for space_info in copied_catalog.spaces():

@@ -54,6 +54,12 @@ _SELECT_VIDEO_AT_SQL = f"""
         OR id = (SELECT video_id FROM duplicate_files WHERE path = ?1)
     ORDER BY path <> ?1
 """  # noqa: S608
+_SELECT_FINGERPRINT_SQL = "SELECT fingerprint FROM videos WHERE id = ?"
+_SELECT_FEATURE_CONTENTS_SQL = """
+    SELECT videos.fingerprint, frame_features.crc32
+    FROM frame_features JOIN videos ON videos.id = frame_features.video_id
+    WHERE space_id = (SELECT id FROM spaces WHERE name = ?) AND crc32 IS NOT NULL
+"""
 _SELECT_CRC32_SQL = """
     SELECT crc32 FROM frame_features
     WHERE video_id = ? AND space_id = (SELECT id FROM spaces WHERE name = ?)
@@ -179,6 +185,20 @@ class VideoQueries(CatalogReader):
             read_file_identity, _SELECT_DUPLICATE_SQL, encode_path(file_path)
         )
         return next(iter(identities), None)
+
+    def content_fingerprint(self, video_id: int) -> str | None:
+        """Return the fingerprint of a video; None if there is no video with this id."""
+        fingerprint_rows = self._fetch_rows(_SELECT_FINGERPRINT_SQL, int(video_id))
+        return str(fingerprint_rows[0][0]) if fingerprint_rows else None
+
+    def content_fingerprints(self) -> set[str]:
+        """Return the fingerprints of all videos."""
+        return {str(row[0]) for row in self._fetch_rows("SELECT fingerprint FROM videos")}
+
+    def feature_contents(self, space: Space) -> set[tuple[str, int]]:
+        """Return the fingerprint and the recorded checksum of all features in a space."""
+        content_rows = self._fetch_rows(_SELECT_FEATURE_CONTENTS_SQL, space.name)
+        return {(str(fingerprint), int(crc32)) for fingerprint, crc32 in content_rows}
 
     def features_crc32(self, video_id: int, space: Space) -> int | None:
         """Return the checksum of a video's features in a space; None if it was not recorded."""

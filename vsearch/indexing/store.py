@@ -273,6 +273,7 @@ def _save_video(
         has_streams=video_info.has_subtitle_streams,
     )
     recording, subtitle_texts = video_info.recording, (cue.text for cue in video_subtitles.cues)
+    stored_crc32 = storage.feature_store.save_content(pending_video.content_fingerprint, features)
     with storage.catalog.begin() as transaction:
         transaction.set_space(features.space, pipeline.pooler.name, pipeline.model_name)
         if old_video is not None and kept_place is not None:
@@ -311,7 +312,9 @@ def _save_video(
             if is_same_content:
                 transaction.move_annotations(video.id, old_video.id)
             transaction.remove_videos([old_video.id])
-        crc32 = storage.feature_store.save(video.id, features)
+        crc32 = stored_crc32
+        if crc32 is None:
+            crc32 = storage.feature_store.save(video.id, features)
         transaction.add_features(video.id, features.space, pipeline.model_name, crc32)
         if options.keep_frames:
             storage.frame_store.assign_frames(video.id, pending_video.content_fingerprint)

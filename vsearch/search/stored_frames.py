@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.pool import OutdatedSnapshotError
-from vsearch.errors import DamagedLibraryError
+from vsearch.errors import DamagedLibraryError, StoreError
 
 if TYPE_CHECKING:
     from vsearch.catalog.catalog import Catalog
@@ -34,7 +34,7 @@ def load_frames(
         span: The part to load, as of `FeatureStore.load_range`; None: all.
 
     Returns:
-        The features; None if they are damaged or lost.
+        The features; None if they are damaged or lost, or if their store is out of reach.
 
     Raises:
         OutdatedSnapshotError: They were deleted because the video was removed or replaced.
@@ -46,7 +46,15 @@ def load_frames(
     except DamagedLibraryError as error:
         if catalog.is_replaced(video_id, space):
             raise OutdatedSnapshotError(str(error)) from error
-        if (message := str(error)) not in _reported_messages:  # once, not for every segment
-            _reported_messages.add(message)
-            log.warning("%s", message)
+        _report_once(str(error))
         return None
+    except StoreError as error:
+        _report_once(str(error))
+        return None
+
+
+def _report_once(message: str) -> None:
+    """Log a message once, not for every segment."""
+    if message not in _reported_messages:
+        _reported_messages.add(message)
+        log.warning("%s", message)

@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from vsearch.errors import DamagedLibraryError, ModelError
+from vsearch.errors import DamagedLibraryError, ModelError, StoreError
 from vsearch.memory import describe_exhaustion, is_exhausted
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def remove_partial_files(folder: Path) -> int:
 
 
 @contextmanager
-def damage_as_error(file_path: Path, remedy: str) -> Iterator[None]:
+def damage_as_error(file_path: object, remedy: str) -> Iterator[None]:
     """Translate any exception from reading a missing or damaged file.
 
     Args:
@@ -137,12 +137,12 @@ def damage_as_error(file_path: Path, remedy: str) -> Iterator[None]:
         remedy: End of the message: what vsearch does about it, or what the user should do.
 
     Raises:
-        DamagedLibraryError: The block raised an exception.
+        DamagedLibraryError: The block raised an exception other than StoreError.
         ModelError: The memory limit of this process is reached.
     """
     try:
         yield
-    except DamagedLibraryError:
+    except (DamagedLibraryError, StoreError):  # out of reach is not damaged
         raise
     except Exception as exc:  # numpy, zipfile and plugins raise almost anything, even MemoryError
         if is_exhausted(exc):

@@ -11,8 +11,9 @@ import math
 import os
 import zlib
 from functools import lru_cache
-from io import BytesIO
+from io import BytesIO, UnsupportedOperation
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +24,14 @@ from vsearch.types import Features, Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, TypeAlias
 
     import numpy.typing as npt
 
+    from vsearch.storage.stored_files import StoredFile
     from vsearch.types import Matrix, Span, Times
+
+    FeaturePath: TypeAlias = Path | StoredFile
 
 SUFFIX, OLD_SUFFIX = ".safetensors", ".npz"
 BLOCK_FRAMES = 1_024  # converted at a time
@@ -42,19 +45,33 @@ _MAX_HEADER_BYTES = 100_000  # many times what `write_features` needs
 def write_features(feature_path: Path, features: Features) -> int:
     """Write features to a .safetensors file, atomically.
 
-    The file contains `matrix` float16 (T, D) and `times` float64 (T,) in seconds; its metadata are
-    `space` as JSON, `crc32` of all of them, `times_crc32` of space and times, and for every
-    `checked_rows` rows of the matrix, the start value, one of the `row_crc32` in hexadecimal.
-
     Args:
         feature_path: The file.
-        features: Frame vectors float32 (T, D), stored as float16, and times.
+        features: As of `dump_features`.
 
     Returns:
         The checksum of all of them.
 
     Raises:
         OSError: The file cannot be written.
+    """
+    with atomic_write(feature_path, sweep=False) as feature_file:
+        return dump_features(feature_file, features)
+
+
+def dump_features(feature_file: BinaryIO, features: Features) -> int:
+    """Write features to an open file, in the format .safetensors.
+
+    The file contains `matrix` float16 (T, D) and `times` float64 (T,) in seconds; its metadata are
+    `space` as JSON, `crc32` of all of them, `times_crc32` of space and times, and for every
+    `checked_rows` rows of the matrix, the start value, one of the `row_crc32` in hexadecimal.
+
+    Args:
+        feature_file: The file.
+        features: Frame vectors float32 (T, D), stored as float16, and times.
+
+    Returns:
+        The checksum of all of them.
     """
     space = features.space
     space_json = json.dumps([space.name, space.dim, space.supports_text])
@@ -71,12 +88,11 @@ def write_features(feature_path: Path, features: Features) -> int:
             f"{zlib.crc32(row_block.data, checked_rows):x}" for row_block in row_blocks
         ),
     }
-    with atomic_write(feature_path, sweep=False) as feature_file:
-        _write_tensors(feature_file, frame_times, features.frame_vectors, metadata)
+    _write_tensors(feature_file, frame_times, features.frame_vectors, metadata)
     return crc32
 
 
-def read_checksum(feature_path: Path) -> int | None:
+def read_checksum(feature_path: FeaturePath) -> int | None:
     """Return the recorded checksum of a file; None for a file of an older version.
 
     Args:
@@ -88,7 +104,7 @@ def read_checksum(feature_path: Path) -> int | None:
         return int(_TensorLayout(feature_file).metadata["crc32"])
 
 
-def read_features(feature_path: Path) -> Features:
+def read_features(feature_path: FeaturePath) -> Features:
     """Read all features of a file, frame vectors as float32 (T, D).
 
     Args:
@@ -97,7 +113,7 @@ def read_features(feature_path: Path) -> Features:
     Returns:
         The features.
     """
-    if feature_path.suffix == OLD_SUFFIX:
+    if isinstance(feature_path, Path) and feature_path.suffix == OLD_SUFFIX:
         arrays = load_arrays(feature_path)
         space_json = str(arrays["space"])
         return _to_features(_parse_space(space_json), arrays["times"], arrays["matrix"])
@@ -132,7 +148,7 @@ def _read_tensors(feature_file: BinaryIO) -> tuple[Features, int]:
     return features, int(layout.metadata["crc32"])
 
 
-def read_features_around(feature_path: Path, span: Span) -> tuple[Features, int | None]:
+def read_features_around(feature_path: FeaturePath, span: Span) -> tuple[Features, int | None]:
     """Read the features of the frames in a span, and of one frame before and after it.
 
     Only these rows are read from disk, except from files of older versions.
@@ -151,9 +167,7 @@ def read_features_around(feature_path: Path, span: Span) -> tuple[Features, int 
         frame_vectors, frame_times = features.frame_vectors[rows], features.frame_times[rows]
         return Features(features.space, frame_vectors, frame_times), None
     with feature_path.open("rb", buffering=0) as feature_file:
-        file_stat = os.fstat(feature_file.fileno())
-        file_state = (file_stat.st_mtime_ns, file_stat.st_size, file_stat.st_ino)
-        layout, space, frame_times = _read_layout(feature_path, file_state)
+        layout, space, frame_times = _read_layout(feature_path, _read_state(feature_file))
         rows = _find_rows(frame_times, span)
         matrix = layout.read_checked_rows(feature_file, rows)
     return _to_features(space, frame_times[rows], matrix), int(layout.metadata["crc32"])
@@ -161,7 +175,7 @@ def read_features_around(feature_path: Path, span: Span) -> tuple[Features, int 
 
 @lru_cache(maxsize=CACHED_LAYOUTS)
 def _read_layout(
-    feature_path: Path,
+    feature_path: FeaturePath,
     file_state: tuple[int, ...],  # noqa: ARG001 - a key of the cache
 ) -> tuple[_TensorLayout, Space, Times]:
     """Return the layout, the space and the frame times of a file, after checking the times."""
@@ -174,6 +188,20 @@ def _read_layout(
         raise ValueError(f"{vector_count} vectors for {len(frame_times)} times")
     _check_times(frame_times)
     return layout, _parse_space(layout.metadata["space"]), frame_times
+
+
+def forget_layouts() -> None:
+    """Read the layouts of all files again: one of them was damaged."""
+    _read_layout.cache_clear()
+
+
+def _read_state(feature_file: BinaryIO) -> tuple[int, ...]:
+    """Return what changes if a file is replaced; files of a store never are."""
+    try:
+        file_stat = os.fstat(feature_file.fileno())
+    except UnsupportedOperation:
+        return ()
+    return file_stat.st_mtime_ns, file_stat.st_size, file_stat.st_ino
 
 
 def _check_times(frame_times: Times) -> None:
@@ -261,7 +289,10 @@ class _TensorLayout:
         dtype, (row_count, *row_shape) = np.dtype(_NUMPY_DTYPES[tensor["dtype"]]), tensor["shape"]
         row_bytes = math.prod(row_shape) * dtype.itemsize
         start_offset, end_offset = tensor["data_offsets"]
-        file_bytes = feature_file.seek(0, os.SEEK_END)
+        try:
+            file_bytes = feature_file.seek(0, os.SEEK_END)
+        except UnsupportedOperation:  # of a store; rows that are missing are noticed below
+            file_bytes = self._data_offset + end_offset
         if end_offset - start_offset != row_count * row_bytes or not (
             0 <= start_offset <= end_offset <= file_bytes - self._data_offset
         ):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from vsearch.storage.bucket_features import FeatureRecords
+    from vsearch.storage.feature_files import FeaturePath
     from vsearch.types import Features, Space, Span
 
 _FIX_HINT = "the frame features of this video are lost: index it again with "
@@ -55,6 +57,24 @@ class FeatureStore:
         self.folder, self._recorded_checksum = folder, recorded_checksum
         self._find_path = find_path
         self._verified_checksums: set[tuple[int, str, int]] = set()
+
+    def with_records(self, records: FeatureRecords) -> FeatureStore:
+        """Return the same store for another catalog, such as a copy."""
+        return FeatureStore(self.folder, records.features_crc32, records.video_path)
+
+    def save_content(self, fingerprint: str, features: Features) -> int | None:  # noqa: ARG002
+        """Store the features of a content before its video has an id, where files need none.
+
+        Uploads may take long, and need not delay the transaction that stores the video.
+
+        Args:
+            fingerprint: Of the content.
+            features: Frame vectors float32 (T, D), stored as float16, and times.
+
+        Returns:
+            The checksum of the file, for the catalog; None if `save` must be called.
+        """
+        return None
 
     def save(self, video_id: int, features: Features) -> int:
         """Write or replace the features of a video in their space, flushed to disk.
@@ -126,7 +146,7 @@ class FeatureStore:
         return feature_path, content
 
     @contextmanager
-    def _damage_as_error(self, video_id: int, feature_path: Path) -> Iterator[None]:
+    def _damage_as_error(self, video_id: int, feature_path: FeaturePath) -> Iterator[None]:
         """Translate errors of a block that reads a file, and name the video and the remedy."""
         try:
             with damage_as_error(feature_path, _FIX_HINT):
