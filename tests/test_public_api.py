@@ -65,8 +65,8 @@ def test_the_public_names_are_these() -> None:
         "QueryError", "QuerybankEncoder", "Quote", "RebuildableIndex", "RelevanceLabel",
         "ResultRef", "SavedSearch", "ScoreShares", "SearchResult", "Segment", "ServerError",
         "Settings", "SettingsError", "ShotDetector", "Space", "SpaceInfo", "SpaceMismatchError",
-        "Span", "Step", "SummaryResult", "SwitchResult", "Tag", "Term", "Timings", "TooLargeError",
-        "Transcript", "TranscriptResult", "TranscriptText", "TransitionDetector",
+        "Span", "Step", "StoreError", "SummaryResult", "SwitchResult", "Tag", "Term", "Timings",
+        "TooLargeError", "Transcript", "TranscriptResult", "TranscriptText", "TransitionDetector",
         "UnknownPluginError", "UnreadableError", "VSearchError", "VectorIndex", "VectorSource",
         "Video", "WeightsError", "Word", "__version__", "connect",
     ]  # fmt: skip

@@ -393,7 +393,8 @@ def save(library_path: Path, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
     Model files are written with their absolute path. `device` and `store_cache_mb`, which depend on
-    the machine, and `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not changed.
+    the machine, and `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not
+    changed.
 
     Args:
         library_path: Folder of the library.

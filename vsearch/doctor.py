@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.errors import DamagedLibraryError
+from vsearch.errors import DamagedLibraryError, StoreError
 from vsearch.index.ground_truth import (
     IMAGE_COSINE,
     K_NEIGHBORS,
@@ -220,9 +220,11 @@ def examine_library(
     try:
         videos_by_id = {video.id: video for video in storage.catalog.videos()}
         problem_texts += _find_feature_problems(storage, videos_by_id)
+        problem_texts += _find_file_problems(storage, videos_by_id)
     except DamagedLibraryError:
         return problem_texts  # the damage is among the problems
-    problem_texts += _find_file_problems(storage, videos_by_id)
+    except StoreError as error:
+        problem_texts.append(str(error))
     problem_texts += _find_gone_files(check_files(videos_by_id.values()), indexed_folders)
     return problem_texts
 

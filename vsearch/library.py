@@ -42,7 +42,8 @@ from vsearch.search.null_queries import GenericEmbeddings
 from vsearch.search.saved_searches import SavedSearches
 from vsearch.search.searcher import Searcher
 from vsearch.search.snapshot import SnapshotSource
-from vsearch.storage.feature_store import FeatureStore
+from vsearch.storage.bucket_features import open_feature_store
+from vsearch.storage.object_store import open_object_store
 from vsearch.types import LibraryInfo, Video
 from vsearch.writer import LibraryWriter
 
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
     from vsearch.protocols import Encoder
     from vsearch.query.parser import NameResolver
     from vsearch.search.result import SearchResult
+    from vsearch.storage.feature_store import FeatureStore
+    from vsearch.storage.shared_thumbnails import SharedThumbnails
     from vsearch.types import (
         ClassificationResult,
         Curve,
@@ -123,8 +126,14 @@ class Library:
         self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
         self._known_outline: LibraryOutline | None = None
         self._active_model = active_model
-        self._feature_store = FeatureStore(
-            path / FEATURES_FOLDER, catalog.features_crc32, catalog.video_path
+        store = self.settings.store
+        self._objects = open_object_store(store) if store else None
+        self._feature_store = open_feature_store(
+            path / FEATURES_FOLDER,
+            catalog,
+            self._objects,
+            config.cache_folder,
+            max_cache_bytes=self.settings.store_cache_mb * 2**20,
         )
         self._live_index = LiveIndex(
             catalog,
@@ -134,7 +143,13 @@ class Library:
         )
         hubness_cache = HubnessCache(path / HUBNESS_FOLDER)
         self._writer = LibraryWriter(
-            path, catalog, self._feature_store, self._live_index, active_model, hubness_cache
+            path,
+            catalog,
+            self._feature_store,
+            self._live_index,
+            active_model,
+            hubness_cache,
+            self._objects,
         )
         self.saved_searches = SavedSearches(catalog, path)
         self.feedback = FeedbackStore(catalog, self.query)
@@ -1106,6 +1121,27 @@ class Library:
             problems.append(str(exc))
         return problems
 
+    def clean_store(self, *, min_age_days: float = 7.0) -> int:
+        """Delete files of the store (`store` in the settings) that no video of this library needs.
+
+        Files of removed and replaced videos and of deleted models stay there until then. No other
+        library may use the same store.
+
+        Args:
+            min_age_days: Keep files written since, which another process may be about to record.
+
+        Returns:
+            The number of deleted bytes.
+
+        Raises:
+            SettingsError: If the library has no store.
+            StoreError: If the store cannot be used.
+            LockedError: If another process is writing.
+        """
+        min_age_seconds = check_number(min_age_days, "min_age_days") * 86_400
+        removed_objects = self._writer.clean_store(min_age_seconds)
+        return sum(stored.size_bytes for stored in removed_objects)
+
     def measure_recall(self) -> list[IndexRecall]:
         """Measure the recall of the vector index against exact search.
 
@@ -1153,6 +1189,23 @@ class Library:
             self._active_model,
             self._writer,
             self._live_index,
+        )
+
+    @property
+    def feature_store(self) -> FeatureStore:
+        """Stored frame features; see also `features`."""
+        return self._feature_store
+
+    @cached_property
+    def shared_thumbnails(self) -> SharedThumbnails | None:
+        """Thumbnails in the store of the library, for servers; None without a store."""
+        from vsearch.storage.shared_thumbnails import SharedThumbnails  # deferred: for servers
+
+        if self._objects is None:
+            return None
+        return SharedThumbnails(
+            open_object_store(self.settings.store, retry_seconds=0),
+            lambda video_id: self._catalog.file_identity(video_id).content_digest,
         )
 
     @property

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
-from vsearch.errors import DamagedLibraryError, ModelError, QueryError, SpaceMismatchError
+from vsearch.errors import (
+    DamagedLibraryError,
+    ModelError,
+    QueryError,
+    SettingsError,
+    SpaceMismatchError,
+)
+from vsearch.media.bucket_frames import BucketFrameStore
 from vsearch.media.frame_cache import FrameStore
 from vsearch.memory import FAISS_NEED, expect_memory
 from vsearch.plugins import resolve_plugin
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from vsearch.search.hubness import HubnessCache
     from vsearch.search.live_index import LiveIndex
     from vsearch.storage.feature_store import FeatureStore
+    from vsearch.storage.object_store import ObjectStore, StoredObject
     from vsearch.types import Video
 
 log = logging.getLogger(__name__)
@@ -57,11 +65,12 @@ class LibraryWriter:
         live_index: LiveIndex,
         active_model: ActiveModel,
         hubness_cache: HubnessCache,
+        objects: ObjectStore | None = None,
     ) -> None:
         """Store the parts of an open library; nothing is loaded yet."""
         self._library_path, self._catalog, self._active_model = library_path, catalog, active_model
         self._feature_store, self._live_index = feature_store, live_index
-        self._hubness_cache = hubness_cache
+        self._hubness_cache, self._objects = hubness_cache, objects
 
     def index_videos(
         self,
@@ -247,7 +256,22 @@ class LibraryWriter:
     @property
     def frame_store(self) -> FrameStore:
         """Cache of decoded frames."""
-        return FrameStore(self._library_path / FRAME_CACHE_FOLDER)
+        frames_folder = self._library_path / FRAME_CACHE_FOLDER
+        if self._objects is None:
+            return FrameStore(frames_folder)
+        return BucketFrameStore(frames_folder, self._catalog, self._objects)
+
+    def clean_store(self, min_age_seconds: float) -> list[StoredObject]:
+        """Delete files of the store that no video needs. See `Library.clean_store`."""
+        from vsearch.storage.store_cleaning import remove_unused_files  # deferred: rarely used
+
+        if self._objects is None:
+            raise SettingsError(
+                "the library has no store: its files are in its own folder, where the next "
+                "`vsearch index` deletes those that no video needs"
+            )
+        with self.exclusive():
+            return remove_unused_files(self._objects, self._catalog, min_age_seconds)
 
     def storage(self) -> Storage:
         """Return the catalog, the feature store and the frame cache."""

@@ -60,6 +60,9 @@ _SELECT_FEATURE_CONTENTS_SQL = """
     FROM frame_features JOIN videos ON videos.id = frame_features.video_id
     WHERE space_id = (SELECT id FROM spaces WHERE name = ?) AND crc32 IS NOT NULL
 """
+_SELECT_DIGESTS_SQL = """
+    SELECT content_digest FROM videos WHERE content_digest IS NOT NULL
+"""
 _SELECT_CRC32_SQL = """
     SELECT crc32 FROM frame_features
     WHERE video_id = ? AND space_id = (SELECT id FROM spaces WHERE name = ?)
@@ -191,9 +194,9 @@ class VideoQueries(CatalogReader):
         fingerprint_rows = self._fetch_rows(_SELECT_FINGERPRINT_SQL, int(video_id))
         return str(fingerprint_rows[0][0]) if fingerprint_rows else None
 
-    def content_fingerprints(self) -> set[str]:
-        """Return the fingerprints of all videos."""
-        return {str(row[0]) for row in self._fetch_rows("SELECT fingerprint FROM videos")}
+    def content_digests(self) -> set[str]:
+        """Return the digests of the whole files of all videos, where they are known."""
+        return {str(row[0]) for row in self._fetch_rows(_SELECT_DIGESTS_SQL)}
 
     def feature_contents(self, space: Space) -> set[tuple[str, int]]:
         """Return the fingerprint and the recorded checksum of all features in a space."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.options import library_options
-from vsearch.cli.render import escape_unprintable, print_table
+from vsearch.cli.render import escape_unprintable, format_bytes, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,13 +33,34 @@ MIN_RECALL = 0.99  # recall@10 below this is reported as a problem
     is_flag=True,
     help="Measure the recall@10 and latency of the index against exact search instead.",
 )
+@click.option(
+    "--clean-store",
+    is_flag=True,
+    help="Delete files of the bucket in the setting `store` that no video needs instead. No other "
+    "library may use it.",
+)
+@click.option(
+    "--min-age",
+    "min_age_days",
+    type=click.FloatRange(0),
+    default=7.0,
+    metavar="DAYS",
+    help="With --clean-store: keep files written since (default: 7).",
+)
 @library_options
 @click.pass_obj
-def doctor(options: CommonOptions, measure_recall: bool) -> None:
+def doctor(
+    options: CommonOptions, measure_recall: bool, clean_store: bool, min_age_days: float
+) -> None:
     """Check the library and list problems; exit 1 if there are any.
 
     With --recall, a recall@10 below 99 % is a problem.
     """
+    if clean_store:
+        with options.open_library() as library:
+            removed_bytes = library.clean_store(min_age_days=min_age_days)
+        click.echo(f"Deleted {format_bytes(removed_bytes)}.")
+        return
     with (
         _silence_loggers(() if measure_recall else LOGGERS_OF_PROBLEMS),
         options.open_library(ignore_invalid_settings=not measure_recall) as library,

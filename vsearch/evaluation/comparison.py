@@ -19,7 +19,6 @@ from vsearch.evaluation.retrieval_cases import (
 )
 from vsearch.plugins import plugin_names, resolve_plugin
 from vsearch.search.hubness import Querybank
-from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -202,7 +201,7 @@ def _evaluate_configurations(
         for frame_stride in FRAME_STRIDES
         for pooler in all_poolers
     ]
-    feature_store = FeatureStore(library.path / "features")
+    feature_store = library.feature_store
     for video in retrieval_case.videos:
         frame_features = feature_store.load(video.id, encoder.space)
         spans = [segment.span for segment in library.segments_with_vectors(video)[0]]

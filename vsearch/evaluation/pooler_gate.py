@@ -19,7 +19,6 @@ from vsearch.pooling.augmentation import AugmentedClip, mix_with_distractors
 from vsearch.pooling.mean import MeanPooler
 from vsearch.pooling.selection import AUTO_POOLER, select_pooler
 from vsearch.search.hubness import Querybank
-from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,7 +172,7 @@ def build_pooling_case(library: Library, dataset: CaptionDataset) -> PoolingCase
         DamagedLibraryError: If frame features are missing.
     """
     _, retrieval_case = prepare_case(library, dataset)
-    encoder, feature_store = library.encoder, FeatureStore(library.path / "features")
+    encoder, feature_store = library.encoder, library.feature_store
     features = [feature_store.load(video.id, encoder.space) for video in retrieval_case.videos]
     return PoolingCase(
         tuple(

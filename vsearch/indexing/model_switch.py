@@ -27,6 +27,7 @@ from vsearch.errors import (
 )
 from vsearch.indexing.file_runs import ProgressTracker, run_catching
 from vsearch.indexing.pipeline import encode_frames, pool_segments
+from vsearch.media.bucket_frames import frames_name
 from vsearch.media.file_status import is_missing, locate_videos
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
@@ -245,8 +246,22 @@ class ModelSwitch:
                 f"{video.path}: no frame can be decoded any more; restore the file"
             )
         if self._keep_frames:  # there were none, or damaged ones
+            frame_store.save_content("", self._frames_name(video))
             frame_store.assign_frames(video.id)
         return features
+
+    def _frames_name(self, video: Video) -> str | None:
+        """Return the name of a video's frames in a store; None if its content is not known."""
+        catalog = self._storage.catalog
+        content_digest = catalog.file_identity(video.id).content_digest
+        if content_digest is None:
+            return None
+        return frames_name(
+            content_digest,
+            catalog.sample_fps(video.id),
+            video.sampled_frames,
+            keyframes_only=video.keyframes_only,
+        )
 
     def _encode_batches(
         self, frame_batches: Iterable[FrameBatch], on_progress: Callable[[float], None]

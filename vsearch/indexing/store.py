@@ -12,6 +12,7 @@ from vsearch.errors import DamagedLibraryError
 from vsearch.indexing.pipeline import PendingVideo, StageTimer
 from vsearch.indexing.places import find_available_place, move_to_place
 from vsearch.indexing.subtitles import collect_subtitles, compute_source_digest
+from vsearch.media.bucket_frames import frames_name
 from vsearch.media.file_identity import is_fully_fingerprinted
 from vsearch.media.file_status import find_file_statuses, is_missing
 from vsearch.media.recording import find_drone_location
@@ -274,6 +275,16 @@ def _save_video(
     )
     recording, subtitle_texts = video_info.recording, (cue.text for cue in video_subtitles.cues)
     stored_crc32 = storage.feature_store.save_content(pending_video.content_fingerprint, features)
+    if options.keep_frames:
+        object_name = None
+        if file_identity.content_digest is not None:
+            object_name = frames_name(
+                file_identity.content_digest,
+                pipeline.fps,
+                len(features.frame_times),
+                keyframes_only=processed_video.keyframes_only,
+            )
+        storage.frame_store.save_content(pending_video.content_fingerprint, object_name)
     with storage.catalog.begin() as transaction:
         transaction.set_space(features.space, pipeline.pooler.name, pipeline.model_name)
         if old_video is not None and kept_place is not None:

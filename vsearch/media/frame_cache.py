@@ -38,7 +38,7 @@ _HEADER_STRUCT = struct.Struct("<8sQ")
 _RECORD_STRUCT = struct.Struct("<dII")
 _MAX_PACKET_BYTES = 2**20  # many times what a packet needs
 _PENDING_NAME = "next"  # prefix of complete files whose video has no id yet
-_DAMAGE_REMEDY = "it is not used; the video is decoded again where needed"
+DAMAGE_REMEDY = "it is not used; the video is decoded again where needed"
 
 
 class FrameStore:
@@ -75,6 +75,21 @@ class FrameStore:
             yield frame_writer
             frame_writer.finish_file()
 
+    def pending_path(self, pending_name: str = "") -> Path:
+        """Return the path of the frames written last under `pending_name`."""
+        return self._frames_path(_PENDING_NAME + pending_name)
+
+    def save_content(self, pending_name: str, object_name: str | None) -> None:
+        """Store the frames written last under `pending_name`, where files need no id of a video.
+
+        Args:
+            pending_name: As of `open_writer`.
+            object_name: Name in the store; None if the content is not known.
+
+        Raises:
+            StoreError: They cannot be stored.
+        """
+
     def assign_frames(self, video_id: int, pending_name: str = "") -> None:
         """Assign the frames written last under `pending_name` to a video.
 
@@ -82,29 +97,16 @@ class FrameStore:
             LibraryError: The file cannot be renamed.
         """
         with _translate_disk_errors(self.folder):
-            self._frames_path(_PENDING_NAME + pending_name).replace(self._frames_path(video_id))
+            self.pending_path(pending_name).replace(self._frames_path(video_id))
             fsync_directory(self.folder)
 
     def iter_batches(self, video_id: int) -> Iterator[FrameBatch]:
-        """Yield the frames of a video in batches of one shape, reading one batch at a time.
+        """Return the frames of a video in batches of one shape, reading one batch at a time.
 
         Raises:
             DamagedLibraryError: The file is missing or damaged; may be raised at any batch.
         """
-        from vsearch.media.frame_codec import decode_packets  # deferred: imports a decoder
-
-        frames_path, frame_times = self._frames_path(video_id), deque[float]()
-        with damage_as_error(frames_path, _DAMAGE_REMEDY), frames_path.open("rb") as frames_file:
-            images = decode_packets(
-                _split_times(_iter_records(frames_file, frames_path), frame_times)
-            )
-            yield from batch_frames(
-                ((image, frame_times.popleft()) for image in images), FRAMES_PER_BATCH
-            )
-            if frame_times:
-                raise ValueError(
-                    f"{frames_path}: {len(frame_times)} packets did not decode to a frame"
-                )
+        return read_batches(self._frames_path(video_id))
 
     def has_frames(self, video_id: int) -> bool:
         """Return whether frames of a video are cached, intact or not."""
@@ -126,7 +128,9 @@ class FrameStore:
     def find_damaged(self) -> list[int]:
         """Return the ids of videos whose cached frames are damaged, ascending."""
         return [
-            video_id for video_id in sorted(self.list_video_ids()) if not self._is_intact(video_id)
+            video_id
+            for video_id in sorted(self.list_video_ids())
+            if not frames_are_intact(self._frames_path(video_id))
         ]
 
     def remove_stale_files(self, known_video_ids: set[int]) -> int:
@@ -139,21 +143,33 @@ class FrameStore:
             stale_path.unlink(missing_ok=True)
         return len(stale_paths) + remove_partial_files(self.folder)
 
-    def _is_intact(self, video_id: int) -> bool:
-        frames_path = self._frames_path(video_id)
-        try:
-            with (
-                damage_as_error(frames_path, _DAMAGE_REMEDY),
-                frames_path.open("rb") as frames_file,
-            ):
-                for _ in _iter_records(frames_file, frames_path):
-                    pass
-        except LibraryError:
-            return False
-        return True
-
     def _frames_path(self, file_name: int | str) -> Path:
         return self.folder / f"{file_name}.frames"
+
+
+def read_batches(frames_path: Path) -> Iterator[FrameBatch]:
+    """Yield the frames of a file; see `FrameStore.iter_batches`."""
+    from vsearch.media.frame_codec import decode_packets  # deferred: imports a decoder
+
+    frame_times = deque[float]()
+    with damage_as_error(frames_path, DAMAGE_REMEDY), frames_path.open("rb") as frames_file:
+        images = decode_packets(_split_times(_iter_records(frames_file, frames_path), frame_times))
+        yield from batch_frames(
+            ((image, frame_times.popleft()) for image in images), FRAMES_PER_BATCH
+        )
+        if frame_times:
+            raise ValueError(f"{frames_path}: {len(frame_times)} packets did not decode to a frame")
+
+
+def frames_are_intact(frames_path: Path) -> bool:
+    """Return whether a file of frames is complete and matches its checksums."""
+    try:
+        with damage_as_error(frames_path, DAMAGE_REMEDY), frames_path.open("rb") as frames_file:
+            for _ in _iter_records(frames_file, frames_path):
+                pass
+    except LibraryError:
+        return False
+    return True
 
 
 class FrameWriter:

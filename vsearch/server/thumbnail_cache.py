@@ -50,10 +50,18 @@ class ThumbnailRequest:
         The fingerprint is not enough: see `file_identity`. A video that is indexed again has
         another id.
         """
-        span_text = f"{round(self.span.start * 1000)}-{round(self.span.end * 1000)}"
         video_text = f"{self.video.id} {self.video.fingerprint} {self.video.mtime_ns}"
-        key_text = f"2 {video_text} {span_text} {self.width} {self.mime_type}"
+        key_text = f"2 {video_text} {self._span_text} {self.width} {self.mime_type}"
         return hashlib.sha256(key_text.encode()).hexdigest()[:40]
+
+    @property
+    def shared_name(self) -> str:
+        """Name among all images of the same content, in any library; 1 is the rendering."""
+        return f"1-{self._span_text}-{self.width}{_SUFFIX_BY_MIME[self.mime_type]}"
+
+    @property
+    def _span_text(self) -> str:
+        return f"{round(self.span.start * 1000)}-{round(self.span.end * 1000)}"
 
     @property
     def file_name(self) -> str:
@@ -98,6 +106,7 @@ class ThumbnailCache:
         max_cache_bytes: int = MAX_CACHE_BYTES,
     ) -> None:
         self._cache_folder = cache_folder or library.path / "thumbnails"
+        self._shared_thumbnails = library.shared_thumbnails
         self._max_cache_bytes = max_cache_bytes
         self._cached_bytes: int | None = None  # approximate; None until counted
         self._lock = threading.Lock()
@@ -130,11 +139,21 @@ class ThumbnailCache:
         """
         # checked again, because a concurrent request may have rendered it meanwhile
         image_bytes = self.load_cached(thumbnail_request)
-        if image_bytes is None:
-            image_bytes = _render_thumbnail(thumbnail_request)
-            # a changed file no longer matches the fingerprint in the cache key
-            if _is_unchanged(thumbnail_request.video):
-                self._store_image(thumbnail_request.file_name, image_bytes)
+        if image_bytes is not None:
+            return image_bytes
+        video_id, shared_name = thumbnail_request.video.id, thumbnail_request.shared_name
+        shared_thumbnails = self._shared_thumbnails
+        if shared_thumbnails is not None and (
+            stored_bytes := shared_thumbnails.load(video_id, shared_name)
+        ):
+            self._store_image(thumbnail_request.file_name, stored_bytes)
+            return stored_bytes
+        image_bytes = _render_thumbnail(thumbnail_request)
+        # a changed file no longer matches the fingerprint in the cache key
+        if _is_unchanged(thumbnail_request.video):
+            self._store_image(thumbnail_request.file_name, image_bytes)
+            if shared_thumbnails is not None:
+                shared_thumbnails.save(video_id, shared_name, image_bytes)
         return image_bytes
 
     def _store_image(self, file_name: str, image_bytes: bytes) -> None:

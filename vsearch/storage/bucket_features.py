@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from vsearch.errors import DamagedLibraryError
 from vsearch.storage.atomic_files import safe_file_name
@@ -18,38 +18,43 @@ from vsearch.storage.feature_files import (
     read_features_around,
 )
 from vsearch.storage.feature_store import FeatureStore
+from vsearch.storage.object_cache import ObjectCache
 from vsearch.storage.stored_files import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vsearch.storage.object_cache import ObjectCache
+    from vsearch.storage.feature_store import FeatureRecords
     from vsearch.storage.object_store import ObjectStore
     from vsearch.types import Features, Space, Span
 
 CHECKING_THREADS = 8  # of `find_damaged`, which waits for the network
-_Result = TypeVar("_Result")
 
 
-class FeatureRecords(Protocol):
-    """Records of a catalog about frame features."""
+def open_feature_store(
+    folder: Path,
+    records: FeatureRecords,
+    objects: ObjectStore | None,
+    find_cache_folder: Callable[[], Path],
+    *,
+    max_cache_bytes: int,
+) -> FeatureStore:
+    """Return the frame features of a library; nothing is read yet.
 
-    def features_crc32(self, video_id: int, space: Space) -> int | None:
-        """Return the checksum of a video's features in a space; None if there are none."""
-        ...
-
-    def content_fingerprint(self, video_id: int) -> str | None:
-        """Return the fingerprint of a video; None if there is no video with this id."""
-        ...
-
-    def video_path(self, video_id: int) -> Path | None:
-        """Return the path of a video; None if there is no video with this id."""
-        ...
-
-    def videos_with_features(self, space: Space) -> set[int]:
-        """Return the ids of the videos that have frame features in a space."""
-        ...
+    Args:
+        folder: Folder of features in the library itself.
+        records: The catalog.
+        objects: The store of the library; None: that folder.
+        find_cache_folder: Returns the folder for parts of a bucket's files.
+        max_cache_bytes: Size of that folder; 0: nothing is kept.
+    """
+    if objects is None:
+        return FeatureStore(folder, records.features_crc32, records.video_path)
+    cache = None
+    if max_cache_bytes and not objects.is_local:
+        cache = ObjectCache(find_cache_folder() / "store", max_cache_bytes)
+    return BucketFeatureStore(folder, records, objects, cache)
 
 
 class BucketFeatureStore(FeatureStore):
@@ -145,7 +150,9 @@ class BucketFeatureStore(FeatureStore):
     def video_ids(self, space: Space | None = None) -> set[int]:
         """Return the ids of the videos with features; all spaces (None): in the folder only."""
         stored_ids = super().video_ids(space)
-        return stored_ids if space is None else stored_ids | self._records.videos_with_features(space)
+        return (
+            stored_ids if space is None else stored_ids | self._records.videos_with_features(space)
+        )
 
     def size_bytes(self, space: Space) -> int:
         """Return the total size of the features of `space`, also of other libraries there."""
@@ -162,7 +169,7 @@ class BucketFeatureStore(FeatureStore):
         video_ids = sorted(self.video_ids(space))
         with ThreadPoolExecutor(CHECKING_THREADS) as executor:
             are_loadable = executor.map(
-                lambda video_id: uncached._is_loadable(video_id, space), video_ids  # noqa: SLF001
+                lambda video_id: uncached._is_loadable(video_id, space), video_ids
             )
             return [
                 video_id

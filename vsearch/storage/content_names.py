@@ -7,7 +7,6 @@ finds the files of the original.
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from vsearch.storage.atomic_files import safe_file_name
@@ -34,17 +33,12 @@ def features_name(fingerprint: str, space: Space, crc32: int) -> str:
     return f"{FEATURES_PREFIX}/{folder_name}/{video_name[:2]}/{video_name}-{crc32:08x}{SUFFIX}"
 
 
-def video_prefix(prefix: str, fingerprint: str) -> str:
-    """Return the folder of files of one content, as frames and thumbnails have it.
+def content_folder(prefix: str, content_digest: str) -> str:
+    """Return the folder of the frames or thumbnails of one content.
 
     Args:
         prefix: `FRAMES_PREFIX` or `THUMBNAILS_PREFIX`.
-        fingerprint: Of the video.
+        content_digest: Of the whole video file.
     """
-    video_name = safe_file_name(fingerprint)
-    return f"{prefix}/{video_name[:2]}/{video_name}"
-
-
-def is_in_video_folder(name: str, video_prefixes: set[str]) -> bool:
-    """Return whether a file is directly in one of the folders of `video_prefix`."""
-    return str(PurePosixPath(name).parent) in video_prefixes
+    folder_name = safe_file_name(content_digest)
+    return f"{prefix}/{folder_name[:2]}/{folder_name}"

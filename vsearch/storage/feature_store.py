@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vsearch.errors import DamagedLibraryError, LibraryError
 from vsearch.storage.atomic_files import damage_as_error, remove_partial_files, safe_file_name
@@ -25,11 +25,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from vsearch.storage.bucket_features import FeatureRecords
     from vsearch.storage.feature_files import FeaturePath
     from vsearch.types import Features, Space, Span
 
 _FIX_HINT = "the frame features of this video are lost: index it again with "
+
+
+class FeatureRecords(Protocol):
+    """Records of a catalog about frame features."""
+
+    def features_crc32(self, video_id: int, space: Space) -> int | None:
+        """Return the checksum of a video's features in a space; None if there are none."""
+        ...
+
+    def content_fingerprint(self, video_id: int) -> str | None:
+        """Return the fingerprint of a video; None if there is no video with this id."""
+        ...
+
+    def video_path(self, video_id: int) -> Path | None:
+        """Return the path of a video; None if there is no video with this id."""
+        ...
+
+    def videos_with_features(self, space: Space) -> set[int]:
+        """Return the ids of the videos that have frame features in a space."""
+        ...
 
 
 class FeatureStore:

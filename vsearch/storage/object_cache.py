@@ -34,7 +34,9 @@ class ObjectCache:
             max_bytes: Size beyond which the files used longest ago are deleted.
         """
         self._folder, self._max_bytes = folder, max_bytes
-        self._uncounted_bytes: int | None = None  # written since the last count; None: never counted
+        self._uncounted_bytes: int | None = (
+            None  # written since the last count; None: never counted
+        )
         self._lock = threading.Lock()
         self._is_reported = False
 

@@ -49,6 +49,7 @@ class ObjectStore(Protocol):
     """
 
     url: str  # for messages
+    is_local: bool  # need not be cached
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file, which is complete whenever it can be read."""
@@ -67,14 +68,17 @@ class ObjectStore(Protocol):
         ...
 
 
-def open_object_store(store: str) -> ObjectStore:
+def open_object_store(store: str, *, retry_seconds: float | None = None) -> ObjectStore:
     """Return the store at an address; nothing is read and no connection is opened yet.
 
     Args:
         store: A folder or URL that `check_store` accepts.
+        retry_seconds: Time in which failed requests are repeated; None: `RETRY_SECONDS`.
     """
     folder = find_store_folder(store)
-    return BucketObjects(store) if folder is None else FolderObjects(folder)
+    if folder is not None:
+        return FolderObjects(folder)
+    return BucketObjects(store, RETRY_SECONDS if retry_seconds is None else retry_seconds)
 
 
 class FolderObjects:
@@ -82,7 +86,7 @@ class FolderObjects:
 
     def __init__(self, folder: Path) -> None:
         """Use a folder, which is created when something is written."""
-        self.url, self._folder = str(folder), folder
+        self.url, self.is_local, self._folder = str(folder), True, folder
 
     def write(self, name: str, content: bytes) -> None:
         """See `ObjectStore.write`."""
@@ -137,13 +141,14 @@ class FolderObjects:
 class BucketObjects:
     """Files in a bucket, by the fsspec client of its kind, with credentials of that client."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, retry_seconds: float = RETRY_SECONDS) -> None:
         """Use a bucket; the client is loaded by the first request.
 
         Args:
             url: As in the settings, e.g. `s3://bucket/films`.
+            retry_seconds: Time in which failed requests are repeated.
         """
-        self.url = url.rstrip("/")
+        self.url, self.is_local, self._retry_seconds = url.rstrip("/"), False, retry_seconds
         self._client: tuple[Any, str] | None = None
         self._lock = threading.Lock()
         self._failed_at: float | None = None  # monotonic
@@ -193,7 +198,7 @@ class BucketObjects:
         with self._lock:
             if self._client is None:
                 scheme = self.url.partition("://")[0]
-                options: dict[str, Any] = {"use_listings_cache": False}
+                options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
                 if scheme == "s3":  # requests are repeated here
                     timeouts = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
                     options["config_kwargs"] = {**timeouts, "retries": {"max_attempts": 1}}
@@ -216,10 +221,9 @@ class BucketObjects:
             StoreError: The bucket cannot be used.
         """
         is_unavailable = (
-            self._failed_at is not None
-            and time.monotonic() - self._failed_at < UNAVAILABLE_SECONDS
+            self._failed_at is not None and time.monotonic() - self._failed_at < UNAVAILABLE_SECONDS
         )
-        deadline = time.monotonic() + RETRY_SECONDS * (not is_unavailable)
+        deadline = time.monotonic() + self._retry_seconds * (not is_unavailable)
         for attempt in count():
             try:
                 result = send(*self._connect())
@@ -293,9 +297,8 @@ def _names(error: BaseException) -> set[str]:
 
 def _is_permanent(error: Exception) -> bool:
     """Return whether the same request would fail again."""
-    return (
-        isinstance(error, PermissionError | ValueError | TypeError | AttributeError)
-        or bool(_names(error) & _PERMANENT_NAMES)
+    return isinstance(error, PermissionError | ValueError | TypeError | AttributeError) or bool(
+        _names(error) & _PERMANENT_NAMES
     )
 
 
@@ -307,4 +310,6 @@ def _modified_at(details: dict[str, Any]) -> float | None:
                 modified = datetime.fromisoformat(modified)
         if isinstance(modified, datetime):
             return modified.timestamp()
+        if isinstance(modified, float):
+            return modified
     return None

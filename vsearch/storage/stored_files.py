@@ -6,10 +6,11 @@ import io
 import os
 import threading
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from vsearch.storage.object_cache import ObjectCache
     from vsearch.storage.object_store import ObjectStore
@@ -41,9 +42,9 @@ class StoredFile:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StoredFile) and str(self) == str(other)
 
-    def open(self, mode: str = "rb", buffering: int = 0) -> io.RawIOBase:  # noqa: ARG002 - as of Path
+    def open(self, mode: str = "rb", buffering: int = 0) -> BinaryIO:  # noqa: ARG002 - as of Path
         """Open the file; nothing is fetched yet."""
-        return _BlockReader(self)
+        return cast("BinaryIO", _BlockReader(self))
 
     def fetch_blocks(self, first_block: int, end_block: int) -> Iterator[bytes]:
         """Yield blocks of the file, from the cache or else in one request.

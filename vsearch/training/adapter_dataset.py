@@ -17,7 +17,6 @@ import numpy.typing as npt
 from vsearch.errors import DamagedLibraryError, DatasetError
 from vsearch.evaluation.auto_dataset import build_auto_dataset
 from vsearch.evaluation.datasets import normalize_caption
-from vsearch.storage.feature_store import FeatureStore
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -185,7 +184,7 @@ def _collect_images(
 ) -> _ItemsWithImages:
     """Pair every item with the image vector of its span."""
     feature_store, item_rows, late_count = (
-        FeatureStore(library.path / "features"),
+        library.feature_store,
         _ItemsWithImages(),
         0,
     )

@@ -19,7 +19,6 @@ from vsearch.errors import DamagedLibraryError, DatasetError, SettingsError
 from vsearch.evaluation.classification import build_classification_report
 from vsearch.plugins import require_models_extra
 from vsearch.pooling.weights import CONFIG_PRESETS
-from vsearch.storage.feature_store import FeatureStore
 from vsearch.training.clip_batches import ClipBatch
 from vsearch.training.labeled_dataset import count_videos, join_with_library
 from vsearch.types import Features
@@ -277,7 +276,7 @@ class ClassifierDataset:
         if (space := library.space) is None:
             raise DatasetError(f"{library.path}: the library is empty; index the videos first")
         self.space_name, self.vector_dim, self._config = space.name, space.dim, config
-        self._feature_store, self._space = FeatureStore(library.path / "features"), space
+        self._feature_store, self._space = library.feature_store, space
         self._features_cache, self._cached_bytes = OrderedDict[int, Features](), 0
         self.labeled_dataset = _drop_lost_videos(
             join_with_library(dataset_name, label_lines, library, config.seed), self._load_features

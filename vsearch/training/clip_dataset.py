@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsearch.errors import DamagedLibraryError, DatasetError
-from vsearch.storage.feature_store import FeatureStore
 from vsearch.training.adapter_dataset import HELD_OUT_SHARE, MIN_HELD_OUT
 from vsearch.types import Features
 
@@ -79,7 +78,7 @@ class ClipDataset:
         self.max_frames, self.min_frames, self.seed = max_frames, min_frames, seed
         self._cache_bytes, self._features_cache = cache_bytes, OrderedDict[int, Features]()
         self._unusable_reasons: dict[int, str] = {}
-        self._feature_store = FeatureStore(library.path / "features")
+        self._feature_store = library.feature_store
         space = library.space
         usable_videos = [] if space is None else self._select_usable(library.videos(), space)
         if space is None or len(usable_videos) < MIN_VIDEOS:
