@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.analysis.summaries import SummaryInput, SummaryLength, SummaryResult, build_summary
+from vsearch.buckets.bucket_path import to_absolute, to_path
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.content_match import is_unchanged
 from vsearch.errors import NoTextError, QueryError, UnreadableError
@@ -86,7 +87,7 @@ def _load_or_decode(
     video_path = (
         matched_videos[0].path
         if matched_videos
-        else Path(os.path.abspath(Path(video_name).expanduser()))  # noqa: PTH100
+        else to_absolute(to_path(video_name).expanduser())
     )
     if not video_path.exists():
         raise UnreadableError(

@@ -33,6 +33,7 @@ from vsearch.media.container import (
     measure_frame_rate,
     open_file,
     open_with_hwaccel,
+    raise_transfer_error,
     select_video_stream,
     to_fraction,
 )
@@ -551,11 +552,14 @@ class AvVideoReader:
                     else:  # FFmpeg's decoders reject a packet that only repeats a frame
                         self._record_repetition(packet)
                     read_started = monotonic()
-            except (FFmpegError, ValueError):
+            except (FFmpegError, ValueError) as error:
+                raise_transfer_error(self._container, error)
                 self._record_damage()
             except IndexError:  # PyAV fails at the end if streams were added on the way
+                raise_transfer_error(self._container)
                 return
             else:
+                raise_transfer_error(self._container)
                 return
             failed_seconds += monotonic() - read_started
             if failed_seconds >= READ_TIMEOUT_SECONDS:
