@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.analysis.summaries import SummaryInput, SummaryLength, SummaryResult, build_summary
@@ -85,9 +83,7 @@ def _load_or_decode(
             video.path, feature_store.load(video.id, space), segment_spans, video.duration
         )
     video_path = (
-        matched_videos[0].path
-        if matched_videos
-        else to_absolute(to_path(video_name).expanduser())
+        matched_videos[0].path if matched_videos else to_absolute(to_path(video_name).expanduser())
     )
     if not video_path.exists():
         raise UnreadableError(

@@ -34,12 +34,12 @@ _MAX_PAUSE_SECONDS = 5.0
 _MAX_CONNECTIONS = 64
 _PAGE_KEYS = 1_000
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
-_DENIED_CODES = frozenset(
-    "AccessDenied AllAccessDisabled InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken "
-    "InvalidToken RequestTimeTooSkewed 401 403".split()
+_DENIED_CODES = (
+    *("AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+    *("ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "401", "403"),
 )
 _PASSING_STATUSES = (408, 409, 425, 429)
-_GONE_CODES = frozenset("NoSuchKey NotFound 404 NoSuchVersion".split())
+_GONE_CODES = ("NoSuchKey", "NoSuchVersion", "NotFound", "404")
 
 
 class ContentChangedError(OSError):
@@ -337,7 +337,9 @@ def _parse_info(item: dict[str, Any]) -> ObjectInfo:
     return ObjectInfo(int(size), round(seconds * 1e6) * 1_000, str(fields.get("etag") or ""))
 
 
-def _call(path: BucketPath, request: Callable[[], Awaitable[_Answer]], *, seconds: float) -> _Answer:
+def _call(
+    path: BucketPath, request: Callable[[], Awaitable[_Answer]], *, seconds: float
+) -> _Answer:
     """Send a request, and repeat it with growing pauses after errors that may pass."""
     import asyncio  # deferred: a laptop needs neither
 
@@ -354,7 +356,10 @@ def _call(path: BucketPath, request: Callable[[], Awaitable[_Answer]], *, second
             answer: _Answer = sync(loop, attempt)
         except Exception as error:
             plain_error = _translate_error(error)
-            if isinstance(plain_error, _FINAL_ERRORS) or time.monotonic() + pause_seconds > deadline:
+            if (
+                isinstance(plain_error, _FINAL_ERRORS)
+                or time.monotonic() + pause_seconds > deadline
+            ):
                 raise plain_error from None  # the cause may name a signed URL
         else:
             return answer

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vsearch.buckets.bucket_path import BucketPath
-    from vsearch.buckets.filesystems import ObjectInfo
 
 BLOCK_BYTES = 128 * 1024
 MAX_RANGE_BLOCKS = 32  # of one request

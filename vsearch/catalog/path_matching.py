@@ -13,8 +13,8 @@ from vsearch.buckets.bucket_path import to_absolute
 from vsearch.query.arguments import check_names
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from vsearch.types import PathInput, Video
 

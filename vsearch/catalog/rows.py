@@ -28,8 +28,8 @@ from vsearch.types import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Sequence
+    from pathlib import Path
 
     from vsearch.types import Matrix
 

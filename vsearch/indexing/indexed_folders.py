@@ -15,8 +15,8 @@ from vsearch.buckets.bucket_path import to_absolute, to_path
 from vsearch.storage.atomic_files import replace_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterable
+    from pathlib import Path
 
 INDEXED_FOLDERS_FILE = "indexed_folders.json"
 MAX_FOLDERS = 1_000

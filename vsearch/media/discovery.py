@@ -317,7 +317,10 @@ class _PathFinder:
         """Return the patterns of the user; absolute ones are made relative to the folder."""
         pattern_texts = []
         for pattern_text in self.options.excludes:
-            is_inclusion, glob_path = pattern_text.startswith("!"), to_path(pattern_text.lstrip("!"))
+            is_inclusion, glob_path = (
+                pattern_text.startswith("!"),
+                to_path(pattern_text.lstrip("!")),
+            )
             if glob_path.is_absolute() and glob_path.is_relative_to(folder):
                 relative_text = glob_path.relative_to(folder).as_posix()
                 pattern_texts.append(f"{'!' if is_inclusion else ''}/{relative_text}")

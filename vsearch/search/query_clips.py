@@ -14,8 +14,8 @@ from vsearch.errors import QueryError
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable
+    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.indexing.pipeline import Pipeline

@@ -55,9 +55,7 @@ class RangeFileResponse(FileResponse):
             if header_name == b"range"
         ]
         byte_range = (
-            parse_byte_range(range_headers[0], self._file_size)
-            if len(range_headers) == 1
-            else None
+            parse_byte_range(range_headers[0], self._file_size) if len(range_headers) == 1 else None
         )
         first_byte = byte_range[0] if byte_range is not None else None
         is_conditional = any(header_name == b"if-range" for header_name, _ in scope["headers"])
