@@ -120,7 +120,12 @@ class FileContent:
         )
 
     def _is_same_file(self, recorded_identity: FileIdentity) -> bool:
-        """Return whether this is the recorded file itself, renamed."""
+        """Return whether this is the recorded file itself, renamed; in a bucket, a copy of it."""
+        if recorded_identity.inode is None and self.state.inode is None:
+            return bool(recorded_identity.ctime_ns) and (
+                recorded_identity.ctime_ns,
+                recorded_identity.size_bytes,
+            ) == (self.state.ctime_ns, self.state.size_bytes)  # the same ETag
         return recorded_identity.inode is not None and (
             recorded_identity.inode,
             recorded_identity.size_bytes,

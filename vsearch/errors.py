@@ -5,6 +5,7 @@ VSearchError
 │   └── NoTextError         the active model has no text encoder
 ├── MediaError              a video or image cannot be used
 │   ├── UnreadableError     missing, no permission, not a media file, or damaged from the start
+│   │   └── TransferError   a bucket failed while the file was read
 │   ├── NoPictureError      no frame can be decoded: audio only, encrypted or unknown codec
 │   └── TooLargeError       exceeds a limit that bounds memory or time
 ├── ModelError              a model cannot be loaded or used
@@ -47,6 +48,10 @@ class MediaError(VSearchError):
 
 class UnreadableError(MediaError):
     """Raised if a media file is missing, not permitted, not a media file, or damaged."""
+
+
+class TransferError(UnreadableError):
+    """Raised if a file in a bucket cannot be read to its end, though it may be intact."""
 
 
 class NoPictureError(MediaError):

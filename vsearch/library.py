@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ import numpy as np
 
 from vsearch import config
 from vsearch.active_model import ActiveModel
+from vsearch.buckets.bucket_path import check_bucket_url, is_bucket_url, to_path
 from vsearch.catalog.lock import WriteLock, read_lock_holder
 from vsearch.catalog.open import FEATURES_FOLDER, refuse_lost_catalog
 from vsearch.catalog.path_matching import places_matching, select_videos
@@ -1230,7 +1232,9 @@ def _split_urls(paths: Iterable[PathInput]) -> tuple[list[Path], list[str]]:
     for name in check_names(paths, "paths"):
         url = parse_web_url(name)
         if url is None:
-            file_paths.append(Path(name))
+            if is_bucket_url(name):
+                check_bucket_url(os.fspath(name))
+            file_paths.append(to_path(name))
         else:
             urls.append(url)
     return file_paths, urls

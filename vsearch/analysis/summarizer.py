@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsearch.analysis.summaries import SummaryInput, SummaryLength, SummaryResult, build_summary
+from vsearch.buckets.bucket_path import to_absolute, to_path
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.content_match import is_unchanged
 from vsearch.errors import NoTextError, QueryError, UnreadableError
@@ -84,9 +83,7 @@ def _load_or_decode(
             video.path, feature_store.load(video.id, space), segment_spans, video.duration
         )
     video_path = (
-        matched_videos[0].path
-        if matched_videos
-        else Path(os.path.abspath(Path(video_name).expanduser()))  # noqa: PTH100
+        matched_videos[0].path if matched_videos else to_absolute(to_path(video_name).expanduser())
     )
     if not video_path.exists():
         raise UnreadableError(

@@ -7,13 +7,14 @@ import os
 import re
 import unicodedata
 from glob import has_magic
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vsearch.buckets.bucket_path import to_absolute
 from vsearch.query.arguments import check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from vsearch.types import PathInput, Video
 
@@ -128,7 +129,7 @@ def _resolve_pattern(
     check_disk: bool,
 ) -> list[tuple[int, Path]]:
     expanded_name = os.path.expanduser(path_pattern) if check_disk else path_pattern  # noqa: PTH111 - never raises
-    absolute_path = Path(os.path.abspath(expanded_name))  # noqa: PTH100 - never raises
+    absolute_path = to_absolute(expanded_name)
     if (exact_id := ids_by_path.get(absolute_path)) is not None:
         return [(exact_id, absolute_path)]
     is_below = _compile_folder(absolute_path)

@@ -10,11 +10,12 @@ import math
 import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path, PureWindowsPath
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.buckets.bucket_path import to_path
 from vsearch.types import (
     FileIdentity,
     LibraryCounts,
@@ -28,6 +29,7 @@ from vsearch.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from vsearch.types import Matrix
 
@@ -218,7 +220,7 @@ def encode_path(file_path: Path) -> str | bytes:
 def decode_path(stored_path: str | bytes) -> Path:
     """Return the path that `encode_path` converted; raise ValueError if it cannot be one."""
     path_text = os.fsdecode(stored_path)
-    decoded_path = Path(path_text)
+    decoded_path = to_path(path_text)
     is_absolute = decoded_path.is_absolute() or PureWindowsPath(path_text).is_absolute()
     if not is_absolute or "\0" in path_text:
         raise ValueError(f"{path_text[:200]!r} is not an absolute path")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import to_absolute
 from vsearch.errors import ExportError, MediaError, VSearchError
 from vsearch.export.edl import to_edl
 from vsearch.export.excerpts import (
@@ -198,7 +198,7 @@ def _finite_or_none(number: float | None) -> float | None:
 
 
 def _absolute_path(path_text: str) -> Path:
-    return Path(os.path.abspath(path_text))  # noqa: PTH100 - like indexing
+    return to_absolute(path_text)  # like indexing
 
 
 # --- output

@@ -22,7 +22,7 @@ from av.error import FFmpegError
 from vsearch.errors import ExportError, MediaError
 from vsearch.export.stream_copy import find_packet_range, iter_range_packets, select_copyable_stream
 from vsearch.media.audio import AudioReader, has_audio_stream
-from vsearch.media.container import open_file, to_fraction
+from vsearch.media.container import open_container, to_fraction
 from vsearch.media.encoding import MAX_FRAME_RATE, AudioTrack, VideoTrack
 from vsearch.media.letterbox import Letterbox
 from vsearch.media.sampler import open_video, probe_video
@@ -187,7 +187,7 @@ def _copy_packets(
     output_spans: list[Span] = []
     output_offset = Fraction(0)
     with (
-        closing(open_file(video_path)) as input_container,
+        open_container(video_path) as input_container,
         _create_container(output_path) as output_container,
     ):
         input_stream = select_copyable_stream(input_container)

@@ -6,7 +6,6 @@ at the nearest such positions; if one is more than a frame away, the span cannot
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 from av.stream import Discard
 
-from vsearch.media.container import get_codec_context, get_time_origin, open_file, to_fraction
+from vsearch.media.container import get_codec_context, get_time_origin, open_container, to_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +54,7 @@ def find_packet_range(video_path: Path, span: Span) -> PacketRange | None:
         The packets, accurate to a frame, or None if the span cannot be copied.
     """
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             video_stream = select_copyable_stream(container)
             return _find_packet_range(container, video_stream, span) if video_stream else None
     except (FFmpegError, OSError, ValueError, IndexError, OverflowError):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import to_absolute, to_path
 from vsearch.storage.atomic_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 INDEXED_FOLDERS_FILE = "indexed_folders.json"
 MAX_FOLDERS = 1_000
@@ -60,9 +61,9 @@ def _read_record(library_path: Path) -> tuple[list[Path], str | None]:
     if not isinstance(folder_names, list):
         return [], "is damaged"
     folders = [
-        Path(name)
+        to_path(name)
         for name in folder_names[:MAX_FOLDERS]
-        if isinstance(name, str) and "\0" not in name and Path(name).is_absolute()
+        if isinstance(name, str) and "\0" not in name and to_path(name).is_absolute()
     ]
     is_valid = len(folders) == min(len(folder_names), MAX_FOLDERS)
     return folders, None if is_valid else "has entries that are not folders"
@@ -100,4 +101,4 @@ def record_indexed_folders(
 
 def make_absolute(path: Path) -> Path:
     """Return an absolute path, with `~` expanded and links kept; never raises."""
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - never raise
+    return to_absolute(os.path.expanduser(path))  # noqa: PTH111 - never raises

@@ -345,7 +345,7 @@ def _save_video(
 def _join_warnings(decoding_warning: str | None, file_identity: FileIdentity) -> str | None:
     """Return the warning about decoding, and one if the file changed meanwhile."""
     changed_warning = None
-    if file_identity.content_digest is None:
+    if file_identity.content_digest is None and not file_identity.ctime_ns:
         changed_warning = "changed while it was indexed; index it again when it is complete"
     return "; ".join(filter(None, (decoding_warning, changed_warning))) or None
 
@@ -358,13 +358,13 @@ def _has_same_content(
     new_identity = pending_video.file_identity
     if old_video.fingerprint != pending_video.content_fingerprint:
         return False
-    if new_identity.content_digest is None:  # it changed while it was read
-        return False
+    if new_identity.content_digest is None and not new_identity.ctime_ns:
+        return False  # it changed while it was read
     if is_fully_fingerprinted(new_identity) or old_identity.has_state(new_identity):
         return True
-    if old_identity.content_digest is not None:
+    if old_identity.content_digest is not None and new_identity.content_digest is not None:
         return old_identity.content_digest == new_identity.content_digest
-    try:  # of an older version
+    try:  # of an older version, or read in part
         old_features = storage.feature_store.load(old_video.id, features.space)
     except DamagedLibraryError:
         return False

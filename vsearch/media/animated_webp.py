@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
+from vsearch.buckets.bucket_path import as_image_source
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.media.container import check_frame_size
 from vsearch.media.reader import DecodedFrame, HeaderMetadata, format_timestamp
@@ -31,7 +32,7 @@ class WebPReader:
     def __init__(self, image_path: Path) -> None:
         self._image_path = image_path
         try:
-            self._image = Image.open(image_path, formats=["WEBP"])
+            self._image = Image.open(as_image_source(image_path), formats=["WEBP"])
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise TooLargeError(f"{image_path}: too many pixels; scale it down") from error
         try:

@@ -19,14 +19,14 @@ from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
-from vsearch.errors import MediaError
+from vsearch.errors import MediaError, TransferError
 from vsearch.media.audio_tracks import (
     MAX_AUDIO_TRACKS,
     SECONDARY_TITLE_RE,
     AudioTrack,
     parse_stated_language,
 )
-from vsearch.media.container import get_codec_context, get_time_origin, open_file, to_fraction
+from vsearch.media.container import get_codec_context, get_time_origin, open_container, to_fraction
 from vsearch.media.reader import AvVideoReader
 from vsearch.media.sampler import open_video
 from vsearch.media.timestamps import TimestampConverter
@@ -179,7 +179,7 @@ def list_audio_tracks(video_path: Path) -> list[AudioTrack]:
     with open_video(video_path):
         pass
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             return [
                 _describe_track(number, audio_stream)
                 for number, audio_stream in enumerate(container.streams.audio, 1)
@@ -209,7 +209,7 @@ def has_audio_stream(video_path: Path) -> bool:
 def count_audio_channels(video_path: Path) -> int:
     """Return the number of audio channels that the headers of a file claim; 0 if unknown."""
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             return next((stream.codec_context.channels for stream in container.streams.audio), 0)
     except (FFmpegError, OSError, ValueError, AttributeError):
         return 0
@@ -256,6 +256,8 @@ def _iter_blocks(
             if frame_samples.shape[1]:
                 yield frame_samples
             emitted_samples += frame_samples.shape[1]
+    except TransferError:  # else a part would count as the whole
+        raise
     except (FFmpegError, MediaError, OSError, ValueError, OverflowError):
         return
 
@@ -265,7 +267,7 @@ def _iter_resampled_frames(
 ) -> Iterator[tuple[AudioFrame, Fraction]]:
     """Yield frames in the output format, each with its start time in seconds."""
     should_seek = start_time > _PREROLL_SECONDS and _has_monotonic_timestamps(video_path)
-    with closing(open_file(video_path)) as container:
+    with open_container(video_path) as container:
         audio_stream = _select_stream(container, output_format.track_number)
         if audio_stream is None:
             return

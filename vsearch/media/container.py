@@ -7,7 +7,7 @@ a read timeout. Decoding may be handed to a hardware device.
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,9 +19,17 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
-from vsearch.errors import MediaError, NoPictureError, SettingsError, TooLargeError
+from vsearch.buckets.bucket_path import BucketPath
+from vsearch.errors import (
+    MediaError,
+    NoPictureError,
+    SettingsError,
+    TooLargeError,
+    TransferError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from av.codec import CodecContext
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+    from vsearch.buckets.range_file import MediaSource
 
 # Exceptions and warnings report what is wrong with a file. At any other log level FFmpeg's threads
 # wait for the GIL to log while the thread that holds it waits for them to close the file: deadlock.
@@ -77,7 +87,10 @@ def get_time_origin(container: InputContainer, media_stream: Stream) -> Fraction
 
 
 def open_file(video_path: Path, device: HWAccel | None = None) -> InputContainer:
-    """Open a local file, whatever its name looks like or its content refers to.
+    """Open a file, on disk or in a bucket, whatever its name looks like or its content refers to.
+
+    FFmpeg reads a bucket as if the file ended where reading failed. Call `raise_transfer_error`
+    when something is missing, or use `open_container`.
 
     Args:
         video_path: File to open.
@@ -88,17 +101,86 @@ def open_file(video_path: Path, device: HWAccel | None = None) -> InputContainer
 
     Raises:
         av.error.FFmpegError: The file is missing, unreadable or not in an allowed format.
+        OSError: A file in a bucket cannot be opened.
+        TransferError: It cannot be read.
     """
-    container: InputContainer = av.open(
-        f"file:{video_path.absolute()}",
-        mode="r",
-        options={"max_pixels": str(compute_max_pixels(1))},
-        container_options={"protocol_whitelist": "file", "format_whitelist": _ALLOWED_FORMATS},
-        timeout=READ_TIMEOUT_SECONDS,
-        hwaccel=device,
-        **_METADATA_OPTIONS,
-    )
+    media_source = _open_bucket_file(video_path)
+    protocols = "file" if media_source is None else "none"
+    try:
+        container: InputContainer = av.open(
+            media_source or f"file:{video_path.absolute()}",
+            mode="r",
+            options={"max_pixels": str(compute_max_pixels(1))},
+            container_options={
+                "protocol_whitelist": protocols,
+                "format_whitelist": _ALLOWED_FORMATS,
+            },
+            timeout=READ_TIMEOUT_SECONDS,
+            hwaccel=device,
+            **_METADATA_OPTIONS,
+        )
+    except FFmpegError as error:
+        _raise_source_error(media_source, error)
+        raise
     return container
+
+
+@contextmanager
+def open_container(video_path: Path) -> Iterator[InputContainer]:
+    """Open a file as `open_file` does, and close it.
+
+    Args:
+        video_path: File to open.
+
+    Yields:
+        The open container.
+
+    Raises:
+        TransferError: In place of whatever the block raises or returns, a bucket failed.
+    """
+    container = open_file(video_path)
+    try:
+        with closing(container):
+            yield container
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        raise_transfer_error(container, error)
+        raise
+    raise_transfer_error(container)
+
+
+def raise_transfer_error(container: InputContainer, cause: BaseException | None = None) -> None:
+    """Raise TransferError if a file in a bucket could not be read, otherwise return.
+
+    Args:
+        container: The container that was read.
+        cause: What its reader raised.
+    """
+    media_source = getattr(container.file, "file", None)
+    _raise_source_error(media_source, cause)
+
+
+def _open_bucket_file(video_path: Path) -> MediaSource | None:
+    if not isinstance(video_path, BucketPath):
+        return None
+    from vsearch.buckets.range_file import MediaSource  # deferred: rarely needed
+
+    return MediaSource(video_path)
+
+
+def _raise_source_error(media_source: Any, cause: BaseException | None) -> None:
+    error = getattr(media_source, "error", None)
+    if isinstance(error, OSError):
+        raise TransferError(format_transfer_error(media_source.path, error)) from cause
+
+
+def format_transfer_error(path: BucketPath, error: OSError) -> str:
+    """Return the message for a file in a bucket that cannot be read to its end."""
+    return (
+        f"{path}: cannot be read ({error.strerror or error}); run the command again when the "
+        "bucket can be reached"
+    )
 
 
 def select_video_stream(video_path: Path, container: InputContainer) -> VideoStream:
@@ -172,7 +254,7 @@ def measure_frame_rate(video_path: Path, *, uses_dts: bool = False) -> Fraction:
         Frames per second; 0 if it has fewer than two packets, or no plausible timestamps.
     """
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             video_stream = select_video_stream(video_path, container)
             timestamps = [
                 timestamp
@@ -180,6 +262,8 @@ def measure_frame_rate(video_path: Path, *, uses_dts: bool = False) -> Fraction:
                 if (timestamp := packet.dts if uses_dts else packet.pts) is not None
             ]
             time_base = to_fraction(video_stream.time_base) or Fraction(1, av.time_base)
+    except TransferError:  # what is stored must not depend on the network
+        raise
     except (FFmpegError, MediaError, OSError, ValueError, IndexError, OverflowError):
         return Fraction(0)
     seconds = (max(timestamps) - min(timestamps)) * time_base if timestamps else Fraction(0)
@@ -205,7 +289,7 @@ def read_data_packets(video_path: Path, handler_name: str, packet_count: int) ->
     """
     packets: list[bytes] = []
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             data_stream = _find_data_stream(container, handler_name)
             if data_stream is not None:
                 for packet in islice(container.demux(data_stream), packet_count):

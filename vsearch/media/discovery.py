@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import BucketPath, to_absolute, to_path
+from vsearch.buckets.filesystems import BucketEntry, iter_entries, require_backend
+from vsearch.buckets.matching import iter_matches
 from vsearch.errors import MediaError, UnreadableError
 from vsearch.media.exclusion import (
     DEFAULT_SOURCE,
@@ -104,7 +107,7 @@ def find_videos(
     """
     seen_paths: set[Path] = set()
     for input_path in input_paths:
-        for discovered_file in _PathFinder(options, on_skipped).discover_path(Path(input_path)):
+        for discovered_file in _PathFinder(options, on_skipped).discover_path(to_path(input_path)):
             resolved_path = _resolve_links(discovered_file.path)
             if resolved_path not in seen_paths:
                 seen_paths.add(resolved_path)
@@ -127,7 +130,8 @@ def compute_fingerprint(video_path: Path) -> str:
         if not video_path.is_file() and video_path.exists():  # opening a pipe would block
             raise OSError("not a file")
         with video_path.open("rb") as video_file:
-            size_bytes = os.fstat(video_file.fileno()).st_size
+            size_bytes = video_file.seek(0, os.SEEK_END)
+            video_file.seek(0)
             digest = hashlib.blake2b(str(size_bytes).encode(), digest_size=16)
             if size_bytes <= FULLY_FINGERPRINTED_BYTES:
                 digest.update(video_file.read(FULLY_FINGERPRINTED_BYTES))
@@ -154,12 +158,16 @@ class _PathFinder:
         if url_message := describe_url(given_path):
             yield DiscoveredFile(given_path, url_message)
             return
-        absolute_path = _make_absolute(_expand_home(given_path))
+        absolute_path = to_absolute(_expand_home(given_path))
+        if isinstance(absolute_path, BucketPath):
+            require_backend(absolute_path.scheme)
         try:
             if absolute_path.is_dir():
                 yield from self._walk_folder(absolute_path)
             elif absolute_path.exists():
                 yield from self._check_named(absolute_path)
+            elif isinstance(absolute_path, BucketPath) and glob.has_magic(absolute_path.key):
+                yield from self._expand_bucket_glob(absolute_path)
             elif glob.has_magic(str(given_path)):
                 yield from self._expand_glob(given_path)
             else:
@@ -183,18 +191,34 @@ class _PathFinder:
             first_part = glob.escape(str(_expand_home(Path(first_part))))
         matched_paths = sorted(glob.glob(str(Path(first_part, *remaining_parts)), recursive=True))  # noqa: PTH207 - relative
         if not matched_paths:
-            absolute_path = _make_absolute(_expand_home(glob_pattern))
+            absolute_path = to_absolute(_expand_home(glob_pattern))
             yield DiscoveredFile(
                 absolute_path, f"{absolute_path}: no file matches; check the pattern"
             )
         for matched_path in matched_paths:
-            absolute_path = _make_absolute(Path(matched_path))
+            absolute_path = to_absolute(matched_path)
             if os.path.isdir(absolute_path):  # noqa: PTH112 - is_dir() raises without permission
                 yield from self._walk_folder(absolute_path)
             elif absolute_path.suffix.lower() in self._suffixes or not glob_pattern.name.startswith(
                 "*"
             ):
                 yield from self._check_named(absolute_path)
+
+    def _expand_bucket_glob(self, glob_pattern: BucketPath) -> Iterator[DiscoveredFile]:
+        """Expand a pattern in a bucket, as `glob` does on disk."""
+        has_match = False
+        for matched_path in iter_matches(glob_pattern):
+            has_match = True
+            if matched_path.listed_info is None:
+                yield from self._walk_folder(matched_path)
+            elif matched_path.suffix.lower() in self._suffixes or not glob_pattern.name.startswith(
+                "*"
+            ):
+                yield from self._check_named(matched_path)
+        if not has_match:
+            yield DiscoveredFile(
+                glob_pattern, f"{glob_pattern}: no file matches; check the pattern"
+            )
 
     def _walk_folder(self, root_folder: Path) -> Iterator[DiscoveredFile]:
         """Yield the videos in a folder and below; each folder is entered once."""
@@ -207,10 +231,11 @@ class _PathFinder:
         while pending_folders:
             current_folder, rules = pending_folders.pop()
             try:
-                stat_result = current_folder.stat()
-                if (stat_result.st_dev, stat_result.st_ino) in visited_inodes:
-                    continue
-                visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
+                if not isinstance(current_folder, BucketPath):  # where there are no links
+                    stat_result = current_folder.stat()
+                    if (stat_result.st_dev, stat_result.st_ino) in visited_inodes:
+                        continue
+                    visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
                 rules = rules.enter_folder(current_folder)
                 folder_entries = _list_entries(current_folder)
             except OSError as error:
@@ -218,9 +243,11 @@ class _PathFinder:
                 continue
             subfolders = []
             for folder_entry in folder_entries:
-                entry_path = Path(folder_entry.path)
+                entry_path = to_path(folder_entry.path)
                 try:
-                    if folder_entry.is_dir():
+                    if isinstance(folder_entry, BucketEntry) and not folder_entry.has_valid_name:
+                        yield from self._report_invalid_key(folder_entry)
+                    elif folder_entry.is_dir():
                         if not self._is_left_out(entry_path, folder_entry, rules, is_folder=True):
                             subfolders.append((entry_path, rules))
                     elif (
@@ -234,10 +261,20 @@ class _PathFinder:
                     yield DiscoveredFile(entry_path, format_read_error(entry_path, error))
             pending_folders += reversed(subfolders)
 
+    def _report_invalid_key(self, folder_entry: BucketEntry) -> Iterator[DiscoveredFile]:
+        """Yield an error for a folder or video in a bucket that cannot be a path."""
+        suffix = os.path.splitext(folder_entry.name)[1].lower()  # noqa: PTH122 - not a path
+        if folder_entry.is_dir() or suffix in self._suffixes:
+            yield DiscoveredFile(
+                folder_entry.path,
+                f"{folder_entry.path}/{folder_entry.name}: a key with an empty part, `.` or `..` "
+                "is not read; rename it in the bucket",
+            )
+
     def _is_left_out(
         self,
         entry_path: Path,
-        folder_entry: os.DirEntry[str],
+        folder_entry: os.DirEntry[str] | BucketEntry,
         rules: ExclusionRules,
         *,
         is_folder: bool,
@@ -280,7 +317,10 @@ class _PathFinder:
         """Return the patterns of the user; absolute ones are made relative to the folder."""
         pattern_texts = []
         for pattern_text in self.options.excludes:
-            is_inclusion, glob_path = pattern_text.startswith("!"), Path(pattern_text.lstrip("!"))
+            is_inclusion, glob_path = (
+                pattern_text.startswith("!"),
+                to_path(pattern_text.lstrip("!")),
+            )
             if glob_path.is_absolute() and glob_path.is_relative_to(folder):
                 relative_text = glob_path.relative_to(folder).as_posix()
                 pattern_texts.append(f"{'!' if is_inclusion else ''}/{relative_text}")
@@ -289,18 +329,21 @@ class _PathFinder:
         return make_patterns(pattern_texts, folder, "--exclude")
 
 
-def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
+def _list_entries(folder: Path) -> Iterable[os.DirEntry[str]] | Iterable[BucketEntry]:
     """Return the entries sorted by name, links last, so that a video is found by its own path.
 
-    The type of an entry is known even without permission to enter it.
+    The type of an entry is known even without permission to enter it. Those in a bucket come page
+    by page, and are sorted within a page.
     """
+    if isinstance(folder, BucketPath):
+        return iter_entries(folder)
     with os.scandir(folder) as folder_entries:
         return sorted(
             folder_entries, key=lambda folder_entry: (folder_entry.is_symlink(), folder_entry.name)
         )
 
 
-def is_link(folder_entry: os.DirEntry[str]) -> bool:
+def is_link(folder_entry: os.DirEntry[str] | BucketEntry) -> bool:
     """Return whether an entry is a symbolic link, or a junction of Windows."""
     if folder_entry.is_symlink():
         return True
@@ -359,10 +402,6 @@ def _is_animated_webp(image_path: Path) -> bool:
     except OSError:
         return True  # indexing then reports why it cannot be read
     return header_bytes[12:16] == b"VP8X" and len(header_bytes) == 21 and bool(header_bytes[20] & 2)
-
-
-def _make_absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
 def _expand_home(path: Path) -> Path:

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import BucketPath
 from vsearch.errors import UnreadableError
 from vsearch.media.discovery import (
     FULLY_FINGERPRINTED_BYTES,
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vsearch.buckets.range_file import RangeFile
+
 _CHUNK_BYTES = 2**20
+_MAX_UNREAD_BYTES = 2**20  # of a file in a bucket, read only for its digest; or a share of the file
+_MAX_UNREAD_DIVISOR = 16
 # Coarsest resolution of modification times (FAT): a file can change twice without a new time.
 _TIME_RESOLUTION_NS = 2_000_000_000
 
@@ -39,13 +44,26 @@ def read_file_state(file_path: Path) -> FileIdentity:
     return FileIdentity(
         stat_result.st_size,
         stat_result.st_mtime_ns,
-        stat_result.st_ctime_ns,
-        str(stat_result.st_ino),
+        stat_result.st_ctime_ns,  # of a file in a bucket: the ETag as a number
+        None if isinstance(file_path, BucketPath) else str(stat_result.st_ino),
     )
 
 
+def read_present_state(file_path: Path) -> FileIdentity:
+    """Return the state of a file now, not that in the listing of the bucket where it was found.
+
+    Raises:
+        OSError: The file cannot be accessed.
+    """
+    if isinstance(file_path, BucketPath):
+        file_path = file_path.forget_listing()
+    return read_file_state(file_path)
+
+
 def is_settled(file_state: FileIdentity) -> bool:
-    """Return whether a change after this moment certainly changes the modification time, too."""
+    """Return whether a change after this moment certainly changes the state, too."""
+    if file_state.inode is None:  # in a bucket, where the ETag changes
+        return True
     return abs(time.time_ns() - file_state.mtime_ns) >= _TIME_RESOLUTION_NS
 
 
@@ -64,6 +82,8 @@ def compute_digest(file_path: Path, check_cancelled: Callable[[], None] = lambda
     """
     digest = hashlib.sha256()  # in hardware on many processors
     try:
+        if isinstance(file_path, BucketPath):
+            return _open_range_file(file_path).compute_digest(check_cancelled)
         with file_path.open("rb", buffering=0) as video_file:
             while chunk := video_file.read(_CHUNK_BYTES):
                 check_cancelled()
@@ -99,6 +119,8 @@ def confirm_content(
         UnreadableError: The file cannot be read.
     """
     present_state = read_file_state(file_path)
+    if isinstance(file_path, BucketPath) and _has_same_etag(known_identity, present_state):
+        return replace(present_state, content_digest=known_identity.content_digest)
     if known_identity.has_state(present_state):
         if known_identity.ctime_ns is not None:
             return known_identity
@@ -112,7 +134,7 @@ def confirm_content(
         digest is None or compute_digest(file_path) != digest
     ):
         return None
-    if read_file_state(file_path) != present_state:
+    if read_present_state(file_path) != present_state:
         return None  # it changes while it is read
     return replace(
         present_state,
@@ -137,14 +159,17 @@ def identify_content(
         settled: Result of `is_settled` for that state.
 
     Returns:
-        The identity; without a digest if the file changed while it was read.
+        The identity; without a digest if the file changed while it was read (then its `ctime_ns`
+        is 0), or if a file in a bucket was read only in part.
 
     Raises:
         UnreadableError: The file cannot be read.
     """
-    digest = earlier_state.content_digest or compute_digest(file_path, check_cancelled)
+    digest = earlier_state.content_digest
+    if digest is None and not _was_read_in_part(file_path):
+        digest = compute_digest(file_path, check_cancelled)
     try:
-        present_state = read_file_state(file_path)
+        present_state = read_present_state(file_path)
     except OSError as error:
         raise UnreadableError(format_read_error(file_path, error)) from error
     if present_state != replace(earlier_state, content_digest=None):
@@ -152,3 +177,34 @@ def identify_content(
     return replace(
         present_state, ctime_ns=present_state.ctime_ns if settled else 0, content_digest=digest
     )
+
+
+def _has_same_etag(known_identity: FileIdentity, present_state: FileIdentity) -> bool:
+    """Return whether a file in a bucket has its recorded ETag, as if it is uploaded again."""
+    return (known_identity.size_bytes, known_identity.ctime_ns) == (
+        present_state.size_bytes,
+        present_state.ctime_ns,
+    )
+
+
+def _was_read_in_part(file_path: Path) -> bool:
+    """Return whether a digest of a file in a bucket would read much of it for the first time."""
+    if not isinstance(file_path, BucketPath):
+        return False
+    try:
+        range_file = _open_range_file(file_path)
+    except OSError:
+        return False  # computing the digest then reports it
+    unread_bytes = range_file.count_unhashed_bytes()
+    return unread_bytes > max(_MAX_UNREAD_BYTES, range_file.info.size_bytes // _MAX_UNREAD_DIVISOR)
+
+
+def _open_range_file(file_path: BucketPath) -> RangeFile:
+    """Open a file in a bucket.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    from vsearch.buckets.range_file import RangeFile  # deferred: rarely needed
+
+    return RangeFile(file_path)

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import BucketPath
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -42,7 +44,8 @@ def find_file_statuses(
 
     A file that does not exist is offline if an indexed folder that contained it is gone or empty,
     as the mount point of a drive is, and otherwise missing. Without an indexed folder, its own
-    folder counts. A file whose drive does not answer in time is offline.
+    folder counts. A file whose drive does not answer in time is offline. In a bucket, a file is
+    offline if the bucket is gone or does not answer.
 
     Args:
         video_paths: The files.
@@ -53,7 +56,11 @@ def find_file_statuses(
         Status by path.
     """
     groups: dict[Path, list[Path]] = {}
+    bucket_paths: list[BucketPath] = []
     for video_path in dict.fromkeys(video_paths):
+        if isinstance(video_path, BucketPath):
+            bucket_paths.append(video_path)
+            continue
         folder = find_indexed_folder(video_path, indexed_folders)
         groups.setdefault(folder, []).append(video_path)
     checks = [_GroupCheck(indexed_folders) for _ in range(min(_MAX_THREADS, len(groups)))]
@@ -67,6 +74,10 @@ def find_file_statuses(
     statuses: dict[Path, FileStatus] = {}
     for check in checks:
         statuses |= {path: check.statuses.get(path, "offline") for path in check.video_paths}
+    if bucket_paths:
+        from vsearch.buckets.availability import find_bucket_statuses  # deferred: rarely needed
+
+        statuses.update(find_bucket_statuses(bucket_paths))
     return statuses
 
 

@@ -20,7 +20,7 @@ from av.error import FFmpegError
 
 from vsearch.errors import VSearchError
 from vsearch.media.audio import AudioReader
-from vsearch.media.container import get_codec_context, open_file
+from vsearch.media.container import get_codec_context, open_container
 from vsearch.media.encoding import MAX_FRAME_RATE, AudioTrack, VideoTrack
 from vsearch.media.letterbox import Letterbox
 from vsearch.media.remux import open_remux_source
@@ -255,7 +255,7 @@ class _StreamAudio:
 
 def _has_audio(video_path: Path) -> bool:
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             codec_contexts = map(get_codec_context, container.streams.audio)
             return any(
                 getattr(codec_context, "sample_rate", 0) > 0 for codec_context in codec_contexts

@@ -11,6 +11,7 @@ import numpy as np
 import pi_heif
 from PIL import Image, UnidentifiedImageError
 
+from vsearch.buckets.bucket_path import as_image_source
 from vsearch.errors import MediaError, TooLargeError, UnreadableError
 from vsearch.media.container import MAX_FRAME_PIXELS
 from vsearch.media.exif import read_exif, read_exif_recording
@@ -132,7 +133,7 @@ def check_is_file(image_path: Path) -> None:
 
 def _open_image(image_path: Path) -> Image.Image:
     check_is_file(image_path)
-    return Image.open(image_path, formats=IMAGE_FORMATS)
+    return Image.open(as_image_source(image_path), formats=IMAGE_FORMATS)
 
 
 def _reduce_to_rgb(image: Image.Image) -> Image.Image:

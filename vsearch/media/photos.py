@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from PIL import Image
 
+from vsearch.buckets.bucket_path import as_image_source
 from vsearch.errors import MediaError, UnreadableError
 from vsearch.media.images import LoadedImage, check_is_file, load_image
 from vsearch.media.reader import DecodedFrame, HeaderMetadata
@@ -60,7 +61,7 @@ def detect_picture(file_path: Path) -> PictureKind | None:
 def _is_animated(image_path: Path) -> bool:
     """Return whether an image has several frames; a damaged one counts as still."""
     try:
-        with Image.open(image_path, formats=("PNG", "WEBP")) as image:
+        with Image.open(as_image_source(image_path), formats=("PNG", "WEBP")) as image:
             return bool(getattr(image, "is_animated", False))
     except Exception:  # decoders raise nearly anything on damage
         return False

@@ -7,7 +7,6 @@ if current Chromium, Firefox and Safari all play it.
 from __future__ import annotations
 
 import stat
-from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -20,7 +19,7 @@ from vsearch.media.container import (
     get_codec_context,
     get_time_origin,
     has_unknown_display_order,
-    open_file,
+    open_container,
     select_video_stream,
     to_fraction,
 )
@@ -103,7 +102,7 @@ def _probe_playback(video_path: Path, size_bytes: int, mtime_ns: int) -> Playbac
         return _find_photo_playback(header_bytes)
     if picture_kind == "animated webp":
         return _NEEDS_TRANSCODING
-    with closing(open_file(video_path)) as container:
+    with open_container(video_path) as container:
         video_stream = select_video_stream(video_path, container)
         if not _has_readable_packet(container, video_stream):
             return _NOT_PLAYABLE

@@ -18,6 +18,7 @@ import av
 from av.codec.context import Flags, ThreadType
 from av.error import FFmpegError
 
+from vsearch.buckets.bucket_path import BucketPath
 from vsearch.errors import MediaError, NoPictureError
 from vsearch.media.bitstream import Bitstream
 from vsearch.media.container import (
@@ -33,6 +34,7 @@ from vsearch.media.container import (
     measure_frame_rate,
     open_file,
     open_with_hwaccel,
+    raise_transfer_error,
     select_video_stream,
     to_fraction,
 )
@@ -388,7 +390,9 @@ class AvVideoReader:
             end_time=self._container_end if has_only_dts(self._container) else None,
         )
         if decode_plan:
-            yield from self._decode_selectively(decode_plan, timestamp_converter)
+            yield from self._decode_selectively(
+                decode_plan, timestamp_converter, is_after_seek=is_after_seek
+            )
             return
         last_frame: DecodedFrame | None = None
         for video_frame, timestamp, next_timestamp in self._iter_timestamped_frames():
@@ -484,7 +488,11 @@ class AvVideoReader:
         return 1 / (self._frame_rate() or _DEFAULT_FRAME_RATE)
 
     def _decode_selectively(
-        self, decode_plan: _DecodePlan, timestamp_converter: TimestampConverter
+        self,
+        decode_plan: _DecodePlan,
+        timestamp_converter: TimestampConverter,
+        *,
+        is_after_seek: bool,
     ) -> Iterator[DecodedFrame]:
         """Decode only what the needed frames depend on; raise SelectiveDecodingFailed."""
         codec_context = self._video_stream.codec_context
@@ -502,8 +510,12 @@ class AvVideoReader:
             time_base=self._time_base,
             keyframes_only=decode_plan.keyframes_only,
         )
+        skips_unread = (
+            decode_plan.keyframes_only and not is_after_seek and self._can_skip_unread()
+        )
+        packets = self._iter_key_packets() if skips_unread else self._iter_packets()
         for video_frame, display_interval in selective_decoder.iter_frames(
-            self._iter_intact_packets(), self._decode_intact_packet
+            self._iter_intact_packets(packets), self._decode_intact_packet
         ):
             self._current_time, self._has_frames = display_interval.start_time, True
             frame_duration = self._frame_duration(video_frame.duration, display_interval.start_time)
@@ -523,9 +535,41 @@ class AvVideoReader:
                 display_interval.end_time,
             )
 
-    def _iter_intact_packets(self) -> Iterator[Packet[VideoStream] | None]:
+    def _can_skip_unread(self) -> bool:
+        """Return whether keyframes can be read from a bucket without what lies between them."""
+        is_in_bucket = isinstance(self._video_path, BucketPath)
+        return is_in_bucket and self._container.format.name.startswith("mov,")
+
+    def _iter_key_packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """Yield the keyframes in the container's index, all packets after the last one, then None.
+
+        FFmpeg's `discard` would not do: it reads past frames of less than 32 KB.
+        """
+        key_timestamps = [
+            index_entry.timestamp
+            for index_entry in self._video_stream.index_entries
+            if index_entry.is_keyframe
+        ]
+        for key_timestamp in key_timestamps[:-1]:
+            yield next(self._iter_packets_from(key_timestamp))
+        yield from self._iter_packets_from(key_timestamps[-1] if key_timestamps else None)
+
+    def _iter_packets_from(
+        self, decode_timestamp: int | None
+    ) -> Iterator[Packet[VideoStream] | None]:
+        """Yield the packets from a keyframe on; None: from the beginning."""
+        if decode_timestamp is not None:
+            try:
+                self._container.seek(decode_timestamp, stream=self._video_stream)
+            except FFmpegError as error:
+                raise SelectiveDecodingFailed from error
+        yield from self._iter_packets()
+
+    def _iter_intact_packets(
+        self, packets: Iterator[Packet[VideoStream] | None]
+    ) -> Iterator[Packet[VideoStream] | None]:
         """Yield packets until the first damage; then raise SelectiveDecodingFailed."""
-        for packet in self._iter_packets():
+        for packet in packets:
             if self._damage_count:
                 raise SelectiveDecodingFailed(is_damaged=True)
             yield packet
@@ -551,11 +595,14 @@ class AvVideoReader:
                     else:  # FFmpeg's decoders reject a packet that only repeats a frame
                         self._record_repetition(packet)
                     read_started = monotonic()
-            except (FFmpegError, ValueError):
+            except (FFmpegError, ValueError) as error:
+                raise_transfer_error(self._container, error)
                 self._record_damage()
             except IndexError:  # PyAV fails at the end if streams were added on the way
+                raise_transfer_error(self._container)
                 return
             else:
+                raise_transfer_error(self._container)
                 return
             failed_seconds += monotonic() - read_started
             if failed_seconds >= READ_TIMEOUT_SECONDS:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
-from vsearch.errors import NoPictureError, TooLargeError, UnreadableError
+from vsearch.buckets.bucket_path import BucketPath
+from vsearch.errors import NoPictureError, TooLargeError, TransferError, UnreadableError
 from vsearch.media import container
 from vsearch.media.animated_webp import WebPReader
+from vsearch.media.container import format_transfer_error
 from vsearch.media.frame_batches import batch_frames
 from vsearch.media.frame_cache import KEPT_SHORT_SIDE
 from vsearch.media.photos import PhotoReader, detect_picture
@@ -291,6 +293,8 @@ def open_video(
     try:
         with closing(_open_reader(video_path, keyframes_only, hwaccel)) as video_reader:
             yield video_reader
+    except TransferError:
+        raise
     except FileNotFoundError as error:
         raise UnreadableError(describe_missing(video_path)) from error
     except PermissionError as error:
@@ -300,6 +304,8 @@ def open_video(
             f"{video_path}: not enough memory to decode it; re-encode it at a smaller size"
         ) from error
     except (FFmpegError, OSError) as error:
+        if isinstance(video_path, BucketPath) and not isinstance(error, FFmpegError):
+            raise TransferError(format_transfer_error(video_path, error)) from error
         raise UnreadableError(_format_unreadable(video_path)) from error
 
 

@@ -342,6 +342,8 @@ class SelectiveDecoder:
                 has_ended = True
                 continue
             if packet.is_keyframe and held_packets:
+                if self._keyframes_only:
+                    self._check_keyframe_gap(held_packets[0], packet, packet.duration or 0)
                 yield held_packets
                 held_packets, held_bytes = [], 0
             packet_times = (packet.pts or 0, packet.duration or 0)
@@ -361,14 +363,16 @@ class SelectiveDecoder:
             yield held_packets
 
     def _check_keyframe_gap(
-        self, key_packet: Packet[VideoStream], packet: Packet[VideoStream]
+        self, key_packet: Packet[VideoStream], packet: Packet[VideoStream], step_ticks: int = 0
     ) -> None:
+        """Raise SelectiveDecodingFailed if the packet `step_ticks` before another is too late."""
         key_timestamp = key_packet.pts if key_packet.pts is not None else key_packet.dts
         packet_timestamp = packet.pts if packet.pts is not None else packet.dts
         if (
             key_timestamp is not None
             and packet_timestamp is not None
-            and (packet_timestamp - key_timestamp) * self._time_base > MAX_KEYFRAME_GAP_SECONDS
+            and (packet_timestamp - step_ticks - key_timestamp) * self._time_base
+            > MAX_KEYFRAME_GAP_SECONDS
         ):
             raise SelectiveDecodingFailed(
                 f"its keyframes are over {MAX_KEYFRAME_GAP_SECONDS} s apart, so other frames were "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from time import monotonic
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from av.error import FFmpegError
 from av.stream import Discard
 
-from vsearch.media.container import get_codec_context, get_time_origin, open_file, to_fraction
+from vsearch.media.container import get_codec_context, get_time_origin, open_container, to_fraction
 from vsearch.media.reader import format_timestamp
 from vsearch.types import Span
 
@@ -56,7 +55,7 @@ def read_subtitle_streams(video_path: Path) -> tuple[list[TextSubtitleStream], l
         The streams that contain lines, and warnings about what could not be read.
     """
     try:
-        with closing(open_file(video_path)) as container:
+        with open_container(video_path) as container:
             return _read_streams(container)
     except (FFmpegError, OSError, ValueError) as error:
         return [], [f"its subtitle streams cannot be read ({error})"]

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from vsearch.buckets.bucket_path import is_bucket_url
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,7 +41,7 @@ def describe_url(given_path: str | Path) -> str | None:
     """
     path_text = str(given_path)
     url_match = _match_url(path_text)
-    if url_match is None:
+    if url_match is None or is_bucket_url(path_text):
         return None
     scheme = url_match[1].lower()
     if scheme == "file":

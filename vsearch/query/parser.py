@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import to_absolute
 from vsearch.errors import QueryError
 from vsearch.query.arguments import check_names, check_path, check_span, check_text
 from vsearch.query.filters import parse_filters
@@ -235,8 +236,8 @@ def with_absolute_paths(query: Query) -> Query:
 def _with_absolute_path(term: Term) -> Term:
     if term.kind not in ("image", "clip"):
         return term
-    absolute_path = os.path.abspath(os.path.expanduser(term.value))  # noqa: PTH100, PTH111 - never raises
-    return replace(term, value=absolute_path)
+    absolute_path = to_absolute(os.path.expanduser(term.value))  # noqa: PTH111 - never raises
+    return replace(term, value=str(absolute_path))
 
 
 @dataclass(slots=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.buckets.bucket_path import to_absolute, to_path
 from vsearch.catalog.path_matching import videos_matching
 from vsearch.errors import QueryError
 from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.indexing.pipeline import Pipeline
@@ -77,8 +78,8 @@ class QueryClipLoader:
         # deferred: a text query needs no decoder
         from vsearch.indexing.pipeline import pool_segments, process_video
 
-        video_path = Path(os.path.expanduser(named_path))  # noqa: PTH111 - never raises
-        known_video = self._catalog.video_at(Path(os.path.abspath(video_path)))  # noqa: PTH100 - as discovery does
+        video_path = to_path(os.path.expanduser(named_path))  # noqa: PTH111 - never raises
+        known_video = self._catalog.video_at(to_absolute(video_path))
         if known_video is not None:
             frame_features = self._feature_store.load(known_video.id, encoder.space)
             end_time = known_video.duration
@@ -110,7 +111,7 @@ class QueryClipLoader:
         """
         from vsearch.content_match import FileContent  # deferred: a text query needs none
 
-        file_path = Path(os.path.expanduser(path))  # noqa: PTH111 - never raises
+        file_path = to_path(os.path.expanduser(path))  # noqa: PTH111 - never raises
         if not file_path.is_file():
             matching_videos = videos_matching(self._catalog, [str(path)])
             if len(matching_videos) > 1:
@@ -118,7 +119,7 @@ class QueryClipLoader:
                     f"{path}: matches {len(matching_videos)} videos; use the path of one"
                 )
             return matching_videos[0].path if matching_videos else file_path
-        if self._catalog.video_at(Path(os.path.abspath(file_path))):  # noqa: PTH100 - as discovery does
+        if self._catalog.video_at(to_absolute(file_path)):
             return file_path
         twin_videos = FileContent(file_path, self._catalog).find_videos()
         return twin_videos[0].path if twin_videos else file_path

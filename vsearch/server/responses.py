@@ -54,11 +54,10 @@ class RangeFileResponse(FileResponse):
             for header_name, header_value in scope["headers"]
             if header_name == b"range"
         ]
-        first_byte = (
-            _parse_range_start(range_headers[0], self._file_size)
-            if len(range_headers) == 1
-            else None
+        byte_range = (
+            parse_byte_range(range_headers[0], self._file_size) if len(range_headers) == 1 else None
         )
+        first_byte = byte_range[0] if byte_range is not None else None
         is_conditional = any(header_name == b"if-range" for header_name, _ in scope["headers"])
         if first_byte is not None and first_byte >= self._file_size and not is_conditional:
             headers = {"Content-Range": f"bytes */{self._file_size}"}
@@ -80,15 +79,22 @@ def format_inline_disposition(file_name: str) -> str:
     return f"inline; filename*=UTF-8''{quote(file_name.encode('utf-8', 'replace'), safe='')}"
 
 
-def _parse_range_start(range_header: bytes, file_size: int) -> int | None:
-    """Return the first byte of a single byte range, or None for any other header."""
+def parse_byte_range(range_header: bytes, file_size: int) -> tuple[int, int] | None:
+    """Return the first and last byte of a single byte range, or None for any other header.
+
+    Args:
+        range_header: The header.
+        file_size: Size of the file in bytes; a range may start beyond it.
+    """
     range_match = re.fullmatch(rb"bytes=(\d{0,18})-(\d{0,18})", range_header)
     if not range_match or range_match.groups() == (b"", b""):
         return None
     first_byte, last_byte = (int(digits) if digits else None for digits in range_match.groups())
     if first_byte is None:
-        return max(0, file_size - (last_byte or 0))
-    return first_byte if last_byte is None or last_byte >= first_byte else None
+        return max(0, file_size - (last_byte or 0)), file_size - 1
+    if last_byte is not None and last_byte < first_byte:
+        return None
+    return first_byte, file_size - 1 if last_byte is None else min(last_byte, file_size - 1)
 
 
 @dataclass(slots=True, eq=False)

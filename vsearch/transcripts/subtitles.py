@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import BucketPath
+from vsearch.buckets.filesystems import iter_entries
 from vsearch.errors import TooLargeError, UnreadableError
 from vsearch.storage.path_roots import is_within_roots
 from vsearch.transcripts.subtitle_parsing import MAX_CUE_CHARS, clean_lines, parse_subtitles
@@ -104,10 +106,22 @@ class SubtitleFinder:
         ]
 
 
+def _list_names(folder: Path) -> list[str]:
+    """Return the names in a folder; of one in a bucket, which may be millions, subtitles only."""
+    if not isinstance(folder, BucketPath):
+        return os.listdir(folder)  # noqa: PTH208 - may be thousands of names
+    names = (entry.name for entry in iter_entries(folder) if entry.has_valid_name)
+    return [name for name in names if name.lower().endswith(SUBTITLE_SUFFIXES)]
+
+
 def _list_sidecars(folder: Path) -> dict[str, list[Sidecar]]:
     try:
-        file_names = os.listdir(folder)  # noqa: PTH208 - may be thousands of names
+        file_names = _list_names(folder)
+    except (FileNotFoundError, PermissionError):
+        return {}
     except OSError:
+        if isinstance(folder, BucketPath):  # else what is stored would depend on the network
+            raise
         return {}
     sidecars_by_stem: dict[str, list[Sidecar]] = {}
     for file_name in sorted(file_names):

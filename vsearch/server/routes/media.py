@@ -7,7 +7,9 @@ from typing import Annotated, TypeAlias
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from vsearch.buckets.bucket_path import BucketPath
 from vsearch.media.playback import determine_playback
+from vsearch.server.bucket_responses import BucketFileResponse
 from vsearch.server.problems import Problem
 from vsearch.server.responses import RangeFileResponse, StreamSlots, VideoStreamResponse
 from vsearch.server.state import State  # noqa: TC001 - FastAPI reads annotations
@@ -93,6 +95,8 @@ def get_video_file(video_id: VideoIdParam, state: State) -> Response:
     playback_info = determine_playback(video_path)
     if playback_info.method != "direct":
         raise Problem(409, "playback", "browsers cannot play this file; request the stream")
+    if isinstance(video_path, BucketPath):
+        return BucketFileResponse(video_path, playback_info.mime_type)
     return RangeFileResponse(video_path, playback_info.mime_type, video_path.stat())
 
 

@@ -1,0 +1,1 @@
+"""Files in buckets: paths that are URLs, read by ranges through fsspec."""
