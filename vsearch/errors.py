@@ -16,6 +16,7 @@ VSearchError
 │   ├── NewerLibraryError   written by a newer version of vsearch
 │   ├── DamagedLibraryError a file of the library is corrupted
 │   ├── LockedError         another process is writing; the message names it
+│   ├── IndexServerError    the server of the vector index is unreachable or fails
 │   └── SpaceMismatchError  vectors of different embedding spaces would be mixed
 ├── ServerError             a vsearch server is unreachable or rejects a request
 ├── ExportError             an export cannot be written
@@ -90,6 +91,10 @@ class DamagedLibraryError(LibraryError):
 
 class LockedError(LibraryError):
     """Raised if another process is writing to the library."""
+
+
+class IndexServerError(LibraryError):
+    """Raised if the server that keeps the vector index is unreachable or fails."""
 
 
 class SpaceMismatchError(LibraryError):

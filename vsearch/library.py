@@ -37,10 +37,10 @@ from vsearch.query.model import Query
 from vsearch.query.parser import build_query, parse_clip, parse_query
 from vsearch.search.feedback_store import FeedbackStore
 from vsearch.search.hubness import HubnessCache, Querybank
-from vsearch.search.live_index import LiveIndex
 from vsearch.search.null_queries import GenericEmbeddings
 from vsearch.search.saved_searches import SavedSearches
 from vsearch.search.searcher import Searcher
+from vsearch.search.shared_live_index import open_live_index
 from vsearch.search.snapshot import SnapshotSource
 from vsearch.storage.feature_store import FeatureStore
 from vsearch.types import LibraryInfo, Video
@@ -126,7 +126,7 @@ class Library:
         self._feature_store = FeatureStore(
             path / FEATURES_FOLDER, catalog.features_crc32, catalog.video_path
         )
-        self._live_index = LiveIndex(
+        self._live_index = open_live_index(
             catalog,
             path / "index",
             self.settings.index,
