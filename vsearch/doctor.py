@@ -61,7 +61,7 @@ def measure_recall(catalog: Catalog, live_index: LiveIndex) -> list[IndexRecall]
         Recall of each kind of query; empty for an empty library.
     """
     snapshot = live_index.take_snapshot()
-    if snapshot is None or not len(snapshot.segment_ids):
+    if snapshot is None or not snapshot.segments.count:
         return []
     sample_vectors = catalog.sample_vectors(snapshot.space)
     queries_by_kind = {
@@ -134,7 +134,7 @@ def examine_index(catalog: Catalog, live_index: LiveIndex) -> list[str]:
     """
     problem_texts = live_index.find_problems()
     snapshot = live_index.take_snapshot()
-    if snapshot is not None:
+    if snapshot is not None and snapshot.keeps_all_ids:
         problem_texts += _find_index_differences(catalog, snapshot)
     return problem_texts
 

@@ -17,6 +17,7 @@ VSearchError
 │   ├── NewerLibraryError   written by a newer version of vsearch
 │   ├── DamagedLibraryError a file of the library is corrupted
 │   ├── LockedError         another process is writing; the message names it
+│   ├── IndexServerError    the server of the vector index is unreachable or fails
 │   ├── SpaceMismatchError  vectors of different embedding spaces would be mixed
 │   └── StoreError          the bucket or folder of its files cannot be reached or used
 ├── ServerError             a vsearch server is unreachable or rejects a request
@@ -96,6 +97,10 @@ class DamagedLibraryError(LibraryError):
 
 class LockedError(LibraryError):
     """Raised if another process is writing to the library."""
+
+
+class IndexServerError(LibraryError):
+    """Raised if the server that keeps the vector index is unreachable or fails."""
 
 
 class SpaceMismatchError(LibraryError):

@@ -39,10 +39,10 @@ from vsearch.query.model import Query
 from vsearch.query.parser import build_query, parse_clip, parse_query
 from vsearch.search.feedback_store import FeedbackStore
 from vsearch.search.hubness import HubnessCache, Querybank
-from vsearch.search.live_index import LiveIndex
 from vsearch.search.null_queries import GenericEmbeddings
 from vsearch.search.saved_searches import SavedSearches
 from vsearch.search.searcher import Searcher
+from vsearch.search.shared_live_index import open_live_index
 from vsearch.search.snapshot import SnapshotSource
 from vsearch.storage.bucket_features import open_feature_store
 from vsearch.storage.object_store import open_object_store
@@ -137,7 +137,7 @@ class Library:
             config.cache_folder,
             max_cache_bytes=self.settings.store_cache_mb * 2**20,
         )
-        self._live_index = LiveIndex(
+        self._live_index = open_live_index(
             catalog,
             path / "index",
             self.settings.index,

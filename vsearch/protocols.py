@@ -276,6 +276,47 @@ class RebuildableIndex(VectorIndex, Protocol):
 
 
 @runtime_checkable
+class SharedIndex(VectorIndex, Protocol):
+    """Extension of `VectorIndex` for an index that a server keeps for all processes of a library.
+
+    The setting `index` then is `name:address`. Scores may be inexact: the caller rescores the best
+    candidates. All changes are idempotent, so several processes may make the same ones.
+    """
+
+    @classmethod
+    def connect(cls, address: str, index_name: str, dim: int) -> Self:
+        """Open an index on a server; it is created when something is added.
+
+        Args:
+            address: The part of the setting after the colon.
+            index_name: Name on the server: letters, digits and underscores.
+            dim: Dimension of the vectors.
+
+        Returns:
+            The index.
+
+        Raises:
+            IndexServerError: The server is unreachable or refuses the request. All members do.
+        """
+
+    def read_stamp(self, *, latest: bool = False) -> str | None:
+        """Return the stamp that was written last; None if the index has none or is gone.
+
+        Args:
+            latest: Wait for what other processes have written a moment ago.
+        """
+
+    def write_stamp(self, stamp: str) -> None:
+        """Store a text with the index that describes its content, after all changes before it."""
+
+    def ids_between(self, first_id: int, last_id: int) -> Ids:
+        """Return the ids from `first_id` to `last_id`, both included, int64 (N,) ascending."""
+
+    def clear(self) -> None:
+        """Delete all vectors and the stamp."""
+
+
+@runtime_checkable
 class ShotDetector(Protocol):
     """Detects shot boundaries while a video is decoded. Entry point group `vsearch.shots`.
 

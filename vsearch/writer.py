@@ -419,6 +419,7 @@ class LibraryWriter:
         """Compute the hubness penalties of new segments, if this run has loaded the model."""
         if (
             self._active_model.is_loaded
+            and self._live_index.keeps_all_ids
             and (snapshot := self._live_index.take_snapshot()) is not None
         ):
             querybank = Querybank(self._live_index.tuning_queries(snapshot.space))

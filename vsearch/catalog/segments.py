@@ -62,6 +62,18 @@ _ID_MODULUS = 2**31 - 1  # keeps the sum of billions of ids below 2**63
 _SUMMARIZE_IDS_SQL = f"""
     SELECT count(*), coalesce(sum(id % {_ID_MODULUS}), 0) FROM segments WHERE id <= ?
 """  # noqa: S608
+_SUMMARIZE_BLOCKS_SQL = f"""
+    SELECT id / ?, count(*), sum(id % {_ID_MODULUS}) FROM segments GROUP BY 1
+"""  # noqa: S608
+# index lookups only, however many segments there are
+_SELECT_SPACED_IDS_SQL = """
+    WITH RECURSIVE spaced(id) AS (
+        SELECT min(id) FROM segments
+        UNION ALL
+        SELECT (SELECT min(segments.id) FROM segments WHERE segments.id >= spaced.id + ?)
+        FROM spaced WHERE spaced.id IS NOT NULL)
+    SELECT id FROM spaced WHERE id IS NOT NULL
+"""
 _FROM_VECTORS_SQL = "FROM vectors WHERE space_id = (SELECT id FROM spaces WHERE name = ?)"
 
 
@@ -160,6 +172,44 @@ class SegmentQueries(CatalogReader):
         """
         [(id_count, id_sum)] = self._fetch_rows(_SUMMARIZE_IDS_SQL, last_id)
         return int(id_count), int(id_sum)
+
+    def summarize_segment_blocks(self, block_size: int) -> dict[int, tuple[int, int]]:
+        """Return what `summarize_segment_ids` does for each block of ids that has segments.
+
+        Args:
+            block_size: Block b holds the ids from b * block_size to (b + 1) * block_size - 1.
+        """
+        block_rows = self._fetch_rows(_SUMMARIZE_BLOCKS_SQL, block_size)
+        return {int(block): (int(id_count), int(id_sum)) for block, id_count, id_sum in block_rows}
+
+    def segment_ids_between(self, first_id: int, last_id: int) -> Ids:
+        """Return the ids from `first_id` to `last_id`, both included, int64 (N,) ascending."""
+        return self.select_segment_ids(
+            "SELECT id FROM segments WHERE id >= ? AND id <= ?", (first_id, last_id)
+        )
+
+    def last_segment_id(self) -> int:
+        """Return the highest id of a segment; 0 if there are none."""
+        return int(self._fetch_rows("SELECT coalesce(max(id), 0) FROM segments")[0][0])
+
+    def sample_segment_ids(self, max_ids: int) -> Ids:
+        """Return at most `max_ids` ids at even distances, without reading all ids.
+
+        Where no segment was removed these are every n-th segment. Gaps make the sample smaller,
+        and the segments after a gap come no more often than others.
+
+        Args:
+            max_ids: Size of the sample, at least 1.
+
+        Returns:
+            int64 (N,), ascending.
+        """
+        [(first_id, last_id)] = self._fetch_rows("SELECT min(id), max(id) FROM segments")
+        if first_id is None:
+            return np.empty(0, np.int64)
+        stride = max(1, -(-(last_id - first_id + 1) // max_ids))
+        id_rows = self._fetch_rows(_SELECT_SPACED_IDS_SQL, stride)
+        return np.array([id_row[0] for id_row in id_rows], np.int64)
 
     def is_empty(self) -> bool:
         """Return whether the library has no segments."""
@@ -353,6 +403,15 @@ class SegmentQueries(CatalogReader):
             with corruption_as_error(self._catalog_path):
                 vectors = unpack([vector_row[1] for vector_row in vector_rows], space.dim)
             yield np.array([vector_row[0] for vector_row in vector_rows], np.int64), vectors
+
+
+def summarize_blocks(segment_ids: Ids, block_size: int) -> dict[int, tuple[int, int]]:
+    """Return what `SegmentQueries.summarize_segment_blocks` does, of ids, int64 (N,) ascending."""
+    blocks, first_rows = np.unique(segment_ids // block_size, return_index=True)
+    return {
+        int(block): summarize_ids(block_ids)
+        for block, block_ids in zip(blocks, np.split(segment_ids, first_rows[1:]), strict=True)
+    }
 
 
 def summarize_ids(segment_ids: Ids) -> tuple[int, int]:

@@ -10,6 +10,7 @@ Source: Bogolin et al., "Cross Modal Retrieval with Querybank Normalisation" (QB
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ INVERSE_TEMPERATURE = 50.0  # of the log-mean-exp, which is thus dominated by th
 HUBNESS_WEIGHT = 0.3  # chosen on queries of all kinds, see MODEL_CARD.md
 _OLD_SUFFIX = ".npy"  # of files without a checksum
 BLOCK_ROWS = 1_000  # vectors compared at once, which bounds memory
+RECENT_PENALTIES = 65_536  # kept per snapshot of an index that does not list all segments
 PENALTY_TOLERANCE = 1e-4  # cached penalties are valid if a new measurement differs by no more
 
 
@@ -105,6 +107,10 @@ class HubnessModel:
         """
         if not len(self.querybank):
             return self.hubness_penalty(segment_vectors)
+        if not self.index_snapshot.keeps_all_ids:
+            return self._recent_penalties.measure(
+                segment_ids, segment_vectors, self.querybank
+            ) - np.float32(self.mean_hubness)
         snapshot_rows = np.searchsorted(self.index_snapshot.segment_ids, segment_ids).clip(
             max=len(self.index_snapshot.segment_ids) - 1
         )
@@ -122,6 +128,8 @@ class HubnessModel:
         """Measure the hubness of all segments and store it. Requires the writer lock."""
         if self._hubness_cache is None or not len(self.querybank):
             return
+        if not self.index_snapshot.keeps_all_ids:
+            return  # of candidates only, when they are found
         segment_ids, space = self.index_snapshot.segment_ids, self.index_snapshot.space
         segment_hubness = self._hubness_by_segment
         unmeasured_ids = segment_ids[np.isnan(segment_hubness)]
@@ -144,11 +152,12 @@ class HubnessModel:
     @cached_property
     def sampled_segments(self) -> tuple[Ids, Matrix]:
         """About `BACKGROUND_SAMPLE_SIZE` evenly spaced segments: ids (M,), vectors (M, D)."""
-        segment_ids = self.index_snapshot.segment_ids
-        return self._catalog.vectors(
-            segment_ids[:: max(1, -(-len(segment_ids) // BACKGROUND_SAMPLE_SIZE))],
-            self.index_snapshot.space,
-        )
+        sampled_ids = self.index_snapshot.segments.sample(BACKGROUND_SAMPLE_SIZE)
+        return self._catalog.vectors(sampled_ids, self.index_snapshot.space)
+
+    @cached_property
+    def _recent_penalties(self) -> RecentPenalties:
+        return RecentPenalties()
 
     @cached_property
     def _sample_hubness(self) -> Vector:
@@ -223,6 +232,35 @@ class Querybank:
                 mean_weight
             ) / np.float32(INVERSE_TEMPERATURE)
         return HUBNESS_WEIGHT * penalties
+
+
+class RecentPenalties:
+    """Hubness of segments that were found lately, in a table of fixed size. Thread-safe.
+
+    A segment is kept in the row of its id modulo the size, until another one replaces it there.
+    """
+
+    def __init__(self) -> None:
+        self._ids = np.full(RECENT_PENALTIES, -1, np.int64)
+        self._penalties = np.empty(RECENT_PENALTIES, np.float32)
+        self._lock = threading.Lock()
+
+    def measure(self, segment_ids: Ids, segment_vectors: Matrix, querybank: Querybank) -> Vector:
+        """Return the hubness of segments, float32 (N,), measuring those that are not kept.
+
+        Args:
+            segment_ids: int64 (N,).
+            segment_vectors: Their vectors, float32 (N, D).
+            querybank: Always the same one.
+        """
+        rows = segment_ids % RECENT_PENALTIES
+        with self._lock:
+            is_kept, penalties = self._ids[rows] == segment_ids, self._penalties[rows]
+        if not is_kept.all():
+            penalties[~is_kept] = querybank.hubness_penalty(segment_vectors[~is_kept])
+            with self._lock:  # of equal rows, both assignments keep the last
+                self._ids[rows], self._penalties[rows] = segment_ids, penalties
+        return penalties
 
 
 class HubnessCache:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,53 @@ MAX_FLAT_SEGMENTS = 100_000  # above it, only some inverted lists are scanned
 INDEX_KINDS = "exact", "sq8", "ivf"
 BULK_REBUILD_MIN_SEGMENTS = 5_000  # more new segments than this, and than old ones: rebuild
 MAX_STALE_SHARE = 0.05  # share of added and removed segments up to which a saved index is used
+MAX_LISTED_SAMPLE = 100_000  # segments up to which a sample is drawn from all ids
 BUILD_DELAY_SECONDS = 5.0  # before a background build; a one-shot command has ended by then
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListedSegments:
+    """The segments of an index that are listed in memory."""
+
+    ids: Ids  # int64 (N,), ascending
+
+    @property
+    def count(self) -> int:
+        """Number of segments."""
+        return len(self.ids)
+
+    @property
+    def content_key(self) -> object:
+        """Object that is the same only for the same segments."""
+        return self.ids
+
+    def sample(self, max_ids: int) -> Ids:
+        """Return at most `max_ids` evenly spaced ids, int64 (N,) ascending."""
+        return self.ids[:: max(1, -(-len(self.ids) // max_ids))]
+
+
+class CountedSegments:
+    """The segments of an index of which only the number is known; the catalog lists their ids."""
+
+    def __init__(self, catalog: Catalog, count: int) -> None:
+        """Take the catalog, and the number of segments at its revision."""
+        self._catalog, self.count = catalog, count
+
+    @cached_property
+    def ids(self) -> Ids:
+        """All ids, int64 (N,) ascending, read on first use."""
+        return self._catalog.segment_ids()
+
+    @property
+    def content_key(self) -> object:
+        """Object that is the same only for the same segments."""
+        return self
+
+    def sample(self, max_ids: int) -> Ids:
+        """Return at most `max_ids` evenly spaced ids, int64 (N,) ascending."""
+        if self.count <= MAX_LISTED_SAMPLE:
+            return ListedSegments(self.ids).sample(max_ids)
+        return self._catalog.sample_segment_ids(max_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +95,18 @@ class IndexSnapshot:
 
     vector_index: VectorIndex
     space: Space
-    segment_ids: Ids  # int64 (N,), ascending
+    segments: ListedSegments | CountedSegments
     revision: int  # of the catalog
+
+    @property
+    def segment_ids(self) -> Ids:
+        """Ids of all segments, int64 (N,) ascending."""
+        return self.segments.ids
+
+    @property
+    def keeps_all_ids(self) -> bool:
+        """True if all ids are in memory, so that work on each segment is affordable."""
+        return isinstance(self.segments, ListedSegments)
 
     def search_nearest(
         self, query_vector: Vector, k: int, allowed_ids: Ids | None, catalog: Catalog
@@ -127,6 +183,11 @@ class LiveIndex:
         self._builder_thread: threading.Thread | None = None
         self._is_closing = threading.Event()
 
+    @property
+    def keeps_all_ids(self) -> bool:
+        """True if the ids of all segments are in memory. See `IndexSnapshot.keeps_all_ids`."""
+        return True
+
     def take_snapshot(self) -> IndexSnapshot | None:
         """Return the index at the catalog's current revision; None if nothing is indexed.
 
@@ -146,7 +207,10 @@ class LiveIndex:
                 vector_index, lambda segment_ids: self._catalog.vectors(segment_ids, space)
             )
         return IndexSnapshot(
-            vector_index, space, state.saved_index.vector_ids, state.saved_index.revision
+            vector_index,
+            space,
+            ListedSegments(state.saved_index.vector_ids),
+            state.saved_index.revision,
         )
 
     def save(self) -> None:

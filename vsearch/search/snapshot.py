@@ -64,8 +64,10 @@ class ScoreStatistics:
         self._hubness_cache, self._generic_embeddings = hubness_cache, generic_embeddings
 
     def describes(self, index_snapshot: IndexSnapshot, encoder: Encoder) -> bool:
-        """Return True for the same segments, recognized by their array of ids, and encoder."""
-        same_segments = self._index_snapshot.segment_ids is index_snapshot.segment_ids
+        """Return True for the same segments and encoder."""
+        same_segments = (
+            self._index_snapshot.segments.content_key is index_snapshot.segments.content_key
+        )
         return same_segments and self._encoder is encoder
 
     def hubness_for(self, query_terms: Sequence[Term]) -> HubnessModel:
@@ -99,7 +101,7 @@ class ScoreStatistics:
             text_vectors,
             self.text_hubness.sample_vectors,
             self.text_hubness.querybank,
-            len(self._index_snapshot.segment_ids),
+            self._index_snapshot.segments.count,
         )
 
     @cached_property
@@ -108,7 +110,7 @@ class ScoreStatistics:
         return calibrate_images(
             sample_vectors,
             self._catalog.video_ids_of(sample_ids),
-            len(self._index_snapshot.segment_ids),
+            self._index_snapshot.segments.count,
         )
 
 
