@@ -6,6 +6,7 @@ Every file appears complete or not at all. Names are chosen so that a name never
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import threading
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 30.0  # during which a failed request is repeated, with growing pauses
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.2, 5.0
 UNAVAILABLE_SECONDS = 30.0  # after a failure, in which requests are not repeated
+FAST_FAILURE_SECONDS = 5.0  # after a failure, in which nothing is read: searches go on without
 _CONNECT_SECONDS, _READ_SECONDS = 5, 15  # of one request
 _Result = TypeVar("_Result")
 
@@ -151,7 +153,7 @@ class BucketObjects:
         self.url, self.is_local, self._retry_seconds = url.rstrip("/"), False, retry_seconds
         self._client: tuple[Any, str] | None = None
         self._lock = threading.Lock()
-        self._failed_at: float | None = None  # monotonic
+        self._failure: tuple[float, str] | None = None  # monotonic time and message of the last
 
     def write(self, name: str, content: bytes) -> None:
         """See `ObjectStore.write`."""
@@ -173,7 +175,7 @@ class BucketObjects:
                     return b""
                 raise
 
-        return self._request(read_range)
+        return self._request(read_range, is_read=True)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.list_objects`."""
@@ -205,7 +207,10 @@ class BucketObjects:
                 try:
                     from fsspec.core import url_to_fs  # deferred: of an extra
 
-                    self._client = url_to_fs(self.url, **options)
+                    client, root = url_to_fs(self.url, **options)
+                    if scheme == "s3":
+                        client.retries = 1
+                    self._client = client, root
                 except ImportError as error:
                     raise MissingExtraError(
                         f"{self.url}: {scheme}:// needs a package that is not installed: "
@@ -213,21 +218,23 @@ class BucketObjects:
                     ) from error
             return self._client
 
-    def _request(self, send: Callable[[Any, str], _Result]) -> _Result:
+    def _request(self, send: Callable[[Any, str], _Result], *, is_read: bool = False) -> _Result:
         """Send a request, again after a failure that may pass.
 
         Raises:
             FileNotFoundError: The bucket has no such file.
             StoreError: The bucket cannot be used.
         """
-        is_unavailable = (
-            self._failed_at is not None and time.monotonic() - self._failed_at < UNAVAILABLE_SECONDS
-        )
-        deadline = time.monotonic() + self._retry_seconds * (not is_unavailable)
+        failed_at, message = self._failure or (-math.inf, "")
+        failed_seconds = time.monotonic() - failed_at
+        if is_read and failed_seconds < FAST_FAILURE_SECONDS:
+            raise StoreError(message)
+        is_repeated = failed_seconds >= UNAVAILABLE_SECONDS
+        deadline = time.monotonic() + self._retry_seconds * is_repeated
         for attempt in count():
             try:
                 result = send(*self._connect())
-                self._failed_at = None
+                self._failure = None
                 return result
             except (MissingExtraError, StoreError):
                 raise
@@ -236,8 +243,9 @@ class BucketObjects:
                     raise FileNotFoundError(ENOENT, os.strerror(ENOENT), self.url) from error
                 pause_seconds = min(FIRST_PAUSE_SECONDS * 2**attempt, MAX_PAUSE_SECONDS)
                 if _is_permanent(error) or time.monotonic() + pause_seconds > deadline:
-                    self._failed_at = time.monotonic()
-                    raise self._describe(error) from error
+                    store_error = self._describe(error)
+                    self._failure = time.monotonic(), str(store_error)
+                    raise store_error from error
                 log.info("%s: %s; repeated", self.url, type(error).__name__)
                 time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - not secret
         raise AssertionError("unreachable")

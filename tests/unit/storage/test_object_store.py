@@ -96,7 +96,7 @@ def test_a_request_that_fails_is_repeated(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_message_has_no_text_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     client = FailingClient(*[ConnectionError("https://me:secret@host?sig=secret")] * 9)
     objects = bucket_with(client, monkeypatch, 0)
-    with pytest.raises(StoreError, match="s3://films/one: .* cannot be reached") as caught:
+    with pytest.raises(StoreError, match=r"s3://films/one: .* cannot be reached") as caught:
         objects.read("a")
     assert "secret" not in str(caught.value)
     assert client.requests == 1
@@ -113,14 +113,28 @@ def test_after_a_failure_requests_are_not_repeated_for_a_while(
     monkeypatch: pytest.MonkeyPatch, fake_clock: list[float]
 ) -> None:
     client = FailingClient(*[ConnectionError()] * 3)
-    objects = bucket_with(client, monkeypatch, 0.1)
-    for expected_requests in (1, 2):
-        with pytest.raises(StoreError):
+    objects = bucket_with(client, monkeypatch, 0.0)
+    for expected_requests, seconds in ((1, 1), (1, 10), (2, 1000)):
+        with pytest.raises(StoreError, match="cannot be reached"):
             objects.read("a")
         assert client.requests == expected_requests
-    fake_clock[0] += 1000
+        fake_clock[0] += seconds
     objects._retry_seconds = 60
     assert objects.read("a") == b"content"
+
+
+def test_codes_of_the_server_choose_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code, message in (
+        ("PermanentRedirect", "another region"),
+        ("SignatureDoesNotMatch", "no valid credentials"),
+        ("NoSuchBucket", "no such bucket"),
+    ):
+        cause = RuntimeError()
+        cause.response = {"Error": {"Code": code}}  # type: ignore[attr-defined] # as of botocore
+        error = OSError(22, "secret")
+        error.__cause__ = cause
+        with pytest.raises(StoreError, match=message):
+            bucket_with(FailingClient(error), monkeypatch).read("a")
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
