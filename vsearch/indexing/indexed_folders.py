@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vsearch.buckets.bucket_path import to_absolute, to_path
+from vsearch.buckets.bucket_path import BucketPath, to_absolute, to_path
 from vsearch.storage.atomic_files import replace_file
 
 if TYPE_CHECKING:
@@ -77,13 +77,19 @@ def record_indexed_folders(
     Args:
         library_path: Folder of the library.
         input_paths: Files, folders and globs that were indexed.
-        video_paths: The videos that were found. The folder of a video that was given by name or
+        video_paths: The videos that were found; those in buckets need no record. The folder of a video that was given by name or
             glob is recorded, and so are the drives on which videos are.
     """
-    given_folders = {path for path in map(make_absolute, input_paths) if path.is_dir()}
+    given_folders = {
+        path
+        for path in map(make_absolute, input_paths)
+        if not isinstance(path, BucketPath) and path.is_dir()
+    }
     known_folders = read_indexed_folders(library_path)
     folders = set(given_folders)
-    for folder in {video_path.parent for video_path in video_paths}:
+    for folder in {
+        video_path.parent for video_path in video_paths if not isinstance(video_path, BucketPath)
+    }:
         if not any(map(folder.is_relative_to, (*given_folders, *known_folders))):
             folders.add(folder)
         folders.update(

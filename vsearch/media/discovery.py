@@ -105,12 +105,12 @@ def find_videos(
     Yields:
         Files to index, and errors for paths that are missing or unreadable.
     """
-    seen_paths: set[Path] = set()
+    seen_paths: set[tuple[Path, str | None]] = set()  # each with its error
     for input_path in input_paths:
         for discovered_file in _PathFinder(options, on_skipped).discover_path(to_path(input_path)):
             resolved_path = _resolve_links(discovered_file.path)
-            if resolved_path not in seen_paths:
-                seen_paths.add(resolved_path)
+            if (resolved_path, discovered_file.error) not in seen_paths:
+                seen_paths.add((resolved_path, discovered_file.error))
                 yield discovered_file
 
 
@@ -267,8 +267,8 @@ class _PathFinder:
         if folder_entry.is_dir() or suffix in self._suffixes:
             yield DiscoveredFile(
                 folder_entry.path,
-                f"{folder_entry.path}/{folder_entry.name}: a key with an empty part, `.` or `..` "
-                "is not read; rename it in the bucket",
+                f"{folder_entry.path}/{folder_entry.name}{'/' if folder_entry.is_dir() else ''}: a "
+                "key with an empty part, `.` or `..` is not read; rename it in the bucket",
             )
 
     def _is_left_out(

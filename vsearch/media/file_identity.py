@@ -172,7 +172,10 @@ def identify_content(
         present_state = read_present_state(file_path)
     except OSError as error:
         raise UnreadableError(format_read_error(file_path, error)) from error
-    if present_state != replace(earlier_state, content_digest=None):
+    is_same = present_state == replace(earlier_state, content_digest=None) or (
+        isinstance(file_path, BucketPath) and _has_same_etag(earlier_state, present_state)
+    )
+    if not is_same:
         return replace(earlier_state, ctime_ns=0, content_digest=None)
     return replace(
         present_state, ctime_ns=present_state.ctime_ns if settled else 0, content_digest=digest

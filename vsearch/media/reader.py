@@ -510,9 +510,7 @@ class AvVideoReader:
             time_base=self._time_base,
             keyframes_only=decode_plan.keyframes_only,
         )
-        skips_unread = (
-            decode_plan.keyframes_only and not is_after_seek and self._can_skip_unread()
-        )
+        skips_unread = decode_plan.keyframes_only and not is_after_seek and self._can_skip_unread()
         packets = self._iter_key_packets() if skips_unread else self._iter_packets()
         for video_frame, display_interval in selective_decoder.iter_frames(
             self._iter_intact_packets(packets), self._decode_intact_packet
