@@ -18,6 +18,7 @@ VSearchError
 │   ├── LockedError         another process is writing; the message names it
 │   └── SpaceMismatchError  vectors of different embedding spaces would be mixed
 ├── ServerError             a vsearch server is unreachable or rejects a request
+├── ClusterError            a Ray cluster is unreachable, is lost, or has other versions
 ├── ExportError             an export cannot be written
 ├── DatasetError            a label, caption or dataset file is invalid
 └── SettingsError           a flag, environment variable or vsearch.toml has an invalid value
@@ -98,6 +99,10 @@ class SpaceMismatchError(LibraryError):
 
 class ServerError(VSearchError):
     """Raised if a vsearch server is unreachable or rejects a request."""
+
+
+class ClusterError(VSearchError):
+    """Raised if a Ray cluster is unreachable, is lost, or has other versions."""
 
 
 class ExportError(VSearchError):
