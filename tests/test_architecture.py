@@ -29,6 +29,7 @@ HOMES = {
     "faster_whisper": {"transcripts"},
     "ctranslate2": {"transcripts"},
     "rapidocr": {"transcripts"},
+    "ray": {"cluster"},
     "click": {"cli"},
     "rich": {"cli"},
     "opentimelineio": {"export"},

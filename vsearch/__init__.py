@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vsearch.copies.duplicate_spans import DuplicateSpan
     from vsearch.doctor import IndexRecall
     from vsearch.errors import (
+        ClusterError,
         DamagedLibraryError,
         DatasetError,
         ExportError,
@@ -89,6 +90,7 @@ __all__ = [
     "AttentionPooler",
     "BackupInfo",
     "ClassificationResult",
+    "ClusterError",
     "Cue",
     "Curve",
     "DamagedLibraryError",

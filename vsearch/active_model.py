@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 
 class ActiveModel:
-    """Settings of an open library and the encoder they name. Thread-safe."""
+    """Settings of an open library and the encoder they name. Thread-safe.
+
+    Attributes:
+        settings: Effective settings.
+        adapter_file: File of the query adapter.
+        given_encoder: Encoder that is used instead of the one that the settings name, if any.
+    """
 
     def __init__(
         self,
@@ -53,7 +59,7 @@ class ActiveModel:
         self._library_path, self._is_pinned = library_path, is_pinned
         self.adapter_file = AdapterFile(library_path)
         self._downloadable_models = frozenset(downloadable_models)
-        self._encoder = encoder
+        self._encoder = self.given_encoder = encoder
         self._text_encoder: Encoder | None = None
         self._lock = threading.RLock()  # held while an encoder is created
 
@@ -136,7 +142,7 @@ class ActiveModel:
                 old_settings.model,
                 old_settings.device,
             ):
-                self._encoder = None
+                self._encoder = self.given_encoder = None
             self._text_encoder = None
             self.settings, self._is_pinned = new_settings, adopted_model._is_pinned
 
@@ -149,8 +155,18 @@ class ActiveModel:
         """
         with self._lock:
             if self._encoder is None:
-                self._encoder = self._load_encoder(self.settings.model, self.settings.device)
+                self._encoder = self._load_encoder(self.settings.model, self._own_device)
             return self._encoder
+
+    def may_download(self, model_name: str) -> bool:
+        """Return whether the weights of a model may be downloaded."""
+        return model_name in self._downloadable_models
+
+    @property
+    def _own_device(self) -> str:
+        """Device of this process: with a cluster, the setting is about the nodes."""
+        settings = self.settings
+        return "auto" if settings.ray and settings.device == "cuda" else settings.device
 
     def _load_encoder(self, model_name: str, device: str) -> Encoder:
         with limit_downloads(is_allowed=model_name in self._downloadable_models):
@@ -179,7 +195,7 @@ class ActiveModel:
             return self.image_encoder
         with self._lock:
             if self._text_encoder is None:
-                load_text_model = partial(self._load_encoder, settings.text_model, settings.device)
+                load_text_model = partial(self._load_encoder, settings.text_model, self._own_device)
                 self._text_encoder = TextTower(
                     self.image_encoder, settings.text_model, load_text_model
                 )
@@ -244,6 +260,7 @@ class ActiveModel:
         with self._lock:
             self.settings = replace(self.settings, **changes)
             self._encoder, self._text_encoder, self._is_pinned = encoder, None, False
+            self.given_encoder = None
 
 
 def _catch_up_settings(

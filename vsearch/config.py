@@ -30,8 +30,12 @@ BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only", "photo
 RENAMED_SETTINGS = {"fast": "keyframes_only", "read_text": "ocr", "shots": "shot_detector"}
 MAX_WORKERS = 64
 MAX_CACHE_MB = 1_048_576
+MAX_TASK_CPUS, MAX_TASK_GPUS = 1024, 16
 _TRUE_WORDS, _FALSE_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _AUDIO_TRACK_RE = re.compile(r"auto|[1-9][0-9]{0,3}|[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+_RAY_ADDRESS_RE = re.compile(
+    r"|auto|local|(?:ray://)?(?:[\w.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+)
 LIBRARY_VARIABLE = "VSEARCH_LIBRARY"
 FOLDER_LIBRARY = Path("indexes") / "default"  # the default of earlier versions
 
@@ -62,6 +66,9 @@ class Settings:
     photos: bool = True  # index the photos in folders, too
     store: str = ""  # folder or URL of features, kept frames and thumbnails; empty: the library
     store_cache_mb: int = 1024  # megabytes of a bucket's files that are kept on this machine
+    ray: str = ""  # Ray cluster that does the work: auto, local, HOST:PORT or ray://HOST:PORT
+    ray_cpus: float = 2.0  # processors that a task on the cluster reserves
+    ray_gpus: float = 0.125  # GPUs that a task reserves if `device` is cuda
 
     def __post_init__(self) -> None:
         for setting_name in ("model", "device", "pooler", "index", "shot_detector"):
@@ -96,6 +103,14 @@ class Settings:
                 f"{self.store_cache_mb!r}"
             )
         check_store(self.store)
+        check_ray_address(self.ray)
+        for setting_name, maximum in (("ray_cpus", MAX_TASK_CPUS), ("ray_gpus", MAX_TASK_GPUS)):
+            number: object = getattr(self, setting_name)
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if not is_number or not 0.01 <= getattr(self, setting_name) <= maximum:
+                raise SettingsError(
+                    f"{setting_name} must be a number from 0.01 to {maximum}, not {number!r}"
+                )
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise SettingsError(f"device must be auto, cpu, cuda or mps, not {self.device!r}")
 
@@ -105,6 +120,14 @@ def check_audio_track(audio_track: object) -> None:
     if not isinstance(audio_track, str) or not _AUDIO_TRACK_RE.fullmatch(audio_track):
         raise SettingsError(
             f"audio_track must be auto, a number from 1 or a language code, not {audio_track!r}"
+        )
+
+
+def check_ray_address(address: object) -> None:
+    """Raise SettingsError unless a value is empty or names a Ray cluster."""
+    if not isinstance(address, str) or not _RAY_ADDRESS_RE.fullmatch(address):
+        raise SettingsError(
+            f"ray must be auto, local, HOST:PORT or ray://HOST:PORT, not {address!r:.80}"
         )
 
 
@@ -393,8 +416,8 @@ def save(library_path: Path, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
     Model files are written with their absolute path. `device` and `store_cache_mb`, which depend on
-    the machine, and `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not
-    changed.
+    the machine, and `keyframes_only`, `workers`, `hwaccel` and `ray`, which apply to a single run,
+    are not changed.
 
     Args:
         library_path: Folder of the library.
@@ -414,6 +437,9 @@ def save(library_path: Path, settings: Settings) -> None:
         workers=file_settings.workers,
         store_cache_mb=file_settings.store_cache_mb,
         hwaccel=file_settings.hwaccel,
+        ray=file_settings.ray,
+        ray_cpus=file_settings.ray_cpus,
+        ray_gpus=file_settings.ray_gpus,
     )
     if not (library_path / SETTINGS_FILE).exists() or file_settings != settings:
         changes = _find_changes(file_settings, asdict(settings))
@@ -519,9 +545,11 @@ def _read_environment() -> tuple[dict[str, Any], list[str]]:
 
 def _parse_value(setting_name: str, value_text: str) -> str | float | bool:
     """Convert the text of an environment variable; raise SettingsError if that is not possible."""
-    if setting_name in ("fps", "workers", "store_cache_mb"):
+    if setting_name in ("fps", "workers", "store_cache_mb", "ray_cpus", "ray_gpus"):
         number_type, expected_kind = (
-            (float, "a number") if setting_name == "fps" else (int, "a whole number")
+            (int, "a whole number")
+            if setting_name in ("workers", "store_cache_mb")
+            else (float, "a number")
         )
         try:
             return number_type(value_text)

@@ -21,6 +21,7 @@ VSearchError
 │   ├── SpaceMismatchError  vectors of different embedding spaces would be mixed
 │   └── StoreError          the bucket or folder of its files cannot be reached or used
 ├── ServerError             a vsearch server is unreachable or rejects a request
+├── ClusterError            a Ray cluster is unreachable, is lost, or has other versions
 ├── ExportError             an export cannot be written
 ├── DatasetError            a label, caption or dataset file is invalid
 └── SettingsError           a flag, environment variable or vsearch.toml has an invalid value
@@ -113,6 +114,10 @@ class StoreError(LibraryError):
 
 class ServerError(VSearchError):
     """Raised if a vsearch server is unreachable or rejects a request."""
+
+
+class ClusterError(VSearchError):
+    """Raised if a Ray cluster is unreachable, is lost, or has other versions."""
 
 
 class ExportError(VSearchError):

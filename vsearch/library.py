@@ -191,6 +191,7 @@ class Library:
         keyframes_only: bool | None = None,
         workers: int | None = None,
         hwaccel: str | None = None,
+        ray: str | None = None,
         encoder: Encoder | None = None,
         ignore_invalid_settings: bool = False,
     ) -> Self:
@@ -219,6 +220,8 @@ class Library:
             keyframes_only: Sample key frames only.
             workers: Videos indexed in parallel; 0 depends on the machine.
             hwaccel: Hardware decoder as named by FFmpeg, or "auto".
+            ray: Ray cluster that decodes and encodes: "auto", "local", "HOST:PORT" or
+                "ray://HOST:PORT"; "" uses this process.
             encoder: Use this encoder instead of the one that the settings name.
             ignore_invalid_settings: Use defaults instead of invalid values in vsearch.toml and
                 the environment; `doctor` reports them.
@@ -265,6 +268,7 @@ class Library:
             "keyframes_only": keyframes_only,
             "workers": workers,
             "hwaccel": hwaccel,
+            "ray": ray,
         }
         settings = config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings)
         catalog = Catalog.open(catalog_path, create=create)

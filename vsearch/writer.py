@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vsearch import config
 from vsearch.catalog.lock import WriteLock
+from vsearch.cluster.options import resolve_cluster
 from vsearch.errors import (
     DamagedLibraryError,
     ModelError,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
+    from vsearch.cluster.options import ClusterOptions
     from vsearch.indexing.library_storage import Storage
+    from vsearch.indexing.node_jobs import NodeWork
     from vsearch.indexing.pipeline import Pipeline
     from vsearch.media.discovery import DiscoveredFile, DiscoveryOptions, SkippedEntry
     from vsearch.media.download import DownloadProgress
@@ -112,11 +115,13 @@ class LibraryWriter:
         from vsearch.indexing.places import update_places
         from vsearch.indexing.store import IndexOptions
         from vsearch.indexing.transcribe import TranscriptExtractor, check_extras
-        from vsearch.indexing.workers import Indexer, resolve_worker_count  # deferred: decoder
+        from vsearch.indexing.video_workers import resolve_worker_count
+        from vsearch.indexing.workers import Indexer  # deferred: decoder
         from vsearch.media.discovery import find_videos
         from vsearch.media.download import DownloadOptions
 
         settings = self._active_model.settings
+        cluster = resolve_cluster(settings)
         check_extras(settings)
         expect_memory(FAISS_NEED)  # to state all that indexing needs at once
         self._catalog.create()
@@ -139,6 +144,7 @@ class LibraryWriter:
                 on_progress=stage_reporters["index"],
                 on_stored=self.embed_cues,
                 roots=roots,
+                node_work=self._describe_node_work(cluster) if cluster else None,
             )
             run_indexer = indexer.run_progressive if progressive else indexer.run_pass
             try:
@@ -171,9 +177,24 @@ class LibraryWriter:
         for stage in stage_reporters if indexed_videos else ():
             if stage != "index":
                 extractor = TranscriptExtractor(
-                    self._catalog, self.exclusive_with_cue_embedding, stage_reporters[stage]
+                    self._catalog,
+                    self.exclusive_with_cue_embedding,
+                    stage_reporters[stage],
+                    cluster,
                 )
                 yield from extractor.run_stage(stage, list(indexed_videos.values()), settings)
+
+    def _describe_node_work(self, cluster: ClusterOptions) -> NodeWork:
+        from vsearch.indexing.node_jobs import NodeWork  # deferred: imports a decoder
+
+        active_model, settings = self._active_model, self._active_model.settings
+        return NodeWork(
+            cluster,
+            config.absolute_model_name(settings.model),
+            settings.device,
+            active_model.given_encoder,
+            may_download=active_model.may_download(settings.model),
+        )
 
     def _set_source_url(self, index_result: IndexResult, source_url: str) -> IndexResult:
         """Record the URL of a video, unless its file is another copy of it."""

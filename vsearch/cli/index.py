@@ -22,6 +22,7 @@ from vsearch.cli.options import (
     limit_blas_threads,
     lower_priority,
     photos_option,
+    ray_option,
 )
 from vsearch.cli.render import (
     escape_unprintable,
@@ -99,6 +100,7 @@ MAX_LISTED_MISSING = 5  # missing videos printed by name
     help="Largest file that is downloaded from a URL.",
 )
 @audio_track_option
+@ray_option
 @library_options
 @click.pass_obj
 def index(
@@ -116,6 +118,7 @@ def index(
     keyframes_only: bool | None,
     workers: int | None,
     hwaccel: str | None,
+    ray: str | None,
     photos: bool | None,
     max_download: int,
     dry_run: bool,
@@ -149,6 +152,7 @@ def index(
         keyframes_only=keyframes_only,
         workers=workers,
         hwaccel=hwaccel,
+        ray=ray,
     ) as library:
         if is_new:
             print_note(f"New library: {escape_unprintable(str(library.path.absolute()))}")

@@ -28,6 +28,7 @@ C = TypeVar("C", bound=click.Command)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOGGERS_AT_WARNING = (  # only their warnings are printed, with and without --verbose
     "alembic",
+    "vsearch.cluster.task_pool",
     "vsearch.encoders.query_adapter",
     "vsearch.encoders.text_tower",
     "vsearch.search.searcher",

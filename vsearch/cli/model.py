@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsearch.cli.messages import print_note, print_problem
-from vsearch.cli.options import library_options
+from vsearch.cli.options import library_options, ray_option
 from vsearch.cli.render import (
     escape_unprintable,
     format_bytes,
@@ -113,28 +113,36 @@ _background_option = click.option(
 @click.argument("model_name", metavar="NAME")
 @_skip_missing_option
 @_background_option
+@ray_option
 @library_options
 @click.pass_obj
-def switch(options: CommonOptions, model_name: str, skip_missing: bool, background: bool) -> None:
+def switch(
+    options: CommonOptions,
+    model_name: str,
+    skip_missing: bool,
+    background: bool,
+    ray: str | None,
+) -> None:
     """Switch to the model NAME.
 
     Embeds every video with the new model, from cached frames if there are any, else by decoding.
     The current model answers queries until all videos are done. Can be stopped and run again.
     """
-    _switch_model(options, model_name, skip_missing, background)
+    _switch_model(options, model_name, skip_missing, background, ray)
 
 
 @model.command()
 @_skip_missing_option
 @_background_option
+@ray_option
 @library_options
 @click.pass_obj
-def rollback(options: CommonOptions, skip_missing: bool, background: bool) -> None:
+def rollback(options: CommonOptions, skip_missing: bool, background: bool, ray: str | None) -> None:
     """Switch back to the previous model.
 
     Only videos that were indexed since the last switch are embedded.
     """
-    _switch_model(options, None, skip_missing, background)
+    _switch_model(options, None, skip_missing, background, ray)
 
 
 @model.command()
@@ -153,14 +161,18 @@ def delete(options: CommonOptions, model_name: str) -> None:
 
 
 def _switch_model(
-    options: CommonOptions, model_name: str | None, skip_missing: bool, background: bool
+    options: CommonOptions,
+    model_name: str | None,
+    skip_missing: bool,
+    background: bool,
+    ray: str | None,
 ) -> None:
     """Switch to a model, or back to the previous one if `model_name` is None."""
     options = replace(options, model=None)  # --model would override the active model
     if background:
-        _start_background(options, model_name, skip_missing)
+        _start_background(options, model_name, skip_missing, ray)
         return
-    with options.open_library() as library:
+    with options.open_library(ray=ray) as library:
         switch_result = _run_switch(library, model_name, skip_missing)
         _print_outcome(library, switch_result)
     if not switch_result.is_switched:
@@ -234,7 +246,9 @@ def _print_same_space(library: Library, switch_result: SwitchResult) -> None:
         )
 
 
-def _start_background(options: CommonOptions, model_name: str | None, skip_missing: bool) -> None:
+def _start_background(
+    options: CommonOptions, model_name: str | None, skip_missing: bool, ray: str | None
+) -> None:
     """Start the same command as a detached process that writes to a log file."""
     with options.open_library() as library:
         if lock_holder := library.lock_holder():
@@ -247,6 +261,7 @@ def _start_background(options: CommonOptions, model_name: str | None, skip_missi
     command_args = ["--library", str(library_path), "model", *subcommand]
     command_args += ["--skip-missing"] if skip_missing else []
     command_args += ["--device", options.device] if options.device else []
+    command_args += ["--ray", ray] if ray is not None else []
     log_path = library_path / LOG_FILE
     with log_path.open("ab") as log_file:
         child_process = subprocess.Popen(  # noqa: S603 - this program, no shell

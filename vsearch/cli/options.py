@@ -49,6 +49,7 @@ class CommonOptions:
         keyframes_only: bool | None = None,
         workers: int | None = None,
         hwaccel: str | None = None,
+        ray: str | None = None,
         ignore_invalid_settings: bool = False,
     ) -> Library:
         """Open the library that the options name; see `Library.open` for the arguments."""
@@ -69,6 +70,7 @@ class CommonOptions:
             keyframes_only=keyframes_only,
             workers=workers,
             hwaccel=hwaccel,
+            ray=ray,
             ignore_invalid_settings=ignore_invalid_settings,
         )
 
@@ -273,6 +275,31 @@ audio_track_option: Callable[[Any], Any] = click.option(
     type=AudioTrackParam(),
     help="Audio track to transcribe: a number from 1, a language such as en, or auto: the first "
     "one in which somebody speaks, commentaries last.  [default: from the library, or auto]",
+)
+
+
+class RayAddressParam(click.ParamType[str]):
+    """Address of a Ray cluster."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check `value`."""
+        from vsearch.config import check_ray_address  # deferred, as for all commands
+
+        try:
+            check_ray_address(value)
+        except SettingsError as error:
+            self.fail(str(error).removeprefix("ray "), param, ctx)
+        return str(value)
+
+
+ray_option: Callable[[Any], Any] = click.option(
+    "--ray",
+    metavar="auto|local|ADDRESS",
+    type=RayAddressParam(),
+    help="Do the work on a Ray cluster: auto (the one of this machine), local (started here), "
+    "HOST:PORT or ray://HOST:PORT.  [default: from the library, or none]",
 )
 
 

@@ -16,6 +16,7 @@ from vsearch.cli.options import (
     audio_track_option,
     device_option,
     library_path_option,
+    ray_option,
 )
 from vsearch.cli.render import escape_unprintable, format_count, format_duration, format_path
 
@@ -52,6 +53,7 @@ _LABELS_BY_SOURCE = {
 )
 @audio_track_option
 @click.option("--force", is_flag=True, help="Process finished videos again.")
+@ray_option
 @device_option
 @library_path_option
 @click.pass_obj
@@ -62,6 +64,7 @@ def transcribe(
     language: str | None,
     audio_track: str | None,
     force: bool,
+    ray: str | None,
 ) -> None:
     """Transcribe the speech of indexed videos.
 
@@ -75,7 +78,7 @@ def transcribe(
     vsearch transcribe holiday.mp4 --model small --language fr
     vsearch transcribe film.mkv --audio-track 2
     """
-    with options.open_library() as library:
+    with options.open_library(ray=ray) as library:
         transcript_results = _run_extractor(
             library.videos(paths),
             lambda on_progress: library.transcripts.transcribe(
@@ -101,9 +104,12 @@ def transcribe(
     help="Frames to examine per second; unchanged frames are skipped.",
 )
 @click.option("--force", is_flag=True, help="Process finished videos again.")
+@ray_option
 @library_path_option
 @click.pass_obj
-def ocr(options: CommonOptions, paths: tuple[str, ...], fps: float, force: bool) -> None:
+def ocr(
+    options: CommonOptions, paths: tuple[str, ...], fps: float, force: bool, ray: str | None
+) -> None:
     """Read the on-screen text of indexed videos.
 
     VIDEO is a path, folder or glob; without any, all videos are processed. Needs the extra `ocr`.
@@ -114,7 +120,7 @@ def ocr(options: CommonOptions, paths: tuple[str, ...], fps: float, force: bool)
     vsearch ocr
     vsearch ocr lectures/ --fps 0.5
     """
-    with options.open_library() as library:
+    with options.open_library(ray=ray) as library:
         transcript_results = _run_extractor(
             library.videos(paths),
             lambda on_progress: library.transcripts.ocr(

@@ -137,3 +137,11 @@ def build_failure_result(video_path: Path, error: Exception) -> IndexResult:
     log.info("%s", video_path, exc_info=error)
     error_message = f"{video_path}: unexpected {type(error).__name__}: {error}; please report this"
     return IndexResult(video_path, Outcome.FAILED, error=error_message)
+
+
+def get_file_size(file_path: Path) -> int:
+    """Return the size of a file in bytes; 0 if it is not a file, or cannot be accessed."""
+    try:
+        return file_path.stat().st_size if file_path.is_file() else 0
+    except OSError:  # deleted meanwhile, or not readable
+        return 0

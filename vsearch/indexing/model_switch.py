@@ -8,7 +8,7 @@ has a vector, one transaction makes the new embedding space the active one.
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -25,8 +25,10 @@ from vsearch.errors import (
     SpaceMismatchError,
     UnreadableError,
 )
-from vsearch.indexing.file_runs import ProgressTracker, run_catching
+from vsearch.indexing.file_runs import ProgressTracker, build_failure_result, run_catching
+from vsearch.indexing.node_jobs import EmbeddingJob, expand_features
 from vsearch.indexing.pipeline import encode_frames, pool_segments
+from vsearch.indexing.ray_workers import ClusterTask, run_on_cluster
 from vsearch.media.bucket_frames import frames_name
 from vsearch.media.file_status import is_missing, locate_videos
 from vsearch.media.prefetch import prefetch_batches
@@ -36,13 +38,14 @@ from vsearch.pooling.selection import select_pooler
 from vsearch.progress import IndexResult, Outcome, SwitchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.config import Settings
     from vsearch.indexing.library_storage import Storage
+    from vsearch.indexing.node_jobs import NodeWork
     from vsearch.progress import Progress
     from vsearch.protocols import Encoder, Pooler
     from vsearch.types import Features, FrameBatch, Space, SpaceInfo, Video
@@ -86,6 +89,7 @@ class ModelSwitch:
         invalidate_index: Callable[[Space], None],
         keep_frames: bool,
         hwaccel: str = "",
+        node_work: NodeWork | None = None,
     ) -> None:
         """Configure the switch.
 
@@ -95,10 +99,11 @@ class ModelSwitch:
             invalidate_index: Deletes the index of a space.
             keep_frames: Cache the sampled frames of videos that are decoded.
             hwaccel: Hardware decoder; empty: decode in software.
+            node_work: Decode and encode on a cluster.
         """
         self._storage, self._target = storage, target
         self._invalidate_index = invalidate_index
-        self._keep_frames, self._hwaccel = keep_frames, hwaccel
+        self._keep_frames, self._hwaccel, self._node_work = keep_frames, hwaccel, node_work
         self._videos_with_features: set[int] = set()  # ids, in the target space
 
     def run(
@@ -130,9 +135,7 @@ class ModelSwitch:
         file_sizes = [video.size_bytes for video in pending_videos]
         progress_tracker = ProgressTracker(file_sizes, on_progress)
         failed_results = []
-        for video_index, video in enumerate(pending_videos):
-            report_progress = progress_tracker.create_reporter(video.path, video_index)
-            index_result = self._try_embed_video(video, report_progress)
+        for video_index, index_result in self._embed_videos(pending_videos, progress_tracker):
             progress_tracker.finish_file(video_index)
             on_result(index_result)
             if index_result.error is not None:
@@ -174,21 +177,84 @@ class ModelSwitch:
                 f"{target.pooler.name}: run `vsearch rebuild` first to pool them again"
             )
 
+    def _embed_videos(
+        self, videos: Sequence[Video], progress_tracker: ProgressTracker
+    ) -> Iterator[tuple[int, IndexResult]]:
+        """Yield the index of each video with its result."""
+        remote_indexes = []  # of the videos that must be decoded, if a cluster does that
+        for video_index, video in enumerate(videos):
+            if self._node_work is not None and not self._has_local_data(video):
+                remote_indexes.append(video_index)
+                continue
+            report_progress = progress_tracker.create_reporter(video.path, video_index)
+            yield video_index, self._try_embed_video(video, report_progress)
+        if self._node_work is not None and remote_indexes:
+            yield from self._embed_on_cluster(
+                self._node_work, videos, remote_indexes, progress_tracker
+            )
+
+    def _has_local_data(self, video: Video) -> bool:
+        """Return whether a video can be embedded without decoding its file."""
+        return self._storage.frame_store.has_frames(video.id) or (
+            self._load_features(video) is not None
+        )
+
+    def _embed_on_cluster(
+        self,
+        node_work: NodeWork,
+        videos: Sequence[Video],
+        video_indexes: Sequence[int],
+        progress_tracker: ProgressTracker,
+    ) -> Iterator[tuple[int, IndexResult]]:
+        catalog, tasks = self._storage.catalog, {}
+        for video_index in video_indexes:
+            video = videos[video_index]
+            try:
+                _check_unchanged(video, catalog)
+            except UnreadableError as error:
+                yield video_index, build_failure_result(video.path, error)
+            else:
+                tasks[video_index] = ClusterTask(video.path, (video, catalog.sample_fps(video.id)))
+        if not tasks:
+            return
+        job = EmbeddingJob(node_work.encoder_for(self._target.space), self._hwaccel)
+        outcomes = run_on_cluster(node_work.options, job, tasks, progress_tracker)
+        with closing(outcomes):
+            for video_index, outcome in outcomes:
+                video = videos[video_index]
+                if isinstance(outcome, Exception):
+                    yield video_index, build_failure_result(video.path, outcome)
+                else:
+                    yield (
+                        video_index,
+                        self._try_embed_video(video, lambda *_: None, expand_features(outcome)),
+                    )
+
     def _try_embed_video(
-        self, video: Video, on_progress: Callable[[float, float], None]
+        self,
+        video: Video,
+        on_progress: Callable[[float, float], None],
+        node_features: Features | None = None,
     ) -> IndexResult:
         def embed_one() -> IndexResult:
-            self._embed_video(video, lambda frame_time: on_progress(frame_time, video.duration))
+            self._embed_video(
+                video, lambda frame_time: on_progress(frame_time, video.duration), node_features
+            )
             return IndexResult(video.path, Outcome.EMBEDDED, video)
 
         return run_catching(video.path, embed_one)
 
-    def _embed_video(self, video: Video, on_progress: Callable[[float], None]) -> None:
+    def _embed_video(
+        self,
+        video: Video,
+        on_progress: Callable[[float], None],
+        node_features: Features | None = None,
+    ) -> None:
         """Store features and segment vectors of a video; features first."""
         catalog, space = self._storage.catalog, self._target.space
         segments = catalog.segments_of_video(video.id)
-        stored_features = self._load_features(video)
-        features = stored_features or self._compute_features(video, on_progress)
+        stored_features = None if node_features is not None else self._load_features(video)
+        features = node_features or stored_features or self._compute_features(video, on_progress)
         segment_spans = [segment.span for segment in segments]
         vectors = pool_segments(features, segment_spans, self._target.pooler)
         crc32 = None
@@ -301,7 +367,9 @@ def resolve_target(
     """
     space_info = find_previous_space(catalog) if requested_name is None else None
     model_name = absolute_model_name(requested_name or (space_info and space_info.model) or "")
-    encoder_factory = cache(lambda: encoder or create_encoder(model_name, settings.device))
+    # with a cluster, the setting is about its nodes
+    device = "auto" if settings.ray and settings.device == "cuda" else settings.device
+    encoder_factory = cache(lambda: encoder or create_encoder(model_name, device))
     created_encoder = encoder_factory() if space_info is None else None
     space = space_info.space if space_info is not None else encoder_factory().space
     recorded_pooler = next(

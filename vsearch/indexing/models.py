@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from vsearch import config
+from vsearch.cluster.options import resolve_cluster
 from vsearch.encoders.query_adapter import AdaptedEncoder, QueryAdapter
 from vsearch.errors import LibraryError, QueryError, SpaceMismatchError
 from vsearch.pooling.selection import (
@@ -143,9 +144,11 @@ class Models:
             record_active_model,
             resolve_target,
         )
+        from vsearch.indexing.node_jobs import NodeWork
 
+        settings = self._active_model.settings
+        cluster = resolve_cluster(settings)
         with self._writer.exclusive_with_cue_embedding():
-            settings = self._active_model.settings
             record_active_model(self._catalog, self._active_model)
             target = resolve_target(
                 model_name, self._library_path, self._catalog, settings, encoder
@@ -156,6 +159,11 @@ class Models:
                 invalidate_index=self._saved_indexes.invalidate,
                 keep_frames=settings.keep_frames,
                 hwaccel=settings.hwaccel,
+                node_work=NodeWork(
+                    cluster, target.model_name, settings.device, encoder, may_download=True
+                )
+                if cluster
+                else None,
             )
             switch_result = model_switch.run(
                 skip_missing=skip_missing, on_progress=on_progress, on_result=on_result
@@ -164,6 +172,7 @@ class Models:
                 changed_settings = target.to_settings(switch_result.previous_space)
                 config.update_file(self._library_path, changed_settings)
                 self._active_model.switch_to(encoder or target.created_encoder, changed_settings)
+                self._active_model.given_encoder = encoder
         return switch_result
 
     def delete(self, model_name: str) -> SpaceInfo:

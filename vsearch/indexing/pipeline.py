@@ -11,13 +11,14 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsearch.encoders.frame_dedup import DedupEncoder
 from vsearch.errors import DamagedLibraryError, NoPictureError, SettingsError
+from vsearch.media.file_identity import identify_content
 from vsearch.media.prefetch import prefetch_batches
 from vsearch.media.sampler import Sampler
 from vsearch.media.segmentation import segment_video
@@ -151,8 +152,61 @@ class ProcessedVideo:
         return self.max_keyframe_gap is not None
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedVideo:
+    """A video that only has to be stored: the result of the work on one file."""
+
+    pending_video: PendingVideo  # with the identity to record
+    processed_video: ProcessedVideo
+
+
 def _ignore_progress(decoded_seconds: float, duration: float) -> None:
     pass
+
+
+def prepare_video(
+    pending_video: PendingVideo,
+    pipeline: Pipeline,
+    *,
+    keyframes_only: bool = False,
+    on_kept_frame: Callable[[Images, float], None] | None = None,
+    on_progress: Callable[[float, float], None] = _ignore_progress,
+    cancel_token: CancellationToken | None = None,
+) -> PreparedVideo:
+    """Do all work on a file that needs no library; a thread and a node of a cluster call it.
+
+    Args:
+        pending_video: The file.
+        pipeline: As of `process_video`, as are the other arguments.
+        keyframes_only: Sample only keyframes.
+        on_kept_frame: Called with each sampled frame and its time.
+        on_progress: Called with (processed seconds, duration).
+        cancel_token: Stops the work from another thread.
+
+    Returns:
+        The video, ready to be stored.
+
+    Raises:
+        MediaError: The file cannot be decoded.
+        SettingsError: Unknown hardware decoder or invalid sampling rate.
+        Cancelled: `cancel_token` was cancelled.
+    """
+    cancel_token = cancel_token or CancellationToken()
+    processed_video = process_video(
+        pending_video.video_path,
+        pipeline,
+        keyframes_only=keyframes_only,
+        on_kept_frame=on_kept_frame,
+        on_progress=on_progress,
+        cancel_token=cancel_token,
+    )
+    file_identity = identify_content(
+        pending_video.video_path,
+        pending_video.file_identity,
+        cancel_token.raise_if_cancelled,
+        settled=pending_video.is_settled,
+    )
+    return PreparedVideo(replace(pending_video, file_identity=file_identity), processed_video)
 
 
 def process_video(

@@ -6,58 +6,39 @@ Each video is stored in one transaction as soon as it is done, and skipped in th
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from importlib import util
 from typing import TYPE_CHECKING, Literal
 
 from vsearch.config import check_audio_track
 from vsearch.errors import MissingExtraError, SettingsError
-from vsearch.indexing.file_runs import ProgressTracker, build_failure_result
-from vsearch.indexing.track_ranking import rank_tracks
-from vsearch.media.audio import list_audio_tracks, read_mono
-from vsearch.media.audio_tracks import AUTO_TRACK, select_tracks, shorten_language
+from vsearch.indexing.extraction import (
+    ModelCues,
+    OcrExtraction,
+    SpeechExtraction,
+    resolve_model_name,
+)
+from vsearch.indexing.file_runs import ProgressTracker, build_failure_result, get_file_size
+from vsearch.indexing.node_jobs import ExtractionJob
+from vsearch.indexing.ray_workers import ClusterTask, run_on_cluster
+from vsearch.media.audio_tracks import AUTO_TRACK, shorten_language
 from vsearch.media.file_status import locate_videos
-from vsearch.media.prefetch import prefetch_batches
-from vsearch.media.sampler import Sampler
 from vsearch.progress import TranscriptOutcome, TranscriptResult
-from vsearch.transcripts.ocr import SHORT_SIDE, RapidOcrEngine, track_text
-from vsearch.transcripts.speech import SAMPLE_RATE, transcribe_audio
-from vsearch.transcripts.whisper import WhisperRecognizer, resolve_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.cluster.options import ClusterOptions
     from vsearch.config import Settings
+    from vsearch.indexing.extraction import Extraction, Extractor
     from vsearch.media.audio_tracks import AudioTrack
     from vsearch.progress import IndexResult, Progress
     from vsearch.transcripts.ocr import OcrEngine
-    from vsearch.transcripts.speech import SpeechRecognizer, TranscribedSpeech
-    from vsearch.types import Cue, CueSource, Transcript, Video
+    from vsearch.transcripts.speech import SpeechRecognizer
+    from vsearch.types import CueSource, Transcript, Video
 
-    # video, on_progress
-    ExtractFunction = Callable[[Video, Callable[[float], None]], "ExtractedCues"]
-
-_OCR_FRAMES_PER_BATCH = 4
 _TRACK_SEPARATOR = ", audio track "  # between model and track in the source name of a transcript
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractedCues:
-    """The cues of a video from one source."""
-
-    cues: tuple[Cue, ...] = ()
-    language: str | None = None  # of speech
-    audio_track: AudioTrack | None = None  # that was transcribed, if the file has several
-
-
-@dataclass(frozen=True, slots=True)
-class Extractor:
-    """A loaded speech recognizer or OCR engine, as a function of a video."""
-
-    model_name: str  # stored with the transcript
-    extract: ExtractFunction
 
 
 def check_extras(settings: Settings) -> None:
@@ -73,79 +54,6 @@ def check_extras(settings: Settings) -> None:
             )
 
 
-def create_speech_extractor(
-    recognizer: SpeechRecognizer, language: str | None, track_selection: str = AUTO_TRACK
-) -> Extractor:
-    """Return an extractor that transcribes speech.
-
-    Args:
-        recognizer: The speech recognizer.
-        language: ISO 639 code; None detects it.
-        track_selection: Audio track: a number from 1, a language code, or "auto" for the first
-            one in which somebody speaks.
-
-    Returns:
-        The extractor.
-    """
-
-    def extract_speech(video: Video, on_progress: Callable[[float], None]) -> ExtractedCues:
-        all_tracks = list_audio_tracks(video.path)
-        tracks = select_tracks(video.path, all_tracks, track_selection)
-        has_choice = len(all_tracks) > 1 or track_selection != AUTO_TRACK
-        for track in rank_tracks(video.path, tracks, video.duration, recognizer):
-            speech = _transcribe_track(video, track, recognizer, language, on_progress)
-            if speech.cues or len(tracks) == 1:
-                return ExtractedCues(speech.cues, speech.language, track if has_choice else None)
-        return ExtractedCues()
-
-    return Extractor(recognizer.name, extract_speech)
-
-
-def _transcribe_track(
-    video: Video,
-    track: AudioTrack,
-    recognizer: SpeechRecognizer,
-    language: str | None,
-    on_progress: Callable[[float], None],
-) -> TranscribedSpeech:
-    """Transcribe one audio track."""
-    audio_blocks = read_mono(
-        video.path, SAMPLE_RATE, track_number=track.number, picture_end=video.duration
-    )
-    with closing(audio_blocks):
-        return transcribe_audio(
-            audio_blocks,
-            recognizer,
-            language,
-            on_progress,
-            stated_language=track.language,
-        )
-
-
-def create_ocr_extractor(ocr_engine: OcrEngine, fps: float) -> Extractor:
-    """Return an extractor that reads on-screen text.
-
-    Args:
-        ocr_engine: The OCR engine.
-        fps: Frames to read per second.
-
-    Returns:
-        The extractor.
-    """
-
-    def extract_screen_text(video: Video, on_progress: Callable[[float], None]) -> ExtractedCues:
-        short_side = max(1, min(SHORT_SIDE, video.width, video.height))
-        frame_sampler = Sampler(
-            video.path, fps=fps, short_side=short_side, batch_size=_OCR_FRAMES_PER_BATCH
-        )
-        with prefetch_batches(frame_sampler) as frame_batches:
-            return ExtractedCues(
-                tuple(track_text(frame_batches, ocr_engine, video.duration, on_progress))
-            )
-
-    return Extractor(ocr_engine.name, extract_screen_text)
-
-
 class TranscriptExtractor:
     """Runs speech recognition and OCR over the videos of a library."""
 
@@ -154,6 +62,7 @@ class TranscriptExtractor:
         catalog: Catalog,
         acquire_writer: Callable[[], AbstractContextManager[None]],
         on_progress: Callable[[Progress], None],
+        cluster: ClusterOptions | None = None,
     ) -> None:
         """Configure the extractor.
 
@@ -161,9 +70,10 @@ class TranscriptExtractor:
             catalog: The catalog of the library.
             acquire_writer: Context manager that takes the write lock.
             on_progress: Called with the progress of a run.
+            cluster: Work on this Ray cluster.
         """
         self._catalog, self._acquire_writer = catalog, acquire_writer
-        self._on_progress = on_progress
+        self._on_progress, self._cluster = on_progress, cluster
 
     def run_stage(
         self, source: Literal["speech", "ocr"], videos: Sequence[Video], settings: Settings
@@ -231,7 +141,7 @@ class TranscriptExtractor:
             SettingsError: The model does not support the language, or `audio_track` is invalid.
         """
         check_audio_track(audio_track)
-        model_name = resolve_model(model).model_name if model and recognizer is None else None
+        model_name = resolve_model_name(model) if model and recognizer is None else None
 
         def is_done(transcript: Transcript) -> bool:
             has_language = not transcript.cue_count or language in (None, transcript.language)
@@ -240,14 +150,8 @@ class TranscriptExtractor:
             has_model = model_name in (None, known_model)
             return not force and has_language and has_model and has_track
 
-        def create_extractor() -> Extractor:
-            if recognizer is not None:
-                return create_speech_extractor(recognizer, language, audio_track)
-            whisper_model = WhisperRecognizer(resolve_model(model), device=device)
-            whisper_model.check_language(language)
-            return create_speech_extractor(whisper_model, language, audio_track)
-
-        yield from self._run_extractor(videos, "speech", create_extractor, is_done)
+        extraction = SpeechExtraction(model, device, language, audio_track, recognizer)
+        yield from self._run_extraction(videos, "speech", extraction, is_done)
 
     def run_ocr(
         self,
@@ -275,16 +179,14 @@ class TranscriptExtractor:
         if not 0.01 <= fps <= 60:  # the same range as for indexing
             raise SettingsError(f"fps must be a number from 0.01 to 60, not {fps}")
 
-        def create_extractor() -> Extractor:
-            return create_ocr_extractor(ocr_engine or RapidOcrEngine(), fps)
+        extraction = OcrExtraction(fps, ocr_engine)
+        yield from self._run_extraction(videos, "ocr", extraction, lambda _: not force)
 
-        yield from self._run_extractor(videos, "ocr", create_extractor, lambda _: not force)
-
-    def _run_extractor(
+    def _run_extraction(
         self,
         videos: Sequence[Video],
         source: CueSource,
-        create_extractor: Callable[[], Extractor],
+        extraction: Extraction,
         is_done: Callable[[Transcript], bool],
     ) -> Iterator[TranscriptResult]:
         """Yield a result per video, finished ones first; load no model if all are finished.
@@ -312,38 +214,35 @@ class TranscriptExtractor:
             # before the model is loaded, which may take long
             first_video = remaining_videos[0]
             progress_tracker.create_reporter(first_video.path, 0)(0.0, first_video.duration)
-            extractor = create_extractor()
-            for video_index, video in enumerate(remaining_videos):
-                report_progress = progress_tracker.create_reporter(video.path, video_index)
-                transcript_result = self._extract_video(video, source, extractor, report_progress)
-                progress_tracker.finish_file(video_index)
-                yield transcript_result
+            outcomes = (
+                _extract_here(extraction, remaining_videos, progress_tracker)
+                if self._cluster is None
+                else _extract_on_cluster(
+                    self._cluster, extraction, remaining_videos, progress_tracker
+                )
+            )
+            with closing(outcomes):
+                for video_index, cues_or_error in outcomes:
+                    progress_tracker.finish_file(video_index)
+                    yield self._save_cues(remaining_videos[video_index], source, cues_or_error)
 
     def _list_transcripts(self, videos: Sequence[Video], source: CueSource) -> list[Transcript]:
         transcripts = self._catalog.transcripts([video.id for video in videos])
         return [transcript for transcript in transcripts if transcript.source == source]
 
-    def _extract_video(
-        self,
-        video: Video,
-        source: CueSource,
-        extractor: Extractor,
-        report_progress: Callable[[float, float], None],
+    def _save_cues(
+        self, video: Video, source: CueSource, outcome: ModelCues | Exception
     ) -> TranscriptResult:
-        report_progress(0.0, video.duration)
-        try:
-            extracted = extractor.extract(
-                video, lambda decoded_seconds: report_progress(decoded_seconds, video.duration)
-            )
-        except Exception as error:
-            failure = build_failure_result(video.path, error)
+        if isinstance(outcome, Exception):
+            failure = build_failure_result(video.path, outcome)
             return TranscriptResult(video, source, TranscriptOutcome.FAILED, error=failure.error)
+        extracted = outcome.extracted
         with self._catalog.begin() as transaction:
             transaction.replace_cues(
                 video.id,
                 source,
                 extracted.cues,
-                source_name=_format_source_name(extractor.model_name, extracted.audio_track),
+                source_name=_format_source_name(outcome.model_name, extracted.audio_track),
                 language=extracted.language,
             )
         return TranscriptResult(
@@ -354,6 +253,43 @@ class TranscriptExtractor:
             extracted.language,
             audio_track=extracted.audio_track.label if extracted.audio_track else None,
         )
+
+
+def _extract_here(
+    extraction: Extraction, videos: Sequence[Video], progress_tracker: ProgressTracker
+) -> Generator[tuple[int, ModelCues | Exception]]:
+    """Yield the index of each video with its cues or its error."""
+    extractor = extraction.create_extractor()
+    for video_index, video in enumerate(videos):
+        report_progress = progress_tracker.create_reporter(video.path, video_index)
+        yield video_index, _extract_video(extractor, video, report_progress)
+
+
+def _extract_video(
+    extractor: Extractor, video: Video, report_progress: Callable[[float, float], None]
+) -> ModelCues | Exception:
+    report_progress(0.0, video.duration)
+    try:
+        extracted_cues = extractor.extract(
+            video, lambda decoded_seconds: report_progress(decoded_seconds, video.duration)
+        )
+    except Exception as error:
+        return error
+    return ModelCues(extractor.model_name, extracted_cues)
+
+
+def _extract_on_cluster(
+    cluster: ClusterOptions,
+    extraction: Extraction,
+    videos: Sequence[Video],
+    progress_tracker: ProgressTracker,
+) -> Generator[tuple[int, ModelCues | Exception]]:
+    """Yield the index of each video with its cues or its error, in order of completion."""
+    tasks = {
+        video_index: ClusterTask(video.path, (video, get_file_size(video.path)))
+        for video_index, video in enumerate(videos)
+    }
+    yield from run_on_cluster(cluster, ExtractionJob(extraction), tasks, progress_tracker)
 
 
 def _format_source_name(model_name: str, audio_track: AudioTrack | None) -> str:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.path_matching import select_videos, videos_matching
+from vsearch.cluster.options import resolve_cluster
 from vsearch.errors import LibraryError
 from vsearch.indexing.known_copies import resolve_copies
 from vsearch.query.arguments import check_list, check_number, check_path, check_text
@@ -169,7 +170,12 @@ class Transcripts:
     def _create_extractor(self, on_progress: Callable[[Progress], None]) -> TranscriptExtractor:
         from vsearch.indexing.transcribe import TranscriptExtractor  # deferred: imports a decoder
 
-        return TranscriptExtractor(self._catalog, self._acquire_writer, on_progress)
+        return TranscriptExtractor(
+            self._catalog,
+            self._acquire_writer,
+            on_progress,
+            resolve_cluster(self._active_model.settings),
+        )
 
     def _explain_missing(self, video: Video, source: CueSource | None) -> str:
         """Return an error message that suggests how to get the transcript."""

@@ -1,34 +1,30 @@
-"""Index several videos concurrently: worker threads decode and encode, one thread stores.
+"""Index several videos concurrently: workers decode and encode, one thread stores.
+
+Workers are threads of this process, or tasks on a cluster (`ray_workers`).
 
 The thread that iterates over the results is the only one that accesses the catalog and reports
-progress. At most one more video is in progress than there are workers, so that no worker waits
-while a video is stored.
+progress. At most one more video is in progress than there are worker threads, so that no worker
+waits while a video is stored.
 """
 
 from __future__ import annotations
 
-import os
-import queue
-import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vsearch.encoders.batching import BatchingEncoder
 from vsearch.errors import UnreadableError
-from vsearch.indexing.file_runs import ProgressTracker, build_failure_result, run_catching
-from vsearch.indexing.pipeline import (
-    CancellationToken,
-    Cancelled,
-    PendingVideo,
-    ProcessedVideo,
-    process_video,
+from vsearch.indexing.file_runs import (
+    ProgressTracker,
+    build_failure_result,
+    get_file_size,
+    run_catching,
 )
+from vsearch.indexing.pipeline import PendingVideo, PreparedVideo
 from vsearch.indexing.store import check_catalog, save_video
-from vsearch.media.file_identity import identify_content
+from vsearch.indexing.video_workers import ThreadWorkers, WorkerResult
 from vsearch.progress import IndexResult, Outcome
 from vsearch.storage.path_roots import is_within_roots
 from vsearch.transcripts.subtitles import SubtitleFinder
@@ -38,44 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.indexing.library_storage import Storage
+    from vsearch.indexing.node_jobs import NodeWork
     from vsearch.indexing.pipeline import Pipeline
     from vsearch.indexing.store import IndexOptions
+    from vsearch.indexing.video_workers import VideoWorkers
     from vsearch.media.discovery import DiscoveredFile
     from vsearch.progress import Progress
-
-_MAX_PENDING_EVENTS = 100  # queued progress events; further ones are dropped
-MAX_DEFAULT_WORKERS = 8
-
-
-def resolve_worker_count(requested_workers: int) -> int:
-    """Return the number of worker threads.
-
-    Args:
-        requested_workers: The requested number; 0 for half the CPU cores.
-
-    Returns:
-        At least 1.
-    """
-    return requested_workers or max(1, min(MAX_DEFAULT_WORKERS, (os.cpu_count() or 1) // 2))
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerProgress:
-    """Progress of a worker on one file, in seconds of the video."""
-
-    file_index: int
-    decoded_seconds: float
-    duration: float
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerResult:
-    """A processed video, or the error that a worker raised."""
-
-    file_index: int
-    pending_video: PendingVideo
-    processed_or_error: ProcessedVideo | BaseException
-    work_seconds: float
 
 
 class Indexer:
@@ -90,6 +54,7 @@ class Indexer:
         on_progress: Callable[[Progress], None],
         on_stored: Callable[[], None],
         roots: Sequence[Path] = (),
+        node_work: NodeWork | None = None,
     ) -> None:
         """Configure the indexer.
 
@@ -101,9 +66,10 @@ class Indexer:
             on_progress: Called with the progress of the run.
             on_stored: Called after each file.
             roots: Resolved folders that links must not leave; empty allows all.
+            node_work: Work on a cluster instead of threads.
         """
         self._storage, self._pipeline_factory = storage, pipeline_factory
-        self._worker_count = worker_count
+        self._worker_count, self._node_work = worker_count, node_work
         self._on_progress, self._on_stored = on_progress, on_stored
         self._roots, self._subtitle_finder = roots, SubtitleFinder(roots)
 
@@ -131,14 +97,12 @@ class Indexer:
             ModelError: The model cannot be loaded.
             SettingsError: A setting is invalid.
         """
-        file_sizes = [0 if file.error else _get_file_size(file) for file in discovered_files]
+        file_sizes = [0 if file.error else get_file_size(file.path) for file in discovered_files]
         progress_tracker = ProgressTracker(
             file_sizes, self._on_progress, pass_number=pass_number, pass_count=pass_count
         )
         with ExitStack() as exit_stack:
-            worker_pool = _WorkerPool(
-                self._storage, self._pipeline_factory, options, self._worker_count, exit_stack
-            )
+            worker_pool = _WorkerPool(partial(self._create_workers, options), exit_stack)
             yield from self._index_files(discovered_files, options, progress_tracker, worker_pool)
 
     def run_progressive(
@@ -164,6 +128,14 @@ class Indexer:
             yield index_result
         full_options = replace(options, keyframes_only=False, force=False)
         yield from self.run_pass(coarse_files, full_options, pass_number=2, pass_count=2)
+
+    def _create_workers(self, options: IndexOptions, exit_stack: ExitStack) -> VideoWorkers:
+        pipeline = self._pipeline_factory()
+        if self._node_work is None:
+            return ThreadWorkers(self._storage, pipeline, options, self._worker_count, exit_stack)
+        from vsearch.indexing.ray_workers import RayWorkers  # deferred: only with a cluster
+
+        return RayWorkers(self._node_work, pipeline, options, self._worker_count, exit_stack)
 
     def _index_files(
         self,
@@ -235,7 +207,7 @@ class Indexer:
     ) -> WorkerResult:
         """Return the next result of a worker, reporting progress until then."""
         while True:
-            worker_event = worker_pool.worker_events.get()
+            worker_event = worker_pool.workers.next_event()
             if isinstance(worker_event, WorkerResult):
                 return worker_event
             file_index = worker_event.file_index
@@ -247,52 +219,52 @@ class Indexer:
     def _finish_file(
         self, worker_result: WorkerResult, options: IndexOptions, worker_pool: _WorkerPool
     ) -> IndexResult:
-        processed_or_error = worker_result.processed_or_error
-        video_path = worker_result.pending_video.video_path
-        if isinstance(processed_or_error, ProcessedVideo):
-            save_processed = partial(
+        prepared_or_error, video_path = worker_result.prepared_or_error, worker_result.video_path
+        if isinstance(prepared_or_error, PreparedVideo):
+            save_prepared = partial(
                 save_video,
-                worker_result.pending_video,
-                processed_or_error,
+                prepared_or_error.pending_video,
+                prepared_or_error.processed_video,
                 self._storage,
-                worker_pool.pipeline,
+                worker_pool.workers.pipeline,
                 options,
                 self._subtitle_finder,
             )
-            index_result = run_catching(video_path, save_processed)
-        elif isinstance(processed_or_error, Exception):
-            index_result = build_failure_result(video_path, processed_or_error)
+            index_result = run_catching(video_path, save_prepared)
+        elif isinstance(prepared_or_error, Exception):
+            index_result = build_failure_result(video_path, prepared_or_error)
         else:
-            raise processed_or_error
+            raise prepared_or_error
         elapsed_seconds = index_result.elapsed_seconds + worker_result.work_seconds
         return replace(index_result, elapsed_seconds=elapsed_seconds)
 
 
 class _WorkerPool:
-    """The worker threads and the files they are processing."""
+    """The workers and the files they are processing."""
 
     def __init__(
         self,
-        storage: Storage,
-        pipeline_factory: Callable[[], Pipeline],
-        options: IndexOptions,
-        worker_count: int,
+        create_workers: Callable[[ExitStack], VideoWorkers],
         exit_stack: ExitStack,
     ) -> None:
-        """Start without threads; `exit_stack` stops them when it is closed."""
-        self._storage, self._pipeline_factory = storage, pipeline_factory
-        self._options, self._worker_count = options, worker_count
-        self._exit_stack, self._cancel_token = exit_stack, CancellationToken()
-        self._executor: ThreadPoolExecutor | None = None
+        """Start without workers; `exit_stack` stops them when it is closed."""
+        self._create_workers, self._exit_stack = create_workers, exit_stack
+        self._workers: VideoWorkers | None = None
         # Files with the content of one in progress, by fingerprint.
         self._waiting_duplicates: dict[str, list[tuple[int, DiscoveredFile]]] = {}
         self.pending_videos: dict[int, PendingVideo] = {}
-        self.worker_events: queue.Queue[WorkerProgress | WorkerResult] = queue.Queue()
+
+    @property
+    def workers(self) -> VideoWorkers:
+        """The workers, started on first use."""
+        if self._workers is None:
+            self._workers = self._create_workers(self._exit_stack)
+        return self._workers
 
     @property
     def is_full(self) -> bool:
-        """True if enough files are in progress: one more than there are workers."""
-        return len(self.pending_videos) > self._worker_count
+        """True if enough files are in progress."""
+        return self._workers is not None and self._workers.is_full(len(self.pending_videos))
 
     def submit_file(
         self, file_index: int, discovered_file: DiscoveredFile, pending_video: PendingVideo
@@ -303,70 +275,10 @@ class _WorkerPool:
             duplicates = self._waiting_duplicates.setdefault(fingerprint, [])
             duplicates.append((file_index, discovered_file))
             return
-        if self._executor is None:
-            self._start_workers()
-        assert self._executor is not None  # noqa: S101
+        self.workers.submit(file_index, pending_video)
         self.pending_videos[file_index] = pending_video
-        self._executor.submit(self._run_job, file_index, pending_video)
 
     def release_file(self, worker_result: WorkerResult) -> list[tuple[int, DiscoveredFile]]:
         """Remove a finished file and return the files that waited for it."""
-        del self.pending_videos[worker_result.file_index]
-        return self._waiting_duplicates.pop(worker_result.pending_video.content_fingerprint, [])
-
-    def _start_workers(self) -> None:
-        self.pipeline = self._pipeline_factory()
-        if self._worker_count > 1:
-            batching_encoder = self._exit_stack.enter_context(
-                BatchingEncoder(self.pipeline.encoder)
-            )
-            self.pipeline = replace(self.pipeline, encoder=batching_encoder)
-        self._executor = ThreadPoolExecutor(self._worker_count, thread_name_prefix="index")
-        self._exit_stack.callback(self._executor.shutdown, cancel_futures=True)
-        self._exit_stack.callback(self._cancel_token.cancel)  # runs first
-
-    def _run_job(self, file_index: int, pending_video: PendingVideo) -> None:
-        work_started = time.monotonic()
-        outcome: ProcessedVideo | BaseException
-        try:
-            outcome = self._process_video(file_index, pending_video)
-            file_identity = identify_content(
-                pending_video.video_path,
-                pending_video.file_identity,
-                self._cancel_token.raise_if_cancelled,
-                settled=pending_video.is_settled,
-            )
-            pending_video = replace(pending_video, file_identity=file_identity)
-        except Cancelled:
-            return
-        except BaseException as error:
-            outcome = error
-        work_seconds = time.monotonic() - work_started
-        self.worker_events.put(WorkerResult(file_index, pending_video, outcome, work_seconds))
-
-    def _process_video(self, file_index: int, pending_video: PendingVideo) -> ProcessedVideo:
-        def report_progress(decoded_seconds: float, duration: float) -> None:
-            if self.worker_events.qsize() < _MAX_PENDING_EVENTS:
-                self.worker_events.put(WorkerProgress(file_index, decoded_seconds, duration))
-
-        options, frame_store = self._options, self._storage.frame_store
-        with (
-            frame_store.open_writer(pending_video.content_fingerprint)
-            if options.keep_frames
-            else nullcontext() as frame_writer
-        ):
-            return process_video(
-                pending_video.video_path,
-                self.pipeline,
-                keyframes_only=options.keyframes_only,
-                on_kept_frame=frame_writer.add_frame if frame_writer else None,
-                on_progress=report_progress,
-                cancel_token=self._cancel_token,
-            )
-
-
-def _get_file_size(discovered_file: DiscoveredFile) -> int:
-    try:
-        return discovered_file.path.stat().st_size if discovered_file.path.is_file() else 0
-    except OSError:  # deleted meanwhile, or not readable
-        return 0
+        pending_video = self.pending_videos.pop(worker_result.file_index)
+        return self._waiting_duplicates.pop(pending_video.content_fingerprint, [])

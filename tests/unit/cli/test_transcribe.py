@@ -14,7 +14,7 @@ from tests.support.video_factory import BLACK, RED, ColorScene, make_video
 from vsearch import Library
 from vsearch.config import resolve_library_path
 from vsearch.errors import SettingsError
-from vsearch.indexing import transcribe
+from vsearch.indexing import extraction
 from vsearch.transcripts.whisper import SpeechModelRef
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class Model(FakeRecognizer):
 def folder(tmp_path: Path, fake_model: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Create two videos, one with a tone; install fake speech recognition and OCR."""
     monkeypatch.setattr(
-        transcribe, "resolve_model", lambda name: SpeechModelRef(name or "tiny", "")
+        extraction, "resolve_model", lambda name: SpeechModelRef(name or "tiny", "")
     )
-    monkeypatch.setattr(transcribe, "WhisperRecognizer", Model)
-    monkeypatch.setattr(transcribe, "RapidOcrEngine", FakeOcrEngine)
+    monkeypatch.setattr(extraction, "WhisperRecognizer", Model)
+    monkeypatch.setattr(extraction, "RapidOcrEngine", FakeOcrEngine)
     made = tmp_path / "videos"
     made.mkdir()
     make_sound_video(

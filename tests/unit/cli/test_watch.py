@@ -19,7 +19,7 @@ from vsearch.catalog.lock import WriteLock
 from vsearch.cli.watch import _Watcher
 from vsearch.config import resolve_library_path
 from vsearch.errors import LibraryError
-from vsearch.indexing import transcribe
+from vsearch.indexing import extraction
 from vsearch.library import Library
 from vsearch.media.folder_watch import FolderWatcher
 
@@ -184,7 +184,7 @@ def test_a_library_that_is_moved_away_ends_the_watch(
 def test_new_videos_are_transcribed_before_they_are_searched(
     watched: CommandRunner, arriving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcribe, "RapidOcrEngine", FakeOcrEngine)
+    monkeypatch.setattr(extraction, "RapidOcrEngine", FakeOcrEngine)
     monkeypatch.setenv("VSEARCH_OCR", "yes")
     watched("save", "signs", "shown:stop")
     arrive(arriving, "red.mp4", [ColorScene(RED, 2)])

@@ -12,7 +12,7 @@ from tests.support.speech_samples import FakeOcrEngine, FakeRecognizer
 from tests.support.video_factory import BLACK, BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library
 from vsearch.errors import LockedError, MissingExtraError, SettingsError, WeightsError
-from vsearch.indexing import transcribe
+from vsearch.indexing import extraction
 from vsearch.server.workers import index
 from vsearch.transcripts.whisper import SpeechModelRef
 
@@ -263,9 +263,9 @@ def transcribing(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Library]:
     """An empty library whose settings ask for speech and on-screen text."""
-    monkeypatch.setattr(transcribe, "resolve_model", lambda name: SpeechModelRef(name, ""))
-    monkeypatch.setattr(transcribe, "WhisperRecognizer", Model)
-    monkeypatch.setattr(transcribe, "RapidOcrEngine", FakeOcrEngine)
+    monkeypatch.setattr(extraction, "resolve_model", lambda name: SpeechModelRef(name, ""))
+    monkeypatch.setattr(extraction, "WhisperRecognizer", Model)
+    monkeypatch.setattr(extraction, "RapidOcrEngine", FakeOcrEngine)
     path = tmp_path / "transcribing"
     with Library.open(
         path, create=True, encoder=FakeEncoder(), transcribe=True, ocr=True
@@ -316,7 +316,7 @@ def test_a_stage_is_reported_even_if_it_cannot_start(
     def fail(name: str) -> SpeechModelRef:
         raise WeightsError(f"unknown speech model {name!r}")
 
-    monkeypatch.setattr(transcribe, "resolve_model", fail)
+    monkeypatch.setattr(extraction, "resolve_model", fail)
     transcribing._active_model.update_settings(speech_model="tiney")
     reported: list[Progress] = []
     with pytest.raises(WeightsError):
@@ -335,7 +335,7 @@ def test_indexing_continues_transcription_after_an_interruption(
             return super().transcribe(samples, language)
 
     with monkeypatch.context() as patch:
-        patch.setattr(transcribe, "WhisperRecognizer", Stopped)
+        patch.setattr(extraction, "WhisperRecognizer", Stopped)
         with pytest.raises(KeyboardInterrupt):
             list(transcribing.index([folder]))
     assert len(transcribing.videos()) == 3

@@ -14,7 +14,7 @@ from tests.support.video_factory import BLUE, GREEN, RED, YELLOW, ColorScene, ma
 from vsearch import Library, Outcome, Timings
 from vsearch.config import load_file
 from vsearch.errors import LibraryError, SettingsError
-from vsearch.indexing.workers import resolve_worker_count
+from vsearch.indexing.video_workers import resolve_worker_count
 from vsearch.types import Span
 
 if TYPE_CHECKING:

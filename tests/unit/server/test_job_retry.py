@@ -11,7 +11,8 @@ import pytest
 from tests.support.server import index_videos, serve_library
 from tests.support.video_factory import YELLOW, ColorScene, make_video
 from vsearch import Library
-from vsearch.indexing.transcribe import ExtractedCues, Extractor, TranscriptExtractor
+from vsearch.indexing.extraction import ExtractedCues, Extractor
+from vsearch.indexing.transcribe import TranscriptExtractor
 from vsearch.server.jobs import service
 from vsearch.server.jobs.model import FileFailure, Job
 from vsearch.server.jobs.queue import apply_event
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
-    from vsearch.indexing.transcribe import ExtractFunction
+    from vsearch.indexing.extraction import ExtractFunction
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 API = "/api/v1"
@@ -195,10 +196,12 @@ def test_the_worker_reads_the_given_videos_only(
 
 
 def _run_with(extract: ExtractFunction) -> Callable[..., Any]:
+    class FakeExtraction:
+        def create_extractor(self) -> Extractor:
+            return Extractor("fake", extract)
+
     def run_ocr(self: TranscriptExtractor, videos: Any, **_: object) -> Any:
-        return self._run_extractor(
-            videos, "ocr", lambda: Extractor("fake", extract), lambda _: False
-        )
+        return self._run_extraction(videos, "ocr", FakeExtraction(), lambda _: False)
 
     return run_ocr
 
