@@ -24,7 +24,9 @@ _HAS_VIDEO_SQL = """
     SELECT EXISTS (SELECT 1 FROM videos WHERE id = ?)
         AND EXISTS (SELECT 1 FROM spaces JOIN library ON space_id = spaces.id WHERE name = ?)
 """
-IN_JSON_SQL = "IN (SELECT value FROM json_each(?))"  # one variable for any number of ids
+# one variable for any number of ids or texts
+IN_JSON_SQL = "IN (SELECT value FROM json_each(?))"
+IN_JSON_TEXTS_SQL = "IN (SELECT atom FROM json_each(?))"
 
 
 class CatalogReader:

@@ -35,25 +35,26 @@ _SELECT_WHOLE_VIDEOS_SQL = f"""
 # DISTINCT: older versions of SQLite would otherwise parse the JSON again for each segment
 _SELECT_OVERLAPPING_SQL = """
     WITH place AS (
-        SELECT DISTINCT key, json_extract(value, '$[0]') AS video,
-            json_extract(value, '$[1]') AS since, json_extract(value, '$[2]') AS until
+        SELECT DISTINCT key, CAST(json_extract(value, '$[0]') AS BIGINT) AS video,
+            CAST(json_extract(value, '$[1]') AS DOUBLE PRECISION) AS since,
+            CAST(json_extract(value, '$[2]') AS DOUBLE PRECISION) AS until
         FROM json_each(?))
     SELECT key, segments.id FROM place CROSS JOIN segments ON video_id = video AND start <= until
         AND ("end" > since AND start < until OR start = since)
     ORDER BY key, start, segments.id
 """
-_SELECT_VECTORS_AT_SQL = """
+_TIME_SQL = "CAST(json_extract(value, '$[1]') AS DOUBLE PRECISION)"
+_SELECT_VECTORS_AT_SQL = f"""
     SELECT key, embedding FROM json_each(?) JOIN vectors ON segment_id = (
-        SELECT CASE WHEN "end" > json_extract(value, '$[1]') OR start = json_extract(value, '$[1]')
-            THEN id END
+        SELECT CASE WHEN "end" > {_TIME_SQL} OR start = {_TIME_SQL} THEN id END
         FROM segments
-        WHERE video_id = json_extract(value, '$[0]') AND start <= json_extract(value, '$[1]')
+        WHERE video_id = CAST(json_extract(value, '$[0]') AS BIGINT) AND start <= {_TIME_SQL}
         ORDER BY start DESC LIMIT 1)
     AND space_id = (SELECT id FROM spaces WHERE name = ?)
-"""
+"""  # noqa: S608
 _SELECT_RUN_SEGMENTS_SQL = """
-    SELECT segments.id, video_id, start, "end", embedding FROM json_each(?) AS wanted
-    CROSS JOIN segments ON segments.id = wanted.value
+    SELECT segments.id, video_id, start, "end", embedding FROM json_each(?)
+    CROSS JOIN segments ON segments.id = CAST(value AS BIGINT)
     LEFT JOIN vectors ON segment_id = segments.id
         AND space_id = (SELECT id FROM spaces WHERE name = ?)
     ORDER BY segments.id
@@ -311,7 +312,7 @@ class SegmentQueries(CatalogReader):
 
     def vector_bytes(self, space: Space) -> int:
         """Return the total size of the vectors of `space` in bytes."""
-        sql_query = f"SELECT total(length(embedding)) {_FROM_VECTORS_SQL}"
+        sql_query = f"SELECT coalesce(sum(length(embedding)), 0) {_FROM_VECTORS_SQL}"
         return int(self._fetch_rows(sql_query, space.name)[0][0])
 
     def _load_all_vectors(self, connection: sqlite3.Connection, space: Space) -> tuple[Ids, Matrix]:

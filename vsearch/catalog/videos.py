@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.connection import corruption_as_error
+from vsearch.catalog.dialect import HEX_PATHS_SQL
 from vsearch.catalog.outlines import (
     SELECT_CHANGE_SQL,
     SELECT_OUTLINES_SQL,
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
 
     from vsearch.types import FileIdentity, Space, Video
 
-_SELECT_VIDEO_SQL = """
+_SELECT_VIDEO_SQL = f"""
     SELECT id, path, fingerprint, size_bytes, mtime_ns, duration, fps, width, height, codec,
         sampled_frames, warning, recorded_at,
         (SELECT model FROM frame_features
             WHERE video_id = videos.id AND space_id = (SELECT space_id FROM library)),
         keyframes_only, max_keyframe_gap, is_photo, utc_offset_minutes, latitude, longitude, camera,
         source_url,
-        (SELECT group_concat(hex(path)) FROM duplicate_files WHERE video_id = videos.id)
+        (SELECT {HEX_PATHS_SQL} FROM duplicate_files WHERE video_id = videos.id)
     FROM videos
-"""
+"""  # noqa: S608
 _SELECT_IDENTITY_SQL = """
     SELECT size_bytes, mtime_ns, ctime_ns, inode, content_digest FROM videos WHERE id = ?
 """
@@ -50,9 +51,9 @@ _SELECT_PLACES_SQL = """
     UNION ALL SELECT video_id, path FROM duplicate_files WHERE video_id IS NOT NULL
 """
 _SELECT_VIDEO_AT_SQL = f"""
-    {_SELECT_VIDEO_SQL} WHERE path = ?1
-        OR id = (SELECT video_id FROM duplicate_files WHERE path = ?1)
-    ORDER BY path <> ?1
+    {_SELECT_VIDEO_SQL} WHERE path = ?
+        OR id = (SELECT video_id FROM duplicate_files WHERE path = ?)
+    ORDER BY path <> ?
 """  # noqa: S608
 _SELECT_CRC32_SQL = """
     SELECT crc32 FROM frame_features
@@ -151,8 +152,9 @@ class VideoQueries(CatalogReader):
 
     def video_at(self, file_path: Path) -> Video | None:
         """Return the video whose file, or a duplicate of it, has exactly this path, or None."""
+        stored_path = encode_path(file_path)
         matching_videos = self._read_objects(
-            read_video, _SELECT_VIDEO_AT_SQL, encode_path(file_path)
+            read_video, _SELECT_VIDEO_AT_SQL, stored_path, stored_path, stored_path
         )
         return next(iter(matching_videos), None)
 
