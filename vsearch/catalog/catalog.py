@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     )
 
 _SELECT_COUNTS_SQL = """
-    SELECT count(*), (SELECT count(*) FROM segments), total(duration),
+    SELECT count(*), (SELECT count(*) FROM segments), coalesce(sum(duration), 0.0),
         coalesce(sum(sampled_frames), 0)
     FROM videos
 """
@@ -47,7 +47,7 @@ _SELECT_ACTIVE_SPACE_SQL = """
 """
 _SELECT_SPACES_SQL = """
     SELECT name, dim, supports_text, model, pooler, retired_at_revision,
-        id IS (SELECT space_id FROM library)
+        EXISTS (SELECT 1 FROM library WHERE space_id = spaces.id)
     FROM spaces ORDER BY id
 """
 
