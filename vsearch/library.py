@@ -15,12 +15,12 @@ import numpy as np
 
 from vsearch import config
 from vsearch.active_model import ActiveModel
-from vsearch.catalog.lock import WriteLock, read_lock_holder
-from vsearch.catalog.open import FEATURES_FOLDER, refuse_lost_catalog
+from vsearch.catalog.open import FEATURES_FOLDER
 from vsearch.catalog.path_matching import places_matching, select_videos
-from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
+from vsearch.errors import LibraryError, QueryError, VSearchError
 from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
 from vsearch.indexing.known_copies import resolve_copies
+from vsearch.library_opening import find_place, open_place, require_folder
 from vsearch.media.discovery import DiscoveryOptions
 from vsearch.media.file_status import check_videos, locate_videos
 from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES, parse_web_url
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from vsearch.indexing.relocation import RelocationResult
     from vsearch.indexing.sounds import Sounds
     from vsearch.indexing.transcripts import Transcripts
+    from vsearch.library_location import LibraryLocation
     from vsearch.media.discovery import SkippedEntry
     from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress
@@ -83,7 +84,6 @@ if TYPE_CHECKING:
         Span,
     )
 
-CATALOG_FILE = "catalog.sqlite3"
 MAX_THUMBNAIL_WIDTH = 4_096  # pixels
 HUBNESS_FOLDER, QUERIES_FOLDER = "hubness", "generic_queries"
 CACHE_FOLDERS = HUBNESS_FOLDER, QUERIES_FOLDER  # of archives; the index is checked by itself
@@ -98,7 +98,10 @@ class Library:
     may be stopped at any time; what is complete is kept.
 
     Attributes:
-        path: Folder of the library.
+        location: Where its parts are; `str` is the folder, or the URL of the database.
+        path: Folder of its files. Of a library in a database, the store.
+        cache_path: Folder of what can be rebuilt, such as indexes; `path`, unless the library is
+            in a database.
         saved_searches: Named queries: `list()`, `get(name)`, `add(name, query)`, `remove(name)`.
         feedback: Relevance labels of results: `list(query)`, `add(query, moments, relevant=)`,
             `clear(query)`.
@@ -106,7 +109,7 @@ class Library:
 
     def __init__(
         self,
-        path: Path,
+        location: LibraryLocation,
         catalog: Catalog,
         active_model: ActiveModel,
         *,
@@ -115,28 +118,29 @@ class Library:
         """Use `Library.open`.
 
         Args:
-            path: Folder of the library.
+            location: Where the library is.
             catalog: Its open catalog.
             active_model: Its settings and encoder.
             fps_overridden: Index videos again that were sampled at another rate.
         """
-        self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
+        self.location, self._catalog, self._fps_overridden = location, catalog, fps_overridden
+        self.path, self.cache_path = location.folder, location.cache_folder
         self._known_outline: LibraryOutline | None = None
         self._active_model = active_model
         self._feature_store = FeatureStore(
-            path / FEATURES_FOLDER, catalog.features_crc32, catalog.video_path
+            self.path / FEATURES_FOLDER, catalog.features_crc32, catalog.video_path
         )
         self._live_index = LiveIndex(
             catalog,
-            path / "index",
+            self.cache_path / "index",
             self.settings.index,
             load_tuning_queries=lambda: Querybank.from_encoder(active_model.encoder).query_vectors,
         )
-        hubness_cache = HubnessCache(path / HUBNESS_FOLDER)
+        hubness_cache = HubnessCache(self.cache_path / HUBNESS_FOLDER)
         self._writer = LibraryWriter(
-            path, catalog, self._feature_store, self._live_index, active_model, hubness_cache
+            location, catalog, self._feature_store, self._live_index, active_model, hubness_cache
         )
-        self.saved_searches = SavedSearches(catalog, path)
+        self.saved_searches = SavedSearches(catalog, self.path)
         self.feedback = FeedbackStore(catalog, self.query)
         self._searcher = Searcher(
             catalog,
@@ -146,7 +150,7 @@ class Library:
                 self._live_index,
                 active_model,
                 hubness_cache,
-                GenericEmbeddings(path / QUERIES_FOLDER),
+                GenericEmbeddings(self.cache_path / QUERIES_FOLDER),
             ),
             active_model,
             load_pooler=self._writer.query_pooler,
@@ -183,8 +187,9 @@ class Library:
         vsearch.toml or the defaults, in this order.
 
         Args:
-            path: Folder of the library; by default VSEARCH_LIBRARY, or `indexes/default` if it is
-                in the working directory, or `vsearch/library` in the user's data folder.
+            path: Folder of the library, or URL of a PostgreSQL database (`postgresql://…`); by
+                default VSEARCH_LIBRARY, or `indexes/default` if it is in the working directory, or
+                `vsearch/library` in the user's data folder.
             create: If there is no library: True creates an empty one, False raises NoLibraryError.
                 None waits: `index` creates it, and anything else raises NoLibraryError.
             model: Encoder as `name` or `name:argument`, e.g. "openclip:ViT-L-14/openai".
@@ -216,23 +221,7 @@ class Library:
             LibraryError: If the path is a file.
             SettingsError: If a setting is invalid.
         """
-        from vsearch.catalog.catalog import Catalog  # deferred: keeps `import vsearch` fast
-
-        library_path = config.resolve_library_path(path)
-        if not library_path.exists() and library_path.parent.is_dir():
-            from vsearch.backup.restore import recover_interrupted_restore  # deferred: rarely used
-
-            recover_interrupted_restore(library_path)
-        if library_path.exists() and not library_path.is_dir():
-            raise LibraryError(f"{library_path} is a file; a library must be a folder")
-        catalog_path = library_path / CATALOG_FILE
-        if create is False and not catalog_path.exists():
-            refuse_lost_catalog(catalog_path)
-            option_text = "" if path is None else f"--library {library_path} "
-            raise NoLibraryError(
-                f"{library_path}: there is no library in this folder; create one with "
-                f"`vsearch {option_text}index FOLDER`"
-            )
+        place = find_place(path, create=create)
         overrides = {
             "model": model,
             "text_model": text_model,
@@ -249,23 +238,26 @@ class Library:
             "workers": workers,
             "hwaccel": hwaccel,
         }
-        settings = config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings)
-        catalog = Catalog.open(catalog_path, create=create)
+        location, catalog, settings = open_place(
+            place, overrides, create=create, ignore_invalid_settings=ignore_invalid_settings
+        )
         is_model_overridden = encoder is not None or config.is_overridden("model", model)
         active_model = ActiveModel.create(
-            library_path,
+            location,
             settings,
-            catalog.spaces() if catalog_path.exists() else (),
+            catalog.spaces() if location.has_catalog() else (),
             encoder,
             is_overridden=is_model_overridden,
             downloadable_models=config.list_named_models(model, text_model),
         )
-        library = cls(library_path, catalog, active_model, fps_overridden=fps is not None)
+        library = cls(location, catalog, active_model, fps_overridden=fps is not None)
 
         def adopt_catalog() -> None:
             library._live_index.forget()
             active_model.follow_library(
-                config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings),
+                config.load(
+                    location.settings_source, overrides, ignore_invalid=ignore_invalid_settings
+                ),
                 catalog.spaces(),
                 is_overridden=is_model_overridden,
             )
@@ -312,7 +304,7 @@ class Library:
 
         return restore_backup(
             Path(check_path(backup_path, "backup_path")).expanduser(),
-            config.resolve_library_path(path),
+            require_folder(path, "restored; copy a restored library with `vsearch library copy`"),
             force=force,
         )
 
@@ -342,6 +334,11 @@ class Library:
         """
         from vsearch.backup.create import create_backup  # deferred: rarely used
 
+        if self.location.database_url is not None:
+            raise LibraryError(
+                f"{self.location}: back up a database with pg_dump, and its store as files; or "
+                "copy the library into a folder with `vsearch library copy`, and back that up"
+            )
         return create_backup(
             self.path,
             self._catalog,
@@ -357,14 +354,14 @@ class Library:
         self._catalog.close()
 
     def __repr__(self) -> str:
-        return f"Library({str(self.path)!r})"
+        return f"Library({str(self.location)!r})"
 
     def _repr_html_(self) -> str | None:
         """Return the contents for notebooks; None if the library is closed or cannot be read."""
         from vsearch.search.notebook_html import library_html  # deferred: for notebooks only
 
         try:
-            return library_html(self.path, self._catalog.library_counts(), self.space)
+            return library_html(self.location, self._catalog.library_counts(), self.space)
         except VSearchError:
             return None
 
@@ -567,11 +564,11 @@ class Library:
         return self._catalog.library_counts().segment_count
 
     def lock_holder(self) -> str | None:
-        """Return a description of the process that is writing to the library, or None."""
-        lock_holder = read_lock_holder(self.path)
-        return (
-            str(lock_holder) if lock_holder is not None and WriteLock(self.path).is_held() else None
-        )
+        """Return a description of the process that is writing to the library, or None.
+
+        A library in a database may have many writers, of which none is named.
+        """
+        return self.location.describe_lock_holder()
 
     # --- searching
 
@@ -1055,7 +1052,8 @@ class Library:
             The contents; without `check_files`, nothing is missing and no model is named.
         """
         library_counts = self._catalog.library_counts()
-        size_bytes = sum(map(_file_bytes, self.path.rglob("*")))
+        folders = {self.path, self.cache_path}
+        size_bytes = sum(_file_bytes(path) for folder in folders for path in folder.rglob("*"))
         videos = self.check_files(self._catalog.videos() if check_files else [])
         status_counts = Counter(video.file_status for video in videos)
         return LibraryInfo(
@@ -1072,6 +1070,7 @@ class Library:
             tuple(self._catalog.sound_counts()),
             missing_count=status_counts["missing"],
             offline_count=status_counts["offline"],
+            location=str(self.location),
         )
 
     def doctor(self) -> list[str]:
@@ -1089,9 +1088,14 @@ class Library:
 
         adapter_file = self._active_model.adapter_file
         indexed_folders = read_indexed_folders(self.path)
-        problems = [*config.find_problems(self.path), *find_record_problems(self.path)]
+        problems = config.find_problems(self.location.settings_source)
+        if store_problem := self.location.find_store_problem():
+            return [*problems, store_problem]
+        problems += find_record_problems(self.path)
         problems += examine_library(self._writer.storage(), self.check_files, indexed_folders)
-        problems += find_damaged_caches(self.path / cache_folder for cache_folder in CACHE_FOLDERS)
+        problems += find_damaged_caches(
+            self.cache_path / cache_folder for cache_folder in CACHE_FOLDERS
+        )
         problems += adapter_file.find_problems()
         try:
             problems += examine_index(self._catalog, self._live_index)
@@ -1147,7 +1151,7 @@ class Library:
         from vsearch.indexing.models import Models  # deferred: not used by most searches
 
         return Models(
-            self.path,
+            self.location,
             self._catalog,
             self._feature_store,
             self._active_model,

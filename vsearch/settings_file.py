@@ -1,4 +1,4 @@
-"""Where the settings of a library are stored: in `vsearch.toml` in its folder, by default."""
+"""Storage of the settings of a library: `vsearch.toml` in its folder, by default."""
 
 from __future__ import annotations
 

@@ -171,6 +171,11 @@ class Catalog(VideoQueries, SegmentQueries):
         with corruption_as_error(self._catalog_path):
             return int(library_rows[0][0])
 
+    def stored_settings(self) -> str | None:
+        """Return the record of the library as a whole, in JSON; see `record`."""
+        library_rows = self._fetch_rows("SELECT settings FROM library")
+        return None if not library_rows or library_rows[0][0] is None else str(library_rows[0][0])
+
     def library_counts(self) -> LibraryCounts:
         """Return the number of videos, segments, seconds and sampled frames."""
         return self._read_objects(read_counts, _SELECT_COUNTS_SQL)[0]

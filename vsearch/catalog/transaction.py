@@ -68,6 +68,17 @@ class Transaction:
         self._catalog_path = catalog_path
         self._needs_revision = False
 
+    def stored_settings(self) -> str | None:
+        """Return the record of the library as a whole, in JSON, locked until the end."""
+        settings_text: str | None = self._connection.scalar(
+            select(LibraryRow.settings).with_for_update()
+        )
+        return settings_text
+
+    def set_stored_settings(self, settings_text: str) -> None:
+        """Replace the record of the library as a whole, in JSON."""
+        self._execute(update(LibraryRow).values(settings=settings_text))
+
     def add_video(
         self,
         *,
