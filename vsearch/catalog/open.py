@@ -15,7 +15,7 @@ from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
 from vsearch.storage.feature_store import FeatureStore
 
 # the newest migration; opening a catalog at it does not import Alembic, which is slow
-SCHEMA_HEAD = "0009"
+SCHEMA_HEAD = "0010"
 FEATURES_FOLDER = "features"  # in the library
 log = logging.getLogger(__name__)
 _MIN_PAGE_BYTES = 512  # the smallest page, and so the smallest database

@@ -63,6 +63,7 @@ class LibraryRow(Base):
     revision: Mapped[int]  # grows with each change of segments, vectors or cues
     created_by_version: Mapped[str] = mapped_column(Text)  # version of vsearch
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))  # the active one
+    settings: Mapped[str | None] = mapped_column(Text)  # JSON, see `record`
 
 
 class VideoRow(Base):
