@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vsearch.catalog.rows import decode_path_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -79,7 +81,7 @@ def read_outlines(
     return tuple(
         VideoOutline(
             int(video_id),
-            os.fsdecode(stored_path),
+            decode_path_text(stored_path),
             float(duration),
             int(mtime_ns),
             _to_local_time(recorded_text, int(mtime_ns), utc_offset_minutes),
