@@ -311,6 +311,17 @@ def _check_setting(setting_name: str, setting_value: object) -> str | None:
     return None
 
 
+def check_settings(values: Mapping[str, Any]) -> None:
+    """Raise SettingsError if there is no such setting, or a value is invalid.
+
+    Args:
+        values: Values by setting name.
+    """
+    _raise_first(
+        [reason for name, value in values.items() if (reason := _check_setting(name, value))]
+    )
+
+
 def is_overridden(setting_name: str, flag_value: object) -> bool:
     """Return True if a flag or an environment variable overrides vsearch.toml.
 

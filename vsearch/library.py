@@ -18,12 +18,12 @@ from vsearch.active_model import ActiveModel
 from vsearch.catalog.open import FEATURES_FOLDER
 from vsearch.catalog.path_matching import places_matching, select_videos
 from vsearch.errors import LibraryError, QueryError, VSearchError
-from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
+from vsearch.indexing.indexed_folders import read_indexed_folders
 from vsearch.indexing.known_copies import resolve_copies
 from vsearch.library_opening import find_place, open_place, require_folder
 from vsearch.media.discovery import DiscoveryOptions
 from vsearch.media.file_status import check_videos, locate_videos
-from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES, parse_web_url
+from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES, split_urls
 from vsearch.query.arguments import (
     check_count,
     check_ids,
@@ -265,6 +265,40 @@ class Library:
         catalog.on_replaced(adopt_catalog)
         return library
 
+    @classmethod
+    def create(
+        cls,
+        path: PathInput,
+        *,
+        store: PathInput | None = None,
+        index: str | None = None,
+        ray: str | None = None,
+    ) -> Self:
+        """Create an empty library with its settings, and open it.
+
+        Args:
+            path: New folder, or URL of a PostgreSQL database without a library.
+            store: Folder of the frame features and kept frames of a library in a database, which
+                all machines reach.
+            index: As of `open`.
+            ray: Address of the Ray cluster that indexes.
+
+        Returns:
+            The open library.
+
+        Raises:
+            LibraryError: If there is a library already, or it cannot be created.
+            SettingsError: If a setting is invalid, or `store` is missing or not allowed.
+        """
+        from vsearch.library_creation import create_library  # deferred: rarely used
+
+        settings = {"store": None if store is None else str(store), "index": index, "ray": ray}
+        create_library(
+            find_place(path, create=None),
+            {name: value for name, value in settings.items() if value is not None},
+        )
+        return cls.open(path, create=False)
+
     def check_available(self) -> None:
         """Check that the library can be read; every other method does so as well.
 
@@ -431,7 +465,7 @@ class Library:
             MissingExtraError: If a setting needs a package that is not installed.
         """
         root_names = check_names(roots, "roots")
-        file_paths, urls = _split_urls(() if root_names else paths)
+        file_paths, urls = split_urls(() if root_names else check_names(paths, "paths"))
         return self._writer.index_videos(
             list(map(Path, check_names(paths, "paths"))) if root_names else file_paths,
             fps=self.settings.fps if self._fps_overridden else None,
@@ -471,7 +505,7 @@ class Library:
         from vsearch.indexing.downloads import planned_path  # deferred: rarely used
         from vsearch.indexing.preview import preview_index
 
-        file_paths, urls = _split_urls(paths)
+        file_paths, urls = split_urls(check_names(paths, "paths"))
         return preview_index(
             file_paths,
             self._catalog,
@@ -1052,8 +1086,6 @@ class Library:
             The contents; without `check_files`, nothing is missing and no model is named.
         """
         library_counts = self._catalog.library_counts()
-        folders = {self.path, self.cache_path}
-        size_bytes = sum(_file_bytes(path) for folder in folders for path in folder.rglob("*"))
         videos = self.check_files(self._catalog.videos() if check_files else [])
         status_counts = Counter(video.file_status for video in videos)
         return LibraryInfo(
@@ -1064,7 +1096,7 @@ class Library:
             library_counts.segment_count,
             library_counts.duration_seconds,
             library_counts.frame_count,
-            size_bytes,
+            self.location.size_bytes(),
             tuple(Counter(video.model for video in videos).most_common()),
             tuple(self._catalog.transcript_counts()),
             tuple(self._catalog.sound_counts()),
@@ -1079,36 +1111,16 @@ class Library:
         Returns:
             Problems found, each a sentence with the remedy.
         """
-        from vsearch.doctor import (  # deferred: imports a decoder
-            examine_index,
-            examine_library,
-            find_damaged_caches,
-        )
-        from vsearch.indexing.downloads import find_download_problems
+        from vsearch.doctor import diagnose_library  # deferred: imports a decoder
 
-        adapter_file = self._active_model.adapter_file
-        indexed_folders = read_indexed_folders(self.path)
-        problems = config.find_problems(self.location.settings_source)
-        if store_problem := self.location.find_store_problem():
-            return [*problems, store_problem]
-        problems += find_record_problems(self.path)
-        problems += examine_library(self._writer.storage(), self.check_files, indexed_folders)
-        problems += find_damaged_caches(
-            self.cache_path / cache_folder for cache_folder in CACHE_FOLDERS
+        return diagnose_library(
+            self.location,
+            self._writer,
+            self._live_index,
+            self.check_files,
+            self._active_model.adapter_file,
+            [self.cache_path / cache_folder for cache_folder in CACHE_FOLDERS],
         )
-        problems += adapter_file.find_problems()
-        try:
-            problems += examine_index(self._catalog, self._live_index)
-            known_paths = [path for _, path in self._catalog.video_places()]
-            problems += find_download_problems(self.path, known_paths)
-        except VSearchError as exc:
-            problems += [str(exc)] if str(exc) not in problems else []
-        try:
-            if self._catalog.space() is not None:
-                self._writer.pooler()
-        except VSearchError as exc:
-            problems.append(str(exc))
-        return problems
 
     def measure_recall(self) -> list[IndexRecall]:
         """Measure the recall of the vector index against exact search.
@@ -1175,18 +1187,6 @@ class Library:
         return self._active_model.settings
 
 
-def _split_urls(paths: Iterable[PathInput]) -> tuple[list[Path], list[str]]:
-    """Return the paths of files, and the URLs of http and https."""
-    file_paths, urls = [], []
-    for name in check_names(paths, "paths"):
-        url = parse_web_url(name)
-        if url is None:
-            file_paths.append(Path(name))
-        else:
-            urls.append(url)
-    return file_paths, urls
-
-
 def _discovery_options(
     excludes: Iterable[str], default_excludes: object, follow_links: object, *, photos: bool
 ) -> DiscoveryOptions:
@@ -1196,10 +1196,3 @@ def _discovery_options(
         follow_links=bool(follow_links),
         photos=photos,
     )
-
-
-def _file_bytes(file_path: Path) -> int:
-    try:
-        return file_path.stat().st_size if file_path.is_file() else 0
-    except OSError:  # removed in the meantime, or no permission
-        return 0

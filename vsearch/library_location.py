@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from vsearch import config
 from vsearch.catalog.database_url import DatabaseUrl, is_database_url
 from vsearch.catalog.lock import WriteLock, read_lock_holder
-from vsearch.catalog.record import CatalogSettings
+from vsearch.catalog.record import COPY_KEY, CatalogSettings
 from vsearch.errors import LibraryError
 from vsearch.settings_file import SettingsFile
 from vsearch.storage.atomic_files import replace_file
@@ -47,15 +47,28 @@ class LibraryLocation:
         return cls(str(folder), folder, folder, SettingsFile(folder))
 
     @classmethod
-    def from_database(cls, database_url: DatabaseUrl, catalog: Catalog) -> Self:
+    def from_database(
+        cls, database_url: DatabaseUrl, catalog: Catalog, *, is_copying: bool = False
+    ) -> Self:
         """Return the location of a library in a database, as `vsearch library create` stored it.
 
+        Args:
+            database_url: The database.
+            catalog: The catalog in it.
+            is_copying: Accept a library that is being copied and not complete.
+
         Raises:
-            LibraryError: If its store was not set, or cannot be used by this version.
-            SettingsError: If its settings are invalid.
+            LibraryError: If its store was not set, or cannot be used by this version; or the
+                library is not complete.
         """
         settings_source = CatalogSettings(catalog, str(database_url))
-        library_id = settings_source.record().get("id")
+        record = settings_source.record()
+        if COPY_KEY in record and not is_copying:
+            raise LibraryError(
+                f"{database_url}: is a copy that is not complete; run the same `vsearch library "
+                "copy` again, which continues it"
+            )
+        library_id = record.get("id")
         store_text = config.load(settings_source, {}, ignore_invalid=True).store
         if not library_id or not store_text:
             raise LibraryError(
@@ -145,6 +158,11 @@ class LibraryLocation:
         if problem := self.find_store_problem():
             raise LibraryError(problem)
 
+    def size_bytes(self) -> int:
+        """Return the size of all files of the library and of its caches on this machine."""
+        folders = {self.folder, self.cache_folder}
+        return sum(_file_bytes(path) for folder in folders for path in folder.rglob("*"))
+
     def __str__(self) -> str:
         return self.name
 
@@ -216,6 +234,13 @@ def claim_store(store_folder: Path, library_id: str) -> None:
             f"{store_folder}: cannot be used as a store ({exc.strerror or exc}); check the folder "
             "and its permissions"
         ) from exc
+
+
+def _file_bytes(file_path: Path) -> int:
+    try:
+        return file_path.stat().st_size if file_path.is_file() else 0
+    except OSError:  # removed in the meantime, or no permission
+        return 0
 
 
 def _describe_store(store_text: str) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vsearch import config
 from vsearch.catalog.database_url import DatabaseUrl
 from vsearch.catalog.open import refuse_lost_catalog
+from vsearch.catalog.record import CatalogSettings
 from vsearch.errors import LibraryError, NoLibraryError
 from vsearch.library_location import CATALOG_FILE, LibraryLocation, locate_library
+from vsearch.settings_file import SettingsFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.settings_file import SettingsSource
     from vsearch.types import PathInput
 
 
@@ -112,6 +116,28 @@ def open_database(database_url: DatabaseUrl) -> Catalog:
             f"{database_url}: there is no library in this database; create one with "
             f"`vsearch library create {database_url} --store FOLDER`"
         ) from exc
+
+
+@contextmanager
+def open_settings(path: PathInput | None) -> Iterator[tuple[str, str, SettingsSource]]:
+    """Provide the settings of a library, which need not be in its folder yet.
+
+    Args:
+        path: As of `Library.open`.
+
+    Yields:
+        The folder or URL, where it was named as of `locate_library`, and the settings.
+
+    Raises:
+        LibraryError: If the database cannot be read.
+        SettingsError: If the path or URL is not valid.
+    """
+    place, place_source = locate_library(path)
+    if isinstance(place, DatabaseUrl):
+        with closing(open_database(place)) as catalog:
+            yield str(place), place_source, CatalogSettings(catalog, str(place))
+    else:
+        yield str(place.absolute()), place_source, SettingsFile(place)
 
 
 def require_folder(path: PathInput | None, purpose: str) -> Path:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vsearch.catalog.catalog import Catalog
 
 
+COPY_KEY = "copy"  # of a library that is being copied: the name of its source
+
+
 def read_record(catalog: Catalog) -> dict[str, Any]:
     """Return the record of a library: an object of JSON; empty if it has none.
 

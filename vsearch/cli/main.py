@@ -34,6 +34,7 @@ COMMANDS_BY_MODULE = {
     "export": ("export",),
     "index": ("index",),
     "library": ("info", "list", "rebuild", "relocate", "remove"),
+    "library_group": ("library",),
     "model": ("model",),
     "models": ("models",),
     "open": ("open",),

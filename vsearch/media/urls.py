@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 DEFAULT_MAX_DOWNLOAD_BYTES = 20 * 10**9
 # at least two letters: one is a drive of Windows. `Path` joins the slashes to one
@@ -68,6 +69,16 @@ def parse_web_url(given_path: str | Path) -> str | None:
     if url_match is None or url_match[1].lower() not in _WEB_SCHEMES:
         return None
     return f"{url_match[1].lower()}://{path_text[url_match.end() :]}"
+
+
+def split_urls(given_paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Return the paths of files, and the URLs of http and https.
+
+    Args:
+        given_paths: Paths and URLs as the user wrote them.
+    """
+    pairs = [(Path(given_path), parse_web_url(given_path)) for given_path in given_paths]
+    return [path for path, url in pairs if url is None], [url for _, url in pairs if url]
 
 
 def redact_url(url: str) -> str:
