@@ -181,6 +181,9 @@ class DatabaseUrl:
         return _parse_database_url, (str(self),)
 
 
+CatalogLocation = Path | DatabaseUrl  # of a catalog: a SQLite file, or PostgreSQL
+
+
 def is_database_url(given_location: object) -> bool:
     """Return True if the location of a library is the URL of a database, valid or not.
 

@@ -35,6 +35,9 @@ _PG_LOCAL_TIME_SQL = f"""CASE WHEN utc_offset_minutes IS NULL
 
 # Other parts of queries that differ as a whole.
 
+LAST_SEGMENT_SQL = "SELECT seq FROM sqlite_sequence WHERE name = 'segments'"
+KEEP_LAST_SEGMENT_SQL = "SELECT setval('segments_id_seq', ?)"  # of PostgreSQL
+CHANGE_NUMBER_SQL = "PRAGMA user_version"
 HEX_PATHS_SQL = "group_concat(hex(path))"
 CUE_LOCATIONS_SQL = "json_group_array(coalesce(video_id, -1)), json_group_array(source)"
 _FRAGMENTS = {
@@ -44,6 +47,9 @@ _FRAGMENTS = {
     RECORDING_TIME_SQL: """coalesce(to_char(recorded_at, 'YYYY-MM-DD HH24:MI:SS.US'),
         to_char(to_timestamp(mtime_ns / 1000000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
         COLLATE "C" """,
+    LAST_SEGMENT_SQL: "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM segments_id_seq",
+    # of the transaction that was committed last, because each one updates this row
+    CHANGE_NUMBER_SQL: "SELECT CAST(CAST(xmin AS text) AS bigint) FROM library",
     HEX_PATHS_SQL: "string_agg(encode(convert_to(path, 'UTF8'), 'hex'), ',')",
     CUE_LOCATIONS_SQL: """
         CAST(coalesce(json_agg(coalesce(video_id, -1) ORDER BY key), '[]') AS text),

@@ -20,7 +20,6 @@ SELECT_TRANSCRIBED_SQL = """
     SELECT video_id, source FROM transcripts WHERE source <> 'subtitles' OR EXISTS (
         SELECT 1 FROM cues WHERE cues.video_id = transcripts.video_id AND cues.source = 'subtitles')
 """
-SELECT_CHANGE_SQL = "PRAGMA user_version"
 
 
 class VideoOutline(NamedTuple):

@@ -15,11 +15,11 @@ from vsearch.catalog.reader import IN_JSON_SQL, CatalogReader, ids_to_json
 from vsearch.catalog.rows import read_segment, unpack
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
+    from vsearch.catalog.pool import ReadConnection
     from vsearch.types import Ids, Matrix, Segment, Space, Span
 
 _VECTOR_BATCH = 10_000  # vectors decoded at once
@@ -221,7 +221,7 @@ class SegmentQueries(CatalogReader):
         )
         vectors = np.zeros((len(video_times), space.dim), np.float32)
         if vector_rows := self._fetch_rows(_SELECT_VECTORS_AT_SQL, times_json, space.name):
-            with corruption_as_error(self._catalog_path):
+            with corruption_as_error(self._location):
                 vectors[[vector_row[0] for vector_row in vector_rows]] = unpack(
                     [vector_row[1] for vector_row in vector_rows], space.dim
                 )
@@ -247,7 +247,7 @@ class SegmentQueries(CatalogReader):
             )
             for _, row_group in groupby(segment_rows, key=lambda segment_row: segment_row[1]):
                 video_rows = list(row_group)
-                with corruption_as_error(self._catalog_path):
+                with corruption_as_error(self._location):
                     segments = [read_segment(segment_row[:4]) for segment_row in video_rows]
                     vectors = unpack([segment_row[4] for segment_row in video_rows], space.dim)
                 yield segments, vectors
@@ -264,7 +264,7 @@ class SegmentQueries(CatalogReader):
             context_segments: Number of neighbors to add before and after each segment.
             space: The space of the vectors.
         """
-        with self._read_transaction() as connection, corruption_as_error(self._catalog_path):
+        with self._read_transaction() as connection, corruption_as_error(self._location):
             return list(_iter_runs(connection, segment_ids, context_segments, space))
 
     def vectors(self, segment_ids: Ids | None, space: Space) -> tuple[Ids, Matrix]:
@@ -315,7 +315,7 @@ class SegmentQueries(CatalogReader):
         sql_query = f"SELECT coalesce(sum(length(embedding)), 0) {_FROM_VECTORS_SQL}"
         return int(self._fetch_rows(sql_query, space.name)[0][0])
 
-    def _load_all_vectors(self, connection: sqlite3.Connection, space: Space) -> tuple[Ids, Matrix]:
+    def _load_all_vectors(self, connection: ReadConnection, space: Space) -> tuple[Ids, Matrix]:
         """Fill preallocated arrays with all ids and vectors, because these may be gigabytes."""
         sql_query, sql_values = _build_vector_query("SELECT count(*)", space, None)
         vector_count = connection.execute(sql_query, sql_values).fetchone()[0]
@@ -329,7 +329,7 @@ class SegmentQueries(CatalogReader):
         return found_ids, vectors
 
     def _load_vectors(
-        self, connection: sqlite3.Connection, space: Space, segment_ids: Ids
+        self, connection: ReadConnection, space: Space, segment_ids: Ids
     ) -> tuple[Ids, Matrix]:
         """Return the ids and vectors that exist for `segment_ids`, ascending."""
         vector_batches = [(np.empty(0, np.int64), np.empty((0, space.dim), np.float32))]
@@ -341,7 +341,7 @@ class SegmentQueries(CatalogReader):
 
     def _iter_vector_batches(
         self,
-        connection: sqlite3.Connection,
+        connection: ReadConnection,
         space: Space,
         segment_ids: Ids | None,
         batch_size: int = _VECTOR_BATCH,
@@ -351,7 +351,7 @@ class SegmentQueries(CatalogReader):
         )
         sql_cursor = connection.execute(f"{sql_query} ORDER BY segment_id", sql_values)
         while vector_rows := sql_cursor.fetchmany(batch_size):
-            with corruption_as_error(self._catalog_path):
+            with corruption_as_error(self._location):
                 vectors = unpack([vector_row[1] for vector_row in vector_rows], space.dim)
             yield np.array([vector_row[0] for vector_row in vector_rows], np.int64), vectors
 
@@ -372,7 +372,7 @@ def _build_vector_query(
 
 
 def _iter_runs(
-    connection: sqlite3.Connection, segment_ids: Ids, context_segments: int, space: Space
+    connection: ReadConnection, segment_ids: Ids, context_segments: int, space: Space
 ) -> Iterator[SegmentRun]:
     """Yield runs of consecutive ids; raise ValueError for an invalid row.
 

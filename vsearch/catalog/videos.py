@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.connection import corruption_as_error
-from vsearch.catalog.dialect import HEX_PATHS_SQL
+from vsearch.catalog.dialect import CHANGE_NUMBER_SQL, HEX_PATHS_SQL
 from vsearch.catalog.outlines import (
-    SELECT_CHANGE_SQL,
     SELECT_OUTLINES_SQL,
     SELECT_TRANSCRIBED_SQL,
     LibraryOutline,
@@ -100,7 +99,7 @@ class VideoQueries(CatalogReader):
 
     def change_number(self) -> int:
         """Return a number that differs after every commit, also of names, tags and transcripts."""
-        return int(self._fetch_rows(SELECT_CHANGE_SQL)[0][0])
+        return int(self._fetch_rows(CHANGE_NUMBER_SQL)[0][0])
 
     def outline(self) -> LibraryOutline:
         """Return the paths, times and transcripts of all videos, without their other columns."""
@@ -108,7 +107,7 @@ class VideoQueries(CatalogReader):
             change_number = self.change_number()
             video_rows = self._fetch_rows(SELECT_OUTLINES_SQL)
             transcript_rows = self._fetch_rows(SELECT_TRANSCRIBED_SQL)
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return LibraryOutline(change_number, read_outlines(video_rows, transcript_rows))
 
     def videos_by_id(self, video_ids: Iterable[int]) -> dict[int, Video]:
@@ -128,19 +127,19 @@ class VideoQueries(CatalogReader):
         The first path of each video comes before those of duplicate files.
         """
         place_rows = self._fetch_rows(_SELECT_PLACES_SQL)
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return [(int(video_id), decode_path(path)) for video_id, path in place_rows]
 
     def video_paths(self) -> dict[int, Path]:
         """Return the path of each video, by id."""
         path_rows = self._fetch_rows("SELECT id, path FROM videos")
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return {int(video_id): decode_path(stored_path) for video_id, stored_path in path_rows}
 
     def video_path(self, video_id: int) -> Path | None:
         """Return the path of a video; None if there is no video with this id."""
         path_rows = self._fetch_rows("SELECT path FROM videos WHERE id = ?", int(video_id))
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return decode_path(path_rows[0][0]) if path_rows else None
 
     def video_by_path(self, video_path: Path) -> Video | None:
@@ -172,7 +171,7 @@ class VideoQueries(CatalogReader):
         """
         identities = self._read_objects(read_file_identity, _SELECT_IDENTITY_SQL, int(video_id))
         if not identities:
-            raise LibraryError(f"{self._catalog_path} has no video {video_id} (any more)")
+            raise LibraryError(f"{self._location} has no video {video_id} (any more)")
         return identities[0]
 
     def duplicate_file(self, file_path: Path) -> FileIdentity | None:
@@ -211,7 +210,7 @@ class VideoQueries(CatalogReader):
             int(video_id),
         )
         if not frame_rates:
-            raise LibraryError(f"{self._catalog_path} has no video {video_id} (any more)")
+            raise LibraryError(f"{self._location} has no video {video_id} (any more)")
         return frame_rates[0]
 
     def model_names(self) -> list[str]:
