@@ -14,7 +14,7 @@ from vsearch.catalog.postgresql_values import adapt_values
 from vsearch.errors import LibraryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vsearch.catalog.database_url import DatabaseUrl
 
@@ -97,6 +97,7 @@ class PostgresReader:
         """Use a new connection."""
         self._connection = connection
         self._cursor_numbers = count()
+        self._server_cursors: list[psycopg.ServerCursor[Any]] = []  # of this transaction
 
     def begin(self) -> None:
         """Begin a transaction, all of whose queries see one state of the database."""
@@ -105,14 +106,27 @@ class PostgresReader:
     def rollback(self) -> None:
         """End the transaction."""
         self._connection.execute("ROLLBACK")
+        self._close_cursors()
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+        self._close_cursors()
+
+    def _close_cursors(self) -> None:
+        """Close cursors, whose rows were not necessarily all fetched."""
+        while self._server_cursors:
+            self._server_cursors.pop().close()
 
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> PostgresCursor:
         """Return the rows of a query, which runs when the first of them is fetched."""
-        return PostgresCursor(self._connection, sql, values, f"c{next(self._cursor_numbers)}")
+        return PostgresCursor(self._connection, sql, values, self._open_server_cursor)
+
+    def _open_server_cursor(self) -> psycopg.ServerCursor[Any]:
+        # binary: vectors would be twice as long as text
+        server_cursor = self._connection.cursor(f"c{next(self._cursor_numbers)}", binary=True)
+        self._server_cursors.append(server_cursor)
+        return server_cursor
 
 
 class PostgresCursor:
@@ -123,10 +137,11 @@ class PostgresCursor:
         connection: psycopg.Connection[Any],
         sql: str,
         values: Sequence[Any],
-        cursor_name: str,
+        open_server_cursor: Callable[[], psycopg.ServerCursor[Any]],
     ) -> None:
         """Use `PostgresReader.execute`."""
-        self._connection, self._values, self._cursor_name = connection, tuple(values), cursor_name
+        self._connection, self._values = connection, tuple(values)
+        self._open_server_cursor = open_server_cursor
         self._sql = to_postgresql(sql)
         self._cursor: psycopg.Cursor[Any] | psycopg.ServerCursor[Any] | None = None
 
@@ -154,8 +169,7 @@ class PostgresCursor:
 
     def _server_cursor(self) -> psycopg.Cursor[Any] | psycopg.ServerCursor[Any]:
         if self._cursor is None:
-            # binary: vectors would be twice as long as text
-            server_cursor = self._connection.cursor(self._cursor_name, binary=True)
+            server_cursor = self._open_server_cursor()
             server_cursor.execute(self._sql, self._values)  # type: ignore[arg-type]
             self._cursor = server_cursor
         return self._cursor
