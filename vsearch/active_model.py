@@ -21,9 +21,9 @@ from vsearch.plugins import create_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.library_location import LibraryLocation
     from vsearch.protocols import Encoder
     from vsearch.types import Space, SpaceInfo
 
@@ -39,7 +39,7 @@ class ActiveModel:
 
     def __init__(
         self,
-        library_path: Path,
+        location: LibraryLocation,
         settings: config.Settings,
         encoder: Encoder | None,
         *,
@@ -49,15 +49,15 @@ class ActiveModel:
         """Use `ActiveModel.create`.
 
         Args:
-            library_path: Folder of the library.
+            location: Where the library is.
             settings: Effective settings.
             encoder: Encoder to use instead of the one that the settings name.
             is_pinned: Do not follow a model switch of another process.
             downloadable_models: Models whose weights may be downloaded.
         """
         self.settings = settings
-        self._library_path, self._is_pinned = library_path, is_pinned
-        self.adapter_file = AdapterFile(library_path)
+        self._location, self._is_pinned = location, is_pinned
+        self.adapter_file = AdapterFile(location.folder)
         self._downloadable_models = frozenset(downloadable_models)
         self._encoder = self.given_encoder = encoder
         self._text_encoder: Encoder | None = None
@@ -66,7 +66,7 @@ class ActiveModel:
     @classmethod
     def create(
         cls,
-        library_path: Path,
+        location: LibraryLocation,
         settings: config.Settings,
         known_spaces: Sequence[SpaceInfo],
         encoder: Encoder | None,
@@ -80,7 +80,7 @@ class ActiveModel:
         and takes precedence.
 
         Args:
-            library_path: Folder of the library.
+            location: Where the library is.
             settings: Effective settings.
             known_spaces: Spaces of the library.
             encoder: Encoder to use instead of the one that the settings name.
@@ -99,13 +99,13 @@ class ActiveModel:
             ),
             None,
         )
-        file_model = config.read_model(library_path)
+        file_model = config.read_model(location.settings_source)
         is_edited_by_hand = file_model is not None and file_model not in {
             space_info.model for space_info in known_spaces
         }
         if active_space is None or is_overridden or is_edited_by_hand:
             return cls(
-                library_path,
+                location,
                 settings,
                 encoder,
                 is_pinned=is_overridden or active_space is not None,
@@ -114,9 +114,9 @@ class ActiveModel:
         if file_model is None:
             settings = replace(settings, model=active_space.model or settings.model)
         elif file_model != active_space.model:
-            settings = _catch_up_settings(library_path, settings, active_space)
+            settings = _catch_up_settings(location, settings, active_space)
         return cls(
-            library_path,
+            location,
             settings,
             encoder,
             is_pinned=False,
@@ -134,7 +134,7 @@ class ActiveModel:
             is_overridden: A flag or environment variable names the model, or it is given.
         """
         adopted_model = type(self).create(
-            self._library_path, settings, known_spaces, None, is_overridden=is_overridden
+            self._location, settings, known_spaces, None, is_overridden=is_overridden
         )
         with self._lock:
             new_settings, old_settings = adopted_model.settings, self.settings
@@ -236,7 +236,7 @@ class ActiveModel:
         model_space = self.image_encoder.space
         if model_space != space:
             raise SpaceMismatchError(
-                f"{self._library_path} was indexed with {space.name}, but the model "
+                f"{self._location} was indexed with {space.name}, but the model "
                 f"{self.settings.model} is {model_space.name}: pass the model of the library as "
                 "--model, change it by `vsearch model switch`, or use another --library"
             )
@@ -264,7 +264,7 @@ class ActiveModel:
 
 
 def _catch_up_settings(
-    library_path: Path, settings: config.Settings, active_space: SpaceInfo
+    location: LibraryLocation, settings: config.Settings, active_space: SpaceInfo
 ) -> config.Settings:
     """Return the settings with the active model, and write it to vsearch.toml.
 
@@ -272,7 +272,7 @@ def _catch_up_settings(
     """
     space_settings = _settings_for_space(active_space, settings)
     with suppress(SettingsError):  # a read-only library works all the same
-        config.update_file(library_path, space_settings)
+        config.update_file(location.settings_source, space_settings)
     return replace(settings, **space_settings)
 
 

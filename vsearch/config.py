@@ -6,28 +6,23 @@ default.
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
-import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.errors import SettingsError
-from vsearch.storage.atomic_files import replace_file
+from vsearch.settings_file import RENAMED_SETTINGS, find_source
 from vsearch.storage.store_urls import check_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tomlkit import TOMLDocument
+    from vsearch.settings_file import SettingsSource
 
-SETTINGS_FILE = "vsearch.toml"
 BOOLEAN_SETTINGS = ("keep_frames", "transcribe", "ocr", "keyframes_only", "photos")
-# names in vsearch.toml files of older versions
-RENAMED_SETTINGS = {"fast": "keyframes_only", "read_text": "ocr", "shots": "shot_detector"}
 MAX_WORKERS = 64
 MAX_CACHE_MB = 1_048_576
 MAX_TASK_CPUS, MAX_TASK_GPUS = 1024, 16
@@ -75,7 +70,7 @@ class Settings:
             setting_value: object = getattr(self, setting_name)
             if not isinstance(setting_value, str) or not setting_value.strip():
                 raise SettingsError(f"{setting_name} must be a name, not {setting_value!r}")
-        for setting_name in ("text_model", "speech_model", "hwaccel"):
+        for setting_name in ("text_model", "speech_model", "hwaccel", "store", "ray"):
             if not isinstance(getattr(self, setting_name), str):
                 raise SettingsError(
                     f"{setting_name} must be a name, not {getattr(self, setting_name)!r}"
@@ -205,12 +200,12 @@ def cache_folder() -> Path:
 
 
 def load(
-    library_path: Path, overrides: Mapping[str, Any], *, ignore_invalid: bool = False
+    library: Path | SettingsSource, overrides: Mapping[str, Any], *, ignore_invalid: bool = False
 ) -> Settings:
     """Merge all sources of settings.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
         overrides: Settings given as flags or arguments; None means not given.
         ignore_invalid: Use defaults instead of invalid values in vsearch.toml and the environment.
 
@@ -220,7 +215,7 @@ def load(
     Raises:
         SettingsError: If a value is invalid; the message names its file and line, or variable.
     """
-    file_settings, file_problems = _read_valid(library_path)
+    file_settings, file_problems = _read_valid(library)
     env_settings, env_problems = _read_environment()
     given_settings = {
         setting_name: setting_value
@@ -232,11 +227,11 @@ def load(
     return replace(Settings(), **(file_settings | env_settings | given_settings))
 
 
-def load_file(library_path: Path) -> Settings:
+def load_file(library: Path | SettingsSource) -> Settings:
     """Return the settings of vsearch.toml, with defaults for the rest.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
 
     Returns:
         The settings, without environment variables.
@@ -244,14 +239,14 @@ def load_file(library_path: Path) -> Settings:
     Raises:
         SettingsError: If the file is not valid.
     """
-    return replace(Settings(), **read_file(library_path))
+    return replace(Settings(), **read_file(library))
 
 
-def read_file(library_path: Path) -> dict[str, Any]:
+def read_file(library: Path | SettingsSource) -> dict[str, Any]:
     """Return the settings that vsearch.toml contains.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
 
     Returns:
         Values by setting name; empty if there is no file.
@@ -259,18 +254,18 @@ def read_file(library_path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: If the file is not valid TOML, or has an unknown setting or invalid value.
     """
-    file_settings, file_problems = _read_valid(library_path)
+    file_settings, file_problems = _read_valid(library)
     _raise_first(file_problems)
     return file_settings
 
 
-def read_model(library_path: Path) -> str | None:
+def read_model(library: Path | SettingsSource) -> str | None:
     """Return the model that vsearch.toml names; None if it names none, or is not valid.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
     """
-    model_name: str | None = _read_valid(library_path)[0].get("model")
+    model_name: str | None = _read_valid(library)[0].get("model")
     return model_name
 
 
@@ -280,36 +275,36 @@ class SourcedSetting:
 
     name: str
     value: str | float | bool
-    source: str  # name of the environment variable, `vsearch.toml` or `default`
+    source: str  # name of the environment variable, `vsearch.toml`, `catalog` or `default`
 
 
-def list_sources(library_path: Path) -> list[SourcedSetting]:
+def list_sources(library: Path | SettingsSource) -> list[SourcedSetting]:
     """Return all settings without those of flags; invalid values count as absent.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
     """
-    effective_settings = asdict(load(library_path, {}, ignore_invalid=True))
-    file_settings, env_settings = _read_valid(library_path)[0], _read_environment()[0]
+    effective_settings = asdict(load(library, {}, ignore_invalid=True))
+    file_settings, env_settings = _read_valid(library)[0], _read_environment()[0]
 
-    def find_source(setting_name: str) -> str:
+    def name_source(setting_name: str) -> str:
         if setting_name in env_settings:
             return f"VSEARCH_{setting_name.upper()}"
-        return SETTINGS_FILE if setting_name in file_settings else "default"
+        return find_source(library).name if setting_name in file_settings else "default"
 
     return [
-        SourcedSetting(setting_name, setting_value, find_source(setting_name))
+        SourcedSetting(setting_name, setting_value, name_source(setting_name))
         for setting_name, setting_value in effective_settings.items()
     ]
 
 
-def find_problems(library_path: Path) -> list[str]:
+def find_problems(library: Path | SettingsSource) -> list[str]:
     """Return what is wrong in vsearch.toml and the environment, each with its line or variable.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
     """
-    return [*_read_valid(library_path)[1], *_read_environment()[1]]
+    return [*_read_valid(library)[1], *_read_environment()[1]]
 
 
 def _raise_first(problem_texts: list[str]) -> None:
@@ -317,34 +312,19 @@ def _raise_first(problem_texts: list[str]) -> None:
         raise SettingsError(problem_texts[0])
 
 
-def _read_valid(library_path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return the valid settings of vsearch.toml, and what is wrong with the others."""
-    settings_path = library_path / SETTINGS_FILE
-    try:
-        toml_text = _read_toml_text(settings_path)
-        file_settings = _parse_toml(toml_text)
-    except FileNotFoundError:
-        return {}, []
-    except OSError as exc:
-        return {}, [f"{settings_path}: cannot be read ({exc.strerror}); check the file"]
-    except UnicodeDecodeError:
-        return {}, [f"{settings_path}: is not UTF-8 text; save it as UTF-8"]
-    except (tomllib.TOMLDecodeError, RecursionError) as exc:
-        return {}, [f"{settings_path}: not valid TOML: {exc}; correct it or delete the file"]
+def _read_valid(library: Path | SettingsSource) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid stored settings, and what is wrong with the others."""
+    stored_settings = find_source(library).read()
+    if stored_settings.problem is not None:
+        return {}, [stored_settings.problem]
     valid_settings: dict[str, Any] = {}
     problem_texts: list[str] = []
-    for setting_name, setting_value in file_settings.items():
+    for setting_name, setting_value in stored_settings.values.items():
         if reason := _check_setting(setting_name, setting_value):
-            line_text = _locate_setting(toml_text, setting_name)
-            problem_texts.append(f"{settings_path}{line_text}: {reason}")
+            problem_texts.append(f"{stored_settings.find_place(setting_name)}: {reason}")
         else:
             valid_settings[setting_name] = setting_value
     return valid_settings, problem_texts
-
-
-def _read_toml_text(settings_path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark."""
-    return settings_path.read_text(encoding="utf-8-sig")
 
 
 def _check_setting(setting_name: str, setting_value: object) -> str | None:
@@ -362,24 +342,15 @@ def _check_setting(setting_name: str, setting_value: object) -> str | None:
     return None
 
 
-def _locate_setting(toml_text: str, setting_name: str) -> str:
-    """Return `, line N` of a setting; empty if it is not found, e.g. in a table."""
-    old_names = [old for old, new in RENAMED_SETTINGS.items() if new == setting_name]
-    names_pattern = "|".join(map(re.escape, (setting_name, *old_names)))
-    line_re = re.compile(rf"""\s*\[*\s*["']?(?:{names_pattern})["']?\s*[=.\]]""")
-    for line_number, line in enumerate(toml_text.splitlines(), 1):
-        if line_re.match(line):
-            return f", line {line_number}"
-    return ""
+def check_settings(values: Mapping[str, Any]) -> None:
+    """Raise SettingsError if there is no such setting, or a value is invalid.
 
-
-def _parse_toml(toml_text: str) -> dict[str, Any]:
-    """Parse TOML text; a setting's current name takes precedence over its old name."""
-    file_settings = tomllib.loads(toml_text)
-    for old_name, new_name in RENAMED_SETTINGS.items():
-        if old_name in file_settings:
-            file_settings.setdefault(new_name, file_settings.pop(old_name))
-    return file_settings
+    Args:
+        values: Values by setting name.
+    """
+    _raise_first(
+        [reason for name, value in values.items() if (reason := _check_setting(name, value))]
+    )
 
 
 def is_overridden(setting_name: str, flag_value: object) -> bool:
@@ -412,7 +383,7 @@ def list_named_models(model: str | None, text_model: str | None) -> list[str]:
     return [model_name for model_name in named_models if model_name]
 
 
-def save(library_path: Path, settings: Settings) -> None:
+def save(library: Path | SettingsSource, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
     Model files are written with their absolute path. `device` and `store_cache_mb`, which depend on
@@ -420,13 +391,13 @@ def save(library_path: Path, settings: Settings) -> None:
     are not changed.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
         settings: Settings with which the library is created.
 
     Raises:
         SettingsError: If the file cannot be written, or a name cannot be encoded as UTF-8.
     """
-    file_settings = load_file(library_path)
+    file_settings = load_file(library)
     settings = replace(
         settings,
         model=absolute_model_name(settings.model),
@@ -441,27 +412,27 @@ def save(library_path: Path, settings: Settings) -> None:
         ray_cpus=file_settings.ray_cpus,
         ray_gpus=file_settings.ray_gpus,
     )
-    if not (library_path / SETTINGS_FILE).exists() or file_settings != settings:
+    if not find_source(library).exists() or file_settings != settings:
         changes = _find_changes(file_settings, asdict(settings))
-        _write_file(library_path, {"model": settings.model, "fps": settings.fps} | changes)
+        find_source(library).write({"model": settings.model, "fps": settings.fps} | changes)
 
 
-def update_file(library_path: Path, changes: Mapping[str, str]) -> None:
+def update_file(library: Path | SettingsSource, changes: Mapping[str, str]) -> None:
     """Change settings in vsearch.toml, preserving everything else, comments included.
 
     Args:
-        library_path: Folder of the library.
+        library: Folder of the library, or the source of its settings.
         changes: New values by setting name.
 
     Raises:
         SettingsError: If the file is invalid or cannot be written.
     """
-    old_settings = load_file(library_path)
+    old_settings = load_file(library)
     new_settings = replace(old_settings, **changes)  # type: ignore[arg-type] # only str settings
-    if not (library_path / SETTINGS_FILE).exists():
-        save(library_path, new_settings)
+    if not find_source(library).exists():
+        save(library, new_settings)
     elif old_settings != new_settings:
-        _write_file(library_path, _find_changes(old_settings, changes))
+        find_source(library).write(_find_changes(old_settings, changes))
 
 
 def _find_changes(old_settings: Settings, new_values: Mapping[str, Any]) -> dict[str, Any]:
@@ -470,55 +441,6 @@ def _find_changes(old_settings: Settings, new_values: Mapping[str, Any]) -> dict
         for setting_name, new_value in new_values.items()
         if getattr(old_settings, setting_name) != new_value
     }
-
-
-def _write_file(library_path: Path, changes: Mapping[str, Any]) -> None:
-    """Set values in vsearch.toml, atomically; create the file if it is missing."""
-    settings_path = library_path / SETTINGS_FILE
-    try:
-        document = _load_document(settings_path)
-        for setting_name, new_value in changes.items():
-            if document.get(setting_name) != new_value:
-                document[setting_name] = new_value
-        # a link is kept: the file to which it points is replaced
-        target_path = Path(os.path.realpath(settings_path))
-        replace_file(target_path, document.as_string().encode())
-    except UnicodeEncodeError as exc:
-        raise SettingsError(
-            f"{exc.object!r} cannot be written to {SETTINGS_FILE} as UTF-8; rename the file"
-        ) from exc
-    except ValueError as exc:  # tomlkit is stricter than tomllib about line ends
-        raise SettingsError(f"{settings_path}: cannot be edited: {exc}") from exc
-    except OSError as exc:
-        raise SettingsError(
-            f"{settings_path}: cannot be written ({exc.strerror}); "
-            "check free disk space and permissions"
-        ) from exc
-
-
-def _load_document(settings_path: Path) -> TOMLDocument:
-    """Return vsearch.toml for editing, with old setting names replaced by current ones."""
-    import tomlkit  # deferred: reading does not need it
-
-    try:
-        file_document = tomlkit.parse(settings_path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    except FileNotFoundError:
-        document = tomlkit.document()
-        document.add(
-            tomlkit.comment(
-                "Settings of this library; flags and VSEARCH_* variables take precedence."
-            )
-        )
-        return document
-    document = tomlkit.TOMLDocument(parsed=True)  # otherwise, append() moves blank lines
-    for key, item in file_document.body:
-        new_name = RENAMED_SETTINGS.get(key.key) if key else None
-        if new_name is None:
-            document.append(key, item)
-        elif new_name not in file_document:
-            document.append(new_name, item)
-    document.parsing(False)
-    return document
 
 
 def _read_environment() -> tuple[dict[str, Any], list[str]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsearch.errors import DamagedLibraryError, StoreError
+from vsearch import config
+from vsearch.errors import DamagedLibraryError, StoreError, VSearchError
 from vsearch.index.ground_truth import (
     IMAGE_COSINE,
     K_NEIGHBORS,
@@ -18,6 +19,8 @@ from vsearch.index.ground_truth import (
     perturb_queries,
 )
 from vsearch.index.rescoring import RescoringIndex
+from vsearch.indexing.downloads import find_download_problems
+from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
 from vsearch.media.file_status import find_indexed_folder
 from vsearch.storage.array_files import find_damaged_archives
 from vsearch.storage.reindexing import reindex_command
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.encoders.query_adapter import AdapterFile
     from vsearch.indexing.library_storage import Storage
+    from vsearch.library_location import LibraryLocation
     from vsearch.protocols import VectorIndex
     from vsearch.search.live_index import IndexSnapshot, LiveIndex
     from vsearch.types import Ids, Matrix, Vector, Video
+    from vsearch.writer import LibraryWriter
 
 QUERIES_PER_KIND = 100
 TIMED_QUERIES = 5  # queries for which exact search is timed one by one
@@ -48,6 +54,49 @@ class IndexRecall:
     recall: float  # share of the 10 nearest segments that the index finds, in [0, 1]
     index_seconds: float  # median search time of the index per query
     exact_seconds: float  # time of exact search over all vectors per query
+
+
+def diagnose_library(
+    location: LibraryLocation,
+    writer: LibraryWriter,
+    live_index: LiveIndex,
+    check_files: Callable[[Iterable[Video]], list[Video]],
+    adapter_file: AdapterFile,
+    cache_folders: Sequence[Path],
+) -> list[str]:
+    """Check all parts of a library for damaged and missing files.
+
+    Args:
+        location: Where the library is.
+        writer: Its catalog, files and pooler.
+        live_index: Its index.
+        check_files: Returns videos with the status of their files.
+        adapter_file: Its query adapter.
+        cache_folders: Folders of archives that can be rebuilt.
+
+    Returns:
+        Problems found, each a sentence with the remedy.
+    """
+    storage = writer.storage()
+    problems = config.find_problems(location.settings_source)
+    if store_problem := location.find_store_problem():
+        return [*problems, store_problem]
+    problems += find_record_problems(location.folder)
+    problems += examine_library(storage, check_files, read_indexed_folders(location.folder))
+    problems += find_damaged_caches(cache_folders)
+    problems += adapter_file.find_problems()
+    try:
+        problems += examine_index(storage.catalog, live_index)
+        known_paths = [path for _, path in storage.catalog.video_places()]
+        problems += find_download_problems(location.folder, known_paths)
+    except VSearchError as exc:
+        problems += [str(exc)] if str(exc) not in problems else []
+    try:
+        if storage.catalog.space() is not None:
+            writer.pooler()
+    except VSearchError as exc:
+        problems.append(str(exc))
+    return problems
 
 
 def measure_recall(catalog: Catalog, live_index: LiveIndex) -> list[IndexRecall]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -16,16 +15,15 @@ import numpy as np
 
 from vsearch import config
 from vsearch.active_model import ActiveModel
-from vsearch.buckets.bucket_path import check_bucket_url, is_bucket_url, to_path
-from vsearch.catalog.lock import WriteLock, read_lock_holder
-from vsearch.catalog.open import FEATURES_FOLDER, refuse_lost_catalog
+from vsearch.catalog.open import FEATURES_FOLDER
 from vsearch.catalog.path_matching import places_matching, select_videos
-from vsearch.errors import LibraryError, NoLibraryError, QueryError, VSearchError
-from vsearch.indexing.indexed_folders import find_record_problems, read_indexed_folders
+from vsearch.errors import LibraryError, QueryError, VSearchError
+from vsearch.indexing.indexed_folders import read_indexed_folders
 from vsearch.indexing.known_copies import resolve_copies
+from vsearch.library_opening import find_place, open_place, require_folder
 from vsearch.media.discovery import DiscoveryOptions
 from vsearch.media.file_status import check_videos, locate_videos
-from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES, parse_web_url
+from vsearch.media.urls import DEFAULT_MAX_DOWNLOAD_BYTES, split_urls
 from vsearch.query.arguments import (
     check_count,
     check_ids,
@@ -66,6 +64,7 @@ if TYPE_CHECKING:
     from vsearch.indexing.relocation import RelocationResult
     from vsearch.indexing.sounds import Sounds
     from vsearch.indexing.transcripts import Transcripts
+    from vsearch.library_location import LibraryLocation
     from vsearch.media.discovery import SkippedEntry
     from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress
@@ -88,7 +87,6 @@ if TYPE_CHECKING:
         Span,
     )
 
-CATALOG_FILE = "catalog.sqlite3"
 MAX_THUMBNAIL_WIDTH = 4_096  # pixels
 HUBNESS_FOLDER, QUERIES_FOLDER = "hubness", "generic_queries"
 CACHE_FOLDERS = HUBNESS_FOLDER, QUERIES_FOLDER  # of archives; the index is checked by itself
@@ -103,7 +101,10 @@ class Library:
     may be stopped at any time; what is complete is kept.
 
     Attributes:
-        path: Folder of the library.
+        location: Where its parts are; `str` is the folder, or the URL of the database.
+        path: Folder of its files. Of a library in a database, the store.
+        cache_path: Folder of what can be rebuilt, such as indexes; `path`, unless the library is
+            in a database.
         saved_searches: Named queries: `list()`, `get(name)`, `add(name, query)`, `remove(name)`.
         feedback: Relevance labels of results: `list(query)`, `add(query, moments, relevant=)`,
             `clear(query)`.
@@ -111,7 +112,7 @@ class Library:
 
     def __init__(
         self,
-        path: Path,
+        location: LibraryLocation,
         catalog: Catalog,
         active_model: ActiveModel,
         *,
@@ -120,18 +121,19 @@ class Library:
         """Use `Library.open`.
 
         Args:
-            path: Folder of the library.
+            location: Where the library is.
             catalog: Its open catalog.
             active_model: Its settings and encoder.
             fps_overridden: Index videos again that were sampled at another rate.
         """
-        self.path, self._catalog, self._fps_overridden = path, catalog, fps_overridden
+        self.location, self._catalog, self._fps_overridden = location, catalog, fps_overridden
+        self.path, self.cache_path = location.folder, location.cache_folder
         self._known_outline: LibraryOutline | None = None
         self._active_model = active_model
-        store = self.settings.store
+        store = location.object_store_address(self.settings.store)
         self._objects = open_object_store(store) if store else None
         self._feature_store = open_feature_store(
-            path / FEATURES_FOLDER,
+            self.path / FEATURES_FOLDER,
             catalog,
             self._objects,
             config.cache_folder,
@@ -139,13 +141,13 @@ class Library:
         )
         self._live_index = open_live_index(
             catalog,
-            path / "index",
+            self.cache_path / "index",
             self.settings.index,
             load_tuning_queries=lambda: Querybank.from_encoder(active_model.encoder).query_vectors,
         )
-        hubness_cache = HubnessCache(path / HUBNESS_FOLDER)
+        hubness_cache = HubnessCache(self.cache_path / HUBNESS_FOLDER)
         self._writer = LibraryWriter(
-            path,
+            location,
             catalog,
             self._feature_store,
             self._live_index,
@@ -153,7 +155,7 @@ class Library:
             hubness_cache,
             self._objects,
         )
-        self.saved_searches = SavedSearches(catalog, path)
+        self.saved_searches = SavedSearches(catalog, self.path)
         self.feedback = FeedbackStore(catalog, self.query)
         self._searcher = Searcher(
             catalog,
@@ -163,7 +165,7 @@ class Library:
                 self._live_index,
                 active_model,
                 hubness_cache,
-                GenericEmbeddings(path / QUERIES_FOLDER),
+                GenericEmbeddings(self.cache_path / QUERIES_FOLDER),
             ),
             active_model,
             load_pooler=self._writer.query_pooler,
@@ -201,8 +203,9 @@ class Library:
         vsearch.toml or the defaults, in this order.
 
         Args:
-            path: Folder of the library; by default VSEARCH_LIBRARY, or `indexes/default` if it is
-                in the working directory, or `vsearch/library` in the user's data folder.
+            path: Folder of the library, or URL of a PostgreSQL database (`postgresql://…`); by
+                default VSEARCH_LIBRARY, or `indexes/default` if it is in the working directory, or
+                `vsearch/library` in the user's data folder.
             create: If there is no library: True creates an empty one, False raises NoLibraryError.
                 None waits: `index` creates it, and anything else raises NoLibraryError.
             model: Encoder as `name` or `name:argument`, e.g. "openclip:ViT-L-14/openai".
@@ -236,23 +239,7 @@ class Library:
             LibraryError: If the path is a file.
             SettingsError: If a setting is invalid.
         """
-        from vsearch.catalog.catalog import Catalog  # deferred: keeps `import vsearch` fast
-
-        library_path = config.resolve_library_path(path)
-        if not library_path.exists() and library_path.parent.is_dir():
-            from vsearch.backup.restore import recover_interrupted_restore  # deferred: rarely used
-
-            recover_interrupted_restore(library_path)
-        if library_path.exists() and not library_path.is_dir():
-            raise LibraryError(f"{library_path} is a file; a library must be a folder")
-        catalog_path = library_path / CATALOG_FILE
-        if create is False and not catalog_path.exists():
-            refuse_lost_catalog(catalog_path)
-            option_text = "" if path is None else f"--library {library_path} "
-            raise NoLibraryError(
-                f"{library_path}: there is no library in this folder; create one with "
-                f"`vsearch {option_text}index FOLDER`"
-            )
+        place = find_place(path, create=create)
         overrides = {
             "model": model,
             "text_model": text_model,
@@ -270,29 +257,66 @@ class Library:
             "hwaccel": hwaccel,
             "ray": ray,
         }
-        settings = config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings)
-        catalog = Catalog.open(catalog_path, create=create)
+        location, catalog, settings = open_place(
+            place, overrides, create=create, ignore_invalid_settings=ignore_invalid_settings
+        )
         is_model_overridden = encoder is not None or config.is_overridden("model", model)
         active_model = ActiveModel.create(
-            library_path,
+            location,
             settings,
-            catalog.spaces() if catalog_path.exists() else (),
+            catalog.spaces() if location.has_catalog() else (),
             encoder,
             is_overridden=is_model_overridden,
             downloadable_models=config.list_named_models(model, text_model),
         )
-        library = cls(library_path, catalog, active_model, fps_overridden=fps is not None)
+        library = cls(location, catalog, active_model, fps_overridden=fps is not None)
 
         def adopt_catalog() -> None:
             library._live_index.forget()
             active_model.follow_library(
-                config.load(library_path, overrides, ignore_invalid=ignore_invalid_settings),
+                config.load(
+                    location.settings_source, overrides, ignore_invalid=ignore_invalid_settings
+                ),
                 catalog.spaces(),
                 is_overridden=is_model_overridden,
             )
 
         catalog.on_replaced(adopt_catalog)
         return library
+
+    @classmethod
+    def create(
+        cls,
+        path: PathInput,
+        *,
+        store: PathInput | None = None,
+        index: str | None = None,
+        ray: str | None = None,
+    ) -> Self:
+        """Create an empty library with its settings, and open it.
+
+        Args:
+            path: New folder, or URL of a PostgreSQL database without a library.
+            store: Folder of the frame features and kept frames of a library in a database, which
+                all machines reach.
+            index: As of `open`.
+            ray: Address of the Ray cluster that indexes.
+
+        Returns:
+            The open library.
+
+        Raises:
+            LibraryError: If there is a library already, or it cannot be created.
+            SettingsError: If a setting is invalid, or `store` is missing or not allowed.
+        """
+        from vsearch.library_creation import create_library  # deferred: rarely used
+
+        settings = {"store": None if store is None else str(store), "index": index, "ray": ray}
+        create_library(
+            find_place(path, create=None),
+            {name: value for name, value in settings.items() if value is not None},
+        )
+        return cls.open(path, create=False)
 
     def check_available(self) -> None:
         """Check that the library can be read; every other method does so as well.
@@ -333,7 +357,7 @@ class Library:
 
         return restore_backup(
             Path(check_path(backup_path, "backup_path")).expanduser(),
-            config.resolve_library_path(path),
+            require_folder(path, "restored; copy a restored library with `vsearch library copy`"),
             force=force,
         )
 
@@ -363,6 +387,11 @@ class Library:
         """
         from vsearch.backup.create import create_backup  # deferred: rarely used
 
+        if self.location.database_url is not None:
+            raise LibraryError(
+                f"{self.location}: back up a database with pg_dump, and its store as files; or "
+                "copy the library into a folder with `vsearch library copy`, and back that up"
+            )
         return create_backup(
             self.path,
             self._catalog,
@@ -378,14 +407,14 @@ class Library:
         self._catalog.close()
 
     def __repr__(self) -> str:
-        return f"Library({str(self.path)!r})"
+        return f"Library({str(self.location)!r})"
 
     def _repr_html_(self) -> str | None:
         """Return the contents for notebooks; None if the library is closed or cannot be read."""
         from vsearch.search.notebook_html import library_html  # deferred: for notebooks only
 
         try:
-            return library_html(self.path, self._catalog.library_counts(), self.space)
+            return library_html(self.location, self._catalog.library_counts(), self.space)
         except VSearchError:
             return None
 
@@ -455,7 +484,7 @@ class Library:
             MissingExtraError: If a setting needs a package that is not installed.
         """
         root_names = check_names(roots, "roots")
-        file_paths, urls = _split_urls(() if root_names else paths)
+        file_paths, urls = split_urls(() if root_names else check_names(paths, "paths"))
         return self._writer.index_videos(
             list(map(Path, check_names(paths, "paths"))) if root_names else file_paths,
             fps=self.settings.fps if self._fps_overridden else None,
@@ -495,7 +524,7 @@ class Library:
         from vsearch.indexing.downloads import planned_path  # deferred: rarely used
         from vsearch.indexing.preview import preview_index
 
-        file_paths, urls = _split_urls(paths)
+        file_paths, urls = split_urls(check_names(paths, "paths"))
         return preview_index(
             file_paths,
             self._catalog,
@@ -588,11 +617,11 @@ class Library:
         return self._catalog.library_counts().segment_count
 
     def lock_holder(self) -> str | None:
-        """Return a description of the process that is writing to the library, or None."""
-        lock_holder = read_lock_holder(self.path)
-        return (
-            str(lock_holder) if lock_holder is not None and WriteLock(self.path).is_held() else None
-        )
+        """Return a description of the process that is writing to the library, or None.
+
+        A library in a database may have many writers, of which none is named.
+        """
+        return self.location.describe_lock_holder()
 
     # --- searching
 
@@ -1076,7 +1105,6 @@ class Library:
             The contents; without `check_files`, nothing is missing and no model is named.
         """
         library_counts = self._catalog.library_counts()
-        size_bytes = sum(map(_file_bytes, self.path.rglob("*")))
         videos = self.check_files(self._catalog.videos() if check_files else [])
         status_counts = Counter(video.file_status for video in videos)
         return LibraryInfo(
@@ -1087,12 +1115,13 @@ class Library:
             library_counts.segment_count,
             library_counts.duration_seconds,
             library_counts.frame_count,
-            size_bytes,
+            self.location.size_bytes(),
             tuple(Counter(video.model for video in videos).most_common()),
             tuple(self._catalog.transcript_counts()),
             tuple(self._catalog.sound_counts()),
             missing_count=status_counts["missing"],
             offline_count=status_counts["offline"],
+            location=str(self.location),
         )
 
     def doctor(self) -> list[str]:
@@ -1101,31 +1130,16 @@ class Library:
         Returns:
             Problems found, each a sentence with the remedy.
         """
-        from vsearch.doctor import (  # deferred: imports a decoder
-            examine_index,
-            examine_library,
-            find_damaged_caches,
-        )
-        from vsearch.indexing.downloads import find_download_problems
+        from vsearch.doctor import diagnose_library  # deferred: imports a decoder
 
-        adapter_file = self._active_model.adapter_file
-        indexed_folders = read_indexed_folders(self.path)
-        problems = [*config.find_problems(self.path), *find_record_problems(self.path)]
-        problems += examine_library(self._writer.storage(), self.check_files, indexed_folders)
-        problems += find_damaged_caches(self.path / cache_folder for cache_folder in CACHE_FOLDERS)
-        problems += adapter_file.find_problems()
-        try:
-            problems += examine_index(self._catalog, self._live_index)
-            known_paths = [path for _, path in self._catalog.video_places()]
-            problems += find_download_problems(self.path, known_paths)
-        except VSearchError as exc:
-            problems += [str(exc)] if str(exc) not in problems else []
-        try:
-            if self._catalog.space() is not None:
-                self._writer.pooler()
-        except VSearchError as exc:
-            problems.append(str(exc))
-        return problems
+        return diagnose_library(
+            self.location,
+            self._writer,
+            self._live_index,
+            self.check_files,
+            self._active_model.adapter_file,
+            [self.cache_path / cache_folder for cache_folder in CACHE_FOLDERS],
+        )
 
     def clean_store(self, *, min_age_days: float = 7.0) -> int:
         """Delete files of the store (`store` in the settings) that no video of this library needs.
@@ -1189,7 +1203,7 @@ class Library:
         from vsearch.indexing.models import Models  # deferred: not used by most searches
 
         return Models(
-            self.path,
+            self.location,
             self._catalog,
             self._feature_store,
             self._active_model,
@@ -1230,20 +1244,6 @@ class Library:
         return self._active_model.settings
 
 
-def _split_urls(paths: Iterable[PathInput]) -> tuple[list[Path], list[str]]:
-    """Return the paths of files, and the URLs of http and https."""
-    file_paths, urls = [], []
-    for name in check_names(paths, "paths"):
-        url = parse_web_url(name)
-        if url is None:
-            if is_bucket_url(name):
-                check_bucket_url(os.fspath(name))
-            file_paths.append(to_path(name))
-        else:
-            urls.append(url)
-    return file_paths, urls
-
-
 def _discovery_options(
     excludes: Iterable[str], default_excludes: object, follow_links: object, *, photos: bool
 ) -> DiscoveryOptions:
@@ -1253,10 +1253,3 @@ def _discovery_options(
         follow_links=bool(follow_links),
         photos=photos,
     )
-
-
-def _file_bytes(file_path: Path) -> int:
-    try:
-        return file_path.stat().st_size if file_path.is_file() else 0
-    except OSError:  # removed in the meantime, or no permission
-        return 0

@@ -482,3 +482,4 @@ class LibraryInfo:
     sound_counts: tuple[tuple[SoundKind, int], ...] = ()  # (kind, videos)
     missing_count: int = 0  # videos whose file no longer exists
     offline_count: int = 0  # videos whose drive or whole folder is gone
+    location: str = ""  # `path`, or the URL of the database

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsearch import config
-from vsearch.catalog.lock import WriteLock
 from vsearch.cluster.options import resolve_cluster
 from vsearch.errors import (
     DamagedLibraryError,
+    LockedError,
     ModelError,
     QueryError,
     SettingsError,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vsearch.indexing.library_storage import Storage
     from vsearch.indexing.node_jobs import NodeWork
     from vsearch.indexing.pipeline import Pipeline
+    from vsearch.library_location import LibraryLocation
     from vsearch.media.discovery import DiscoveredFile, DiscoveryOptions, SkippedEntry
     from vsearch.media.download import DownloadProgress
     from vsearch.progress import IndexResult, Progress, Stage
@@ -62,7 +63,7 @@ class LibraryWriter:
 
     def __init__(
         self,
-        library_path: Path,
+        location: LibraryLocation,
         catalog: Catalog,
         feature_store: FeatureStore,
         live_index: LiveIndex,
@@ -71,7 +72,7 @@ class LibraryWriter:
         objects: ObjectStore | None = None,
     ) -> None:
         """Store the parts of an open library; nothing is loaded yet."""
-        self._library_path, self._catalog, self._active_model = library_path, catalog, active_model
+        self._location, self._catalog, self._active_model = location, catalog, active_model
         self._feature_store, self._live_index = feature_store, live_index
         self._hubness_cache, self._objects = hubness_cache, objects
 
@@ -152,7 +153,7 @@ class LibraryWriter:
                 source_urls: dict[Path, str] = {}
                 download_options = DownloadOptions(max_download_bytes)
                 for discovered_file, source_url in fetch_urls(
-                    urls, self._library_path, download_options, on_download
+                    urls, self._location.folder, download_options, on_download
                 ):
                     discovered_files.append(discovered_file)
                     source_urls[discovered_file.path] = source_url
@@ -172,8 +173,8 @@ class LibraryWriter:
                             indexed_paths.append(index_result.path)
                         yield index_result
             finally:
-                record_indexed_folders(self._library_path, paths, indexed_paths)
-            update_places(self._catalog, paths, read_indexed_folders(self._library_path))
+                record_indexed_folders(self._location.folder, paths, indexed_paths)
+            update_places(self._catalog, paths, read_indexed_folders(self._location.folder))
         for stage in stage_reporters if indexed_videos else ():
             if stage != "index":
                 extractor = TranscriptExtractor(
@@ -255,7 +256,7 @@ class LibraryWriter:
     def _delete_downloads(self, removed_paths: Iterable[Path]) -> None:
         from vsearch.indexing.downloads import delete_downloads  # deferred: rarely used
 
-        delete_downloads(self._library_path, removed_paths)
+        delete_downloads(self._location.folder, removed_paths)
 
     def rebuild(self) -> None:
         """Pool the stored frame features again and rebuild all indexes. See `Library.rebuild`."""
@@ -277,7 +278,7 @@ class LibraryWriter:
     @property
     def frame_store(self) -> FrameStore:
         """Cache of decoded frames."""
-        frames_folder = self._library_path / FRAME_CACHE_FOLDER
+        frames_folder = self._location.folder / FRAME_CACHE_FOLDER
         if self._objects is None:
             return FrameStore(frames_folder)
         return BucketFrameStore(frames_folder, self._catalog, self._objects)
@@ -334,12 +335,12 @@ class LibraryWriter:
         """
         pipeline, space = self.pipeline(), self._catalog.space()
         if space is None or not self._catalog.library_counts().segment_count:
-            config.save(self._library_path, self._active_model.settings)
+            config.save(self._location.settings_source, self._active_model.settings)
             return pipeline
         self._active_model.check_space(space)
         if (recorded_pooler := self._catalog.pooler()) not in (None, pipeline.pooler.name):
             raise SpaceMismatchError(
-                f"{self._library_path} has segments pooled by {recorded_pooler}, not "
+                f"{self._location} has segments pooled by {recorded_pooler}, not "
                 f"{pipeline.pooler.name}: run `vsearch rebuild` first to pool them again"
             )
         return pipeline
@@ -360,7 +361,7 @@ class LibraryWriter:
         recorded_pooler = None if repool or self._catalog.is_empty() else self._catalog.pooler()
         space = self._catalog.space() or self._active_model.image_encoder.space
         return select_pooler(
-            self._active_model.settings.pooler, self._library_path, space, recorded_pooler
+            self._active_model.settings.pooler, self._location.folder, space, recorded_pooler
         )
 
     def query_pooler(self) -> Pooler:
@@ -378,7 +379,7 @@ class LibraryWriter:
             return pooler
         # the settings name another one, which `vsearch rebuild` has not applied yet
         space = self._catalog.space() or self._active_model.image_encoder.space
-        return select_pooler(AUTO_POOLER, self._library_path, space, recorded_pooler)
+        return select_pooler(AUTO_POOLER, self._location.folder, space, recorded_pooler)
 
     def embed_cues(self, *, verify_model: bool = False) -> None:
         """Embed new transcript cues for semantic search; log a warning if no model is available.
@@ -395,7 +396,7 @@ class LibraryWriter:
         except (ModelError, QueryError) as exc:
             log.warning(
                 "%s: semantic transcript search is unavailable, keyword search still works: %s",
-                self._library_path,
+                self._location,
                 exc,
             )
 
@@ -403,25 +404,42 @@ class LibraryWriter:
     def exclusive(self) -> Iterator[None]:
         """Hold the write lock: clean up after interrupted runs first, save the index at the end.
 
+        A library in a database may have several writers, so that there is no lock: what looks left
+        over may be a file that another writer is about to record, and stays.
+
         Raises:
             LockedError: If another process is writing.
+            LibraryError: If the store of a library in a database is not there.
         """
-        with self._catalog.pin_file(), WriteLock(self._library_path):
-            self._rename_old_folders()
+        self._location.check_store()
+        with self._catalog.pin_file(), self._location.lock():
             previous_revision = self._catalog.revision()
-            video_ids = {video.id for video in self._catalog.videos()}
-            self._feature_store.remove_orphans(
-                video_ids, [space_info.space for space_info in self._catalog.spaces()]
-            )
-            self.frame_store.remove_stale_files(video_ids)
-            self._live_index.remove_partial_builds()
-            remove_partial_files(self._library_path)
+            if not self._location.has_many_writers:
+                self._remove_leftovers()
             try:
                 yield
             finally:
                 if self._catalog.revision() != previous_revision:
-                    self._live_index.save()
-                    self._cache_hubness()
+                    self._save_caches()
+
+    def _remove_leftovers(self) -> None:
+        """Remove the files that interrupted runs and older versions have left."""
+        self._rename_old_folders()
+        video_ids = {video.id for video in self._catalog.videos()}
+        self._feature_store.remove_orphans(
+            video_ids, [space_info.space for space_info in self._catalog.spaces()]
+        )
+        self.frame_store.remove_stale_files(video_ids)
+        self._live_index.remove_partial_builds()
+        remove_partial_files(self._location.folder)
+
+    def _save_caches(self) -> None:
+        try:
+            with self._location.lock_caches():
+                self._live_index.save()
+                self._cache_hubness()
+        except LockedError as exc:  # another process of this machine is saving them
+            log.info("the index was not saved: %s", exc)
 
     def _rename_old_folders(self) -> None:
         """Rename or remove the cache folders of older versions.
@@ -429,12 +447,13 @@ class LibraryWriter:
         Cached frames cannot be rebuilt without decoding, so their folder is renamed. The other
         caches are rebuilt under their new names.
         """
-        old_frames = self._library_path / "frames"
-        frame_cache = self._library_path / FRAME_CACHE_FOLDER
+        library_folder = self._location.folder
+        old_frames = library_folder / "frames"
+        frame_cache = library_folder / FRAME_CACHE_FOLDER
         if old_frames.is_dir() and not frame_cache.exists():
             old_frames.rename(frame_cache)
         for folder_name in OLD_CACHE_FOLDERS:
-            shutil.rmtree(self._library_path / folder_name, ignore_errors=True)
+            shutil.rmtree(library_folder / folder_name, ignore_errors=True)
 
     def _cache_hubness(self) -> None:
         """Compute the hubness penalties of new segments, if this run has loaded the model."""

@@ -464,3 +464,16 @@ def _named(file: Path, words: str) -> list[int]:
     with closing(sqlite3.connect(file)) as raw:
         found = raw.execute("SELECT rowid FROM names_fts WHERE names_fts MATCH ?", (words,))
         return [video_id for (video_id,) in found]
+
+
+def test_a_library_keeps_its_stored_settings(tmp_path: Path) -> None:
+    """Check what v0010.sql adds."""
+    with Catalog.open(frozen("0010", tmp_path / "catalog.sqlite3")) as catalog:
+        assert catalog.stored_settings() == (
+            '{"id": "0123456789abcdef", "settings": {"model": "builtin"}}'
+        )
+    with Catalog.open(frozen("0009", tmp_path / "older.sqlite3")) as catalog:
+        assert catalog.stored_settings() is None
+        with catalog.begin() as transaction:
+            transaction.set_stored_settings("{}")
+        assert catalog.stored_settings() == "{}"

@@ -14,11 +14,12 @@ import pytest
 from vsearch import config
 from vsearch.config import Settings
 from vsearch.errors import SettingsError
+from vsearch.settings_file import SETTINGS_FILE
 
 
 def changed(folder: Path, text: str | None, **named: str) -> str:
     """Change settings, check that all others are unchanged, and return the file's text."""
-    file = folder / config.SETTINGS_FILE
+    file = folder / SETTINGS_FILE
     if text is not None:
         file.write_text(text)
     before = config.load_file(folder)
@@ -75,7 +76,7 @@ def test_special_characters_are_escaped(tmp_path: Path) -> None:
 
 
 def test_a_file_that_can_be_read_but_not_edited_is_reported(tmp_path: Path) -> None:
-    file = tmp_path / config.SETTINGS_FILE
+    file = tmp_path / SETTINGS_FILE
     file.write_bytes(b'model = "a"\rfps = 2.0\r')  # line ends of the classic Mac OS
     assert config.load_file(tmp_path).fps == 2.0
     with pytest.raises(SettingsError, match="cannot be edited"):
@@ -84,7 +85,7 @@ def test_a_file_that_can_be_read_but_not_edited_is_reported(tmp_path: Path) -> N
 
 
 def test_line_endings_stay(tmp_path: Path) -> None:
-    file = tmp_path / config.SETTINGS_FILE
+    file = tmp_path / SETTINGS_FILE
     file.write_bytes(b'# mine\r\nmodel = "a"\r\nfps = 2.0\r\n')
     config.update_file(tmp_path, {"model": "b"})
     assert file.read_bytes() == b'# mine\r\nmodel = "b"\r\nfps = 2.0\r\n'
@@ -92,10 +93,10 @@ def test_line_endings_stay(tmp_path: Path) -> None:
 
 def test_saving_keeps_comments_order_and_settings_of_a_single_run(tmp_path: Path) -> None:
     text = '# mine\nocr = true\ndevice = "cpu" # no GPU\n\nfps = 2.0\nworkers = 2\nmodel = "a"\n'
-    (tmp_path / config.SETTINGS_FILE).write_text(text)
+    (tmp_path / SETTINGS_FILE).write_text(text)
     settings = replace(config.load_file(tmp_path), device="cuda", workers=7, ocr=False, index="ivf")
     config.save(tmp_path, settings)
-    written = (tmp_path / config.SETTINGS_FILE).read_text()
+    written = (tmp_path / SETTINGS_FILE).read_text()
     assert written == text.replace("ocr = true", "ocr = false") + 'index = "ivf"\n'
 
 
@@ -111,16 +112,16 @@ def test_a_write_error_is_reported_and_the_file_stays(
     def full(self: Path, target: Path) -> Path:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    (tmp_path / config.SETTINGS_FILE).write_text('model = "a"\n')
+    (tmp_path / SETTINGS_FILE).write_text('model = "a"\n')
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(SettingsError, match="cannot be written"):
         config.update_file(tmp_path, {"model": "b"})
-    assert [path.name for path in tmp_path.iterdir()] == [config.SETTINGS_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_FILE]
     assert config.load_file(tmp_path).model == "a"
 
 
 def test_concurrent_writes_are_atomic(tmp_path: Path) -> None:
-    (tmp_path / config.SETTINGS_FILE).write_text('model = "a"\n# a comment\n')
+    (tmp_path / SETTINGS_FILE).write_text('model = "a"\n# a comment\n')
 
     def write(number: int) -> None:
         config.update_file(tmp_path, {"model": f"model {number % 7}"})
@@ -128,11 +129,11 @@ def test_concurrent_writes_are_atomic(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(200)))
     assert config.load_file(tmp_path).model.startswith("model ")
-    assert [path.name for path in tmp_path.iterdir()] == [config.SETTINGS_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_FILE]
 
 
 def test_setting_names_of_older_versions_are_read_and_replaced_when_written(tmp_path: Path) -> None:
-    file = tmp_path / config.SETTINGS_FILE
+    file = tmp_path / SETTINGS_FILE
     file.write_text('fast = true\nread_text = true\nshots = "other"\n')
     settings = config.load_file(tmp_path)
     assert (settings.keyframes_only, settings.ocr, settings.shot_detector) == (True, True, "other")
@@ -143,7 +144,7 @@ def test_setting_names_of_older_versions_are_read_and_replaced_when_written(tmp_
 
 
 def test_old_setting_names_are_replaced_where_they_are(tmp_path: Path) -> None:
-    file = tmp_path / config.SETTINGS_FILE
+    file = tmp_path / SETTINGS_FILE
     file.write_text('# first\nfast = true # quick\n\n# second\nshots = "mine"\n\nmodel = "a"\n')
     config.update_file(tmp_path, {"model": "b"})
     assert file.read_text() == (

@@ -28,7 +28,7 @@ ORDER_TAGS = """ ORDER BY video_id, start IS NOT NULL, start, "end", probability
 SELECT_LABELS = "SELECT DISTINCT label FROM tags ORDER BY label"
 SELECT_TAGGED_SEGMENTS = """
     SELECT DISTINCT segments.id FROM segments JOIN tags ON tags.video_id = segments.video_id
-    WHERE label IN (SELECT value FROM json_each(?)) AND (tags.start IS NULL
+    WHERE label IN (SELECT atom FROM json_each(?)) AND (tags.start IS NULL
         OR (tags.start < segments."end" AND tags."end" > segments.start)
         OR tags.start = segments.start)
     ORDER BY segments.id
@@ -132,9 +132,10 @@ def read_relevance_label(row_values: Sequence[Any]) -> RelevanceLabel:
 # Saved searches.
 
 SELECT_SAVED_SEARCHES = "SELECT name, query, created_at FROM saved_searches ORDER BY name"
-INSERT_SAVED_SEARCH = (
-    "INSERT OR REPLACE INTO saved_searches (name, query, created_at) VALUES (?, ?, ?)"
-)
+INSERT_SAVED_SEARCH = """
+    INSERT INTO saved_searches (name, query, created_at) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET query = excluded.query, created_at = excluded.created_at
+"""
 
 
 def saved_search_row(search_name: str, query_text: str) -> tuple[Any, ...]:

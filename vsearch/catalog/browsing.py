@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from vsearch.catalog.dialect import RECORDING_TIME_SQL
 from vsearch.catalog.filters import negate, resolve_conditions
 from vsearch.types import Span
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from vsearch.query.model import Query
     from vsearch.types import Segment
 
-_NEWEST_FIRST_SQL = """
-    ORDER BY coalesce(recorded_at, datetime(mtime_ns / 1000000000, 'unixepoch')) DESC, path DESC
-"""
+_NEWEST_FIRST_SQL = f"ORDER BY {RECORDING_TIME_SQL} DESC, path DESC"
 _BATCH_SIZE = 500  # videos whose segments are read together
 
 
@@ -59,9 +58,9 @@ def iter_newest(catalog: Catalog, query: Query, max_videos: int) -> Iterator[Bro
         ),
     ]
     where_sql, sql_values = _join_conditions(video_conditions)
+    limit_sql, limit_values = ("", ()) if segment_conditions else ("LIMIT ?", (max_videos,))
     video_ids = catalog.select_video_ids(
-        f"{where_sql} {_NEWEST_FIRST_SQL} LIMIT ?",
-        (*sql_values, -1 if segment_conditions else max_videos),
+        f"{where_sql} {_NEWEST_FIRST_SQL} {limit_sql}", (*sql_values, *limit_values)
     )
     for first in range(0, len(video_ids), _BATCH_SIZE):
         batch_ids = video_ids[first : first + _BATCH_SIZE]
@@ -93,5 +92,5 @@ def _join_segments(segments: Sequence[Segment], total_count: int) -> Iterator[Br
 
 
 def _join_conditions(conditions: Sequence[SqlCondition]) -> tuple[str, tuple[object, ...]]:
-    where_sql = " AND ".join(f"({condition.sql})" for condition in conditions) or "1"
+    where_sql = " AND ".join(f"({condition.sql})" for condition in conditions) or "TRUE"
     return where_sql, tuple(value for condition in conditions for value in condition.parameters)

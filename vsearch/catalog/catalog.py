@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from vsearch.catalog import annotation_rows, sound_rows, transcript_rows
 from vsearch.catalog.commit_chain import check_commit_chain
 from vsearch.catalog.connection import copy_database, corruption_as_error, translate_errors
 from vsearch.catalog.integrity import find_problems
-from vsearch.catalog.open import open_pool, prepare_catalog
+from vsearch.catalog.open import open_pool
 from vsearch.catalog.reader import IN_JSON_SQL, ids_to_json
 from vsearch.catalog.rows import encode_text, read_counts, read_space, read_space_info
 from vsearch.catalog.segments import SegmentQueries
 from vsearch.catalog.transcripts import CueIndex
 from vsearch.catalog.videos import VideoQueries
-from vsearch.errors import DamagedLibraryError
+from vsearch.errors import DamagedLibraryError, LibraryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
+    from sqlalchemy import Connection
+
+    from vsearch.catalog.database_url import CatalogLocation
     from vsearch.catalog.transaction import Transaction
     from vsearch.query.model import SavedSearch
     from vsearch.types import (
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     )
 
 _SELECT_COUNTS_SQL = """
-    SELECT count(*), (SELECT count(*) FROM segments), total(duration),
+    SELECT count(*), (SELECT count(*) FROM segments), coalesce(sum(duration), 0.0),
         coalesce(sum(sampled_frames), 0)
     FROM videos
 """
@@ -47,37 +51,39 @@ _SELECT_ACTIVE_SPACE_SQL = """
 """
 _SELECT_SPACES_SQL = """
     SELECT name, dim, supports_text, model, pooler, retired_at_revision,
-        id IS (SELECT space_id FROM library)
+        EXISTS (SELECT 1 FROM library WHERE space_id = spaces.id)
     FROM spaces ORDER BY id
 """
 
 
 class Catalog(VideoQueries, SegmentQueries):
-    """The catalog of one library, a SQLite file. Safe to read from several threads.
+    """The catalog of one library, in SQLite or PostgreSQL. Safe to read from several threads.
 
     Use `Catalog.open`. Every read sees a consistent snapshot. Rows that are not valid raise
     DamagedLibraryError.
     """
 
     @classmethod
-    def open(cls, catalog_path: Path, *, create: bool | None = False) -> Self:
-        """Open a catalog file, upgrading an older one after a backup next to it.
+    def open(cls, location: CatalogLocation, *, create: bool | None = False) -> Self:
+        """Open a catalog, upgrading an older one; a file after a backup next to it.
 
         Args:
-            catalog_path: The SQLite file.
-            create: Create the file if it does not exist; None: `create` will create it.
+            location: The SQLite file, or the database.
+            create: Create the catalog if it does not exist; None: `create` will create it.
 
         Raises:
-            NoLibraryError: The file does not exist, and `create` is False.
+            NoLibraryError: It does not exist, and `create` is False.
             NewerLibraryError: A newer version of vsearch wrote it.
             DamagedLibraryError: It is damaged or not a catalog.
+            LibraryError: The database cannot be reached, or does not fit.
         """
-        return cls(catalog_path, open_pool(catalog_path, create=create))
+        return cls(location, open_pool(location, create=create))
 
     def create(self) -> None:
-        """Create the file if it does not exist yet and was not deleted."""
+        """Create the catalog if it does not exist yet and was not deleted."""
         if not self._pool.was_opened:
-            prepare_catalog(self._catalog_path, create=True)
+            with translate_errors(self._location):
+                self._pool.prepare(create=True)
         self.check_file()
 
     def close(self) -> None:
@@ -90,7 +96,7 @@ class Catalog(VideoQueries, SegmentQueries):
 
     def check_file(self) -> None:
         """Raise LibraryError if the file is gone; open another file that has replaced it."""
-        with translate_errors(self._catalog_path):
+        with translate_errors(self._location):
             self._pool.check_file()
 
     def check_readable(self) -> None:
@@ -107,7 +113,7 @@ class Catalog(VideoQueries, SegmentQueries):
     @contextmanager
     def pin_file(self) -> Iterator[None]:
         """Raise LibraryError in this block if the file is replaced, instead of following it."""
-        with translate_errors(self._catalog_path), self._pool.pin_file():
+        with translate_errors(self._location), self._pool.pin_file():
             yield
 
     def __enter__(self) -> Self:
@@ -126,19 +132,19 @@ class Catalog(VideoQueries, SegmentQueries):
         """
         from vsearch.catalog.transaction import Transaction  # deferred: brings SQLAlchemy
 
-        with translate_errors(self._catalog_path), self._pool.write_transaction() as connection:
-            transaction = Transaction(connection, self._catalog_path)
+        with translate_errors(self._location), self._pool.write_transaction() as connection:
+            transaction = Transaction(connection, self._location)
             yield transaction
             transaction.update_revision()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold SQLite's write lock, so that nothing can be written; change nothing.
+        """Hold the write lock of the database, so that nothing can be written; change nothing.
 
         Raises:
             LockedError: Another process is writing.
         """
-        with translate_errors(self._catalog_path), self._pool.hold_write_lock():
+        with translate_errors(self._location), self._pool.hold_write_lock():
             yield
 
     def copy_to(self, copy_path: Path) -> str:
@@ -152,11 +158,18 @@ class Catalog(VideoQueries, SegmentQueries):
 
         Raises:
             OSError: The copy cannot be written.
+            LibraryError: The catalog is not in a file.
         """
+        if not isinstance(self._location, Path):
+            raise LibraryError(
+                f"{self._location} cannot be copied into a file; back the database up with "
+                "`pg_dump`, or copy the library with `vsearch library copy`"
+            )
         for suffix in ("", "-wal", "-shm"):
             copy_path.with_name(copy_path.name + suffix).unlink(missing_ok=True)
         with self._read_transaction() as connection:
             [(schema_revision,)] = connection.execute("SELECT version_num FROM alembic_version")
+            assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - of a file
             copy_database(connection, copy_path)
         return str(schema_revision)
 
@@ -165,11 +178,31 @@ class Catalog(VideoQueries, SegmentQueries):
         library_rows = self._fetch_rows("SELECT revision FROM library")
         if not library_rows:
             raise DamagedLibraryError(
-                f"{self._catalog_path} is damaged: its `library` table is empty. Restore it from a "
+                f"{self._location} is damaged: its `library` table is empty. Restore it from a "
                 "backup, or move it away and index the videos again."
             )
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return int(library_rows[0][0])
+
+    @property
+    def is_in_database(self) -> bool:
+        """True if the catalog is in PostgreSQL, and not in a file."""
+        return not isinstance(self._location, Path)
+
+    def read_rows(self, sql_query: str, *sql_values: object) -> Sequence[Sequence[Any]]:
+        """Return rows as they are stored, for copying whole tables."""
+        return self._fetch_rows(sql_query, *sql_values)
+
+    @contextmanager
+    def write_rows(self) -> Iterator[Connection]:
+        """Provide the connection of a write transaction, for copying whole tables."""
+        with translate_errors(self._location), self._pool.write_transaction() as connection:
+            yield connection
+
+    def stored_settings(self) -> str | None:
+        """Return the record of the library as a whole, in JSON; see `record`."""
+        library_rows = self._fetch_rows("SELECT settings FROM library")
+        return None if not library_rows or library_rows[0][0] is None else str(library_rows[0][0])
 
     def library_counts(self) -> LibraryCounts:
         """Return the number of videos, segments, seconds and sampled frames."""
@@ -286,13 +319,15 @@ class Catalog(VideoQueries, SegmentQueries):
         """
         problem_texts: list[str] = []
         try:
-            if hidden_copy_warning := check_commit_chain(self._catalog_path):
+            if isinstance(self._location, Path) and (
+                hidden_copy_warning := check_commit_chain(self._location)
+            ):
                 problem_texts.append(hidden_copy_warning)
             with (
                 self._read_transaction() as connection,
-                corruption_as_error(self._catalog_path),
+                corruption_as_error(self._location),
             ):
-                problem_texts += find_problems(connection, self._catalog_path)
+                problem_texts += find_problems(connection, self._location)
             self._read_everything()
         except DamagedLibraryError as exc:
             problem_texts.append(str(exc))

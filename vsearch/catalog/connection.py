@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from vsearch.catalog.database_url import CatalogLocation, DatabaseUrl
 from vsearch.catalog.lock import read_lock_holder
 from vsearch.errors import DamagedLibraryError, LibraryError, LockedError
 
@@ -144,34 +145,34 @@ _ERRORS_BY_CODE[sqlite3.SQLITE_PERM] = _ERRORS_BY_CODE[sqlite3.SQLITE_CANTOPEN]
 
 
 @contextmanager
-def translate_errors(catalog_path: Path) -> Iterator[None]:
-    """Translate errors of SQLite and SQLAlchemy into LibraryError and its subclasses.
+def translate_errors(location: CatalogLocation) -> Iterator[None]:
+    """Translate errors of databases and SQLAlchemy into LibraryError and its subclasses.
 
     Args:
-        catalog_path: The file, for messages.
+        location: The file or database, for messages.
 
     Raises:
         LockedError: Another process is writing.
-        DamagedLibraryError: The file is damaged or not a catalog.
-        LibraryError: Any other error of SQLite.
+        DamagedLibraryError: The catalog is damaged, or the file is not a catalog.
+        LibraryError: Any other error of the database.
     """
     try:
         yield
     except LibraryError:
         raise
     except Exception as exc:
-        sqlite_error = _find_sqlite_cause(exc)
-        if sqlite_error is None:
+        library_error = _translate_error(location, exc)
+        if library_error is None:
             raise
-        raise _to_library_error(catalog_path, sqlite_error) from exc
+        raise library_error from exc
 
 
 @contextmanager
-def corruption_as_error(catalog_path: Path) -> Iterator[None]:
+def corruption_as_error(location: CatalogLocation) -> Iterator[None]:
     """Translate errors from converting invalid rows into DamagedLibraryError.
 
     Args:
-        catalog_path: The file, for messages.
+        location: The file or database, for messages.
 
     Raises:
         DamagedLibraryError: The block raised ValueError, TypeError or OverflowError.
@@ -180,15 +181,23 @@ def corruption_as_error(catalog_path: Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError, OverflowError) as exc:
         reason_text = f"it has an invalid row: {exc}"
-        raise DamagedLibraryError(
-            f"{catalog_path} {DAMAGE_MESSAGE.format(error=reason_text)}"
-        ) from exc
+        raise DamagedLibraryError(f"{location} {DAMAGE_MESSAGE.format(error=reason_text)}") from exc
 
 
 def is_corruption(exc: Exception) -> bool:
     """Return whether an exception reports a corrupt SQLite file."""
     error_code = getattr(_find_sqlite_cause(exc), "sqlite_errorcode", 0) & 0xFF
     return error_code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _translate_error(location: CatalogLocation, exc: Exception) -> LibraryError | None:
+    """Return the error to raise instead of one of a database; None for other exceptions."""
+    if isinstance(location, DatabaseUrl):
+        from vsearch.catalog.postgresql_errors import to_library_error  # deferred: needs psycopg
+
+        return to_library_error(location, exc)
+    sqlite_error = _find_sqlite_cause(exc)
+    return None if sqlite_error is None else _to_library_error(location, sqlite_error)
 
 
 def _find_sqlite_cause(exc: Exception) -> Exception | None:

@@ -14,7 +14,7 @@ from vsearch.catalog.annotation_rows import resolve_tags
 from vsearch.catalog.names import NAMED_SQL, match_name_words
 from vsearch.catalog.path_matching import ids_matching
 from vsearch.catalog.property_filters import find_cameras, find_nearby, iter_property_conditions
-from vsearch.catalog.reader import IN_JSON_SQL
+from vsearch.catalog.reader import IN_JSON_SQL, IN_JSON_TEXTS_SQL
 from vsearch.errors import LibraryError, QueryError
 from vsearch.query.dates import resolve_date
 from vsearch.query.model import Filters
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _SELECT_SEGMENTS_SQL = "SELECT id FROM segments WHERE "
 _TAGGED_SQL = f"""EXISTS (SELECT 1 FROM tags
-    WHERE tags.video_id = segments.video_id AND label {IN_JSON_SQL}
+    WHERE tags.video_id = segments.video_id AND label {IN_JSON_TEXTS_SQL}
     AND (tags.start IS NULL OR tags.start = segments.start
         OR (tags.start < segments."end" AND tags."end" > segments.start)))"""  # noqa: S608
-_HAS_TAG_SQL = f"videos.id IN (SELECT video_id FROM tags WHERE label {IN_JSON_SQL})"  # noqa: S608
+_HAS_TAG_SQL = f"videos.id IN (SELECT video_id FROM tags WHERE label {IN_JSON_TEXTS_SQL})"  # noqa: S608
 _INDEXED_BY_SQL = f"""EXISTS (SELECT 1 FROM frame_features
-    WHERE frame_features.video_id = videos.id AND model {IN_JSON_SQL}
+    WHERE frame_features.video_id = videos.id AND model {IN_JSON_TEXTS_SQL}
     AND frame_features.space_id = (SELECT space_id FROM library))"""  # noqa: S608
 _HAS_CUES_SQL = "EXISTS (SELECT 1 FROM cues WHERE cues.video_id = videos.id AND source = ?)"
 _SEGMENT_HAS_CUES_SQL = (
@@ -159,7 +159,7 @@ def build_selection(
         for condition in (*video_conditions, *segment_conditions)
         for parameter in condition.parameters
     )
-    return f"{_SELECT_SEGMENTS_SQL} {' AND '.join(sql_clauses) or '1'}", parameters
+    return f"{_SELECT_SEGMENTS_SQL} {' AND '.join(sql_clauses) or 'TRUE'}", parameters
 
 
 def _encode_time(local_time: datetime) -> tuple[int, str]:

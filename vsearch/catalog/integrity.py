@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.connection import DAMAGE_MESSAGE, is_corruption
@@ -10,14 +11,14 @@ from vsearch.catalog.rows import decode_path
 from vsearch.storage.reindexing import reindex_command
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 _MAX_PROBLEMS = 20  # reported per kind
 _SELECT_WITHOUT_SEGMENTS_SQL = """
-    SELECT path FROM videos WHERE id NOT IN (SELECT video_id FROM segments) ORDER BY path LIMIT ?
+    SELECT path FROM videos WHERE NOT EXISTS (SELECT 1 FROM segments WHERE video_id = videos.id)
+    ORDER BY path LIMIT ?
 """
 _COUNT_WITHOUT_VECTORS_SQL = """
     SELECT videos.path, count(*) FROM segments
@@ -44,11 +45,20 @@ _COUNT_INVALID_TIMES_SQL = f"""
 """  # noqa: S608
 _SPAN_TABLES = {"cues": "transcript lines", "tags": "tags", "relevance_feedback": "marks"}
 _CHECK_FTS_SQL = "INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"
-_FTS_TABLES = {"cues_fts": "the transcripts", "names_fts": "the names of the videos"}
+_HAS_UNINDEXED_SQL = """
+    SELECT EXISTS (SELECT 1 FROM {source}
+        WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE rowid = {source}.{id_column}))
+"""
+_FTS_TABLES = {  # index: table, its ids, name for messages
+    "cues_fts": ("cues", "id", "the transcripts"),
+    "names_fts": ("video_names", "video_id", "the names of the videos"),
+}
 
 
 def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterator[str]:
     """Check the file, its references, and its full-text index.
+
+    PostgreSQL checks pages and references itself.
 
     Args:
         connection: A connection in a transaction that will be rolled back.
@@ -57,6 +67,17 @@ def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterato
     Yields:
         One sentence per problem, at most 20 of each kind.
     """
+    is_file = isinstance(connection, sqlite3.Connection)
+    if is_file:
+        yield from _check_file(connection, catalog_path)
+    yield from _check_rows(connection)
+    is_fts_damaged = _is_fts_damaged if is_file else _has_unindexed
+    for fts_table, (_, _, content_name) in _FTS_TABLES.items():
+        if is_fts_damaged(connection, fts_table):
+            yield f"the full-text index does not match {content_name}: run `vsearch rebuild`"
+
+
+def _check_file(connection: sqlite3.Connection, catalog_path: Path) -> Iterator[str]:
     for (check_result,) in connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})"):
         if check_result != "ok":
             yield f"{catalog_path} {DAMAGE_MESSAGE.format(error=_join_lines(check_result))}"
@@ -67,6 +88,9 @@ def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterato
             f"row {row_id} of {table_name} refers to a row of {parent_table} that does not exist"
         )
         yield f"{catalog_path} {DAMAGE_MESSAGE.format(error=reason)}"
+
+
+def _check_rows(connection: sqlite3.Connection) -> Iterator[str]:
     for (stored_path,) in connection.execute(_SELECT_WITHOUT_SEGMENTS_SQL, (_MAX_PROBLEMS,)):
         video_path = decode_path(stored_path)
         yield (
@@ -95,9 +119,6 @@ def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterato
                 f"{decode_path(stored_path)} has {row_count} {row_name} with damaged times: "
                 "restore a backup with `vsearch restore`"
             )
-    for fts_table, content_name in _FTS_TABLES.items():
-        if _is_fts_damaged(connection, fts_table):
-            yield f"the full-text index does not match {content_name}: run `vsearch rebuild`"
 
 
 def _join_lines(text: str) -> str:
@@ -113,3 +134,10 @@ def _is_fts_damaged(connection: sqlite3.Connection, fts_table: str) -> bool:
             return True
         log.info("skipped checking the full-text index: %s", exc)
     return False
+
+
+def _has_unindexed(connection: sqlite3.Connection, fts_table: str) -> bool:
+    """Return whether an index of PostgreSQL lacks any text; its rows cannot be of other texts."""
+    source, id_column, _ = _FTS_TABLES[fts_table]
+    check_sql = _HAS_UNINDEXED_SQL.format(source=source, table=fts_table, id_column=id_column)
+    return bool(connection.execute(check_sql).fetchone()[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vsearch.catalog.fts import fts_expression
 from vsearch.catalog.rows import split_name
-from vsearch.catalog.transcripts import fts_expression
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vsearch.catalog.commit_chain import check_commit_chain
 from vsearch.catalog.connection import connect, translate_errors
-from vsearch.catalog.pool import ConnectionPool
+from vsearch.catalog.database_url import CatalogLocation, DatabaseUrl
 from vsearch.catalog.revision import SchemaVersion, read_revision
+from vsearch.catalog.sqlite_pool import SqlitePool
 from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
 from vsearch.storage.feature_store import FeatureStore
 
+if TYPE_CHECKING:
+    from vsearch.catalog.pool import ConnectionPool
+
 # the newest migration; opening a catalog at it does not import Alembic, which is slow
-SCHEMA_HEAD = "0009"
+SCHEMA_HEAD = "0010"
 FEATURES_FOLDER = "features"  # in the library
 log = logging.getLogger(__name__)
 _MIN_PAGE_BYTES = 512  # the smallest page, and so the smallest database
@@ -32,7 +36,7 @@ BUNDLED_SCHEMA = SchemaVersion(SCHEMA_HEAD, _bundled_migrations())
 
 
 def open_pool(
-    catalog_path: Path,
+    location: CatalogLocation,
     *,
     create: bool | None = False,
     schema: SchemaVersion = BUNDLED_SCHEMA,
@@ -40,26 +44,55 @@ def open_pool(
     """Open a catalog and bring it to the newest schema.
 
     Args:
-        catalog_path: The SQLite file.
-        create: Create the file if it does not exist; None: `prepare_catalog` will create it.
+        location: The SQLite file, or the database.
+        create: Create the catalog if it does not exist; None: `ConnectionPool.prepare` will.
         schema: The schema to upgrade to.
 
     Returns:
         A pool of connections.
 
     Raises:
-        NoLibraryError: The file does not exist, and `create` is False.
+        NoLibraryError: It does not exist, and `create` is False.
         NewerLibraryError: A newer version of vsearch wrote it.
         DamagedLibraryError: It is damaged or not a catalog, or it is missing but its features are
             not.
         LockedError: It must be upgraded, and another process is writing.
+        LibraryError: The database cannot be reached.
     """
+    if isinstance(location, DatabaseUrl):
+        return _open_database(location, create, schema)
     try:
-        prepare_catalog(catalog_path, create=bool(create), schema=schema)
+        prepare_catalog(location, create=bool(create), schema=schema)
     except NoLibraryError:
-        if create is not None or catalog_path.exists():
+        if create is not None or location.exists():
             raise
-    return ConnectionPool(catalog_path, partial(prepare_catalog, catalog_path, schema=schema))
+    return SqlitePool(
+        location, lambda create_file: prepare_catalog(location, create=create_file, schema=schema)
+    )
+
+
+def _open_database(
+    database_url: DatabaseUrl, create: bool | None, schema: SchemaVersion
+) -> ConnectionPool:
+    try:
+        from vsearch.catalog.postgresql_pool import PostgresPool  # deferred: needs psycopg
+    except ImportError as exc:
+        raise LibraryError(
+            f"{database_url} cannot be opened without a driver for PostgreSQL ({exc}); install it "
+            "with `pip install 'vsearch[postgresql]'`"
+        ) from exc
+    pool = PostgresPool(database_url, schema)
+    try:
+        with translate_errors(database_url):
+            pool.prepare(create=bool(create))
+    except NoLibraryError:
+        if create is not None:
+            pool.close()
+            raise
+    except BaseException:
+        pool.close()
+        raise
+    return pool
 
 
 def prepare_catalog(

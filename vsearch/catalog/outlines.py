@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vsearch.catalog.rows import decode_path_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -18,7 +20,6 @@ SELECT_TRANSCRIBED_SQL = """
     SELECT video_id, source FROM transcripts WHERE source <> 'subtitles' OR EXISTS (
         SELECT 1 FROM cues WHERE cues.video_id = transcripts.video_id AND cues.source = 'subtitles')
 """
-SELECT_CHANGE_SQL = "PRAGMA user_version"
 
 
 class VideoOutline(NamedTuple):
@@ -79,7 +80,7 @@ def read_outlines(
     return tuple(
         VideoOutline(
             int(video_id),
-            os.fsdecode(stored_path),
+            decode_path_text(stored_path),
             float(duration),
             int(mtime_ns),
             _to_local_time(recorded_text, int(mtime_ns), utc_offset_minutes),

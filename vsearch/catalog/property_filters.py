@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from vsearch.catalog.reader import IN_JSON_SQL
+from vsearch.catalog.dialect import CLOCK_SQL, WEEKDAY_SQL
+from vsearch.catalog.reader import IN_JSON_SQL, IN_JSON_TEXTS_SQL
 from vsearch.query.areas import bounding_box, haversine_km
 from vsearch.query.filter_values import WEEKDAYS
 from vsearch.query.gazetteer import find_place
@@ -28,13 +29,6 @@ _TRAITS_SQL = {
     "photo": "is_photo",
     "video": "NOT is_photo",
 }
-# without a recording time, that of the last change; without an offset, in the zone of this machine
-_LOCAL_TIME_SQL = """datetime(
-    coalesce(recorded_at, datetime(mtime_ns / 1000000000, 'unixepoch')),
-    CASE WHEN utc_offset_minutes IS NULL THEN 'localtime'
-        ELSE printf('%+d minutes', utc_offset_minutes) END)"""
-_CLOCK_SQL = f"strftime('%H:%M', {_LOCAL_TIME_SQL})"
-_WEEKDAY_SQL = f"strftime('%w', {_LOCAL_TIME_SQL})"  # Sunday is 0
 _FRAME_RATE_SQL = "fps > 0 AND fps >= ? AND fps < ?"  # 0 is not known
 _LANGUAGE_SQL = """EXISTS (SELECT 1 FROM transcripts, json_each(?)
     WHERE video_id = videos.id
@@ -56,9 +50,9 @@ def iter_property_conditions(
     for trait in filters.traits:
         yield _TRAITS_SQL[trait], ()
     if cameras is not None:
-        yield f"camera {IN_JSON_SQL}", (json.dumps(cameras),)
+        yield f"camera {IN_JSON_TEXTS_SQL}", (json.dumps(cameras),)
     if filters.codecs:
-        yield f"lower(codec) {IN_JSON_SQL}", (json.dumps(filters.codecs),)
+        yield f"lower(codec) {IN_JSON_TEXTS_SQL}", (json.dumps(filters.codecs),)
     if filters.frame_rates:
         yield (
             _join_alternatives([_FRAME_RATE_SQL] * len(filters.frame_rates)),
@@ -73,7 +67,7 @@ def iter_property_conditions(
         yield _join_alternatives(clock_conditions), sum(clock_values, ())
     if filters.weekdays:
         day_numbers = [str((WEEKDAYS.index(day) + 1) % 7) for day in filters.weekdays]
-        yield f"{_WEEKDAY_SQL} {IN_JSON_SQL}", (json.dumps(day_numbers),)
+        yield f"{WEEKDAY_SQL} {IN_JSON_TEXTS_SQL}", (json.dumps(day_numbers),)
     if nearby_ids is not None:
         yield f"videos.id {IN_JSON_SQL}", (json.dumps(list(nearby_ids)),)
 
@@ -125,7 +119,7 @@ def _match_clock(clock_range: ClockRange) -> tuple[str, tuple[object, ...]]:
     """Return the condition that a recording began in a part of the day."""
     conjunction = "OR" if clock_range.includes_midnight else "AND"
     return (
-        f"{_CLOCK_SQL} >= ? {conjunction} {_CLOCK_SQL} < ?",
+        f"{CLOCK_SQL} >= ? {conjunction} {CLOCK_SQL} < ?",
         (clock_range.start_text, clock_range.end_text),
     )
 

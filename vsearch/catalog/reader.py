@@ -11,11 +11,10 @@ from vsearch.catalog.pool import OutdatedSnapshotError
 from vsearch.errors import LibraryError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
-    from vsearch.catalog.pool import ConnectionPool
+    from vsearch.catalog.database_url import CatalogLocation
+    from vsearch.catalog.pool import ConnectionPool, ReadConnection
     from vsearch.types import Space
 
 RowObject = TypeVar("RowObject")
@@ -24,37 +23,39 @@ _HAS_VIDEO_SQL = """
     SELECT EXISTS (SELECT 1 FROM videos WHERE id = ?)
         AND EXISTS (SELECT 1 FROM spaces JOIN library ON space_id = spaces.id WHERE name = ?)
 """
-IN_JSON_SQL = "IN (SELECT value FROM json_each(?))"  # one variable for any number of ids
+# one variable for any number of ids or texts
+IN_JSON_SQL = "IN (SELECT value FROM json_each(?))"
+IN_JSON_TEXTS_SQL = "IN (SELECT atom FROM json_each(?))"
 
 
 class CatalogReader:
-    """Read access to one catalog file. Safe to use from several threads."""
+    """Read access to one catalog. Safe to use from several threads."""
 
-    def __init__(self, catalog_path: Path, pool: ConnectionPool) -> None:
-        self._catalog_path, self._pool = catalog_path, pool
+    def __init__(self, location: CatalogLocation, pool: ConnectionPool) -> None:
+        self._location, self._pool = location, pool
 
     def _read_objects(
         self, read_row: Callable[[Sequence[Any]], RowObject], sql_query: str, *sql_values: object
     ) -> list[RowObject]:
         """Run a query and convert its rows; raise DamagedLibraryError for invalid ones."""
         sql_rows = self._fetch_rows(sql_query, *sql_values)
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return [read_row(sql_row) for sql_row in sql_rows]
 
     def _fetch_rows(self, sql_query: str, *sql_values: object) -> Sequence[Sequence[Any]]:
-        with self._read_transaction() as connection:
-            return connection.execute(sql_query, sql_values).fetchall()
+        with translate_errors(self._location):
+            return self._pool.fetch_rows(sql_query, sql_values)
 
     @contextmanager
-    def _read_transaction(self) -> Iterator[sqlite3.Connection]:
+    def _read_transaction(self) -> Iterator[ReadConnection]:
         """Provide a connection that sees a single snapshot of the library."""
-        with translate_errors(self._catalog_path), self._pool.read_transaction() as connection:
+        with translate_errors(self._location), self._pool.read_transaction() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let all reads of this thread in the block see one state of the catalog."""
-        with translate_errors(self._catalog_path), self._pool.snapshot():
+        with translate_errors(self._location), self._pool.snapshot():
             yield
 
     def read_consistently(self, read: Callable[[], RowObject]) -> RowObject:
@@ -83,7 +84,7 @@ class CatalogReader:
             if self._pool.is_current():
                 return read_result
         raise LibraryError(
-            f"{self._catalog_path} is being changed too quickly to be read. Try again in a moment."
+            f"{self._location} is being changed too quickly to be read. Try again in a moment."
         )
 
     def is_outdated(self) -> bool:
@@ -93,7 +94,7 @@ class CatalogReader:
             LibraryError: The catalog is gone.
         """
         revision_query = "SELECT revision FROM library"
-        with translate_errors(self._catalog_path):
+        with translate_errors(self._location):
             with self._pool.read_transaction() as connection:
                 known_rows = connection.execute(revision_query).fetchall()
             with self._pool.read_transaction(latest=True) as connection:
@@ -109,7 +110,7 @@ class CatalogReader:
             space: The space, which was active.
         """
         with (
-            translate_errors(self._catalog_path),
+            translate_errors(self._location),
             self._pool.read_transaction(latest=True) as connection,
         ):
             return not connection.execute(_HAS_VIDEO_SQL, (int(video_id), space.name)).fetchone()[0]

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    from vsearch.catalog.database_url import DatabaseUrl
+    from vsearch.catalog.pool import ReadConnection
+
 
 # The code in a schema, of any version and without white space. A catalog from somebody else could
 # otherwise delete rows or never end.
@@ -37,6 +40,7 @@ _KNOWN_CODE = frozenset(
         "insertintonames_fts(rowid,words)values(new.video_id,new.words);end",
     }
 )
+_MAIN_TABLES = frozenset({"library", "videos", "segments"})
 _IGNORED = re.compile(r"\s+|/\*.*?(?:\*/|$)|--[^\n]*", re.DOTALL)  # white space and comments
 _CODE = re.compile(r"create(temp|temporary)?(trigger|view|virtual)|generatedalways|as\(")
 
@@ -101,3 +105,33 @@ def check_schema_objects(connection: sqlite3.Connection, catalog_path: Path) -> 
                 "vsearch did not create and which could change or block the library. Restore it "
                 "from a backup, or move it away and index the videos again."
             )
+
+
+def read_database_revision(connection: ReadConnection, database_url: DatabaseUrl) -> str | None:
+    """Return the schema revision of a catalog in PostgreSQL, or None if there is none.
+
+    Other programs may have tables in the same database.
+
+    Args:
+        connection: The database.
+        database_url: Its URL, for messages.
+
+    Raises:
+        DamagedLibraryError: Another program has tables of the same names.
+    """
+    table_names = {
+        table_name
+        for (table_name,) in connection.execute(
+            "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = current_schema()"
+        ).fetchall()
+    }
+    if not table_names & _MAIN_TABLES:
+        return None
+    version_rows = []
+    if {"alembic_version", *_MAIN_TABLES} <= table_names:
+        version_rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    if len(version_rows) != 1:
+        raise DamagedLibraryError(
+            f"{database_url} has tables of another program. Create the library in another database."
+        )
+    return str(version_rows[0][0])

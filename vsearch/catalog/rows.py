@@ -204,27 +204,56 @@ def unpack(blobs: Sequence[bytes], dim: int) -> Matrix:
 
 
 # A file name can contain any bytes, but text in SQLite is UTF-8. A TEXT column also accepts blobs
-# and never considers one equal to a text, so one unique column stores both kinds of paths.
+# and never considers one equal to a text, so one unique column stores both kinds of paths. In
+# PostgreSQL, such a path is stored as a text that is not an absolute path.
+
+_HEX_PATH_PREFIX = "~bytes:"
 
 
-def encode_path(file_path: Path) -> str | bytes:
+class PathBytes(bytes):
+    """A path that is not valid UTF-8."""
+
+
+def path_bytes_to_text(path_bytes: PathBytes) -> str:
+    """Return a path that is not valid UTF-8 as PostgreSQL stores it."""
+    return f"{_HEX_PATH_PREFIX}{path_bytes.hex()}"
+
+
+def text_to_path(stored_path: str | bytes) -> str | PathBytes:
+    """Return a stored path as `encode_path` does, from either database."""
+    if isinstance(stored_path, bytes):
+        return PathBytes(stored_path)
+    if stored_path.startswith(_HEX_PATH_PREFIX):
+        return PathBytes(bytes.fromhex(stored_path.removeprefix(_HEX_PATH_PREFIX)))
+    return stored_path
+
+
+def encode_path(file_path: Path) -> str | PathBytes:
     """Return a path as text, or as bytes if it is not valid UTF-8."""
     path_text = str(file_path)
     try:
         path_text.encode()
     except UnicodeEncodeError:
-        return os.fsencode(path_text)
+        return PathBytes(os.fsencode(path_text))
     return path_text
 
 
 def decode_path(stored_path: str | bytes) -> Path:
     """Return the path that `encode_path` converted; raise ValueError if it cannot be one."""
-    path_text = os.fsdecode(stored_path)
+    path_text = decode_path_text(stored_path)
     decoded_path = to_path(path_text)
     is_absolute = decoded_path.is_absolute() or PureWindowsPath(path_text).is_absolute()
     if not is_absolute or "\0" in path_text:
         raise ValueError(f"{path_text[:200]!r} is not an absolute path")
     return decoded_path
+
+
+def decode_path_text(stored_path: str | bytes) -> str:
+    """Return the path that `encode_path` converted, as text and without checking it."""
+    path_text = os.fsdecode(stored_path)
+    if path_text.startswith(_HEX_PATH_PREFIX):
+        return os.fsdecode(bytes.fromhex(path_text.removeprefix(_HEX_PATH_PREFIX)))
+    return path_text
 
 
 def name_words(file_path: Path) -> str:

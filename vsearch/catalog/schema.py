@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - SQLAlchemy reads the annotations
 
+import sqlalchemy
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     Float,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
-    Text,
     false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# as in SQLite: texts are compared by their bytes, and integers have 64 bits
+Text = sqlalchemy.Text().with_variant(sqlalchemy.Text(collation="C"), "postgresql")
+_INTEGER = Integer().with_variant(BigInteger(), "postgresql")
 
 
 class Base(DeclarativeBase):
     """Base of the tables. Naming constraints lets later migrations find them."""
 
-    type_annotation_map = {float: Float()}  # noqa: RUF012 - SQLAlchemy's versions differ here
+    type_annotation_map = {float: Float(), int: _INTEGER}  # noqa: RUF012 - SQLAlchemy's versions differ here
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -57,6 +63,7 @@ class LibraryRow(Base):
     revision: Mapped[int]  # grows with each change of segments, vectors or cues
     created_by_version: Mapped[str] = mapped_column(Text)  # version of vsearch
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))  # the active one
+    settings: Mapped[str | None] = mapped_column(Text)  # JSON, see `record`
 
 
 class VideoRow(Base):

@@ -15,11 +15,11 @@ from vsearch.catalog.reader import IN_JSON_SQL, CatalogReader, ids_to_json
 from vsearch.catalog.rows import read_segment, unpack
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
+    from vsearch.catalog.pool import ReadConnection
     from vsearch.types import Ids, Matrix, Segment, Space, Span
 
 _VECTOR_BATCH = 10_000  # vectors decoded at once
@@ -35,25 +35,26 @@ _SELECT_WHOLE_VIDEOS_SQL = f"""
 # DISTINCT: older versions of SQLite would otherwise parse the JSON again for each segment
 _SELECT_OVERLAPPING_SQL = """
     WITH place AS (
-        SELECT DISTINCT key, json_extract(value, '$[0]') AS video,
-            json_extract(value, '$[1]') AS since, json_extract(value, '$[2]') AS until
+        SELECT DISTINCT key, CAST(json_extract(value, '$[0]') AS BIGINT) AS video,
+            CAST(json_extract(value, '$[1]') AS DOUBLE PRECISION) AS since,
+            CAST(json_extract(value, '$[2]') AS DOUBLE PRECISION) AS until
         FROM json_each(?))
     SELECT key, segments.id FROM place CROSS JOIN segments ON video_id = video AND start <= until
         AND ("end" > since AND start < until OR start = since)
     ORDER BY key, start, segments.id
 """
-_SELECT_VECTORS_AT_SQL = """
+_TIME_SQL = "CAST(json_extract(value, '$[1]') AS DOUBLE PRECISION)"
+_SELECT_VECTORS_AT_SQL = f"""
     SELECT key, embedding FROM json_each(?) JOIN vectors ON segment_id = (
-        SELECT CASE WHEN "end" > json_extract(value, '$[1]') OR start = json_extract(value, '$[1]')
-            THEN id END
+        SELECT CASE WHEN "end" > {_TIME_SQL} OR start = {_TIME_SQL} THEN id END
         FROM segments
-        WHERE video_id = json_extract(value, '$[0]') AND start <= json_extract(value, '$[1]')
+        WHERE video_id = CAST(json_extract(value, '$[0]') AS BIGINT) AND start <= {_TIME_SQL}
         ORDER BY start DESC LIMIT 1)
     AND space_id = (SELECT id FROM spaces WHERE name = ?)
-"""
+"""  # noqa: S608
 _SELECT_RUN_SEGMENTS_SQL = """
-    SELECT segments.id, video_id, start, "end", embedding FROM json_each(?) AS wanted
-    CROSS JOIN segments ON segments.id = wanted.value
+    SELECT segments.id, video_id, start, "end", embedding FROM json_each(?)
+    CROSS JOIN segments ON segments.id = CAST(value AS BIGINT)
     LEFT JOIN vectors ON segment_id = segments.id
         AND space_id = (SELECT id FROM spaces WHERE name = ?)
     ORDER BY segments.id
@@ -270,7 +271,7 @@ class SegmentQueries(CatalogReader):
         )
         vectors = np.zeros((len(video_times), space.dim), np.float32)
         if vector_rows := self._fetch_rows(_SELECT_VECTORS_AT_SQL, times_json, space.name):
-            with corruption_as_error(self._catalog_path):
+            with corruption_as_error(self._location):
                 vectors[[vector_row[0] for vector_row in vector_rows]] = unpack(
                     [vector_row[1] for vector_row in vector_rows], space.dim
                 )
@@ -296,7 +297,7 @@ class SegmentQueries(CatalogReader):
             )
             for _, row_group in groupby(segment_rows, key=lambda segment_row: segment_row[1]):
                 video_rows = list(row_group)
-                with corruption_as_error(self._catalog_path):
+                with corruption_as_error(self._location):
                     segments = [read_segment(segment_row[:4]) for segment_row in video_rows]
                     vectors = unpack([segment_row[4] for segment_row in video_rows], space.dim)
                 yield segments, vectors
@@ -313,7 +314,7 @@ class SegmentQueries(CatalogReader):
             context_segments: Number of neighbors to add before and after each segment.
             space: The space of the vectors.
         """
-        with self._read_transaction() as connection, corruption_as_error(self._catalog_path):
+        with self._read_transaction() as connection, corruption_as_error(self._location):
             return list(_iter_runs(connection, segment_ids, context_segments, space))
 
     def vectors(self, segment_ids: Ids | None, space: Space) -> tuple[Ids, Matrix]:
@@ -361,10 +362,10 @@ class SegmentQueries(CatalogReader):
 
     def vector_bytes(self, space: Space) -> int:
         """Return the total size of the vectors of `space` in bytes."""
-        sql_query = f"SELECT total(length(embedding)) {_FROM_VECTORS_SQL}"
+        sql_query = f"SELECT coalesce(sum(length(embedding)), 0) {_FROM_VECTORS_SQL}"
         return int(self._fetch_rows(sql_query, space.name)[0][0])
 
-    def _load_all_vectors(self, connection: sqlite3.Connection, space: Space) -> tuple[Ids, Matrix]:
+    def _load_all_vectors(self, connection: ReadConnection, space: Space) -> tuple[Ids, Matrix]:
         """Fill preallocated arrays with all ids and vectors, because these may be gigabytes."""
         sql_query, sql_values = _build_vector_query("SELECT count(*)", space, None)
         vector_count = connection.execute(sql_query, sql_values).fetchone()[0]
@@ -378,7 +379,7 @@ class SegmentQueries(CatalogReader):
         return found_ids, vectors
 
     def _load_vectors(
-        self, connection: sqlite3.Connection, space: Space, segment_ids: Ids
+        self, connection: ReadConnection, space: Space, segment_ids: Ids
     ) -> tuple[Ids, Matrix]:
         """Return the ids and vectors that exist for `segment_ids`, ascending."""
         vector_batches = [(np.empty(0, np.int64), np.empty((0, space.dim), np.float32))]
@@ -390,7 +391,7 @@ class SegmentQueries(CatalogReader):
 
     def _iter_vector_batches(
         self,
-        connection: sqlite3.Connection,
+        connection: ReadConnection,
         space: Space,
         segment_ids: Ids | None,
         batch_size: int = _VECTOR_BATCH,
@@ -400,7 +401,7 @@ class SegmentQueries(CatalogReader):
         )
         sql_cursor = connection.execute(f"{sql_query} ORDER BY segment_id", sql_values)
         while vector_rows := sql_cursor.fetchmany(batch_size):
-            with corruption_as_error(self._catalog_path):
+            with corruption_as_error(self._location):
                 vectors = unpack([vector_row[1] for vector_row in vector_rows], space.dim)
             yield np.array([vector_row[0] for vector_row in vector_rows], np.int64), vectors
 
@@ -430,7 +431,7 @@ def _build_vector_query(
 
 
 def _iter_runs(
-    connection: sqlite3.Connection, segment_ids: Ids, context_segments: int, space: Space
+    connection: ReadConnection, segment_ids: Ids, context_segments: int, space: Space
 ) -> Iterator[SegmentRun]:
     """Yield runs of consecutive ids; raise ValueError for an invalid row.
 

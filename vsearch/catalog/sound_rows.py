@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 SOUND_KINDS: tuple[SoundKind, ...] = get_args(SoundKind)
 DELETE_SPANS = "DELETE FROM sound_spans WHERE video_id = ?"
 INSERT_SPAN = 'INSERT INTO sound_spans (video_id, kind, start, "end") VALUES (?, ?, ?, ?)'
-RECORD_ANALYSIS = (
-    "INSERT OR REPLACE INTO sound_analyses (video_id, model, created_at) VALUES (?, ?, ?)"
-)
+RECORD_ANALYSIS = """
+    INSERT INTO sound_analyses (video_id, model, created_at) VALUES (?, ?, ?)
+    ON CONFLICT (video_id) DO UPDATE SET model = excluded.model, created_at = excluded.created_at
+"""
 SELECT_SPANS = """
     SELECT kind, start, "end" FROM sound_spans WHERE video_id = ? ORDER BY start, "end", kind
 """

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import delete, exists, func, insert, select, text, update
+from sqlalchemy import case, delete, exists, func, insert, select, text, update
 
-from vsearch.catalog import annotation_rows, sound_rows, transcript_rows
+from vsearch.catalog import annotation_rows, fts, sound_rows, transcript_rows
 from vsearch.catalog.connection import translate_errors
+from vsearch.catalog.dialect import KEEP_LAST_SEGMENT_SQL, LAST_SEGMENT_SQL, to_postgresql
 from vsearch.catalog.rows import decode_path, encode_path, encode_text, name_words, pack
 from vsearch.catalog.schema import (
     CueRow,
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Update
+    from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, Insert, Update
 
+    from vsearch.catalog.database_url import CatalogLocation
     from vsearch.types import (
         Cue,
         CueSource,
@@ -50,10 +52,10 @@ if TYPE_CHECKING:
         Tag,
     )
 
-_SELECT_LAST_SEGMENT_SQL = text("SELECT seq FROM sqlite_sequence WHERE name = 'segments'")
 _INSERT_SEGMENT_SQL = 'INSERT INTO segments (id, video_id, start, "end") VALUES (?, ?, ?, ?)'
 _INSERT_VECTOR_SQL = (
-    "INSERT OR REPLACE INTO vectors (segment_id, space_id, embedding) VALUES (?, ?, ?)"
+    "INSERT INTO vectors (segment_id, space_id, embedding) VALUES (?, ?, ?) "
+    "ON CONFLICT (segment_id, space_id) DO UPDATE SET embedding = excluded.embedding"
 )
 
 
@@ -63,10 +65,22 @@ class Transaction:
     Every method raises LibraryError if the catalog cannot be written or a constraint fails.
     """
 
-    def __init__(self, connection: Connection, catalog_path: Path) -> None:
+    def __init__(self, connection: Connection, location: CatalogLocation) -> None:
         self._connection = connection
-        self._catalog_path = catalog_path
+        self._location = location
+        self._is_postgresql = connection.dialect.name == "postgresql"
         self._needs_revision = False
+
+    def stored_settings(self) -> str | None:
+        """Return the record of the library as a whole, in JSON, locked until the end."""
+        settings_text: str | None = self._connection.scalar(
+            select(LibraryRow.settings).with_for_update()
+        )
+        return settings_text
+
+    def set_stored_settings(self, settings_text: str) -> None:
+        """Replace the record of the library as a whole, in JSON."""
+        self._execute(update(LibraryRow).values(settings=settings_text))
 
     def add_video(
         self,
@@ -149,7 +163,7 @@ class Transaction:
             longitude=None if location is None else float(location.longitude),
             **column_values,
         )
-        video_id = int(self._execute(insert_statement).lastrowid)
+        video_id = self._insert(insert_statement)
         self._update_name(video_id)
         return Video(
             id=video_id,
@@ -195,6 +209,8 @@ class Transaction:
         if segment_rows:
             self._execute_many(_INSERT_SEGMENT_SQL, segment_rows)
             self._execute_many(_INSERT_VECTOR_SQL, vector_rows)
+            if self._is_postgresql:
+                self._execute_many(KEEP_LAST_SEGMENT_SQL, [(segment_ids[-1],)])
             self._needs_revision = True
         return np.array(segment_ids, np.int64)
 
@@ -279,6 +295,9 @@ class Transaction:
         words = " ".join(name_words(decode_path(stored_path)) for stored_path in stored_paths)
         column_values = {"video_id": int(video_id), "words": words}
         self._execute(insert(VideoNameRow).values(column_values))
+        if self._is_postgresql:  # SQLite has triggers
+            with translate_errors(self._location):
+                fts.index_names(self._connection, int(video_id))
 
     def set_file_identity(self, video_id: int, file_identity: FileIdentity) -> None:
         """Record the present identity of a video's file.
@@ -393,6 +412,9 @@ class Transaction:
         )
         self._execute(delete(TranscriptRow).where(matching_transcripts))
         self._execute_many(transcript_rows.INSERT_CUE, transcript_rows.cue_rows(video_id, cues))
+        if self._is_postgresql:
+            with translate_errors(self._location):
+                fts.index_cues(self._connection, int(video_id))
         self._needs_revision = True
         column_values = {
             "video_id": int(video_id),
@@ -452,6 +474,10 @@ class Transaction:
 
     def rebuild_fts(self) -> None:
         """Rebuild the full-text indexes from the cues and names."""
+        if self._is_postgresql:
+            with translate_errors(self._location):
+                fts.rebuild_indexes(self._connection)
+            return
         for statement in transcript_rows.REBUILD_FTS:
             self._execute(text(statement))
 
@@ -562,7 +588,7 @@ class Transaction:
         """
         if self._current_space_name() == space.name:
             raise LibraryError(
-                f"{self._catalog_path}: {space.name} is in use; switch to another model first"
+                f"{self._location}: {space.name} is in use; switch to another model first"
             )
         self._execute(delete(VectorRow).where(VectorRow.space_id == self._space_id(space)))
 
@@ -585,8 +611,11 @@ class Transaction:
 
     def update_revision(self) -> None:
         """Increase the revision if segments, vectors or cues changed. Called before the commit."""
+        next_revision: Any = LibraryRow.revision
         if self._needs_revision:
-            next_revision = func.max(LibraryRow.revision + 1, clock_microseconds())
+            now = clock_microseconds()
+            next_revision = case((LibraryRow.revision < now, now), else_=LibraryRow.revision + 1)
+        if self._needs_revision or self._is_postgresql:  # where it also changes the change number
             self._execute(update(LibraryRow).values(revision=next_revision))
 
     def _adopt_space(self, space: Space) -> int:
@@ -608,7 +637,7 @@ class Transaction:
         space_row = self._execute(select(SpaceRow).where(SpaceRow.name == space.name)).first()
         column_values = {"name": space.name, "dim": space.dim, "supports_text": space.supports_text}
         if space_row is None:
-            return int(self._execute(insert(SpaceRow).values(column_values)).lastrowid)
+            return self._insert(insert(SpaceRow).values(column_values))
         if space_row.dim != space.dim:
             raise self._space_mismatch_error(
                 f"{space_row.name} with {space_row.dim} dimensions", space
@@ -619,29 +648,39 @@ class Transaction:
 
     def _space_mismatch_error(self, stored_space: object, space: Space) -> SpaceMismatchError:
         return SpaceMismatchError(
-            f"{self._catalog_path} contains vectors of {stored_space}, which cannot be compared "
+            f"{self._location} contains vectors of {stored_space}, which cannot be compared "
             f"with vectors of {space.name} with {space.dim} dimensions. Use the model with which "
             "the library was created, or start another library with --library."
         )
 
     def _last_segment_id(self) -> int:
         """Return the highest segment id ever used; no other process writes in the meantime."""
-        return int(self._execute(_SELECT_LAST_SEGMENT_SQL).scalar() or 0)
+        last_segment_sql = LAST_SEGMENT_SQL
+        if self._is_postgresql:
+            last_segment_sql = to_postgresql(LAST_SEGMENT_SQL)
+        return int(self._execute(text(last_segment_sql)).scalar() or 0)
 
     def _update_video(self, video_id: int, **column_values: object) -> None:
         update_statement = (
             update(VideoRow).where(VideoRow.id == int(video_id)).values(**column_values)
         )
         if not self._execute(update_statement).rowcount:
-            raise LibraryError(f"{self._catalog_path} has no video {video_id}")
+            raise LibraryError(f"{self._location} has no video {video_id}")
+
+    def _insert(self, statement: Insert) -> int:
+        """Insert a row and return its id."""
+        [row_id] = self._execute(statement).inserted_primary_key
+        return int(row_id)
 
     def _execute(self, statement: Executable) -> CursorResult[Any]:
-        with translate_errors(self._catalog_path):
+        with translate_errors(self._location):
             return self._connection.execute(statement)
 
     def _execute_many(self, statement: str, parameter_rows: list[tuple[Any, ...]]) -> None:
+        if self._is_postgresql:
+            statement = to_postgresql(statement)
         if parameter_rows:
-            with translate_errors(self._catalog_path):
+            with translate_errors(self._location):
                 self._connection.exec_driver_sql(statement, parameter_rows)
 
 

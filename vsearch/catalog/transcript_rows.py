@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 INSERT_CUE = """
     INSERT INTO cues (video_id, source, start, "end", text, words) VALUES (?, ?, ?, ?, ?, ?)
 """
-INSERT_CUE_VECTOR = (
-    "INSERT OR REPLACE INTO cue_vectors (cue_id, space_id, embedding) VALUES (?, ?, ?)"
-)
+INSERT_CUE_VECTOR = """
+    INSERT INTO cue_vectors (cue_id, space_id, embedding) VALUES (?, ?, ?)
+    ON CONFLICT (cue_id, space_id) DO UPDATE SET embedding = excluded.embedding
+"""
 REBUILD_FTS = (
     "INSERT INTO cues_fts (cues_fts) VALUES ('rebuild')",
     "INSERT INTO names_fts (names_fts) VALUES ('rebuild')",

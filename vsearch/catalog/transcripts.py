@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsearch.catalog.dialect import CUE_LOCATIONS_SQL
+from vsearch.catalog.fts import fts_expression
 from vsearch.catalog.reader import ids_to_json
 from vsearch.catalog.rows import unpack
 from vsearch.catalog.transcript_rows import read_cue
@@ -34,23 +36,23 @@ MAX_ID_RANGES = 256  # searched separately; more are merged into one range
 # two subqueries: SQLite uses the primary key for a single min() or max() only
 _SELECT_ID_BOUNDS_SQL = "SELECT (SELECT min(id) FROM cues), (SELECT max(id) FROM cues)"
 _SELECT_VIDEO_BOUNDS_SQL = """
-    SELECT (SELECT min(id) FROM cues WHERE video_id = value),
-        (SELECT max(id) FROM cues WHERE video_id = value)
+    SELECT (SELECT min(id) FROM cues WHERE video_id = CAST(value AS BIGINT)),
+        (SELECT max(id) FROM cues WHERE video_id = CAST(value AS BIGINT))
     FROM json_each(?)
 """
 _SELECT_MATCHES_SQL = """
-    SELECT rowid AS id FROM cues_fts WHERE cues_fts MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?
+    SELECT rowid AS id FROM cues_fts WHERE cues_fts MATCH ? AND rowid BETWEEN ? AND ?
+    ORDER BY rowid LIMIT ?
 """
-_COUNT_MATCHES_SQL = f"SELECT count(*), max(id) FROM ({_SELECT_MATCHES_SQL})"  # noqa: S608
-_SELECT_MATCHING_IDS_SQL = f"SELECT json_group_array(id) FROM ({_SELECT_MATCHES_SQL})"  # noqa: S608
+_COUNT_MATCHES_SQL = f"SELECT count(*), max(id) FROM ({_SELECT_MATCHES_SQL}) AS matches"  # noqa: S608
+_SELECT_MATCHING_IDS_SQL = f"SELECT json_group_array(id) FROM ({_SELECT_MATCHES_SQL}) AS matches"  # noqa: S608
 _SELECT_CUES_SQL = """
     SELECT id, video_id, start, "end", text, source, words FROM cues
     WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
 """
-_SELECT_CUE_LOCATIONS_SQL = """
-    SELECT json_group_array(coalesce(video_id, -1)), json_group_array(source)
-    FROM json_each(?) LEFT JOIN cues ON cues.id = value
-"""
+_SELECT_CUE_LOCATIONS_SQL = f"""
+    SELECT {CUE_LOCATIONS_SQL} FROM json_each(?) LEFT JOIN cues ON cues.id = CAST(value AS BIGINT)
+"""  # noqa: S608
 _SELECT_SOURCES_SQL = "SELECT DISTINCT source FROM transcripts"
 _SELECT_VIDEOS_OF_SEGMENTS_SQL = """
     SELECT json_group_array(DISTINCT video_id) FROM segments
@@ -285,16 +287,3 @@ def _clip_ranges(
 
 def _read_record(row: Sequence[Any]) -> CueRecord:
     return CueRecord(int(row[0]), int(row[1]), read_cue(row[2:]))
-
-
-def fts_expression(phrase_groups: Sequence[Collection[str]]) -> str:
-    """Return an FTS5 expression for cues that contain a phrase of each group."""
-    return " AND ".join(
-        f"({' OR '.join(map(_quote_phrase, phrase_group))})" for phrase_group in phrase_groups
-    )
-
-
-def _quote_phrase(phrase: str) -> str:
-    escaped_phrase = phrase.removesuffix("*").replace("\0", "").replace('"', '""')
-    encodable_phrase = escaped_phrase.encode("utf-8", "ignore").decode()
-    return f'"{encodable_phrase}"*' if phrase.endswith("*") else f'"{encodable_phrase}"'

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from vsearch.catalog.database_url import CatalogLocation
     from vsearch.catalog.revision import SchemaVersion
 
-_ALEMBIC_LOCK = threading.Lock()  # Alembic keeps its state in globals
+ALEMBIC_LOCK = threading.Lock()  # Alembic keeps its state in globals
 
 
 def upgrade_catalog(catalog_path: Path, found_revision: str | None, schema: SchemaVersion) -> None:
@@ -52,8 +53,8 @@ def upgrade_catalog(catalog_path: Path, found_revision: str | None, schema: Sche
         NewerLibraryError: The revision is not known.
         DamagedLibraryError: The catalog is damaged; it is left unchanged.
     """
-    alembic_config = _create_config(schema)
-    _refuse_newer(catalog_path, found_revision, alembic_config)
+    alembic_config = create_alembic_config(schema)
+    refuse_newer(catalog_path, found_revision, alembic_config)
     if found_revision is None:
         _make_folder(catalog_path)
     uri_query = "mode=rwc" if found_revision is None else "mode=rw"
@@ -66,7 +67,7 @@ def upgrade_catalog(catalog_path: Path, found_revision: str | None, schema: Sche
         engine, "begin", lambda sql_connection: sql_connection.exec_driver_sql("BEGIN IMMEDIATE")
     )
     write_lock = WriteLock(catalog_path.parent)
-    with _ALEMBIC_LOCK:
+    with ALEMBIC_LOCK:
         try:
             if found_revision is not None:
                 write_lock.acquire(timeout=BUSY_TIMEOUT_SECONDS)
@@ -94,7 +95,7 @@ def check_closed_catalog(catalog_path: Path, schema: SchemaVersion) -> None:
         found_revision = read_revision(connection, catalog_path)
         if found_revision is None:
             raise DamagedLibraryError(f"{catalog_path} has no tables")
-        _refuse_newer(catalog_path, found_revision, _create_config(schema))
+        refuse_newer(catalog_path, found_revision, create_alembic_config(schema))
         _refuse_damaged(connection, catalog_path)
 
 
@@ -108,7 +109,7 @@ def _run_migrations(
     found_revision = read_revision(sqlite_connection, catalog_path)
     if found_revision == schema.head_revision:
         return
-    _refuse_newer(catalog_path, found_revision, alembic_config)
+    refuse_newer(catalog_path, found_revision, alembic_config)
     if found_revision is not None:
         _refuse_damaged(sqlite_connection, catalog_path)
         _back_up_catalog(catalog_path, found_revision)
@@ -117,7 +118,7 @@ def _run_migrations(
     command.upgrade(alembic_config, schema.head_revision)
     _restore_last_ids(sqlite_connection, last_ids)
     if found_revision is None:
-        library_row = (1, 0, _installed_version())
+        library_row = (1, 0, installed_version())
         sqlite_connection.execute(
             "INSERT INTO library (id, revision, created_by_version) VALUES (?, ?, ?)", library_row
         )
@@ -154,19 +155,23 @@ def _restore_last_ids(
         )
 
 
-def _create_config(schema: SchemaVersion) -> Config:
+def create_alembic_config(schema: SchemaVersion) -> Config:
+    """Return the configuration with which Alembic finds the migrations."""
     alembic_config = Config()
     alembic_config.set_main_option("script_location", str(schema.scripts_folder).replace("%", "%%"))
     return alembic_config
 
 
-def _refuse_newer(catalog_path: Path, found_revision: str | None, alembic_config: Config) -> None:
+def refuse_newer(
+    location: CatalogLocation, found_revision: str | None, alembic_config: Config
+) -> None:
+    """Raise NewerLibraryError if a revision is not known."""
     script_directory = ScriptDirectory.from_config(alembic_config)
     if found_revision is not None and found_revision not in {
         migration.revision for migration in script_directory.walk_revisions()
     }:
         raise NewerLibraryError(
-            f"{catalog_path} was written by a newer vsearch: its schema is {found_revision!r}, "
+            f"{location} was written by a newer vsearch: its schema is {found_revision!r}, "
             f"this version knows up to {script_directory.get_current_head()!r}. Upgrade vsearch; "
             "the library is unchanged."
         )
@@ -202,7 +207,8 @@ def _back_up_catalog(catalog_path: Path, found_revision: str) -> None:
     partial_path.replace(backup_path)
 
 
-def _installed_version() -> str:
+def installed_version() -> str:
+    """Return the version of vsearch."""
     try:
         return version("vsearch")
     except PackageNotFoundError:  # a checkout that is not installed

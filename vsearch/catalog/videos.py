@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsearch.catalog.connection import corruption_as_error
+from vsearch.catalog.dialect import CHANGE_NUMBER_SQL, HEX_PATHS_SQL
 from vsearch.catalog.outlines import (
-    SELECT_CHANGE_SQL,
     SELECT_OUTLINES_SQL,
     SELECT_TRANSCRIBED_SQL,
     LibraryOutline,
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
     from vsearch.types import FileIdentity, Space, Video
 
-_SELECT_VIDEO_SQL = """
+_SELECT_VIDEO_SQL = f"""
     SELECT id, path, fingerprint, size_bytes, mtime_ns, duration, fps, width, height, codec,
         sampled_frames, warning, recorded_at,
         (SELECT model FROM frame_features
             WHERE video_id = videos.id AND space_id = (SELECT space_id FROM library)),
         keyframes_only, max_keyframe_gap, is_photo, utc_offset_minutes, latitude, longitude, camera,
         source_url,
-        (SELECT group_concat(hex(path)) FROM duplicate_files WHERE video_id = videos.id)
+        (SELECT {HEX_PATHS_SQL} FROM duplicate_files WHERE video_id = videos.id)
     FROM videos
-"""
+"""  # noqa: S608
 _SELECT_IDENTITY_SQL = """
     SELECT size_bytes, mtime_ns, ctime_ns, inode, content_digest FROM videos WHERE id = ?
 """
@@ -50,9 +50,9 @@ _SELECT_PLACES_SQL = """
     UNION ALL SELECT video_id, path FROM duplicate_files WHERE video_id IS NOT NULL
 """
 _SELECT_VIDEO_AT_SQL = f"""
-    {_SELECT_VIDEO_SQL} WHERE path = ?1
-        OR id = (SELECT video_id FROM duplicate_files WHERE path = ?1)
-    ORDER BY path <> ?1
+    {_SELECT_VIDEO_SQL} WHERE path = ?
+        OR id = (SELECT video_id FROM duplicate_files WHERE path = ?)
+    ORDER BY path <> ?
 """  # noqa: S608
 _SELECT_FINGERPRINT_SQL = "SELECT fingerprint FROM videos WHERE id = ?"
 _SELECT_FEATURE_CONTENTS_SQL = """
@@ -108,7 +108,7 @@ class VideoQueries(CatalogReader):
 
     def change_number(self) -> int:
         """Return a number that differs after every commit, also of names, tags and transcripts."""
-        return int(self._fetch_rows(SELECT_CHANGE_SQL)[0][0])
+        return int(self._fetch_rows(CHANGE_NUMBER_SQL)[0][0])
 
     def outline(self) -> LibraryOutline:
         """Return the paths, times and transcripts of all videos, without their other columns."""
@@ -116,7 +116,7 @@ class VideoQueries(CatalogReader):
             change_number = self.change_number()
             video_rows = self._fetch_rows(SELECT_OUTLINES_SQL)
             transcript_rows = self._fetch_rows(SELECT_TRANSCRIBED_SQL)
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return LibraryOutline(change_number, read_outlines(video_rows, transcript_rows))
 
     def videos_by_id(self, video_ids: Iterable[int]) -> dict[int, Video]:
@@ -136,19 +136,19 @@ class VideoQueries(CatalogReader):
         The first path of each video comes before those of duplicate files.
         """
         place_rows = self._fetch_rows(_SELECT_PLACES_SQL)
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return [(int(video_id), decode_path(path)) for video_id, path in place_rows]
 
     def video_paths(self) -> dict[int, Path]:
         """Return the path of each video, by id."""
         path_rows = self._fetch_rows("SELECT id, path FROM videos")
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return {int(video_id): decode_path(stored_path) for video_id, stored_path in path_rows}
 
     def video_path(self, video_id: int) -> Path | None:
         """Return the path of a video; None if there is no video with this id."""
         path_rows = self._fetch_rows("SELECT path FROM videos WHERE id = ?", int(video_id))
-        with corruption_as_error(self._catalog_path):
+        with corruption_as_error(self._location):
             return decode_path(path_rows[0][0]) if path_rows else None
 
     def video_by_path(self, video_path: Path) -> Video | None:
@@ -160,8 +160,9 @@ class VideoQueries(CatalogReader):
 
     def video_at(self, file_path: Path) -> Video | None:
         """Return the video whose file, or a duplicate of it, has exactly this path, or None."""
+        stored_path = encode_path(file_path)
         matching_videos = self._read_objects(
-            read_video, _SELECT_VIDEO_AT_SQL, encode_path(file_path)
+            read_video, _SELECT_VIDEO_AT_SQL, stored_path, stored_path, stored_path
         )
         return next(iter(matching_videos), None)
 
@@ -179,7 +180,7 @@ class VideoQueries(CatalogReader):
         """
         identities = self._read_objects(read_file_identity, _SELECT_IDENTITY_SQL, int(video_id))
         if not identities:
-            raise LibraryError(f"{self._catalog_path} has no video {video_id} (any more)")
+            raise LibraryError(f"{self._location} has no video {video_id} (any more)")
         return identities[0]
 
     def duplicate_file(self, file_path: Path) -> FileIdentity | None:
@@ -232,7 +233,7 @@ class VideoQueries(CatalogReader):
             int(video_id),
         )
         if not frame_rates:
-            raise LibraryError(f"{self._catalog_path} has no video {video_id} (any more)")
+            raise LibraryError(f"{self._location} has no video {video_id} (any more)")
         return frame_rates[0]
 
     def model_names(self) -> list[str]:

@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 def config(context: click.Context, as_json: bool) -> None:
     """Show the effective settings, and where each comes from.
 
-    A flag of a command overrides a variable VSEARCH_*, which overrides vsearch.toml in the library,
-    which overrides the default. Invalid values are reported; they exit with code 1.
+    A flag of a command overrides a variable VSEARCH_*, which overrides vsearch.toml in the library
+    (for a library in a database: the catalog), which overrides the default. Invalid values are
+    reported; they exit with code 1.
     """
     from vsearch import config as settings_module  # deferred: --help needs none of it
+    from vsearch.library_opening import open_settings
 
     options: CommonOptions = context.obj
-    library_path, library_source = settings_module.locate_library(options.library)
-    sourced_settings = settings_module.list_sources(library_path)
-    problem_texts = settings_module.find_problems(library_path)
+    with open_settings(options.library) as (library_name, library_source, settings_source):
+        sourced_settings = settings_module.list_sources(settings_source)
+        problem_texts = settings_module.find_problems(settings_source)
     folders = {
-        "library": str(library_path.absolute()),
+        "library": library_name,
         "cache": str(settings_module.cache_folder().absolute()),
     }
     log_settings = list_log_settings(context)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vsearch.evaluation.datasets import CaptionDataset
     from vsearch.evaluation.query_datasets import QueryDataset
     from vsearch.library import Library
+    from vsearch.library_location import LibraryLocation
 
 MAX_SHOWN_FAILURES = 50  # on the contact sheet
 SCRATCH_DIR = Path("indexes", "evaluation")
@@ -270,7 +271,9 @@ def _run_comparison(
     with ExitStack() as exit_stack:
         library = exit_stack.enter_context(options.open_library())
         videos = library.videos()
-        auto_dataset = build_auto_dataset(library.path.name, [video.path for video in videos])
+        auto_dataset = build_auto_dataset(
+            library.location.short_name, [video.path for video in videos]
+        )
         scratch_libraries = [
             exit_stack.enter_context(scratch_library)
             for scratch_library in _open_scratch_libraries(options, library, model_names, fps)
@@ -284,7 +287,7 @@ def _run_comparison(
     if as_json:
         print_json(
             {
-                "library": str(library.path),
+                "library": str(library.location),
                 "protocol": asdict(protocol),
                 "sources": [asdict(source) for source in auto_dataset.sources],
                 "unreadable": auto_dataset.unread_reasons,
@@ -304,7 +307,7 @@ def _open_scratch_libraries(
     configurations += [(settings.model, fps)] if fps is not None else []
     for model_name, sample_fps in dict.fromkeys(configurations):
         if (model_name, sample_fps) != (settings.model, settings.fps):
-            scratch_dir = SCRATCH_DIR / _build_dir_name(library.path, model_name, sample_fps)
+            scratch_dir = SCRATCH_DIR / _build_dir_name(library.location, model_name, sample_fps)
             text_model = settings.text_model if model_name == settings.model else ""
             scratch_options = replace(
                 options, library=str(scratch_dir), model=model_name, text_model=text_model
@@ -312,13 +315,13 @@ def _open_scratch_libraries(
             yield scratch_options.open_library(create=True, fps=sample_fps)
 
 
-def _build_dir_name(library_path: Path, model_name: str, sample_fps: float) -> str:
+def _build_dir_name(location: LibraryLocation, model_name: str, sample_fps: float) -> str:
     """Return a readable folder name that is unique per library, model and rate."""
     digest = hashlib.sha256(
-        f"{library_path.absolute()}\n{model_name}\n{sample_fps}".encode()
+        f"{location.absolute_name}\n{model_name}\n{sample_fps}".encode()
     ).hexdigest()[:8]
     readable_part = re.sub(
-        r"[^A-Za-z0-9]+", "-", f"{library_path.name} {model_name} {sample_fps:g}"
+        r"[^A-Za-z0-9]+", "-", f"{location.short_name} {model_name} {sample_fps:g}"
     ).strip("-")
     return f"auto-{readable_part[:60]}-{digest}"
 

@@ -193,7 +193,7 @@ def _resolve_selection(
             return _build_excerpts(None, past_search.query_text, chosen_results, pad_seconds)
     with options.open_library() as library:
         if _RESULT_NUMBERS_RE.fullmatch(selection_text):
-            past_search = last_search.load_last_search(library.path)
+            past_search = last_search.load_last_search(library.cache_path)
             query_text = past_search.query_text
             result_numbers = last_search.parse_result_numbers(",".join(selection_text.split()))
             chosen_results = [(number, past_search.get_result(number)) for number in result_numbers]
@@ -222,7 +222,7 @@ def _search_library(library: Library, query_text: str, k: int) -> list[tuple[int
     from vsearch.search import last_search
 
     search_result = library.search(query_text, k=k)
-    if not last_search.save_last_search(library.path, query_text, search_result):
+    if not last_search.save_last_search(library.cache_path, query_text, search_result):
         print_note(last_search.NOT_SAVED_NOTE)
     if search_result and search_result.has_confident_match is False:
         print_note("Probably not in this library; exporting the nearest results.")

@@ -155,7 +155,7 @@ def index(
         ray=ray,
     ) as library:
         if is_new:
-            print_note(f"New library: {escape_unprintable(str(library.path.absolute()))}")
+            print_note(f"New library: {escape_unprintable(library.location.absolute_name)}")
 
         def print_details(index_results: list[IndexResult]) -> None:
             if timings:

@@ -148,7 +148,7 @@ def _info_to_dict(
     """Return the JSON object of `info --json`."""
     space = library_info.space
     return {
-        "library": str(library_info.path),
+        "library": library_info.location,
         "model": settings.model,
         "text_model": settings.text_model or None,
         "models": [
@@ -194,7 +194,7 @@ def _print_info(
 ) -> None:
     duration_text = format_duration(library_info.duration_seconds)
     info_rows = [
-        ("library", escape_unprintable(str(library_info.path))),
+        ("library", escape_unprintable(library_info.location)),
         ("model", _format_models(settings.model, library_info)),
         ("text model", escape_unprintable(settings.text_model)),
         ("adapter", _format_adapter(adapter_status) if adapter_status else ""),

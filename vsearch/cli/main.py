@@ -34,6 +34,7 @@ COMMANDS_BY_MODULE = {
     "export": ("export",),
     "index": ("index",),
     "library": ("info", "list", "rebuild", "relocate", "remove"),
+    "library_group": ("library",),
     "model": ("model",),
     "models": ("models",),
     "open": ("open",),
@@ -109,7 +110,7 @@ def main() -> NoReturn:
 def _run_command() -> int:
     """Run the command line and return its exit code; print errors as one line each."""
     try:
-        exit_code: object = cli.main(standalone_mode=False, prog_name="vsearch")
+        exit_code: object = cli.main(_take_arguments(), standalone_mode=False, prog_name="vsearch")
     except SystemExit as system_exit:
         exit_code = system_exit.code
     except click.ClickException as error:
@@ -135,6 +136,24 @@ def _run_command() -> int:
     exit_status = exit_code if isinstance(exit_code, int) else int(exit_code is not None)
     log_printed(f"finished with exit code {exit_status}")
     return exit_status
+
+
+def _take_arguments() -> list[str]:
+    """Return the arguments, and remove passwords from `sys.argv`, which is logged and stored."""
+    arguments = sys.argv[1:]
+    if any("postgres" in argument.lower() for argument in arguments):
+        from vsearch.catalog.database_url import (  # deferred: a folder needs none of it
+            PASSWORD_ADVICE,
+            redact_database_urls,
+        )
+
+        sys.argv[1:] = [redact_database_urls(argument) for argument in arguments]
+        if sys.argv[1:] != arguments:
+            print_note(
+                "Warning: every user of this machine can see the password of the database in the "
+                f"list of processes; {PASSWORD_ADVICE}."
+            )
+    return arguments
 
 
 def _report_os_error(error: OSError) -> int:

@@ -253,22 +253,24 @@ def _start_background(
     with options.open_library() as library:
         if lock_holder := library.lock_holder():
             raise LockedError(
-                f"{library.path}: is being written by {lock_holder}; wait until it is done or "
+                f"{library.location}: is being written by {lock_holder}; wait until it is done or "
                 "stop it"
             )
-        library_path = library.path.absolute()
+        location = library.location
     subcommand = ["rollback"] if model_name is None else ["switch", model_name]
-    command_args = ["--library", str(library_path), "model", *subcommand]
+    command_args = ["--library", location.absolute_name, "model", *subcommand]
     command_args += ["--skip-missing"] if skip_missing else []
     command_args += ["--device", options.device] if options.device else []
     command_args += ["--ray", ray] if ray is not None else []
-    log_path = library_path / LOG_FILE
+    log_path = location.cache_folder.absolute() / LOG_FILE
+    log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log_file:
         child_process = subprocess.Popen(  # noqa: S603 - this program, no shell
             [sys.executable, "-P", "-m", "vsearch", *command_args],
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=log_file,
+            env=os.environ | location.child_environment(),
             start_new_session=True,
             creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
         )

@@ -31,7 +31,7 @@ def open_command(options: CommonOptions, result_number: int) -> None:
     from vsearch.search import last_search
 
     with options.open_library(ignore_invalid_settings=True) as library:
-        result_ref = last_search.load_last_search(library.path).get_result(result_number)
+        result_ref = last_search.load_last_search(library.cache_path).get_result(result_number)
         videos = library.videos([result_ref.video_path])
     video_path = Path(result_ref.video_path)
     is_photo = any(video.path == video_path and video.is_photo for video in videos)

@@ -75,11 +75,17 @@ class CommonOptions:
         )
 
     def library_exists(self) -> bool:
-        """Return whether there is a library in the folder that the options name."""
-        from vsearch import config  # deferred: --help needs none of it
-        from vsearch.library import CATALOG_FILE
+        """Return whether there is a library in the folder that the options name.
 
-        return (config.resolve_library_path(self.library) / CATALOG_FILE).exists()
+        One in a database must exist, since no command but `vsearch library create` creates it.
+        """
+        from vsearch.library_location import (  # deferred: --help needs none of it
+            CATALOG_FILE,
+            locate_library,
+        )
+
+        place = locate_library(self.library)[0]
+        return not isinstance(place, Path) or (place / CATALOG_FILE).exists()
 
 
 def library_options(command: F) -> F:
@@ -148,9 +154,9 @@ def _make_option(*flag_names: str, **option_settings: Any) -> Any:
 LIBRARY_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _make_option(
         "--library",
-        metavar="DIR",
-        help="Library folder.  [default: $VSEARCH_LIBRARY, or indexes/default if it is there, or "
-        "one in your data folder; see `vsearch config`]",
+        metavar="DIR|URL",
+        help="Library folder, or postgresql://USER@HOST/DATABASE.  [default: $VSEARCH_LIBRARY, or "
+        "indexes/default if it is there, or one in your data folder; see `vsearch config`]",
     ),
     _make_option(
         "--model",

@@ -119,6 +119,21 @@ class ProgressLine:
             name=escape_unprintable(progress.url.rpartition("/")[2])[:40],
         )
 
+    def update_rows(self, name: str, done: int, total: int) -> None:
+        """Show the rows of a table, or the files of a folder, that were copied.
+
+        Args:
+            name: What is copied.
+            done: The number of rows or files so far.
+            total: The number of all.
+        """
+        self._progress_bar.update(
+            self._task_id,
+            completed=done / total if total else 1.0,
+            count=f"{done:,}/{total:,}",
+            name=name,
+        )
+
     def finish_file(self, index_result: IndexResult) -> None:
         """Count a finished file, if its video was processed."""
         self._active_seconds.pop(index_result.path, None)

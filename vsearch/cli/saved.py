@@ -53,7 +53,7 @@ def save(
         query_text = (
             query_from_argv(query_words)
             if query_words
-            else last_search.load_last_search(library.path).query_text
+            else last_search.load_last_search(library.cache_path).query_text
         )
         saved_search = library.saved_searches.add(search_name, library.query(query_text))
     _print_saved("saved", saved_search)
@@ -131,7 +131,7 @@ def _mark_results(library: Library, result_numbers: str, relevant: bool | None) 
     """Store feedback for results of the last search; None deletes it."""
     from vsearch.search import last_search
 
-    past_search = last_search.load_last_search(library.path)
+    past_search = last_search.load_last_search(library.cache_path)
     chosen_results = [
         past_search.get_result(result_number)
         for result_number in last_search.parse_result_numbers(result_numbers)
@@ -148,7 +148,7 @@ def _mark_results(library: Library, result_numbers: str, relevant: bool | None) 
 def _clear_marks(library: Library) -> None:
     from vsearch.search import last_search
 
-    past_search = last_search.load_last_search(library.path)
+    past_search = last_search.load_last_search(library.cache_path)
     mark_count = library.feedback.clear(past_search.query_text)
     query_text = escape_unprintable(past_search.query_text)
     print_note(f"{query_text}: {format_count(mark_count, 'mark')} deleted")

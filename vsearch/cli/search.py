@@ -276,7 +276,7 @@ def _search_local(
         search_result = search_options.filter_result(
             library.search(query, **search_options.search_arguments)
         )
-        if not last_search.save_last_search(library.path, str(query), search_result):
+        if not last_search.save_last_search(library.cache_path, str(query), search_result):
             print_note(last_search.NOT_SAVED_NOTE)
         _write_contact_sheet(search_options, library, search_result)
         return search_result, _load_previews(search_options, library, search_result)

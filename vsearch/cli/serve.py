@@ -110,7 +110,7 @@ def serve(
             page_url = f"{server_url}#token={generated_token}" if generated_token else server_url
             if generated_token and socket_path is not None:
                 page_url = f"{server_url} with the token {generated_token}"
-            click.echo(f"Serving {library.path} at {page_url}", err=True)
+            click.echo(f"Serving {library.location} at {page_url}", err=True)
             print_note("Press Ctrl-C to stop.")
             if open_browser:
                 # without the token: other users may see the command line of a browser
@@ -225,7 +225,7 @@ def mcp(
             return
 
         def print_address(server_url: str) -> None:
-            click.echo(f"Serving {library.path} by MCP at {server_url}", err=True)
+            click.echo(f"Serving {library.location} by MCP at {server_url}", err=True)
             print_note("Press Ctrl-C to stop.")
 
         http_options = HttpOptions(host, port, token, shows_paths)

@@ -137,7 +137,7 @@ def watch(
         photos=photos,
     ) as library:
         if is_new:
-            print_note(f"New library: {escape_unprintable(str(library.path.absolute()))}")
+            print_note(f"New library: {escape_unprintable(library.location.absolute_name)}")
         alert_watcher = _Watcher(library, alerts, as_json)
         alert_watcher.load_searches()  # reports an unknown name at once
         folder_watcher = FolderWatcher(

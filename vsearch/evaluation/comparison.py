@@ -132,7 +132,7 @@ def check_text_support(library: Library) -> None:
     space = library.encoder.space
     if library.space not in (None, space):
         raise SpaceMismatchError(
-            f"{library.path} was not indexed with {space.name}: pass its model with --model"
+            f"{library.location} was not indexed with {space.name}: pass its model with --model"
         )
     if not space.supports_text:
         raise NoTextError(

@@ -25,13 +25,13 @@ from vsearch.storage.reindexing import describe_lost_features
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
     from typing import TypeAlias
 
     from vsearch.active_model import ActiveModel
     from vsearch.catalog.catalog import Catalog
     from vsearch.encoders.query_adapter import AdapterFile
     from vsearch.indexing.library_storage import Storage
+    from vsearch.library_location import LibraryLocation
     from vsearch.progress import IndexResult, Progress, SwitchResult
     from vsearch.protocols import Encoder, Pooler
     from vsearch.storage.feature_store import FeatureStore
@@ -75,7 +75,7 @@ class Models:
 
     def __init__(
         self,
-        library_path: Path,
+        location: LibraryLocation,
         catalog: Catalog,
         feature_store: FeatureStore,
         active_model: ActiveModel,
@@ -85,18 +85,14 @@ class Models:
         """Use `Library.models`.
 
         Args:
-            library_path: Folder of the library.
+            location: Where the library is.
             catalog: Catalog of the library.
             feature_store: Stored frame features.
             active_model: Settings and encoder.
             writer: Write access to the library.
             saved_indexes: The vector indexes, which are invalid after a change of vectors.
         """
-        self._library_path, self._catalog, self._feature_store = (
-            library_path,
-            catalog,
-            feature_store,
-        )
+        self._location, self._catalog, self._feature_store = location, catalog, feature_store
         self._active_model, self._writer, self._saved_indexes = active_model, writer, saved_indexes
 
     def list(self) -> SpaceList:
@@ -151,7 +147,7 @@ class Models:
         with self._writer.exclusive_with_cue_embedding():
             record_active_model(self._catalog, self._active_model)
             target = resolve_target(
-                model_name, self._library_path, self._catalog, settings, encoder
+                model_name, self._location.folder, self._catalog, settings, encoder
             )
             model_switch = ModelSwitch(
                 self._writer.storage(),
@@ -170,7 +166,7 @@ class Models:
             )
             if switch_result.is_switched:
                 changed_settings = target.to_settings(switch_result.previous_space)
-                config.update_file(self._library_path, changed_settings)
+                config.update_file(self._location.settings_source, changed_settings)
                 self._active_model.switch_to(encoder or target.created_encoder, changed_settings)
                 self._active_model.given_encoder = encoder
         return switch_result
@@ -238,7 +234,7 @@ class Models:
             space = self._catalog.space()
             if space is None or space.name != adapter.training_info.space:
                 raise SpaceMismatchError(
-                    f"{self._library_path} is not indexed with {adapter.training_info.space}, for "
+                    f"{self._location} is not indexed with {adapter.training_info.space}, for "
                     "which the adapter was trained; train one with `vsearch train align`"
                 )
             self.adapter_file.write_adapter(adapter)
@@ -251,7 +247,7 @@ class Models:
         Raises:
             DamagedLibraryError: If its file is corrupted.
         """
-        pooler_files = trained_pooler_files(self._library_path)
+        pooler_files = trained_pooler_files(self._location.folder)
         return load_pooler(f"transformer:{pooler_files[0]}") if pooler_files else None
 
     def install_pooler(self, weights: NetworkWeights | None) -> str:
@@ -275,7 +271,7 @@ class Models:
 
         if not isinstance(weights, NetworkWeights | None):
             raise QueryError(f"weights must be NetworkWeights, not {weights!r:.60}")
-        library_path = self._library_path
+        library_path = self._location.folder
         with self._writer.exclusive():
             space, existing_files = self._catalog.space(), trained_pooler_files(library_path)
             installed_path = (
@@ -293,7 +289,7 @@ class Models:
                 if installed_path is not None and installed_path not in existing_files:
                     installed_path.unlink()
                 raise
-            config.update_file(library_path, {"pooler": AUTO_POOLER})
+            config.update_file(self._location.settings_source, {"pooler": AUTO_POOLER})
             self._active_model.update_settings(pooler=AUTO_POOLER)
             delete_other_poolers(library_path, installed_path)
         if lost_paths:

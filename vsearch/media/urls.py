@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from vsearch.buckets.bucket_path import is_bucket_url
+from vsearch.buckets.bucket_path import check_bucket_url, is_bucket_url, to_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 DEFAULT_MAX_DOWNLOAD_BYTES = 20 * 10**9
@@ -70,6 +71,26 @@ def parse_web_url(given_path: str | Path) -> str | None:
     if url_match is None or url_match[1].lower() not in _WEB_SCHEMES:
         return None
     return f"{url_match[1].lower()}://{path_text[url_match.end() :]}"
+
+
+def split_urls(given_paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Return the paths of files on disk and in buckets, and the URLs of http and https.
+
+    Args:
+        given_paths: Paths and URLs as the user wrote them.
+
+    Raises:
+        SettingsError: If the URL of a bucket is not valid.
+    """
+    file_paths, urls = [], []
+    for given_path in given_paths:
+        if (url := parse_web_url(given_path)) is not None:
+            urls.append(url)
+            continue
+        if is_bucket_url(given_path):
+            check_bucket_url(os.fspath(given_path))
+        file_paths.append(to_path(given_path))
+    return file_paths, urls
 
 
 def redact_url(url: str) -> str:

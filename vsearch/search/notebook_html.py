@@ -17,7 +17,6 @@ from vsearch.types import Moment, Video, render_html, round_confidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from vsearch.types import LibraryCounts, Space
 
@@ -79,16 +78,16 @@ def video_html(video: Video) -> str:
     return _card(video, video.duration / 2, [" · ".join(facts)])
 
 
-def library_html(path: Path, counts: LibraryCounts, space: Space | None) -> str:
+def library_html(location: object, counts: LibraryCounts, space: Space | None) -> str:
     """Return the contents of a library.
 
     Args:
-        path: Folder of the library.
+        location: Folder of the library, or URL of its database.
         counts: Its size.
         space: Its embedding space.
     """
     facts = {
-        "library": str(path),
+        "library": str(location),
         "videos": f"{counts.video_count:,}",
         "duration": _format_time(counts.duration_seconds),
         "segments": f"{counts.segment_count:,}",

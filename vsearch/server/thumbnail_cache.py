@@ -105,7 +105,7 @@ class ThumbnailCache:
         *,
         max_cache_bytes: int = MAX_CACHE_BYTES,
     ) -> None:
-        self._cache_folder = cache_folder or library.path / "thumbnails"
+        self._cache_folder = cache_folder or library.cache_path / "thumbnails"
         self._shared_thumbnails = library.shared_thumbnails
         self._max_cache_bytes = max_cache_bytes
         self._cached_bytes: int | None = None  # approximate; None until counted

@@ -127,12 +127,12 @@ def build_adapter_dataset(
     skipped_reasons: list[str] = []
     if dataset is None:
         try:
-            auto_dataset = build_auto_dataset(library.path.name, list(videos_by_path))
+            auto_dataset = build_auto_dataset(library.location.short_name, list(videos_by_path))
         except DatasetError as error:
             raise DatasetError(
-                f"{library.path}: the subtitle files and file names of the videos give too little "
-                f"training data; at least {MIN_ROWS} rows of {MIN_VIDEOS} videos are needed. Pass "
-                "your own captions: `vsearch train align FILE`"
+                f"{library.location}: the subtitle files and file names of the videos give too "
+                f"little training data; at least {MIN_ROWS} rows of {MIN_VIDEOS} videos are "
+                "needed. Pass your own captions: `vsearch train align FILE`"
             ) from error
         dataset, skipped_reasons = auto_dataset.dataset, list(auto_dataset.unread_reasons)
     absent_paths = (

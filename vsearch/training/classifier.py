@@ -274,7 +274,7 @@ class ClassifierDataset:
             DatasetError: If there are too few rows.
         """
         if (space := library.space) is None:
-            raise DatasetError(f"{library.path}: the library is empty; index the videos first")
+            raise DatasetError(f"{library.location}: the library is empty; index the videos first")
         self.space_name, self.vector_dim, self._config = space.name, space.dim, config
         self._feature_store, self._space = library.feature_store, space
         self._features_cache, self._cached_bytes = OrderedDict[int, Features](), 0

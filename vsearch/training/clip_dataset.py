@@ -83,8 +83,8 @@ class ClipDataset:
         usable_videos = [] if space is None else self._select_usable(library.videos(), space)
         if space is None or len(usable_videos) < MIN_VIDEOS:
             raise DatasetError(
-                f"{library.path}: {len(usable_videos)} videos of {min_frames} or more frames are "
-                f"too few to train on; at least {MIN_VIDEOS} are needed: `vsearch index` more"
+                f"{library.location}: {len(usable_videos)} videos of {min_frames} or more frames "
+                f"are too few to train on; at least {MIN_VIDEOS} are needed: `vsearch index` more"
             )
         self.space = space
         held_out_fingerprints = select_held_out(

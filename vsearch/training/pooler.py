@@ -212,7 +212,7 @@ def train_pooler(
     pooling_case = build_gate_case(clip_source, encoder)
     if not force and (mean_recall := get_saturated_recall(pooling_case)) is not None:
         raise DatasetError(
-            f"{library.path}: the mean already finds {mean_recall:.0%} of "
+            f"{library.location}: the mean already finds {mean_recall:.0%} of "
             f"{len(pooling_case.clips)} held-out clips with distractors, so no pooler could gain "
             "six points. Index more videos, or pass captions that are harder to distinguish"
         )

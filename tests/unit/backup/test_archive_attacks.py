@@ -29,7 +29,7 @@ MANIFEST = {
     "format": "vsearch backup",
     "version": 1,
     "created_at": "2025-01-01T00:00:00+00:00",
-    "schema": "0009",
+    "schema": "0010",
     "video_count": 0,
     "feature_count": 0,
     "lost_features": [],

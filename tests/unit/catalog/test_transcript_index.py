@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.spoken_words import add_video_with_cues, make_cue, make_transcript_catalog
 from vsearch.catalog import transcripts
-from vsearch.catalog.transcripts import fts_expression
+from vsearch.catalog.fts import fts_expression
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ from tests.support.filled_library import SPACE, add_vectors, vectors_with_scores
 from vsearch.active_model import ActiveModel
 from vsearch.catalog.catalog import Catalog
 from vsearch.config import Settings
+from vsearch.library_location import LibraryLocation
 from vsearch.query.model import Term
 from vsearch.search.hubness import HubnessCache
 from vsearch.search.live_index import LiveIndex
@@ -33,7 +34,7 @@ def create_source(catalog: Catalog, folder: Path, encoder: FakeEncoder) -> Snaps
     return SnapshotSource(
         catalog,
         LiveIndex(catalog, folder / "index", "exact"),
-        ActiveModel(folder, Settings(), encoder, is_pinned=True),
+        ActiveModel(LibraryLocation.from_folder(folder), Settings(), encoder, is_pinned=True),
         HubnessCache(folder / "hubness"),
         GenericEmbeddings(folder / "generic_queries"),
     )

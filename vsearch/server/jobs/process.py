@@ -24,12 +24,18 @@ STDERR_TAIL_BYTES = 2_000  # of stderr, kept for the log
 class WorkerProcess:
     """Runs a module in a child process. `terminate` is thread-safe."""
 
-    def __init__(self, module_name: str, task_request: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        module_name: str,
+        task_request: Mapping[str, Any],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start the process.
 
         Args:
             module_name: Module run with `python -m`.
             task_request: The task, sent as one JSON line on stdin.
+            environment: Variables in addition to those of this process.
 
         Raises:
             OSError: If the process cannot be started.
@@ -40,7 +46,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_build_environment(),
+            env=_build_environment() | dict(environment or {}),
             start_new_session=True,  # Ctrl-C reaches only the server, which stops the worker
         )
         self._stderr_tail = b""

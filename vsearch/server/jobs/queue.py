@@ -6,7 +6,7 @@ import logging
 import math
 import queue
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ class WorkerTask:
     job_id: str
     module_name: str
     task_request: Mapping[str, Any]
+    # of the worker, in addition to those of this process; may have a password
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class JobQueue:
         try:
             if self._export_store is not None:
                 task_request["output_folder"] = str(self._export_store.create_folder(task.job_id))
-            worker = WorkerProcess(task.module_name, task_request)
+            worker = WorkerProcess(task.module_name, task_request, task.environment)
         except OSError as error:
             return JobOutcome("failed", f"cannot start: {error.strerror or error}")
         with self._lock:

@@ -128,7 +128,7 @@ class JobService:
             if setting_value is not None
         }
         task_request = {
-            "library_path": str(self._library.path.absolute()),
+            "library_path": self._library.location.absolute_name,
             "settings": settings,
             "root_paths": [str(root_path) for root_path in self._allowed_folders.resolved_roots],
             "folder_paths": [str(folder_path) for folder_path in folder_paths],
@@ -164,7 +164,7 @@ class JobService:
         if not videos:
             raise Problem(409, "nothing", "no video lacks such a transcript")
         task_request = {
-            "library_path": str(self._library.path.absolute()),
+            "library_path": self._library.location.absolute_name,
             "settings": diff_settings(self._library),
             "source": source,
             "video_ids": [video.id for video in videos],
@@ -288,7 +288,9 @@ class JobService:
             for evicted_id in self._registry.add_job(job):
                 self._export_store.delete_export(evicted_id)
                 self._tasks_by_id.pop(evicted_id, None)
-            task = WorkerTask(job.id, module_name, task_request)
+            task = WorkerTask(
+                job.id, module_name, task_request, self._library.location.child_environment()
+            )
             if job_kind != "export":
                 self._tasks_by_id[job.id] = task
             self._queues[job_kind].submit_task(task)
@@ -367,7 +369,10 @@ class JobService:
 
 def diff_settings(library: Library) -> dict[str, Any]:
     """Return the settings of an open library that a worker would not load by itself."""
-    worker_settings, current_settings = config.load(library.path, {}), library.settings
+    worker_settings, current_settings = (
+        config.load(library.location.settings_source, {}),
+        library.settings,
+    )
     return {
         setting_name: getattr(current_settings, setting_name)
         for setting_name in FORWARDED_SETTINGS

@@ -30,7 +30,7 @@ def get_library(state: State) -> Any:
     info, files_checked = state.library_overview.read_info()
     lacking_counts = state.video_listing.count_lacking()
     return {
-        "name": state.library.path.absolute().name,
+        "name": state.library.location.short_name,
         "version": __version__,
         "space": info.space.name if info.space else None,
         "model": state.library.settings.model,

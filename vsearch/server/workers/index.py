@@ -112,7 +112,7 @@ def index_folders(task_request: Mapping[str, Any], emit_event: EmitEvent) -> Non
     reporter = EventReporter(emit_event)
     with (
         Library.open(
-            Path(task_request["library_path"]), create=False, **task_request["settings"]
+            task_request["library_path"], create=False, **task_request["settings"]
         ) as library,
         closing(
             library.index(

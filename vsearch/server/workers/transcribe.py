@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsearch.library import Library
@@ -30,7 +29,7 @@ def transcribe_videos(task_request: Mapping[str, Any], emit_event: EmitEvent) ->
     source, reporter = task_request["source"], EventReporter(emit_event)
     on_progress = create_stage_reporters(reporter.report_progress, [source])[source]
     with Library.open(
-        Path(task_request["library_path"]), create=False, **task_request["settings"]
+        task_request["library_path"], create=False, **task_request["settings"]
     ) as library:
         videos = library.videos_by_id(task_request["video_ids"])
         if not videos:
