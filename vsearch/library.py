@@ -42,8 +42,7 @@ from vsearch.search.saved_searches import SavedSearches
 from vsearch.search.searcher import Searcher
 from vsearch.search.shared_live_index import open_live_index
 from vsearch.search.snapshot import SnapshotSource
-from vsearch.storage.bucket_features import open_feature_store
-from vsearch.storage.object_store import open_object_store
+from vsearch.storage.library_files import open_feature_store, open_objects
 from vsearch.types import LibraryInfo, Video
 from vsearch.writer import LibraryWriter
 
@@ -130,8 +129,7 @@ class Library:
         self.path, self.cache_path = location.folder, location.cache_folder
         self._known_outline: LibraryOutline | None = None
         self._active_model = active_model
-        store = location.object_store_address(self.settings.store)
-        self._objects = open_object_store(store) if store else None
+        self._objects = open_objects(location.object_store_address(self.settings.store))
         self._feature_store = open_feature_store(
             self.path / FEATURES_FOLDER,
             catalog,
@@ -1221,11 +1219,11 @@ class Library:
         """Thumbnails in the store of the library, for servers; None without a store."""
         from vsearch.storage.shared_thumbnails import SharedThumbnails  # deferred: for servers
 
-        if self._objects is None:
+        objects = open_objects(self.settings.store, retry_seconds=0)
+        if objects is None:
             return None
         return SharedThumbnails(
-            open_object_store(self.settings.store, retry_seconds=0),
-            lambda video_id: self._catalog.file_identity(video_id).content_digest,
+            objects, lambda video_id: self._catalog.file_identity(video_id).content_digest
         )
 
     @property

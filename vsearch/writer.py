@@ -21,7 +21,6 @@ from vsearch.errors import (
     SettingsError,
     SpaceMismatchError,
 )
-from vsearch.media.bucket_frames import BucketFrameStore
 from vsearch.media.frame_cache import FrameStore
 from vsearch.memory import FAISS_NEED, expect_memory
 from vsearch.plugins import resolve_plugin
@@ -281,6 +280,8 @@ class LibraryWriter:
         frames_folder = self._location.folder / FRAME_CACHE_FOLDER
         if self._objects is None:
             return FrameStore(frames_folder)
+        from vsearch.media.bucket_frames import BucketFrameStore  # deferred: rarely used
+
         return BucketFrameStore(frames_folder, self._catalog, self._objects)
 
     def clean_store(self, min_age_seconds: float) -> list[StoredObject]:

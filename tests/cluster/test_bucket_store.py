@@ -121,11 +121,14 @@ def test_models_frames_thumbnails_backups_and_removal_work(
         index(library, videos)
         assert len(stored_names(objects, "frames")) == 3
         thumbnail_request = build_thumbnail_request(library.videos()[0], 1.0, 160)
-        rendered = ThumbnailCache(library, tmp_path / "1").load_or_render(thumbnail_request)
+        first, second = (
+            ThumbnailCache(library, tmp_path / name, shared_thumbnails=library.shared_thumbnails)
+            for name in ("1", "2")
+        )
+        rendered = first.load_or_render(thumbnail_request)
         for path in videos.iterdir():
             path.rename(tmp_path / path.name)  # nothing can be decoded any more
-        other_cache = ThumbnailCache(library, tmp_path / "2")
-        assert other_cache.load_or_render(thumbnail_request) == rendered
+        assert second.load_or_render(thumbnail_request) == rendered
         library.models.switch("fake:other")
         assert len(stored_names(objects, "features")) == 6
         library.models.switch(None)

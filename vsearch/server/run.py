@@ -73,7 +73,7 @@ def create_state(library: Library, folder_paths: Sequence[Path] = ()) -> AppStat
     return AppState(
         library,
         UploadStore(),
-        ThumbnailCache(library),
+        ThumbnailCache(library, shared_thumbnails=library.shared_thumbnails),
         allowed_folders,
         job_service,
         SearchHistory(),

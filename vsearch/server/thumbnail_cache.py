@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.library import Library
+    from vsearch.storage.shared_thumbnails import SharedThumbnails
     from vsearch.types import Video
 
 log = logging.getLogger(__name__)
@@ -104,9 +105,10 @@ class ThumbnailCache:
         cache_folder: Path | None = None,
         *,
         max_cache_bytes: int = MAX_CACHE_BYTES,
+        shared_thumbnails: SharedThumbnails | None = None,
     ) -> None:
         self._cache_folder = cache_folder or library.cache_path / "thumbnails"
-        self._shared_thumbnails = library.shared_thumbnails
+        self._shared_thumbnails = shared_thumbnails
         self._max_cache_bytes = max_cache_bytes
         self._cached_bytes: int | None = None  # approximate; None until counted
         self._lock = threading.Lock()

@@ -18,7 +18,6 @@ from vsearch.storage.feature_files import (
     read_features_around,
 )
 from vsearch.storage.feature_store import FeatureStore
-from vsearch.storage.object_cache import ObjectCache
 from vsearch.storage.stored_files import StoredFile
 
 if TYPE_CHECKING:
@@ -26,35 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vsearch.storage.feature_store import FeatureRecords
+    from vsearch.storage.object_cache import ObjectCache
     from vsearch.storage.object_store import ObjectStore
     from vsearch.types import Features, Space, Span
 
 CHECKING_THREADS = 8  # of `find_damaged`, which waits for the network
-
-
-def open_feature_store(
-    folder: Path,
-    records: FeatureRecords,
-    objects: ObjectStore | None,
-    find_cache_folder: Callable[[], Path],
-    *,
-    max_cache_bytes: int,
-) -> FeatureStore:
-    """Return the frame features of a library; nothing is read yet.
-
-    Args:
-        folder: Folder of features in the library itself.
-        records: The catalog.
-        objects: The store of the library; None: that folder.
-        find_cache_folder: Returns the folder for parts of a bucket's files.
-        max_cache_bytes: Size of that folder; 0: nothing is kept.
-    """
-    if objects is None:
-        return FeatureStore(folder, records.features_crc32, records.video_path)
-    cache = None
-    if max_cache_bytes and not objects.is_local:
-        cache = ObjectCache(find_cache_folder() / "store", max_cache_bytes)
-    return BucketFeatureStore(folder, records, objects, cache)
 
 
 class BucketFeatureStore(FeatureStore):

@@ -100,10 +100,10 @@ class _BlockReader(io.RawIOBase):
     def tell(self) -> int:
         return self._position
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
+    def seek(self, offset: int, origin: int = os.SEEK_SET) -> int:
+        if origin == os.SEEK_END:
             raise io.UnsupportedOperation("the size is not known")
-        self._position = offset + (self._position if whence == os.SEEK_CUR else 0)
+        self._position = offset + (self._position if origin == os.SEEK_CUR else 0)
         return self._position
 
     def read(self, size: int = -1) -> bytes:
@@ -114,8 +114,11 @@ class _BlockReader(io.RawIOBase):
             first_block = self._position // BLOCK_BYTES
             end_block = -(-(self._position + size) // BLOCK_BYTES)
             blocks = [] if size == 0 else self._read_blocks(first_block, end_block)
-            offset = self._position - first_block * BLOCK_BYTES
-            content = b"".join(blocks)[offset : offset + size]
+            if blocks:
+                excess = len(blocks) * BLOCK_BYTES - (self._position % BLOCK_BYTES) - size
+                blocks[-1] = blocks[-1][: BLOCK_BYTES - max(excess, 0)]
+                blocks[0] = blocks[0][self._position % BLOCK_BYTES :]
+            content = b"".join(blocks)
             self._position += len(content)
         return content
 

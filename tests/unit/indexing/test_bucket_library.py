@@ -12,8 +12,8 @@ import pytest
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch import Library, Outcome
 from vsearch.errors import SettingsError, StoreError
-from vsearch.media import sampler
 from vsearch.server.thumbnail_cache import ThumbnailCache, build_thumbnail_request
+from vsearch.training import clip_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,6 +204,14 @@ def test_doctor_names_damaged_and_missing_features_and_force_makes_them_again(
     assert len(stored_files(bucket)) == 3
 
 
+def test_training_reads_features_from_the_store(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_dataset, "MIN_VIDEOS", 3)
+    dataset = clip_dataset.ClipDataset(library, min_frames=3)
+    assert len(dataset.train_videos) + len(dataset.held_out_videos) == 3
+
+
 def test_cleaning_keeps_what_is_new_or_needed_and_other_files(
     library: Library, bucket: Path, videos: Path, run_vsearch: CommandRunner
 ) -> None:
@@ -256,12 +264,13 @@ def test_a_search_goes_on_while_the_store_is_out_of_reach(
 def test_servers_share_rendered_thumbnails(
     library: Library, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = ThumbnailCache(library, tmp_path / "first")
+    first, second = (
+        ThumbnailCache(library, tmp_path / name, shared_thumbnails=library.shared_thumbnails)
+        for name in ("first", "second")
+    )
     thumbnail_request = build_thumbnail_request(library.videos()[0], 1.0, 160)
     rendered = first.load_or_render(thumbnail_request)
     assert len(list(bucket.glob("thumbnails/**/*.jpg"))) == 1
-    second = ThumbnailCache(library, tmp_path / "second")
-    monkeypatch.setattr(sampler, "Sampler", None)
     monkeypatch.setattr("vsearch.server.thumbnail_cache._render_thumbnail", None)
     assert second.load_or_render(thumbnail_request) == rendered
     assert second.load_cached(thumbnail_request) == rendered
@@ -275,5 +284,8 @@ def test_a_store_out_of_reach_does_not_keep_thumbnails_from_being_rendered(
     bucket.rename(tmp_path / "gone")
     bucket.write_text("not a folder")
     thumbnail_request = build_thumbnail_request(library.videos()[0], 1.0, 160)
-    for folder_name in ("first", "second"):
-        assert ThumbnailCache(library, tmp_path / folder_name).load_or_render(thumbnail_request)
+    for name in ("first", "second"):
+        cache = ThumbnailCache(
+            library, tmp_path / name, shared_thumbnails=library.shared_thumbnails
+        )
+        assert cache.load_or_render(thumbnail_request)
