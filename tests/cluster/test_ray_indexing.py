@@ -20,9 +20,10 @@ from tests.support.processes import CommandResult
 from tests.support.ray_cluster import wait_until
 from tests.support.ray_models import POISON_COLOR
 from tests.support.video_factory import BLACK, RED, ColorScene, make_video
-from vsearch import Library
+from vsearch import Library, NoLibraryError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.ray_cluster import RayCluster
@@ -59,14 +60,14 @@ class Commands:
     """Runs vsearch on a library of its own, with or without the cluster."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self.library, self.environment = folder / "library", environment
-        self._folder = folder
+        self.library, self.environment = folder / "library", dict(environment)
+        self._folder, self._processes = folder, list[subprocess.Popen[str]]()
 
     def start(self, *arguments: object, model: str = "") -> subprocess.Popen[str]:
-        """Start a command."""
+        """Start a command; it is killed at the end of the test."""
         environment = {**self.environment, "HOME": str(self._folder)}
         environment |= {"VSEARCH_MODEL": model} if model else {}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "vsearch", "--library", str(self.library), *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,6 +75,15 @@ class Commands:
             env=environment,
             cwd=self._folder,
         )
+        self._processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """Kill what still runs, after a failed test."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def run(self, *arguments: object, exit_code: int = 0, model: str = "") -> CommandResult:
         """Run a command to its end."""
@@ -101,10 +111,11 @@ class Commands:
 
     def count_videos(self) -> int:
         """Return the number of videos that the library has so far."""
-        if not (self.library / "catalog.sqlite3").exists():
+        try:
+            with Library.open(self.library, create=False, encoder=FakeEncoder()) as library:
+                return len(library.videos())
+        except NoLibraryError:  # not yet
             return 0
-        with Library.open(self.library, encoder=FakeEncoder()) as library:
-            return len(library.videos())
 
     def check(self) -> None:
         """Check that the library has no faults, and one feature file for each video."""
@@ -118,17 +129,21 @@ class Commands:
 
 
 @pytest.fixture
-def here(node_environment: dict[str, str], tmp_path: Path) -> Commands:
+def here(node_environment: dict[str, str], tmp_path: Path) -> Iterator[Commands]:
     """Commands that work in their own process."""
     (tmp_path / "here").mkdir()
-    return Commands(node_environment, tmp_path / "here")
+    commands = Commands(node_environment, tmp_path / "here")
+    yield commands
+    commands.stop()
 
 
 @pytest.fixture
-def there(node_environment: dict[str, str], tmp_path: Path) -> Commands:
+def there(node_environment: dict[str, str], tmp_path: Path) -> Iterator[Commands]:
     """Commands for another library, to be used with `--ray`."""
     (tmp_path / "there").mkdir()
-    return Commands(node_environment, tmp_path / "there")
+    commands = Commands(node_environment, tmp_path / "there")
+    yield commands
+    commands.stop()
 
 
 def failures(result: CommandResult) -> list[str]:
@@ -193,7 +208,7 @@ def test_a_cluster_transcribes_reads_and_switches_as_this_process_does(
         import sys
         from tests.support.fakes import FakeEncoder
         from tests.support.speech_samples import FakeOcrEngine, FakeRecognizer
-        from vsearch import Library
+        from vsearch import Library, NoLibraryError
         library_path, ray, folder = sys.argv[1:]
         with Library.open(library_path, ray=ray, transcribe=False) as library:
             list(library.index([folder]))
@@ -225,7 +240,7 @@ def test_nothing_is_lost_or_doubled_when_workers_and_nodes_are_killed(
 ) -> None:
     # without the copy, which becomes the original if its original is given up
     selection = [clips, "--exclude", "copy.mp4"]
-    here.run("index", *selection, exit_code=1)
+    here.run("index", *selection, exit_code=1, model="slow")
     chance, kills = random.Random(SEED), {"worker": 0, "node": 0, "driver": 0}
     arguments = ["index", *selection, "--ray", ray_cluster.address]
     process = there.start(*arguments, model="slow")
@@ -265,7 +280,7 @@ def test_nothing_is_lost_or_doubled_when_workers_and_nodes_are_killed(
 def test_a_driver_that_is_killed_loses_nothing(
     ray_cluster: RayCluster, clips: Path, here: Commands, there: Commands
 ) -> None:
-    here.run("index", clips, exit_code=1)
+    here.run("index", clips, exit_code=1, model="slow")
     arguments = ["index", clips, "--ray", ray_cluster.address]
     process = there.start(*arguments, model="slow")
     wait_until(lambda: there.count_videos() >= 3)
@@ -309,7 +324,8 @@ def test_ctrl_c_stops_the_tasks_and_keeps_what_is_stored(
     assert f"{stored_count} indexed" in stdout
     wait_until(lambda: not ray_cluster.list_busy_workers())
     assert stored_count < CLIP_COUNT
-    assert f"{stored_count} unchanged" in there.run(*arguments, exit_code=1).stdout
+    result = there.run(*arguments, exit_code=1, model="slow")
+    assert f"{stored_count} unchanged" in result.stdout
     there.check()
 
 
@@ -349,8 +365,13 @@ def test_a_file_that_no_node_has_fails_with_the_names_of_the_nodes(
 def test_a_cluster_that_is_not_there_is_named(clips: Path, there: Commands) -> None:
     result = there.run("index", clips, "--ray", "127.0.0.1:1", exit_code=1)
     assert "the Ray cluster at 127.0.0.1:1 cannot be reached" in result.stderr
-    result = there.run("index", clips, "--ray", "auto", exit_code=1)
-    assert "no running Ray cluster was found on this machine" in result.stderr
+
+
+def test_the_cluster_of_the_environment_is_used(
+    ray_cluster: RayCluster, clips: Path, there: Commands
+) -> None:
+    there.environment |= {"RAY_ADDRESS": ray_cluster.address, "VSEARCH_RAY": "auto"}
+    assert "1 indexed" in there.run("index", clips / "clip 00.mp4").stdout
 
 
 def test_nodes_of_another_version_are_named(

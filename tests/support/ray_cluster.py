@@ -140,7 +140,7 @@ def _run_cluster(temp_folder: str) -> None:
         node = cluster.add_node(**node_settings, num_cpus=int(cpus), num_gpus=int(gpus), wait=True)
         raylet = node.all_processes["raylet"][0].process
         print(json.dumps({"raylet": raylet.pid}), flush=True)
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def wait_until(condition: Any, seconds: float = 60.0) -> None:
