@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,21 +19,50 @@ import pytest
 from tests.support.audio_factory import SoundScene, make_sound_video
 from tests.support.fakes import FakeEncoder
 from tests.support.processes import CommandResult
-from tests.support.ray_cluster import wait_until
-from tests.support.ray_models import POISON_COLOR
+from tests.support.ray_cluster import RayCluster, wait_until
+from tests.support.ray_models import NODE_VARIABLE, POISON_COLOR
 from tests.support.video_factory import BLACK, RED, ColorScene, make_video
 from vsearch import Library, NoLibraryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from tests.support.ray_cluster import RayCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 CLIP_COUNT = 24
 KILL_COUNT = int(os.environ.get("RAY_TEST_KILLS", "10"))  # of workers and raylets
 SEED = int(os.environ.get("RAY_TEST_SEED", "19"))
+REPOSITORY_FOLDER = Path(__file__).resolve().parents[2]
+MODEL_ENTRY_POINTS = """[vsearch.encoders]
+fake = tests.support.fakes:FakeEncoder
+slow = tests.support.ray_models:SlowEncoder
+poison = tests.support.ray_models:PoisonEncoder
+"""
+
+
+@pytest.fixture(scope="module")
+def node_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment in which the models of tests are plugins, for drivers and nodes."""
+    plugin_folder = tmp_path_factory.mktemp("cluster plugin")
+    dist_info = plugin_folder / "vsearch_cluster_fakes-1.0.dist-info"
+    dist_info.mkdir()
+    (dist_info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: vsearch-cluster-fakes\nVersion: 1.0\n"
+    )
+    (dist_info / "entry_points.txt").write_text(MODEL_ENTRY_POINTS)
+    python_path = os.pathsep.join([str(plugin_folder), str(REPOSITORY_FOLDER)])
+    return {**os.environ, "PYTHONPATH": python_path, "VSEARCH_MODEL": "fake"}
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(node_environment: dict[str, str]) -> Iterator[RayCluster]:
+    """Yield a cluster of a head and two nodes of two kinds: with and without a GPU (made up)."""
+    if find_spec("ray") is None:
+        pytest.skip("needs the extra `ray`")
+    with RayCluster(node_environment | {NODE_VARIABLE: "1"}) as cluster:
+        cluster.add_node(cpus=4)
+        cluster.add_node(cpus=4, gpus=1)
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +261,29 @@ def test_a_cluster_transcribes_reads_and_switches_as_this_process_does(
     assert outputs[0] == outputs[1]
     assert "True 5 fake-other" in outputs[0]
     assert there.contents() == here.contents()
+
+
+def test_the_progress_of_tasks_arrives(
+    ray_cluster: RayCluster, there: Commands, tmp_path: Path
+) -> None:
+    make_video(tmp_path / "long.mp4", [ColorScene(RED, 240)], fps=2)
+    script = """if True:
+        import sys
+        from vsearch import Library
+        shares = []
+        with Library.open(sys.argv[1], ray=sys.argv[2], model="slow") as library:
+            on_progress = lambda progress: shares.append(progress.completed_share)
+            [result] = library.index([sys.argv[3]], on_progress=on_progress)
+        assert result.outcome == "indexed", result
+        assert shares == sorted(shares), shares
+        assert any(0 < share < 1 for share in shares), shares
+    """
+    arguments = [sys.executable, "-c", script, str(there.library), ray_cluster.address]
+    done = subprocess.run(
+        [*arguments, str(tmp_path / "long.mp4")],
+        env=there.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 # --- faults
