@@ -56,7 +56,7 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(vsearch.__all__) == [
-        "AttentionPooler", "BackupInfo", "ClassificationResult", "Cue", "Curve",
+        "AttentionPooler", "BackupInfo", "ClassificationResult", "ClusterError", "Cue", "Curve",
         "DamagedLibraryError", "DatasetError", "DescribedEncoder", "DuplicateSpan", "Encoder",
         "Excerpt", "Explanation", "ExportError", "Features", "Filters", "FrameWeight",
         "IndexRecall", "IndexResult", "Library", "LibraryError", "LibraryInfo", "LockedError",

@@ -1,4 +1,4 @@
-"""A real Ray cluster on loopback: a head and nodes of two kinds, in a process of its own.
+"""A real Ray cluster on this machine: a head and nodes of two kinds, in a process of its own.
 
 Run as a program, it starts the head and obeys one command a line on stdin: `add CPUS GPUS` starts
 a node and prints the process id of its raylet. It stops everything when stdin is closed.
@@ -56,6 +56,9 @@ class RayCluster:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         for raylet_pid in self.raylet_pids:
             for pid in [*list_descendants(raylet_pid), raylet_pid]:
                 with suppress(ProcessLookupError):
@@ -124,7 +127,6 @@ def _run_cluster(temp_folder: str) -> None:
     from ray.cluster_utils import Cluster  # deferred: only this process runs Ray
 
     node_settings = {
-        "node_ip_address": "127.0.0.1",
         "object_store_memory": OBJECT_STORE_BYTES,
         "include_dashboard": False,
     }
@@ -135,12 +137,10 @@ def _run_cluster(temp_folder: str) -> None:
     print(json.dumps({"address": cluster.address}), flush=True)
     for line in sys.stdin:
         _, cpus, gpus = line.split()
-        node = cluster.add_node(
-            **node_settings, num_cpus=int(cpus), num_gpus=int(gpus), wait=True
-        )
+        node = cluster.add_node(**node_settings, num_cpus=int(cpus), num_gpus=int(gpus), wait=True)
         raylet = node.all_processes["raylet"][0].process
         print(json.dumps({"raylet": raylet.pid}), flush=True)
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def wait_until(condition: Any, seconds: float = 60.0) -> None:

@@ -103,6 +103,11 @@ def _explain_failure(address: str, error: Exception) -> str:
             f"the Ray cluster runs another version of Ray or Python{versions_text}; install the "
             "same versions on this machine and on all nodes"
         )
+    if "Authentication" in type(error).__name__:
+        return (
+            "the Ray cluster requires its token: copy the file ~/.ray/auth_token of its head, or "
+            "set RAY_AUTH_TOKEN"
+        )
     if address == "auto":
         return (
             "no running Ray cluster was found on this machine; start one with `ray start --head`, "

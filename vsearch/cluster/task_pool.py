@@ -44,7 +44,7 @@ MAX_NODE_DEATHS = 5  # of one task: nodes die for reasons of their own
 TASKS_PER_SLOT = 2  # so that no node waits for the next task
 POLL_SECONDS = 0.5  # between two requests for progress
 SLOTS_SECONDS = 5.0  # between two counts of the slots: nodes come and go
-PATIENCE_SECONDS = 10.0  # without a suitable node, until a warning
+PATIENCE_SECONDS = 10.0  # between two checks that there is a suitable node
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class TaskPool:
         )
         self._exit_stack.callback(self._cancel_tasks)
         ray = self._ray
-        self._started_at = time.monotonic()
+        self._checked_at = time.monotonic()
         with self._translate_errors():
             try:
                 self._job_reference = ray.put(self._job)
@@ -273,10 +273,11 @@ class TaskPool:
 
     def _warn_without_node(self) -> None:
         """Log once that no node has what a task needs; one may still be started."""
-        if self._is_warned or time.monotonic() - self._started_at < PATIENCE_SECONDS:
+        if time.monotonic() - self._checked_at < PATIENCE_SECONDS:
             return
-        self._is_warned = True
-        if not self._count_slots():
+        self._checked_at = time.monotonic()
+        was_warned, self._is_warned = self._is_warned, not self._count_slots()
+        if self._is_warned and not was_warned:
             gpus_text = f" and {self._options.task_gpus:g} GPU" if self._options.task_gpus else ""
             log.warning(
                 "no node of the cluster has %g CPU%s, as a task needs; waiting for one (settings "

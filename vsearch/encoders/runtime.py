@@ -65,6 +65,7 @@ MEMORY_NEEDS = {  # of the larger tier, with the threads that decode
 # no thread waits for one that decoding preempts: 5 to 10 % faster than two threads per stream.
 MAX_STREAMS = 4
 IMAGES_PER_STREAM = 4
+_thread_limit: int | None = None  # of one of several processes that share a machine
 
 
 def select_backend(device_name: str) -> Backend:
@@ -179,6 +180,8 @@ def load_onnx_runtime(
     session_options.log_severity_level = 3
     # Idle threads sleep, since decoding needs the other processors.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if _thread_limit is not None:
+        session_options.intra_op_num_threads = count_threads()
     if backend.precision == "float32":
         # Dequantizes the int8 matrices once, at load.
         session_options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -204,11 +207,18 @@ def load_onnx_runtime(
     return run_session
 
 
+def limit_threads(thread_count: int) -> None:
+    """Let models that are loaded from now on use at most this number of threads."""
+    global _thread_limit
+    _thread_limit = thread_count
+
+
 def count_threads() -> int:
-    """Return the number of processors available to this process, for example under `taskset`."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of threads to use: one for each processor, for example under `taskset`."""
+    available_count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min(available_count, _thread_limit or available_count)
 
 
 def _list_providers() -> list[str]:

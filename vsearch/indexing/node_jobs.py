@@ -14,6 +14,7 @@ import numpy as np
 
 from vsearch.cluster.node_task import NodeFileError
 from vsearch.encoders.downloads import limit_downloads
+from vsearch.encoders.runtime import limit_threads
 from vsearch.errors import NoPictureError, SpaceMismatchError
 from vsearch.indexing.extraction import ModelCues
 from vsearch.indexing.pipeline import (
@@ -48,6 +49,7 @@ class NodeEncoder:
     model_name: str
     device: str
     space: Space  # expected
+    thread_count: int  # of the processors that a task reserves
     given_encoder: Encoder | None = None  # is sent instead of the name
     may_download: bool = True
 
@@ -60,6 +62,7 @@ class NodeEncoder:
         """
         if self.given_encoder is not None:
             return self.given_encoder
+        limit_threads(self.thread_count)
         with nullcontext() if self.may_download else limit_downloads(is_allowed=False):
             encoder = create_encoder(self.model_name, self.device)
         if encoder.space != self.space:
@@ -83,7 +86,12 @@ class NodeWork:
     def encoder_for(self, space: Space) -> NodeEncoder:
         """Return the encoder of a space."""
         return NodeEncoder(
-            self.model_name, self.device, space, self.given_encoder, self.may_download
+            self.model_name,
+            self.device,
+            space,
+            max(1, round(self.options.task_cpus)),
+            self.given_encoder,
+            self.may_download,
         )
 
 

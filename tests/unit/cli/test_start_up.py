@@ -32,6 +32,11 @@ def test_library_class_loads_no_database(tmp_path: Path) -> None:
     assert not list_loaded_modules("from vsearch import Library", tmp_path) & (HEAVY - {"numpy"})
 
 
+def test_indexing_without_a_cluster_loads_no_ray(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4")
+    assert "ray" not in list_loaded_modules(format_main_call("index", "a.mp4"), tmp_path)
+
+
 @pytest.mark.parametrize("name", ["pooler", "pretraining", "classifier", "query_adapter"])
 def test_training_modules_load_no_torch(tmp_path: Path, name: str) -> None:
     assert "torch" not in list_loaded_modules(f"import vsearch.training.{name}", tmp_path)
