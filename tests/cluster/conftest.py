@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.milvus_server import MilvusServer, install_milvus
+from tests.support.pgvector_server import PgvectorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,3 +23,16 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusSe
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def pgvector_server() -> Iterator[PgvectorServer]:
+    """PostgreSQL with pgvector, empty at first. A test that kills it starts it again."""
+    pytest.importorskip("psycopg")
+    # other users may not enter the temporary folders of pytest
+    with tempfile.TemporaryDirectory(prefix="vsearch-postgresql-") as folder:
+        Path(folder).chmod(0o755)
+        server = PgvectorServer(Path(folder) / "server")
+        server.start()
+        yield server
+        server.kill()
