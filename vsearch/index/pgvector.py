@@ -73,7 +73,7 @@ class PgvectorIndex:
     def connect(cls, address: str, index_name: str, dim: int) -> Self:
         """Open a table, which may not exist yet. See `SharedIndex.connect`."""
         index = cls(dim, conninfo=address, table_name=index_name)
-        index._run(lambda connection: connection.execute("SELECT 1"))
+        index._run(lambda connection: connection.execute("SELECT 1"), retry_seconds=0.0)
         return index
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
@@ -254,18 +254,25 @@ class PgvectorIndex:
         rows: list[tuple[Any, ...]] = self._run(fetch, missing=[])
         return rows
 
-    def _run(self, request: Callable[[Connection[Any]], Any], *, missing: Any = None) -> Any:
+    def _run(
+        self,
+        request: Callable[[Connection[Any]], Any],
+        *,
+        missing: Any = None,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> Any:
         """Run a request in a transaction; again after the connection was lost.
 
         Args:
             request: Uses a connection; it must be idempotent.
             missing: Result if a table does not exist.
+            retry_seconds: How long to try again.
 
         Raises:
             IndexServerError: The server is unreachable, or the request fails.
         """
         psycopg = _import_psycopg()
-        deadline = time.monotonic() + RETRY_SECONDS
+        deadline = time.monotonic() + retry_seconds
         while True:
             try:
                 with self._transaction() as connection:
