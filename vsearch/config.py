@@ -48,7 +48,7 @@ class Settings:
     device: str = "auto"  # auto, cpu, cuda or mps
     fps: float = 1.0  # frames sampled per second
     pooler: str = "auto"  # auto, mean, transformer:FILE or a plugin
-    index: str = "auto"  # auto, exact, faiss, sq8, ivf or a plugin
+    index: str = "auto"  # auto, exact, faiss, sq8, ivf, a plugin or name:address
     shot_detector: str = "content"  # content or a plugin
     keep_frames: bool = False  # cache frames, so that another model need not decode again
     transcribe: bool = False  # transcribe speech after indexing

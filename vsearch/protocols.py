@@ -309,8 +309,8 @@ class SharedIndex(VectorIndex, Protocol):
     def write_stamp(self, stamp: str) -> None:
         """Store a text with the index that describes its content, after all changes before it."""
 
-    def ids_between(self, first_id: int, last_id: int) -> Ids:
-        """Return the ids from `first_id` to `last_id`, both included, int64 (N,) ascending."""
+    def ids_between(self, after_id: int, last_id: int) -> Ids:
+        """Return the ids above `after_id` up to `last_id`, int64 (N,) ascending."""
 
     def clear(self) -> None:
         """Delete all vectors and the stamp."""

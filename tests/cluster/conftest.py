@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.milvus_server import MilvusServer, install_milvus
+from tests.support.pgvector_server import PgvectorServer
 from tests.support.s3_server import S3Server
 
 if TYPE_CHECKING:
@@ -34,3 +37,16 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
         monkeypatch.setenv(name, value)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def pgvector_server() -> Iterator[PgvectorServer]:
+    """PostgreSQL with pgvector, empty at first. A test that kills it starts it again."""
+    pytest.importorskip("psycopg")
+    # other users may not enter the temporary folders of pytest
+    with tempfile.TemporaryDirectory(prefix="vsearch-postgresql-") as folder:
+        Path(folder).chmod(0o755)
+        server = PgvectorServer(Path(folder) / "server")
+        server.start()
+        yield server
+        server.kill()

@@ -61,20 +61,9 @@ _SELECT_RUN_SEGMENTS_SQL = """
 """
 _ID_MODULUS = 2**31 - 1  # keeps the sum of billions of ids below 2**63
 _SUMMARIZE_IDS_SQL = f"""
-    SELECT count(*), coalesce(sum(id % {_ID_MODULUS}), 0) FROM segments WHERE id <= ?
+    SELECT count(*), coalesce(sum(id % {_ID_MODULUS}), 0) FROM segments
+    WHERE id > ? AND id <= ?
 """  # noqa: S608
-_SUMMARIZE_BLOCKS_SQL = f"""
-    SELECT id / ?, count(*), sum(id % {_ID_MODULUS}) FROM segments GROUP BY 1
-"""  # noqa: S608
-# index lookups only, however many segments there are
-_SELECT_SPACED_IDS_SQL = """
-    WITH RECURSIVE spaced(id) AS (
-        SELECT min(id) FROM segments
-        UNION ALL
-        SELECT (SELECT min(segments.id) FROM segments WHERE segments.id >= spaced.id + ?)
-        FROM spaced WHERE spaced.id IS NOT NULL)
-    SELECT id FROM spaced WHERE id IS NOT NULL
-"""
 _FROM_VECTORS_SQL = "FROM vectors WHERE space_id = (SELECT id FROM spaces WHERE name = ?)"
 
 
@@ -107,6 +96,18 @@ class SegmentQueries(CatalogReader):
             return np.fromiter(
                 (row[0] for row in connection.execute(sql_query, sql_values)), np.int64
             )
+
+    def segment_ids_between(self, after_id: int, last_id: int) -> Ids:
+        """Return the ids above `after_id` up to `last_id`, int64 (N,) ascending."""
+        return self.select_segment_ids(
+            "SELECT id FROM segments WHERE id > ? AND id <= ?", (after_id, last_id)
+        )
+
+    def next_segment_ids(self, after_id: int, max_ids: int) -> Ids:
+        """Return the `max_ids` lowest ids above `after_id`, int64 (N,) ascending."""
+        return self.select_segment_ids(
+            "SELECT id FROM segments WHERE id > ? ORDER BY id LIMIT ?", (after_id, max_ids)
+        )
 
     def select_segment_ids(self, sql_query: str, sql_values: Sequence[object]) -> Ids:
         """Return the ids selected by a query of `filters.build_selection`, int64 (N,) ascending."""
@@ -166,51 +167,17 @@ class SegmentQueries(CatalogReader):
         """Return the number of segments."""
         return int(self._fetch_rows("SELECT count(*) FROM segments")[0][0])
 
-    def summarize_segment_ids(self, last_id: int) -> tuple[int, int]:
+    def summarize_segment_ids(self, last_id: int, *, after_id: int = 0) -> tuple[int, int]:
         """Return the number of the segments up to an id and a sum of their ids.
 
         See `summarize_ids`.
+
+        Args:
+            last_id: The highest id.
+            after_id: Count only higher ids.
         """
-        [(id_count, id_sum)] = self._fetch_rows(_SUMMARIZE_IDS_SQL, last_id)
+        [(id_count, id_sum)] = self._fetch_rows(_SUMMARIZE_IDS_SQL, after_id, last_id)
         return int(id_count), int(id_sum)
-
-    def summarize_segment_blocks(self, block_size: int) -> dict[int, tuple[int, int]]:
-        """Return what `summarize_segment_ids` does for each block of ids that has segments.
-
-        Args:
-            block_size: Block b holds the ids from b * block_size to (b + 1) * block_size - 1.
-        """
-        block_rows = self._fetch_rows(_SUMMARIZE_BLOCKS_SQL, block_size)
-        return {int(block): (int(id_count), int(id_sum)) for block, id_count, id_sum in block_rows}
-
-    def segment_ids_between(self, first_id: int, last_id: int) -> Ids:
-        """Return the ids from `first_id` to `last_id`, both included, int64 (N,) ascending."""
-        return self.select_segment_ids(
-            "SELECT id FROM segments WHERE id >= ? AND id <= ?", (first_id, last_id)
-        )
-
-    def last_segment_id(self) -> int:
-        """Return the highest id of a segment; 0 if there are none."""
-        return int(self._fetch_rows("SELECT coalesce(max(id), 0) FROM segments")[0][0])
-
-    def sample_segment_ids(self, max_ids: int) -> Ids:
-        """Return at most `max_ids` ids at even distances, without reading all ids.
-
-        Where no segment was removed these are every n-th segment. Gaps make the sample smaller,
-        and the segments after a gap come no more often than others.
-
-        Args:
-            max_ids: Size of the sample, at least 1.
-
-        Returns:
-            int64 (N,), ascending.
-        """
-        [(first_id, last_id)] = self._fetch_rows("SELECT min(id), max(id) FROM segments")
-        if first_id is None:
-            return np.empty(0, np.int64)
-        stride = max(1, -(-(last_id - first_id + 1) // max_ids))
-        id_rows = self._fetch_rows(_SELECT_SPACED_IDS_SQL, stride)
-        return np.array([id_row[0] for id_row in id_rows], np.int64)
 
     def is_empty(self) -> bool:
         """Return whether the library has no segments."""
@@ -404,15 +371,6 @@ class SegmentQueries(CatalogReader):
             with corruption_as_error(self._location):
                 vectors = unpack([vector_row[1] for vector_row in vector_rows], space.dim)
             yield np.array([vector_row[0] for vector_row in vector_rows], np.int64), vectors
-
-
-def summarize_blocks(segment_ids: Ids, block_size: int) -> dict[int, tuple[int, int]]:
-    """Return what `SegmentQueries.summarize_segment_blocks` does, of ids, int64 (N,) ascending."""
-    blocks, first_rows = np.unique(segment_ids // block_size, return_index=True)
-    return {
-        int(block): summarize_ids(block_ids)
-        for block, block_ids in zip(blocks, np.split(segment_ids, first_rows[1:]), strict=True)
-    }
 
 
 def summarize_ids(segment_ids: Ids) -> tuple[int, int]:

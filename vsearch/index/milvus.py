@@ -40,7 +40,8 @@ HNSW_PARAMS = {"M": 24, "efConstruction": 256}
 MIN_EF = 256  # candidates that HNSW keeps while it searches
 MAX_RESULTS = 16_384  # limit of Milvus for one search or query
 MAX_LISTED_IDS = 10_000  # in one filter, which Milvus parses in 50 ms
-ID_BLOCK = 64  # consecutive ids, usually of one video
+ID_BLOCK = 64  # consecutive ids, which are of one video
+MIN_UNFILTERED_SHARE = 0.05  # of the ids that are allowed
 OVERFETCH = 2.0  # candidates fetched per expected match of a filter
 MAX_BATCH_ROWS, MAX_BATCH_BYTES = 2_000, 8_000_000  # sent at once
 FLUSH_MIN_ROWS = 50_000  # rows after which Milvus is to seal its segment and build HNSW
@@ -138,13 +139,12 @@ class MilvusIndex:
             return self._search_once(query_vector, k, "")
         allowed_ids = np.unique(allowed_ids)
         if len(allowed_ids) > MAX_LISTED_IDS:
-            for filter_text, candidate_share in self._plan_supersets(allowed_ids):
-                limit = math.ceil(OVERFETCH * k / candidate_share)
-                if limit <= MAX_RESULTS:
-                    ids, scores = self._search_once(query_vector, limit, filter_text)
-                    is_allowed = np.isin(ids, allowed_ids)
-                    if np.count_nonzero(is_allowed) >= k or len(ids) < limit:
-                        return ids[is_allowed][:k], scores[is_allowed][:k]
+            for filter_text, allowed_share in self._plan_supersets(allowed_ids):
+                limit = min(math.ceil(OVERFETCH * k / allowed_share), MAX_RESULTS)
+                ids, scores = self._search_once(query_vector, limit, filter_text)
+                is_allowed = np.isin(ids, allowed_ids)
+                if np.count_nonzero(is_allowed) >= k or len(ids) < limit:
+                    return ids[is_allowed][:k], scores[is_allowed][:k]
         parts = [
             self._search_once(query_vector, k, f"id in {part_ids.tolist()}")
             for part_ids in np.split(
@@ -159,7 +159,10 @@ class MilvusIndex:
 
     def _plan_supersets(self, allowed_ids: Ids) -> list[tuple[str, float]]:
         """Return filters that select more than the allowed ids, and the share that is allowed."""
-        supersets = [("", len(allowed_ids) / max(len(self), len(allowed_ids)))]
+        supersets = []
+        allowed_share = len(allowed_ids) / max(len(self), len(allowed_ids))
+        if allowed_share >= MIN_UNFILTERED_SHARE:
+            supersets.append(("", allowed_share))
         blocks = np.unique(allowed_ids // ID_BLOCK)
         if len(blocks) <= MAX_LISTED_IDS:
             supersets.append(
@@ -203,10 +206,13 @@ class MilvusIndex:
         return index
 
     def __len__(self) -> int:
+        return self._count("")
+
+    def _count(self, filter_text: str) -> int:
         count_rows = self._call_existing(
             lambda client: client.query(
                 self._collection,
-                filter="",
+                filter=filter_text,
                 output_fields=["count(*)"],
                 consistency_level=self._consistency(),
                 timeout=CALL_SECONDS,
@@ -259,23 +265,29 @@ class MilvusIndex:
         )
         self._expect_changes()
 
-    def ids_between(self, first_id: int, last_id: int) -> Ids:
-        """Return the ids in a range. See `SharedIndex.ids_between`."""
-        id_parts = [np.empty(0, np.int64)]
-        for start_id in range(first_id, last_id + 1, MAX_RESULTS):
-            end_id = min(start_id + MAX_RESULTS - 1, last_id)
-            found_rows = self._call_existing(
-                lambda client, start_id=start_id, end_id=end_id: client.query(
-                    self._collection,
-                    filter=f"id >= {start_id} and id <= {end_id}",
-                    output_fields=["id"],
-                    limit=MAX_RESULTS,
-                    consistency_level=self._consistency(),
-                    timeout=CALL_SECONDS,
-                )
+    def ids_between(self, after_id: int, last_id: int) -> Ids:
+        """Return the ids in a range. See `SharedIndex.ids_between`.
+
+        A query returns so many ids at most, and in no order, so that the range is halved.
+        """
+        filter_text = f"id > {after_id} and id <= {last_id}"
+        id_count = self._count(filter_text)
+        if id_count > MAX_RESULTS:
+            middle_id = (after_id + last_id) // 2
+            return np.concatenate(
+                [self.ids_between(after_id, middle_id), self.ids_between(middle_id, last_id)]
             )
-            id_parts.append(np.sort(np.array([row["id"] for row in found_rows], np.int64)))
-        return np.concatenate(id_parts)
+        found_rows = id_count and self._call_existing(
+            lambda client: client.query(
+                self._collection,
+                filter=filter_text,
+                output_fields=["id"],
+                limit=MAX_RESULTS,
+                consistency_level=self._consistency(),
+                timeout=CALL_SECONDS,
+            )
+        )
+        return np.sort(np.array([row["id"] for row in found_rows or ()], np.int64))
 
     def clear(self) -> None:
         """Drop the collection and the stamp."""

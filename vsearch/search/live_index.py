@@ -62,15 +62,21 @@ class ListedSegments:
 
     def sample(self, max_ids: int) -> Ids:
         """Return at most `max_ids` evenly spaced ids, int64 (N,) ascending."""
-        return self.ids[:: max(1, -(-len(self.ids) // max_ids))]
+        return _draw_evenly(self.ids, max_ids)
 
 
 class CountedSegments:
-    """The segments of an index of which only the number is known; the catalog lists their ids."""
+    """The segments of an index that keeps only their number and a sample of them."""
 
-    def __init__(self, catalog: Catalog, count: int) -> None:
-        """Take the catalog, and the number of segments at its revision."""
-        self._catalog, self.count = catalog, count
+    def __init__(self, catalog: Catalog, count: int, sampled_ids: Ids) -> None:
+        """Describe the segments at the catalog's revision.
+
+        Args:
+            catalog: The catalog, which lists all ids if they are needed.
+            count: Number of segments.
+            sampled_ids: Evenly spaced ones, int64 (N,) ascending.
+        """
+        self._catalog, self.count, self._sampled_ids = catalog, count, sampled_ids
 
     @cached_property
     def ids(self) -> Ids:
@@ -84,9 +90,15 @@ class CountedSegments:
 
     def sample(self, max_ids: int) -> Ids:
         """Return at most `max_ids` evenly spaced ids, int64 (N,) ascending."""
-        if self.count <= MAX_LISTED_SAMPLE:
-            return ListedSegments(self.ids).sample(max_ids)
-        return self._catalog.sample_segment_ids(max_ids)
+        has_too_few = len(self._sampled_ids) < min(max_ids, self.count) // 2  # many were removed
+        is_affordable = self.count <= MAX_LISTED_SAMPLE
+        return _draw_evenly(
+            self.ids if is_affordable or has_too_few else self._sampled_ids, max_ids
+        )
+
+
+def _draw_evenly(segment_ids: Ids, max_ids: int) -> Ids:
+    return segment_ids[:: max(1, -(-len(segment_ids) // max_ids))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The vector index of a library that a server keeps, such as Milvus, filled from the catalog by id.
 
-The server also keeps a stamp of what the index contains: the catalog revision, and number and sum
-of the ids of each block of a million ids. A process that finds an older stamp makes the changes
+The server also keeps a stamp of what the index contains: the catalog revision, a sample of the ids,
+and number and sum of the ids in each block of a million. A process that finds an older stamp makes the changes
 since then and writes a new one. As changes are idempotent, several processes may do so at once; an
 interrupted one is repeated by the next.
 """
@@ -12,21 +12,22 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vsearch.catalog.pool import OutdatedSnapshotError
-from vsearch.catalog.segments import summarize_blocks, summarize_ids
-from vsearch.errors import IndexServerError, LibraryError
+from vsearch.catalog.segments import summarize_ids
+from vsearch.errors import IndexServerError, LibraryError, SettingsError
 from vsearch.index.rescoring import RescoringIndex
 from vsearch.plugins import resolve_plugin
 from vsearch.search.live_index import CountedSegments, IndexSnapshot, LiveIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
@@ -35,11 +36,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 STAMP_VERSION = 1
-ID_BLOCK = 1_048_576  # ids per block, of which a removal makes one be compared id by id
-UPDATE_IDS = 100_000  # ids whose vectors are read from the catalog by one query
+BLOCK_SEGMENTS = 1_000_000  # of which a removal makes one block be compared id by id
+UPDATE_SEGMENTS = 50_000  # whose vectors are read from the catalog by one query
+MAX_SAMPLED_IDS = 2_048  # kept in the stamp
 CHECKED_SEGMENTS = 2  # vectors compared on connecting: evenly spaced ones, and the last ones
 SCORE_TOLERANCE = 0.01  # of the score of a vector with itself, as servers may round vectors
 KEY_FILE = "server-key"
+_PASSWORD_RE = re.compile(r"//[^/@]*:[^/@]*@|\bpassword\s*=", re.IGNORECASE)
+_PASSWORD_SOURCES = {
+    "milvus": "VSEARCH_MILVUS_TOKEN",
+    "pgvector": "PGPASSFILE or PGPASSWORD",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IdBlock:
+    """The segments of an index with ids above those of the block before."""
+
+    last_id: int
+    id_count: int
+    id_sum: int  # see `summarize_ids`
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +64,53 @@ class IndexStamp:
 
     revision: int  # of the catalog
     pooler_name: str | None  # another pooler gives other vectors for the same segments
-    last_id: int
-    vector_count: int
-    blocks: dict[int, tuple[int, int]]  # number and sum of the ids, see `summarize_ids`
+    vector_count: int = 0
+    blocks: tuple[IdBlock, ...] = ()  # ascending
+    sampled_ids: tuple[int, ...] = ()  # every `sample_stride`-th, ascending
+    sample_stride: int = 1
+    added_count: int = 0  # segments that were ever added
 
     @property
-    def id_summary(self) -> tuple[int, int]:
-        """Number and sum of all ids."""
-        counts_and_sums = self.blocks.values()
-        return sum(count for count, _ in counts_and_sums), sum(sum_ for _, sum_ in counts_and_sums)
+    def last_id(self) -> int:
+        """Id up to which the index has all segments."""
+        return self.blocks[-1].last_id if self.blocks else 0
+
+    @property
+    def id_count(self) -> int:
+        """Number of segments."""
+        return sum(block.id_count for block in self.blocks)
+
+    def add_ids(self, added_ids: Ids, vector_count: int) -> IndexStamp:
+        """Return the stamp after segments with higher ids, int64 (N,) ascending, were added.
+
+        Args:
+            added_ids: Their ids, N >= 1.
+            vector_count: Number of them that have a vector.
+        """
+        last_block = self.blocks[-1] if self.blocks else None
+        id_count, id_sum = summarize_ids(added_ids)
+        kept_blocks = self.blocks
+        if last_block is not None and last_block.id_count < BLOCK_SEGMENTS:
+            kept_blocks = self.blocks[:-1]
+            id_count, id_sum = id_count + last_block.id_count, id_sum + last_block.id_sum
+        first_row = -self.added_count % self.sample_stride
+        sampled_ids = (*self.sampled_ids, *added_ids[first_row :: self.sample_stride].tolist())
+        sample_stride = self.sample_stride
+        while len(sampled_ids) > MAX_SAMPLED_IDS:
+            sampled_ids, sample_stride = sampled_ids[::2], 2 * sample_stride
+        return replace(
+            self,
+            vector_count=self.vector_count + vector_count,
+            blocks=(*kept_blocks, IdBlock(int(added_ids[-1]), id_count, id_sum)),
+            sampled_ids=sampled_ids,
+            sample_stride=sample_stride,
+            added_count=self.added_count + len(added_ids),
+        )
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
-        return json.dumps({"version": STAMP_VERSION, **asdict(self)}, separators=(",", ":"))
+        fields = asdict(self) | {"blocks": [astuple(block) for block in self.blocks]}
+        return json.dumps({"version": STAMP_VERSION, **fields}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, stamp_text: str | None) -> IndexStamp | None:
@@ -69,11 +119,9 @@ class IndexStamp:
             fields: dict[str, Any] = json.loads(stamp_text or "{}")
             if fields.pop("version", None) != STAMP_VERSION:
                 return None
-            blocks = {
-                int(block): (int(id_count), int(id_sum))
-                for block, (id_count, id_sum) in fields.pop("blocks").items()
-            }
-            return cls(**fields, blocks=blocks)
+            fields["blocks"] = tuple(IdBlock(*map(int, block)) for block in fields["blocks"])
+            fields["sampled_ids"] = tuple(map(int, fields["sampled_ids"]))
+            return cls(**fields)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
@@ -222,16 +270,17 @@ class SharedLiveIndex(LiveIndex):
         segments = (
             state.segments
             if state is not None and has_same_segments
-            else CountedSegments(self._catalog, new_stamp.id_summary[0])
+            else CountedSegments(
+                self._catalog, new_stamp.id_count, np.array(new_stamp.sampled_ids, np.int64)
+            )
         )
         self._shared_state = _SharedState(space, index, new_stamp, segments)
         return self._shared_state
 
     def _has_same_vectors(self, index: SharedIndex, stamp: IndexStamp, space: Space) -> bool:
         """Return True if some vectors of the index, the newest among them, are of this library."""
-        last_ids = np.arange(max(stamp.last_id - CHECKED_SEGMENTS, 0) + 1, stamp.last_id + 1)
-        checked_ids = np.union1d(self._catalog.sample_segment_ids(CHECKED_SEGMENTS), last_ids)
-        checked_ids = checked_ids[checked_ids <= stamp.last_id]
+        last_ids = range(max(stamp.last_id - CHECKED_SEGMENTS, 0) + 1, stamp.last_id + 1)
+        checked_ids = np.unique(np.array([*stamp.sampled_ids[:CHECKED_SEGMENTS], *last_ids]))
         for segment_id, vector in zip(*self._catalog.vectors(checked_ids, space), strict=True):
             found_ids, scores = index.search(vector, 1, np.array([segment_id], np.int64))
             if not len(found_ids) or abs(float(scores[0]) - 1) > SCORE_TOLERANCE:
@@ -240,13 +289,11 @@ class SharedLiveIndex(LiveIndex):
 
     def _build_shared(self, index: SharedIndex, space: Space, revision: int) -> IndexStamp:
         """Fill an index from the catalog; it may contain what an interrupted build has added."""
-        stamp = IndexStamp(revision, self._catalog.pooler(), 0, 0, {})
-        stamp = self._append(index, stamp, space)
+        stamp = self._append(index, IndexStamp(revision, self._catalog.pooler()), space)
         if len(index) > stamp.vector_count:  # segments were removed since that build
-            for block in stamp.blocks:
-                first_id, end_id = block * ID_BLOCK, (block + 1) * ID_BLOCK - 1
-                catalog_ids = self._catalog.segment_ids_between(first_id, end_id)
-                index.remove(np.setdiff1d(index.ids_between(first_id, end_id), catalog_ids))
+            for after_id, block in _with_lower_bounds(stamp.blocks):
+                catalog_ids = self._catalog.segment_ids_between(after_id, block.last_id)
+                index.remove(np.setdiff1d(index.ids_between(after_id, block.last_id), catalog_ids))
         if (found_count := len(index)) != stamp.vector_count:
             index.clear()
             raise IndexServerError(
@@ -259,53 +306,43 @@ class SharedLiveIndex(LiveIndex):
         self, index: SharedIndex, stamp: IndexStamp, space: Space, revision: int
     ) -> IndexStamp:
         """Make the changes of the catalog since a stamp."""
-        if self._catalog.summarize_segment_ids(stamp.last_id) != stamp.id_summary:
-            stamp = self._compare_blocks(index, stamp, space)
-        return replace(self._append(index, stamp, space), revision=revision)
-
-    def _append(self, index: SharedIndex, stamp: IndexStamp, space: Space) -> IndexStamp:
-        """Add the segments after the last one of the stamp."""
-        blocks, vector_count = dict(stamp.blocks), stamp.vector_count
-        last_id = self._catalog.last_segment_id()
-        for first_id in range(stamp.last_id + 1, last_id + 1, UPDATE_IDS):
-            added_ids = self._catalog.segment_ids_between(
-                first_id, min(first_id + UPDATE_IDS - 1, last_id)
-            )
-            vector_count += self._upsert(index, added_ids, space)
-            for block, (id_count, id_sum) in summarize_blocks(added_ids, ID_BLOCK).items():
-                old_count, old_sum = blocks.get(block, (0, 0))
-                blocks[block] = old_count + id_count, old_sum + id_sum
-        return replace(
-            stamp, last_id=max(last_id, stamp.last_id), vector_count=vector_count, blocks=blocks
-        )
-
-    def _compare_blocks(self, index: SharedIndex, stamp: IndexStamp, space: Space) -> IndexStamp:
-        """Make the changes up to the last id of the stamp, comparing the blocks that differ."""
-        blocks = dict(stamp.blocks)
-        catalog_blocks = self._catalog.summarize_segment_blocks(ID_BLOCK)
-        vector_count = stamp.vector_count
-        for block in sorted({*blocks, *catalog_blocks}):
-            first_id, end_id = block * ID_BLOCK, min((block + 1) * ID_BLOCK - 1, stamp.last_id)
-            if first_id > end_id or blocks.get(block) == catalog_blocks.get(block):
+        blocks, vector_count = [], stamp.vector_count
+        for after_id, block in _with_lower_bounds(stamp.blocks):
+            if self._catalog.summarize_segment_ids(block.last_id, after_id=after_id) == (
+                block.id_count,
+                block.id_sum,
+            ):
+                blocks.append(block)
                 continue
-            catalog_ids = self._catalog.segment_ids_between(first_id, end_id)
-            index_ids = index.ids_between(first_id, end_id)
+            catalog_ids = self._catalog.segment_ids_between(after_id, block.last_id)
+            index_ids = index.ids_between(after_id, block.last_id)
             removed_ids = np.setdiff1d(index_ids, catalog_ids, assume_unique=True)
             added_ids = np.setdiff1d(catalog_ids, index_ids, assume_unique=True)
             index.remove(removed_ids)
             vector_count += self._upsert(index, added_ids, space) - len(removed_ids)
-            blocks[block] = summarize_ids(catalog_ids)
-        return replace(
-            stamp,
-            vector_count=vector_count,
-            blocks={block: summary for block, summary in blocks.items() if summary[0]},
-        )
+            blocks.append(IdBlock(block.last_id, *summarize_ids(catalog_ids)))
+        if tuple(blocks) != stamp.blocks:
+            sampled_ids = np.array(stamp.sampled_ids, np.int64)
+            known_ids, _ = self._catalog.vectors(sampled_ids, space)
+            stamp = replace(
+                stamp,
+                vector_count=vector_count,
+                blocks=tuple(blocks),
+                sampled_ids=tuple(known_ids.tolist()),
+            )
+        return replace(self._append(index, stamp, space), revision=revision)
+
+    def _append(self, index: SharedIndex, stamp: IndexStamp, space: Space) -> IndexStamp:
+        """Add the segments after the last one of the stamp."""
+        while len(added_ids := self._catalog.next_segment_ids(stamp.last_id, UPDATE_SEGMENTS)):
+            stamp = stamp.add_ids(added_ids, self._upsert(index, added_ids, space))
+        return stamp
 
     def _upsert(self, index: SharedIndex, segment_ids: Ids, space: Space) -> int:
         """Add the vectors of segments and return their number."""
         vector_count = 0
-        for start in range(0, len(segment_ids), UPDATE_IDS):
-            part_ids = segment_ids[start : start + UPDATE_IDS]
+        for start in range(0, len(segment_ids), UPDATE_SEGMENTS):
+            part_ids = segment_ids[start : start + UPDATE_SEGMENTS]
             for batch_ids, batch_vectors in self._catalog.iter_vectors(space, part_ids):
                 self._raise_if_closing()
                 index.upsert(batch_ids, batch_vectors)
@@ -313,11 +350,21 @@ class SharedLiveIndex(LiveIndex):
         return vector_count
 
 
+def _with_lower_bounds(blocks: Sequence[IdBlock]) -> Iterator[tuple[int, IdBlock]]:
+    """Yield each block with the last id of the block before."""
+    after_id = 0
+    for block in blocks:
+        yield after_id, block
+        after_id = block.last_id
+
+
 def open_live_index(
     catalog: Catalog,
     index_folder: Path,
     index_setting: str,
     load_tuning_queries: Callable[[], Matrix | None] | None = None,
+    *,
+    catalog_address: str = "",
 ) -> LiveIndex:
     """Open the index of a library.
 
@@ -326,13 +373,30 @@ def open_live_index(
         index_folder: Folder of the saved indexes.
         index_setting: Name of an index plugin, `name:address` of one on a server, or "auto".
         load_tuning_queries: Returns typical queries, float32 (Q, D).
+        catalog_address: Database server of the catalog, for `index = "pgvector"` without an
+            address; empty: the catalog is a file.
 
     Returns:
         The index, not loaded yet.
+
+    Raises:
+        SettingsError: The index needs an address, or the address contains a password.
     """
     index_kind, separator, address = index_setting.partition(":")
-    if separator:
-        return SharedLiveIndex(catalog, index_folder, index_kind, address, load_tuning_queries)
+    if _PASSWORD_RE.search(address):
+        raise SettingsError(
+            f"the address in `index` must not contain a password; {index_kind} takes it from "
+            + _PASSWORD_SOURCES.get(index_kind, "elsewhere")
+        )
+    if index_setting == "pgvector" and not catalog_address:
+        raise SettingsError(
+            "this library is not in PostgreSQL, so pgvector needs the address of a database: "
+            'index = "pgvector:postgresql://user@host/database"'
+        )
+    if separator or index_setting == "pgvector":
+        return SharedLiveIndex(
+            catalog, index_folder, index_kind, address or catalog_address, load_tuning_queries
+        )
     return LiveIndex(catalog, index_folder, index_setting, load_tuning_queries)
 
 
