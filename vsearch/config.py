@@ -355,8 +355,9 @@ def list_named_models(model: str | None, text_model: str | None) -> list[str]:
 def save(library: Path | SettingsSource, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
-    Model files are written with their absolute path. `device`, which depends on the machine, and
-    `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are not changed.
+    Model files are written with their absolute path. `device`, `store` and `ray`, which depend
+    on the machine, and `keyframes_only`, `workers` and `hwaccel`, which apply to a single run, are
+    not changed.
 
     Args:
         library: Folder of the library, or the source of its settings.
@@ -375,6 +376,8 @@ def save(library: Path | SettingsSource, settings: Settings) -> None:
         keyframes_only=file_settings.keyframes_only,
         workers=file_settings.workers,
         hwaccel=file_settings.hwaccel,
+        store=file_settings.store,
+        ray=file_settings.ray,
     )
     if not find_source(library).exists() or file_settings != settings:
         changes = _find_changes(file_settings, asdict(settings))
