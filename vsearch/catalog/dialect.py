@@ -60,7 +60,8 @@ _PATTERNS = [
     for pattern, replacement in (
         (
             r"IN \(SELECT value FROM json_each\(\?\)\)",
-            "= ANY (CAST(translate(?, '[]', '{}') AS bigint[]))",
+            # not = ANY: of a scanned table, each row would parse the whole array
+            "IN (SELECT unnest(CAST(translate(?, '[]', '{}') AS bigint[])))",
         ),
         (
             r"IN \(SELECT atom FROM json_each\(\?\)\)",
