@@ -181,9 +181,7 @@ def corruption_as_error(location: CatalogLocation) -> Iterator[None]:
         yield
     except (ValueError, TypeError, OverflowError) as exc:
         reason_text = f"it has an invalid row: {exc}"
-        raise DamagedLibraryError(
-            f"{location} {DAMAGE_MESSAGE.format(error=reason_text)}"
-        ) from exc
+        raise DamagedLibraryError(f"{location} {DAMAGE_MESSAGE.format(error=reason_text)}") from exc
 
 
 def is_corruption(exc: Exception) -> bool:

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 # processes that open a library at the same moment upgrade it one after the other
 _UPGRADE_LOCK_SQL = "SELECT pg_advisory_xact_lock(hashtext('vsearch'), 0)"
-_INSERT_LIBRARY_SQL = (
-    "INSERT INTO library (id, revision, created_by_version) VALUES (1, 0, %s)"
-)
+_INSERT_LIBRARY_SQL = "INSERT INTO library (id, revision, created_by_version) VALUES (1, 0, %s)"
 
 
 def upgrade_database(database_url: DatabaseUrl, schema: SchemaVersion) -> None:

@@ -132,7 +132,6 @@ def read_database_revision(connection: ReadConnection, database_url: DatabaseUrl
         version_rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if len(version_rows) != 1:
         raise DamagedLibraryError(
-            f"{database_url} has tables of another program. Create the library in another "
-            "database."
+            f"{database_url} has tables of another program. Create the library in another database."
         )
     return str(version_rows[0][0])

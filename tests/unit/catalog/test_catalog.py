@@ -24,9 +24,8 @@ from vsearch.types import LibraryCounts, Segment, Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vsearch.types import Ids
-
     from vsearch.catalog.database_url import CatalogLocation
+    from vsearch.types import Ids
 
 
 @pytest.fixture
