@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.browser import run_chromium
+from tests.support.postgresql_server import PostgresqlServer, run_postgresql
 from tests.support.processes import CommandResult, CommandRunner
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.cli.log_options import LOGGERS_AT_WARNING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
+
+    from vsearch.catalog.database_url import CatalogLocation
 
 REPOSITORY_FOLDER = Path(__file__).resolve().parents[1]
 SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
@@ -49,6 +52,32 @@ def _isolate_environment(homes_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(variable_name)
     random.seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(scope="session")
+def _postgresql_server() -> Iterator[PostgresqlServer | None]:
+    with run_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(_postgresql_server: PostgresqlServer | None) -> PostgresqlServer:
+    """Return the PostgreSQL server of all tests; those that use it are marked `cluster`."""
+    if _postgresql_server is None:
+        pytest.skip("requires PostgreSQL and the extra postgresql")
+    return _postgresql_server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.cluster)])
+def catalog_location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CatalogLocation]:
+    """Yield where a catalog is or can be created: a SQLite file, then a database in PostgreSQL."""
+    if request.param == "sqlite":
+        yield tmp_path / "catalog.sqlite3"
+        return
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    database_url = server.create_database()
+    yield database_url
+    server.drop_database(database_url)
 
 
 @pytest.fixture(scope="session")

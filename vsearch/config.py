@@ -386,9 +386,9 @@ def list_named_models(model: str | None, text_model: str | None) -> list[str]:
 def save(library: Path | SettingsSource, settings: Settings) -> None:
     """Write vsearch.toml, unless it already means the same.
 
-    Model files are written with their absolute path. `device` and `store_cache_mb`, which depend on
-    the machine, and `keyframes_only`, `workers`, `hwaccel` and `ray`, which apply to a single run,
-    are not changed.
+    Model files are written with their absolute path. `device`, `store_cache_mb` and `ray`, which
+    depend on the machine, `keyframes_only`, `workers` and `hwaccel`, which apply to a single run,
+    and a store that is named already are not changed.
 
     Args:
         library: Folder of the library, or the source of its settings.
@@ -408,6 +408,7 @@ def save(library: Path | SettingsSource, settings: Settings) -> None:
         workers=file_settings.workers,
         store_cache_mb=file_settings.store_cache_mb,
         hwaccel=file_settings.hwaccel,
+        store=file_settings.store or settings.store,
         ray=file_settings.ray,
         ray_cpus=file_settings.ray_cpus,
         ray_gpus=file_settings.ray_gpus,

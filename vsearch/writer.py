@@ -261,7 +261,7 @@ class LibraryWriter:
         """Pool the stored frame features again and rebuild all indexes. See `Library.rebuild`."""
         from vsearch.indexing.pipeline import repool_library  # deferred: imports a decoder
 
-        with self.exclusive():
+        with self.exclusive("rebuild the library"):
             self._live_index.invalidate()
             lost_paths = repool_library(
                 self._catalog, self._feature_store, self.pooler(repool=True)
@@ -402,18 +402,26 @@ class LibraryWriter:
             )
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self, whole_work: str | None = None) -> Iterator[None]:
         """Hold the write lock: clean up after interrupted runs first, save the index at the end.
 
-        A library in a database may have several writers, so that there is no lock: what looks left
-        over may be a file that another writer is about to record, and stays.
+        A library in a database may have several writers, which share the lock: what looks left over
+        may be a file that another writer is about to record, and stays.
+
+        Args:
+            whole_work: What the block does, if it changes the whole library and other writers must
+                wait in any case.
 
         Raises:
             LockedError: If another process is writing.
             LibraryError: If the store of a library in a database is not there.
         """
         self._location.check_store()
-        with self._catalog.pin_file(), self._location.lock():
+        with (
+            self._catalog.pin_file(),
+            self._location.lock(),
+            self._catalog.hold_library(whole_work or "write", is_shared=whole_work is None),
+        ):
             previous_revision = self._catalog.revision()
             if not self._location.has_many_writers:
                 self._remove_leftovers()
@@ -467,8 +475,12 @@ class LibraryWriter:
             HubnessModel(self._catalog, snapshot, querybank, self._hubness_cache).save_hubness()
 
     @contextmanager
-    def exclusive_with_cue_embedding(self) -> Iterator[None]:
-        """Hold the write lock, and embed new transcript cues at the end, which may take long."""
-        with self.exclusive():
+    def exclusive_with_cue_embedding(self, whole_work: str | None = None) -> Iterator[None]:
+        """Hold the write lock, and embed new transcript cues at the end, which may take long.
+
+        Args:
+            whole_work: As of `exclusive`.
+        """
+        with self.exclusive(whole_work):
             yield
             self.embed_cues()

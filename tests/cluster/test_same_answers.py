@@ -28,6 +28,7 @@ from vsearch.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from tests.support.postgresql_server import PostgresqlServer
     from vsearch.query.model import Query
@@ -58,6 +59,19 @@ def catalogs(
             copy_tables(file_catalog, database_catalog, lambda *_: None)
             yield file_catalog, database_catalog
     time.tzset()
+
+
+@pytest.fixture
+def written_catalogs(tmp_path: Path, postgresql_server: PostgresqlServer) -> Iterator[Catalogs]:
+    """The same random library, written to SQLite and to PostgreSQL."""
+    database_url = postgresql_server.create_database()
+    with (
+        Catalog.open(tmp_path / "catalog.sqlite3", create=True) as file_catalog,
+        Catalog.open(database_url, create=True) as database_catalog,
+    ):
+        for catalog in (file_catalog, database_catalog):
+            fill_randomly(catalog, 3, VIDEO_COUNT // 2)
+        yield file_catalog, database_catalog
 
 
 def assert_same(catalogs: Catalogs, read: Callable[..., Any], *arguments: Any) -> None:
@@ -223,3 +237,49 @@ def _browse(catalog: Catalog, query: Query, max_videos: int) -> Any:
         return list(iter_newest(catalog, query, max_videos))
     except QueryError as error:
         return str(error)
+
+
+def test_a_library_is_written_the_same_to_both(written_catalogs: Catalogs) -> None:
+    """Ids of segments and times of writing differ."""
+    read: Callable[..., Any]
+    for read in (
+        *(
+            Catalog.videos,
+            Catalog.spaces,
+            Catalog.tags,
+            Catalog.sound_models,
+            Catalog.find_problems,
+        ),
+        *(Catalog.library_counts, Catalog.transcript_counts, Catalog.sound_counts),
+    ):
+        assert_same(written_catalogs, read)
+    space = written_catalogs[0].space()
+    assert_same(written_catalogs, _videos_without_ids, space)
+    assert_same(written_catalogs, lambda catalog: sorted(catalog.video_places()))
+    assert_same(
+        written_catalogs, lambda catalog: [item.query_text for item in catalog.saved_searches()]
+    )
+    for video in written_catalogs[0].videos():
+        for read in (Catalog.cues_of_video, Catalog.sounds, Catalog.file_identity):
+            assert_same(written_catalogs, read, video.id)
+        for path in video.other_paths:
+            assert_same(written_catalogs, Catalog.duplicate_file, path)
+    assert_same_of_cues(written_catalogs, CueIndex.newest_vectors, CUE_SPACE, 1_000)
+    assert_same_of_cues(written_catalogs, CueIndex.cues_after, 0, 10_000)
+    chance = random.Random(6)
+    for _ in range(50):
+        phrases = random_phrases(chance)
+        assert_same_of_cues(written_catalogs, _search_cues, phrases, 1_000, None)
+        assert_same(written_catalogs, _find_named, phrases[0])
+
+
+def _saved_queries(catalog: Catalog) -> list[tuple[str, str]]:
+    return [(search.name, search.query_text) for search in catalog.saved_searches()]
+
+
+def _videos_without_ids(catalog: Catalog, space: Space) -> list[Any]:
+    """Return the spans and vectors of the segments of each video."""
+    return [
+        ([segment.span for segment in segments], vectors)
+        for segments, vectors in _videos_with_vectors(catalog, catalog.segment_ids(), space)
+    ]

@@ -78,7 +78,7 @@ def add_cues(transaction: Transaction, path: str, texts: Sequence[str]) -> int:
 
 
 def find(catalog: Catalog, phrase_groups: Sequence[Sequence[str]]) -> list[int]:
-    return catalog.cue_index.search(phrase_groups, max_results=ALL).tolist()
+    return list(map(int, catalog.cue_index.search(phrase_groups, max_results=ALL)))
 
 
 def test_hostile_texts_are_found_by_the_same_queries(catalogs: Catalogs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 USER = "films"
 PASSWORD = "s3cret/pass@word"
 _START_SECONDS = 60.0
+_PR_SET_PDEATHSIG = 1
 # fsync is off for speed, so tests of power failures are not possible
 _SETTINGS = (
     "fsync=off",
@@ -104,8 +106,8 @@ class PostgresqlServer:
                     *arguments,
                 ],
                 user=self._user, group=self._group, extra_groups=self._extra_groups,
-                cwd=self._folder, stdout=log_file, stderr=log_file,
-            )  # fmt: skip
+                cwd=self._folder, stdout=log_file, stderr=log_file, preexec_fn=_end_with_parent,
+            )  # fmt: skip  # noqa: PLW1509 - no other thread forks meanwhile
         give_up_at = time.monotonic() + _START_SECONDS
         while not self._accepts_connections():
             if self._process.poll() is not None:  # processes of a killed server may still end
@@ -205,3 +207,9 @@ def _find_unprivileged_user() -> str | None:
         with suppress(KeyError):
             return pwd.getpwnam(user_name).pw_name
     return None
+
+
+def _end_with_parent() -> None:
+    """Let Linux stop the server if the tests are killed."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))

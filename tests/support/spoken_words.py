@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
     from vsearch.types import CueSource
 
+    from vsearch.catalog.database_url import CatalogLocation
+
 FAKE_SPACE = Space("fake", 16, supports_text=True)
 
 
 def make_transcript_catalog(
-    folder: Path,
+    location: CatalogLocation,
     *video_lines: Sequence[str | Cue],
     cue_interval: float = 4.0,
     space: Space = FAKE_SPACE,
 ) -> Catalog:
     """Create a catalog of videos 1, 2, … with these transcript lines at regular intervals."""
-    catalog = Catalog.open(folder / "catalog.sqlite3", create=True)
+    catalog = Catalog.open(location, create=True)
     for video_number, lines in enumerate(video_lines, 1):
         cues = [
             Cue(Span(line_index * cue_interval, line_index * cue_interval + 3), line)

@@ -147,6 +147,23 @@ class Catalog(VideoQueries, SegmentQueries):
         with translate_errors(self._location), self._pool.hold_write_lock():
             yield
 
+    @contextmanager
+    def hold_library(self, purpose: str, *, is_shared: bool) -> Iterator[None]:
+        """Hold a library in a database for work of several transactions.
+
+        Args:
+            purpose: What the block does, for messages.
+            is_shared: Allow other blocks that are shared as well.
+
+        Raises:
+            LockedError: Another process is in a block that cannot run at the same time.
+        """
+        with (
+            translate_errors(self._location),
+            self._pool.hold_library(purpose, is_shared=is_shared),
+        ):
+            yield
+
     def copy_to(self, copy_path: Path) -> str:
         """Copy the catalog as it is at one instant, while others may read and write it.
 

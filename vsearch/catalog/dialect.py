@@ -60,7 +60,8 @@ _PATTERNS = [
     for pattern, replacement in (
         (
             r"IN \(SELECT value FROM json_each\(\?\)\)",
-            "= ANY (CAST(translate(?, '[]', '{}') AS bigint[]))",
+            # not = ANY: of a scanned table, each row would parse the whole array
+            "IN (SELECT unnest(CAST(translate(?, '[]', '{}') AS bigint[])))",
         ),
         (
             r"IN \(SELECT atom FROM json_each\(\?\)\)",
@@ -110,7 +111,13 @@ def to_postgresql(sql: str) -> str:
 
 def session_settings() -> dict[str, str]:
     """Return the settings that a session of PostgreSQL needs, by name."""
-    return {"TimeZone": local_time_zone(), "DateStyle": "ISO, YMD"}
+    return {
+        "TimeZone": local_time_zone(),
+        "DateStyle": "ISO, YMD",
+        # how common a word is, or how many ids there are, decides which index is the right one
+        "plan_cache_mode": "force_custom_plan",
+        "jit": "off",  # takes longer than most queries
+    }
 
 
 def local_time_zone() -> str:

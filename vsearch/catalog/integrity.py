@@ -12,7 +12,9 @@ from vsearch.storage.reindexing import reindex_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from vsearch.catalog.database_url import CatalogLocation
+    from vsearch.catalog.pool import ReadConnection
 
 log = logging.getLogger(__name__)
 _MAX_PROBLEMS = 20  # reported per kind
@@ -55,42 +57,42 @@ _FTS_TABLES = {  # index: table, its ids, name for messages
 }
 
 
-def find_problems(connection: sqlite3.Connection, catalog_path: Path) -> Iterator[str]:
+def find_problems(connection: ReadConnection, location: CatalogLocation) -> Iterator[str]:
     """Check the file, its references, and its full-text index.
 
     PostgreSQL checks pages and references itself.
 
     Args:
         connection: A connection in a transaction that will be rolled back.
-        catalog_path: The file, for messages.
+        location: The file or database, for messages.
 
     Yields:
         One sentence per problem, at most 20 of each kind.
     """
-    is_file = isinstance(connection, sqlite3.Connection)
-    if is_file:
-        yield from _check_file(connection, catalog_path)
+    is_fts_damaged = _has_unindexed
+    if isinstance(connection, sqlite3.Connection):
+        yield from _check_file(connection, location)
+        is_fts_damaged = _is_fts_damaged
     yield from _check_rows(connection)
-    is_fts_damaged = _is_fts_damaged if is_file else _has_unindexed
     for fts_table, (_, _, content_name) in _FTS_TABLES.items():
         if is_fts_damaged(connection, fts_table):
             yield f"the full-text index does not match {content_name}: run `vsearch rebuild`"
 
 
-def _check_file(connection: sqlite3.Connection, catalog_path: Path) -> Iterator[str]:
+def _check_file(connection: sqlite3.Connection, location: CatalogLocation) -> Iterator[str]:
     for (check_result,) in connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})"):
         if check_result != "ok":
-            yield f"{catalog_path} {DAMAGE_MESSAGE.format(error=_join_lines(check_result))}"
+            yield f"{location} {DAMAGE_MESSAGE.format(error=_join_lines(check_result))}"
     for table_name, row_id, parent_table, _ in connection.execute(
         "PRAGMA foreign_key_check"
     ).fetchmany(_MAX_PROBLEMS):
         reason = (
             f"row {row_id} of {table_name} refers to a row of {parent_table} that does not exist"
         )
-        yield f"{catalog_path} {DAMAGE_MESSAGE.format(error=reason)}"
+        yield f"{location} {DAMAGE_MESSAGE.format(error=reason)}"
 
 
-def _check_rows(connection: sqlite3.Connection) -> Iterator[str]:
+def _check_rows(connection: ReadConnection) -> Iterator[str]:
     for (stored_path,) in connection.execute(_SELECT_WITHOUT_SEGMENTS_SQL, (_MAX_PROBLEMS,)):
         video_path = decode_path(stored_path)
         yield (
@@ -125,7 +127,7 @@ def _join_lines(text: str) -> str:
     return "; ".join(line for line in text.splitlines() if not line.startswith("***"))
 
 
-def _is_fts_damaged(connection: sqlite3.Connection, fts_table: str) -> bool:
+def _is_fts_damaged(connection: ReadConnection, fts_table: str) -> bool:
     """Compare an index with all of its texts; skipped if the catalog is read-only."""
     try:
         connection.execute(_CHECK_FTS_SQL.format(table=fts_table))
@@ -136,7 +138,7 @@ def _is_fts_damaged(connection: sqlite3.Connection, fts_table: str) -> bool:
     return False
 
 
-def _has_unindexed(connection: sqlite3.Connection, fts_table: str) -> bool:
+def _has_unindexed(connection: ReadConnection, fts_table: str) -> bool:
     """Return whether an index of PostgreSQL lacks any text; its rows cannot be of other texts."""
     source, id_column, _ = _FTS_TABLES[fts_table]
     check_sql = _HAS_UNINDEXED_SQL.format(source=source, table=fts_table, id_column=id_column)

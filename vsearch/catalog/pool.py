@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vsearch.errors import LibraryError
@@ -96,6 +96,11 @@ class ConnectionPool(ABC):
     @abstractmethod
     def hold_write_lock(self) -> AbstractContextManager[None]:
         """Hold the write lock without writing."""
+
+    def hold_library(self, purpose: str, *, is_shared: bool) -> AbstractContextManager[None]:
+        """Hold the library for work of several transactions; a file has a lock file for this."""
+        del purpose, is_shared
+        return nullcontext()
 
     @abstractmethod
     def dispose(self) -> None:

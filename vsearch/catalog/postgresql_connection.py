@@ -52,11 +52,15 @@ def connect(database_url: DatabaseUrl, *, wait_seconds: float = 0.0) -> psycopg.
         psycopg.OperationalError: It cannot be reached.
         LibraryError: The server is too old, or the database has another encoding than UTF-8.
     """
-    parameters = _CONNECTION_DEFAULTS | conninfo_to_dict(database_url.conninfo())
+    parameters: dict[str, Any] = {
+        **_CONNECTION_DEFAULTS,
+        **conninfo_to_dict(database_url.conninfo()),
+        "client_encoding": "utf8",
+    }
     give_up_at = time.monotonic() + wait_seconds
     while True:
         try:
-            connection = psycopg.connect(**parameters, client_encoding="utf8", autocommit=True)
+            connection = psycopg.connect(**parameters, autocommit=True)
             break
         except psycopg.OperationalError:
             if time.monotonic() >= give_up_at:
@@ -68,7 +72,7 @@ def connect(database_url: DatabaseUrl, *, wait_seconds: float = 0.0) -> psycopg.
         settings = _SETTINGS | session_settings()
         calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
         values = [text for setting in settings.items() for text in setting]
-        connection.execute(f"SELECT {calls}", values)  # type: ignore[arg-type]
+        connection.execute(f"SELECT {calls}", values)
     except BaseException:
         connection.close()
         raise
@@ -164,12 +168,12 @@ class PostgresCursor:
 
     def _client_cursor(self) -> psycopg.Cursor[Any] | psycopg.ServerCursor[Any]:
         if self._cursor is None:
-            self._cursor = self._connection.execute(self._sql, self._values)  # type: ignore[arg-type]
+            self._cursor = self._connection.execute(self._sql, self._values)
         return self._cursor
 
     def _server_cursor(self) -> psycopg.Cursor[Any] | psycopg.ServerCursor[Any]:
         if self._cursor is None:
             server_cursor = self._open_server_cursor()
-            server_cursor.execute(self._sql, self._values)  # type: ignore[arg-type]
+            server_cursor.execute(self._sql, self._values)
             self._cursor = server_cursor
         return self._cursor

@@ -118,7 +118,7 @@ def is_transient(exc: Exception) -> bool:
     state = getattr(exc, "sqlstate", None)
     if state is None:
         return isinstance(exc, psycopg.OperationalError)
-    return state.startswith(("08", "40", "57P"))
+    return str(state).startswith(("08", "40", "57P"))
 
 
 def _choose_message(driver_error: Exception) -> tuple[type[LibraryError], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vsearch.catalog.revision import SchemaVersion
 
 _MAX_READ_ATTEMPTS = 3
-_EXCLUSIVE_WORK_SQL = "SELECT pg_try_advisory_lock(hashtext('vsearch'), 1)"
-_END_EXCLUSIVE_WORK_SQL = "SELECT pg_advisory_unlock(hashtext('vsearch'), 1)"
+_HOLD_LIBRARY_SQL = "SELECT pg_try_advisory_lock(hashtext('vsearch'), 1)"
+_SHARE_LIBRARY_SQL = "SELECT pg_try_advisory_lock_shared(hashtext('vsearch'), 1)"
 # Writers take turns, as with SQLite: ids and revisions become visible in ascending order, what a
 # transaction has read stays true until it commits, and two of them cannot wait for each other.
 _LOCK_LIBRARY_SQL = "SELECT id FROM library FOR UPDATE"
@@ -165,27 +165,30 @@ class PostgresPool(ConnectionPool):
             connection.rollback()
 
     @contextmanager
-    def exclusive_work(self, purpose: str) -> Iterator[None]:
-        """Hold a lock that only such blocks respect, while others may write.
+    def hold_library(self, purpose: str, *, is_shared: bool) -> Iterator[None]:
+        """Hold the library for work of several transactions, on a connection of its own.
+
+        The server releases it when the connection ends, and so when this process is killed.
 
         Args:
             purpose: What the block does, for messages.
+            is_shared: Allow other blocks that are shared as well.
 
         Raises:
-            LockedError: Another process is in such a block.
+            LockedError: Another process is in a block that cannot run at the same time.
         """
         self.check_file()
-        with self._current_engine().connect() as connection:
-            if not connection.exec_driver_sql(_EXCLUSIVE_WORK_SQL).scalar():
-                raise LockedError(
-                    f"{self._database_url}: another process is changing the whole library, so "
-                    f"that this one cannot {purpose}. Try again when it has finished."
-                )
+        with closing(self._connect()) as connection:
+            lock_sql = _SHARE_LIBRARY_SQL if is_shared else _HOLD_LIBRARY_SQL
+            is_held = connection.execute(lock_sql).fetchone()
             connection.commit()
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql(_END_EXCLUSIVE_WORK_SQL)
+            if not is_held or not is_held[0]:
+                others = "is changing the whole library" if is_shared else "is writing"
+                raise LockedError(
+                    f"{self._database_url}: another process {others}, so that this one cannot "
+                    f"{purpose}. Try again when it has finished; searching still works."
+                )
+            yield
 
     # --- connections
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from psycopg.adapt import Dumper
+from psycopg.adapt import Buffer, Dumper
 from psycopg.types.string import StrDumper, StrDumperUnknown, TextLoader
 
 from vsearch.catalog.fts import FtsExpression
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class _TextDumper(StrDumperUnknown):
     """Texts in which U+FFFD replaces U+0000, which PostgreSQL cannot store."""
 
-    def dump(self, obj: str) -> bytes:
+    def dump(self, obj: str) -> Buffer | None:
         return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
 class _PathDumper(StrDumper):
     """Paths that are not UTF-8, as text."""
 
-    def dump(self, obj: Any) -> bytes:
+    def dump(self, obj: Any) -> Buffer | None:
         return super().dump(path_bytes_to_text(obj))
 
 
@@ -33,7 +33,7 @@ class _FtsDumper(Dumper):
 
     oid = 3615  # tsquery
 
-    def dump(self, obj: FtsExpression) -> bytes:
+    def dump(self, obj: FtsExpression) -> Buffer | None:
         return obj.to_tsquery().encode()
 
 

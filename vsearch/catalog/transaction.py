@@ -669,8 +669,8 @@ class Transaction:
 
     def _insert(self, statement: Insert) -> int:
         """Insert a row and return its id."""
-        [row_id] = self._execute(statement).inserted_primary_key
-        return int(row_id)
+        key_columns: Any = self._execute(statement).inserted_primary_key
+        return int(key_columns[0])
 
     def _execute(self, statement: Executable) -> CursorResult[Any]:
         with translate_errors(self._location):

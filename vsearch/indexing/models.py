@@ -49,10 +49,12 @@ class Writer(Protocol):
     def storage(self) -> Storage:
         """Return the catalog, the feature store and the frame cache."""
 
-    def exclusive(self) -> AbstractContextManager[None]:
-        """Hold the write lock."""
+    def exclusive(self, whole_work: str | None = None) -> AbstractContextManager[None]:
+        """Hold the write lock; `whole_work` names work that changes the whole library."""
 
-    def exclusive_with_cue_embedding(self) -> AbstractContextManager[None]:
+    def exclusive_with_cue_embedding(
+        self, whole_work: str | None = None
+    ) -> AbstractContextManager[None]:
         """Hold the write lock, and embed new transcript cues at the end."""
 
 
@@ -144,7 +146,7 @@ class Models:
 
         settings = self._active_model.settings
         cluster = resolve_cluster(settings)
-        with self._writer.exclusive_with_cue_embedding():
+        with self._writer.exclusive_with_cue_embedding("switch the model"):
             record_active_model(self._catalog, self._active_model)
             target = resolve_target(
                 model_name, self._location.folder, self._catalog, settings, encoder
@@ -186,7 +188,7 @@ class Models:
             LockedError: If another process is writing.
             LibraryError: If there is no such model, or it is active.
         """
-        with self._writer.exclusive():
+        with self._writer.exclusive("delete a model"):
             space_info = self._find_inactive(
                 config.absolute_model_name(check_text(model_name, "model_name"))
             )
@@ -272,7 +274,7 @@ class Models:
         if not isinstance(weights, NetworkWeights | None):
             raise QueryError(f"weights must be NetworkWeights, not {weights!r:.60}")
         library_path = self._location.folder
-        with self._writer.exclusive():
+        with self._writer.exclusive("change the pooler"):
             space, existing_files = self._catalog.space(), trained_pooler_files(library_path)
             installed_path = (
                 None if weights is None else write_pooler_file(library_path, space, weights)

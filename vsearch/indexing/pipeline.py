@@ -130,6 +130,8 @@ class PendingVideo:
     file_identity: FileIdentity  # with the digest, if that is known
     content_fingerprint: str
     is_settled: bool  # see `file_identity.is_settled`
+    # of the videos with the same path or fingerprint, where other processes may write
+    related_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _FEATURE_TOLERANCE = 0.01  # between processors
 
 
+class _StoredMeanwhileError(Exception):
+    """Raised if another process has stored the same file or content."""
+
+
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
     """Options of an indexing run."""
@@ -77,6 +81,7 @@ def check_catalog(
         replace(content.identity, ctime_ns=content.state.ctime_ns),
         content.fingerprint,
         content.settled,
+        _find_related_ids(video_path, content.fingerprint, storage.catalog),
     )
     if known_video is None:
         return pending_video
@@ -93,7 +98,8 @@ def save_video(
 ) -> IndexResult:
     """Store a video in one transaction, replacing what was stored for its path.
 
-    Transcripts and tags are kept if the content is the same.
+    Transcripts and tags are kept if the content is the same. If another process has meanwhile
+    stored the same file or content, the file is compared with the catalog again.
 
     Args:
         pending_video: The file.
@@ -108,10 +114,38 @@ def save_video(
     """
     timer = StageTimer()
     with timer.measure("store"):
-        index_result = _save_video(
-            pending_video, processed_video, storage, pipeline, options, subtitle_finder
-        )
+        while True:
+            try:
+                index_result = _save_video(
+                    pending_video, processed_video, storage, pipeline, options, subtitle_finder
+                )
+                break
+            except _StoredMeanwhileError:
+                video_path = pending_video.video_path
+                checked_file = check_catalog(video_path, storage, options, subtitle_finder)
+                if isinstance(checked_file, IndexResult):
+                    index_result = checked_file
+                    break
+                pending_video = replace(pending_video, related_ids=checked_file.related_ids)
     return replace(index_result, timings=processed_video.timings + timer.timings())
+
+
+def _find_related_ids(
+    video_path: Path, content_fingerprint: str, catalog: Catalog
+) -> frozenset[int]:
+    """Return the ids of the videos with this path or fingerprint, if others may write."""
+    if not catalog.is_in_database:
+        return frozenset()
+    same_content = catalog.videos_by_fingerprint(content_fingerprint)
+    related_videos = [catalog.video_by_path(video_path), *same_content]
+    return frozenset(video.id for video in related_videos if video is not None)
+
+
+def _check_related(pending_video: PendingVideo, catalog: Catalog) -> None:
+    """Raise _StoredMeanwhileError if another process has stored the same file or content."""
+    video_path, fingerprint = pending_video.video_path, pending_video.content_fingerprint
+    if pending_video.related_ids != _find_related_ids(video_path, fingerprint, catalog):
+        raise _StoredMeanwhileError
 
 
 def _reuse_digest(pending_video: PendingVideo, known_identity: FileIdentity) -> PendingVideo:
@@ -286,6 +320,7 @@ def _save_video(
             )
         storage.frame_store.save_content(pending_video.content_fingerprint, object_name)
     with storage.catalog.begin() as transaction:
+        _check_related(pending_video, storage.catalog)  # no other process writes from here on
         transaction.set_space(features.space, pipeline.pooler.name, pipeline.model_name)
         if old_video is not None and kept_place is not None:
             move_to_place(transaction, old_video, *kept_place)

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from tests.support.catalog_locations import SQLITE_ONLY, change_by_hand
 from tests.support.catalog_rows import (
     OTHER,
     SPACE,
@@ -25,12 +24,13 @@ from vsearch.types import LibraryCounts, Segment, Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vsearch.catalog.database_url import CatalogLocation
     from vsearch.types import Ids
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
+def catalog(catalog_location: CatalogLocation) -> Iterator[Catalog]:
+    with Catalog.open(catalog_location, create=True) as opened:
         yield opened
 
 
@@ -48,13 +48,14 @@ def test_a_new_catalog_is_empty_and_has_no_problems(catalog: Catalog) -> None:
     assert list(catalog.iter_vectors(SPACE)) == []
 
 
-def test_added_data_is_read_back_after_reopening(tmp_path: Path) -> None:
-    file = tmp_path / "new folder" / "100% café.sqlite3"
-    with Catalog.open(file, create=True) as catalog, catalog.begin() as change:
+def test_added_data_is_read_back_after_reopening(catalog_location: CatalogLocation) -> None:
+    if isinstance(catalog_location, Path):
+        catalog_location = catalog_location.parent / "new folder" / "100% café.sqlite3"
+    with Catalog.open(catalog_location, create=True) as catalog, catalog.begin() as change:
         change.set_space(SPACE, "mean")
         video = add_video(change, "/videos/a.mp4", warning="cut short")
         ids = change.add_segments(video.id, make_spans(2), unit_vectors(2), SPACE)
-    with Catalog.open(file) as catalog:
+    with Catalog.open(catalog_location) as catalog:
         assert catalog.space() == SPACE
         assert catalog.pooler() == "mean"
         assert catalog.videos() == [video]
@@ -142,10 +143,10 @@ def test_whole_videos_have_their_segments_in_order_with_vectors(catalog: Catalog
 
 
 def test_a_segment_without_a_vector_is_left_out_of_its_video(
-    catalog: Catalog, tmp_path: Path
+    catalog: Catalog, catalog_location: CatalogLocation
 ) -> None:
     _, ids = index_video(catalog, "/a.mp4", 3)
-    change_by_hand(tmp_path, f"DELETE FROM vectors WHERE segment_id = {ids[1]}")
+    change_by_hand(catalog_location, f"DELETE FROM vectors WHERE segment_id = {ids[1]}")
     [(segments, vectors)] = catalog.iter_videos_with_vectors(ids, SPACE)
     assert [segment.id for segment in segments] == [ids[0], ids[2]]
     np.testing.assert_allclose(vectors, unit_vectors(3)[[0, 2]], atol=1e-3)
@@ -213,29 +214,50 @@ def test_threads_read_while_another_thread_writes(catalog: Catalog) -> None:
     assert catalog.library_counts().segment_count == 30
 
 
-def change_by_hand(folder: Path, *statements: str) -> None:
-    """Run statements without the constraints that vsearch enables."""
-    with closing(sqlite3.connect(folder / "catalog.sqlite3")) as raw, raw:
-        raw.execute("PRAGMA ignore_check_constraints = ON")
-        for statement in statements:
-            raw.execute(statement)
+@SQLITE_ONLY  # PostgreSQL does not allow it
+def test_references_to_missing_rows_are_problems(
+    catalog: Catalog, catalog_location: CatalogLocation
+) -> None:
+    change_by_hand(catalog_location, "INSERT INTO segments VALUES (50, 99, 0, 1)")
+    problem_text = "\n".join(catalog.find_problems())
+    assert "row 50 of segments refers to a row of videos that does not exist" in problem_text
 
 
-def test_find_problems_describes_each_problem(catalog: Catalog, tmp_path: Path) -> None:
+def test_find_problems_describes_each_problem(
+    catalog: Catalog, catalog_location: CatalogLocation
+) -> None:
     with catalog.begin() as change:
         add_video(change, "/empty.mp4")
     _, ids = index_video(catalog, "/a.mp4", 3)
-    change_by_hand(
-        tmp_path,
-        f"DELETE FROM vectors WHERE segment_id = {ids[1]}",
-        "INSERT INTO segments VALUES (50, 99, 0, 1)",
-    )
+    change_by_hand(catalog_location, f"DELETE FROM vectors WHERE segment_id = {ids[1]}")
     problem_text = "\n".join(catalog.find_problems())
-    assert "row 50 of segments refers to a row of videos that does not exist" in problem_text
     assert "/empty.mp4 has no segments" in problem_text
     assert "/a.mp4 has 1 segments without a vector" in problem_text
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE videos SET duration = 'Infinity'",
+        "UPDATE videos SET duration = 'NaN'",
+        "UPDATE videos SET fps = -1",
+        "UPDATE spaces SET dim = 0",
+        "UPDATE spaces SET dim = 1000000000000",
+        "UPDATE spaces SET dim = 8",
+        "UPDATE vectors SET embedding = 'x'",
+    ],
+)
+def test_rows_that_any_database_stores_are_checked(
+    catalog: Catalog, catalog_location: CatalogLocation, statement: str
+) -> None:
+    _, ids = index_video(catalog, "/a.mp4", 3)
+    change_by_hand(catalog_location, statement)
+    with pytest.raises(DamagedLibraryError, match=r" is damaged .*invalid row"):
+        read_everything(catalog, ids)
+    assert any("invalid row" in problem for problem in catalog.find_problems())
+
+
+@SQLITE_ONLY  # columns of PostgreSQL have types
 @pytest.mark.parametrize(
     "statement",
     [
@@ -256,10 +278,10 @@ def test_find_problems_describes_each_problem(catalog: Catalog, tmp_path: Path) 
     ],
 )
 def test_invalid_rows_are_reported_as_damage(
-    catalog: Catalog, tmp_path: Path, statement: str
+    catalog: Catalog, catalog_location: CatalogLocation, statement: str
 ) -> None:
     _, ids = index_video(catalog, "/a.mp4", 3)
-    change_by_hand(tmp_path, statement)
+    change_by_hand(catalog_location, statement)
     with pytest.raises(DamagedLibraryError, match=r"catalog\.sqlite3 is damaged .*invalid row"):
         read_everything(catalog, ids)
     assert any("invalid row" in problem for problem in catalog.find_problems())
@@ -273,6 +295,7 @@ def read_everything(catalog: Catalog, ids: Ids) -> None:
     list(catalog.iter_videos_with_vectors(ids, space))
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize(
     ("statement", "read"),
     [
@@ -288,10 +311,13 @@ def read_everything(catalog: Catalog, ids: Ids) -> None:
     ],
 )
 def test_every_query_rejects_invalid_rows(
-    catalog: Catalog, tmp_path: Path, statement: str, read: Callable[[Catalog], object]
+    catalog: Catalog,
+    catalog_location: CatalogLocation,
+    statement: str,
+    read: Callable[[Catalog], object],
 ) -> None:
     index_video(catalog, "/a.mp4", 3)
-    change_by_hand(tmp_path, statement)
+    change_by_hand(catalog_location, statement)
     with pytest.raises(DamagedLibraryError, match="invalid row"):
         read(catalog)
     assert any("invalid row" in problem for problem in catalog.find_problems())

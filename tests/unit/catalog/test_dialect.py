@@ -20,7 +20,7 @@ from vsearch.catalog.rows import decode_path, encode_path, path_bytes_to_text
         ("SELECT 'it''s ?' || ?", "SELECT 'it''s ?' || %s"),
         (
             "id IN (SELECT value FROM json_each(?))",
-            "id = ANY (CAST(translate(%s, '[]', '{}') AS bigint[]))",
+            "id IN (SELECT unnest(CAST(translate(%s, '[]', '{}') AS bigint[])))",
         ),
         ("a CROSS JOIN b ON b.c = a.c", "a JOIN b ON b.c = a.c"),
         ("max(a.x, b.y) - min(a.x, 3)", "greatest(a.x, b.y) - least(a.x, 3)"),

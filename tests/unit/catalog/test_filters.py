@@ -18,15 +18,17 @@ from vsearch.types import Cue, Span, Tag
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vsearch.catalog.database_url import CatalogLocation
+
 FILE_TIME = datetime(2024, 6, 15, 12, tzinfo=UTC)
 WHEN = {"beach": datetime(2023, 7, 1, 10, tzinfo=UTC), "ski": datetime(2024, 1, 5, tzinfo=UTC)}
 SECONDS = {"beach": 10.0, "ski": 60.0, "party": 6.0}
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(catalog_location: CatalogLocation) -> Iterator[Catalog]:
     """Three videos of three two-second segments; `party` has no recording time."""
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as made:
+    with Catalog.open(catalog_location, create=True) as made:
         for number, name in enumerate(SECONDS):
             _add(made, name, number)
         yield made

@@ -9,11 +9,11 @@ from vsearch.catalog.catalog import Catalog
 from vsearch.types import Span
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from vsearch.catalog.database_url import CatalogLocation
 
 
-def test_segments_that_overlap_spans_are_found(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as catalog:
+def test_segments_that_overlap_spans_are_found(catalog_location: CatalogLocation) -> None:
+    with Catalog.open(catalog_location, create=True) as catalog:
         one, ids = index_video(catalog, "/a.mp4")
         _, others = index_video(catalog, "/b.mp4")
         first, second = ids[:2].tolist()
@@ -31,8 +31,8 @@ def test_segments_that_overlap_spans_are_found(tmp_path: Path) -> None:
         assert catalog.segments_overlapping([]) == []
 
 
-def test_the_vector_at_a_time_is_that_of_its_segment(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as catalog:
+def test_the_vector_at_a_time_is_that_of_its_segment(catalog_location: CatalogLocation) -> None:
+    with Catalog.open(catalog_location, create=True) as catalog:
         one, ids = index_video(catalog, "/a.mp4", seed=1)
         index_video(catalog, "/b.mp4", seed=2)
         _, vectors = catalog.vectors(ids, SPACE)

@@ -19,6 +19,8 @@ from vsearch.types import Cue, Location, Span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vsearch.catalog.database_url import CatalogLocation
+
 MODIFIED_AT = datetime(2024, 5, 15, 10, tzinfo=UTC)  # a Wednesday
 VIDEOS: dict[str, dict[str, Any]] = {
     "phone": {
@@ -51,8 +53,8 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as made:
+def catalog(catalog_location: CatalogLocation) -> Iterator[Catalog]:
+    with Catalog.open(catalog_location, create=True) as made:
         for number, (name, properties) in enumerate(VIDEOS.items()):
             with made.begin() as change:
                 video = change.add_video(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from tests.support.catalog_locations import change_by_hand
 from tests.support.catalog_rows import OTHER, SPACE, index_video, unit_vectors
 from vsearch.catalog.catalog import Catalog
 from vsearch.errors import LibraryError, SpaceMismatchError
@@ -16,13 +15,14 @@ from vsearch.types import Space, SpaceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from vsearch.catalog.database_url import CatalogLocation
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(catalog_location: CatalogLocation) -> Iterator[Catalog]:
     """Two videos in SPACE, the first of which is also in OTHER."""
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as opened:
+    with Catalog.open(catalog_location, create=True) as opened:
         with opened.begin() as change:
             change.set_space(SPACE, "mean", "fake")
         a, ids = index_video(opened, "/a.mp4", 3)
@@ -103,9 +103,10 @@ def test_another_pooler_removes_the_vectors_of_an_inactive_space(catalog: Catalo
     assert catalog.pooler() == "mean"
 
 
-def test_a_damaged_vector_of_any_space_is_reported(catalog: Catalog, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
-        raw.execute("UPDATE vectors SET embedding = 'x' WHERE space_id = 2")
+def test_a_damaged_vector_of_any_space_is_reported(
+    catalog: Catalog, catalog_location: CatalogLocation
+) -> None:
+    change_by_hand(catalog_location, "UPDATE vectors SET embedding = 'x' WHERE space_id = 2")
     assert any("invalid row" in problem for problem in catalog.find_problems())
 
 

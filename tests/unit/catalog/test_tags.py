@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.catalog_locations import SQLITE_ONLY, change_by_hand
 from tests.support.catalog_rows import index_video
 from vsearch.catalog.annotation_rows import resolve_tags
 from vsearch.catalog.catalog import Catalog
@@ -18,14 +17,15 @@ from vsearch.types import Span, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from vsearch.catalog.database_url import CatalogLocation
 
 MADE = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(tmp_path / "catalog.sqlite3", create=True) as made:
+def catalog(catalog_location: CatalogLocation) -> Iterator[Catalog]:
+    with Catalog.open(catalog_location, create=True) as made:
         yield made
 
 
@@ -113,13 +113,14 @@ def test_tags_that_overlap_a_span_are_removed(catalog: Catalog, span: Span | Non
 
 
 @pytest.mark.parametrize("edit", ["probability = 'much'", "created_at = 'yesterday'", "label = ''"])
-def test_an_invalid_tag_is_reported_as_damage(catalog: Catalog, tmp_path: Path, edit: str) -> None:
+@SQLITE_ONLY  # columns of PostgreSQL have types and are checked
+def test_an_invalid_tag_is_reported_as_damage(
+    catalog: Catalog, catalog_location: CatalogLocation, edit: str
+) -> None:
     video, _ = index_video(catalog, "/a.mp4")
     with catalog.begin() as change:
         change.add_tags([tag(video.id, "dog")])
-    with closing(sqlite3.connect(tmp_path / "catalog.sqlite3")) as raw, raw:
-        raw.execute("PRAGMA ignore_check_constraints = ON")
-        raw.execute(f"UPDATE tags SET {edit}")
+    change_by_hand(catalog_location, f"UPDATE tags SET {edit}")
     with pytest.raises(DamagedLibraryError):
         catalog.tags()
     assert catalog.find_problems()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.catalog.database_url import CatalogLocation
     from vsearch.types import Matrix
 
 LINES = [f"nothing number {number}" for number in range(100)]
@@ -42,8 +43,8 @@ def spoken(catalog: Catalog, encoder: FakeEncoder | None = None) -> TranscriptSe
     return TranscriptSearch(catalog, SemanticCueIndex(catalog, lambda: known))
 
 
-def test_cues_with_the_same_meaning_are_found(tmp_path: Path) -> None:
-    with make_transcript_catalog(tmp_path, [*LINES, BLUE], cue_interval=20) as catalog:
+def test_cues_with_the_same_meaning_are_found(catalog_location: CatalogLocation) -> None:
+    with make_transcript_catalog(catalog_location, [*LINES, BLUE], cue_interval=20) as catalog:
         [heard] = spoken(catalog).search("blue sky at noon")
         assert heard.quote.text == BLUE
         assert heard.quote.span.start == 2000
@@ -53,9 +54,9 @@ def test_cues_with_the_same_meaning_are_found(tmp_path: Path) -> None:
         assert spoken(catalog).search("elephants") == []
 
 
-def test_literal_matches_outrank_semantic_ones(tmp_path: Path) -> None:
+def test_literal_matches_outrank_semantic_ones(catalog_location: CatalogLocation) -> None:
     with make_transcript_catalog(
-        tmp_path, [*LINES, BLUE, "the sky so blue"], cue_interval=20
+        catalog_location, [*LINES, BLUE, "the sky so blue"], cue_interval=20
     ) as catalog:
         find = spoken(catalog).search
         assert [each.quote.text for each in find("blue sky")] == ["the sky so blue", BLUE]
@@ -65,8 +66,8 @@ def test_literal_matches_outrank_semantic_ones(tmp_path: Path) -> None:
         assert [each.quote.text for each in find("sky is blue", exact_phrase=True)] != []
 
 
-def test_filters_apply_to_semantic_matches(tmp_path: Path) -> None:
-    with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
+def test_filters_apply_to_semantic_matches(catalog_location: CatalogLocation) -> None:
+    with make_transcript_catalog(catalog_location, LINES, cue_interval=20) as catalog:
         add_video_with_cues(
             catalog, "/films/2.mp4", [make_cue("blue car", 5, "ocr"), make_cue("blue hat", 205)]
         )
@@ -81,9 +82,9 @@ def test_filters_apply_to_semantic_matches(tmp_path: Path) -> None:
         assert [each.quote.text for each in find("blue thing", allowed_ids=early)] == ["blue car"]
 
 
-def test_each_cue_is_embedded_once(tmp_path: Path) -> None:
+def test_each_cue_is_embedded_once(catalog_location: CatalogLocation) -> None:
     encoder = Counting()
-    with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
+    with make_transcript_catalog(catalog_location, LINES, cue_interval=20) as catalog:
         assert embed_cues(catalog, lambda: encoder) == len(LINES)
         assert embed_cues(catalog, lambda: encoder) == 0
         assert encoder.texts == len(LINES)
@@ -97,57 +98,61 @@ def test_each_cue_is_embedded_once(tmp_path: Path) -> None:
         assert find("blue sky") == []
 
 
-def test_a_retrained_model_embeds_all_cues_again(tmp_path: Path) -> None:
+def test_a_retrained_model_embeds_all_cues_again(catalog_location: CatalogLocation) -> None:
     class Trained(Counting):
         def encode_texts(self, texts: Sequence[str]) -> Matrix:
             return np.roll(super().encode_texts(texts), 1, axis=1)
 
-    with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
+    with make_transcript_catalog(catalog_location, LINES, cue_interval=20) as catalog:
         embed_cues(catalog, FakeEncoder)
         assert embed_cues(catalog, FakeEncoder, check_model=True) == 0
         assert embed_cues(catalog, Trained, check_model=True) == len(LINES)
         assert embed_cues(catalog, Trained, check_model=True) == 0
 
 
-def test_a_model_that_is_new_for_a_part_of_the_cues_is_noticed(tmp_path: Path) -> None:
+def test_a_model_that_is_new_for_a_part_of_the_cues_is_noticed(
+    catalog_location: CatalogLocation,
+) -> None:
     class Multilingual(FakeEncoder):
         def encode_texts(self, texts: Sequence[str]) -> Matrix:
             return super().encode_texts(["red" if "9" in text else text for text in texts])
 
-    with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
+    with make_transcript_catalog(catalog_location, LINES, cue_interval=20) as catalog:
         embed_cues(catalog, FakeEncoder)
         assert embed_cues(catalog, Multilingual, check_model=True) == len(LINES)
 
 
-def test_an_encoder_of_another_space_or_without_text_embeds_nothing(tmp_path: Path) -> None:
-    with make_transcript_catalog(tmp_path, LINES, cue_interval=20) as catalog:
+def test_an_encoder_of_another_space_or_without_text_embeds_nothing(
+    catalog_location: CatalogLocation, tmp_path: Path
+) -> None:
+    with make_transcript_catalog(catalog_location, LINES, cue_interval=20) as catalog:
         assert embed_cues(catalog, lambda: FakeEncoder("other")) == 0
         embed_cues(catalog, FakeEncoder)
         other = SemanticCueIndex(catalog, lambda: FakeEncoder("other"))
         assert len(other.search_similar("blue")[0]) == 0
     (tmp_path / "mute").mkdir()
-    with make_transcript_catalog(tmp_path / "mute", LINES) as catalog:
+    with make_transcript_catalog(catalog_location / "mute", LINES) as catalog:
         with catalog.begin() as change:
             change.set_space_model(Space("fake", 16, supports_text=False), "mute")
         assert embed_cues(catalog, FakeEncoder) == 0
 
 
-def test_few_cues_are_compared_with_the_querybank(tmp_path: Path) -> None:
+def test_few_cues_are_compared_with_the_querybank(catalog_location: CatalogLocation) -> None:
     class Knowing(FakeEncoder):
         querybank = FakeEncoder().encode_texts([f"question {n}" for n in range(64)])
 
-    with make_transcript_catalog(tmp_path, ["nothing", BLUE]) as catalog:
+    with make_transcript_catalog(catalog_location, ["nothing", BLUE]) as catalog:
         assert spoken(catalog).search("sky deep blue sea") == []
         [heard] = spoken(catalog, Knowing()).search("sky deep blue sea")
         assert heard.quote.text == BLUE
 
 
 def test_only_the_newest_cues_are_held_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog_location: CatalogLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "MAX_HELD_CUES", 100)
     with make_transcript_catalog(
-        tmp_path, ["red thing", *LINES[:98], BLUE, "green"], cue_interval=20
+        catalog_location, ["red thing", *LINES[:98], BLUE, "green"], cue_interval=20
     ) as catalog:
         find = spoken(catalog).search
         assert find("so red a wall") == []
@@ -155,7 +160,7 @@ def test_only_the_newest_cues_are_held_in_memory(
 
 
 def test_a_missing_model_does_not_stop_indexing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    catalog_location: CatalogLocation, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from vsearch import Library
     from vsearch.errors import WeightsError
@@ -164,17 +169,19 @@ def test_a_missing_model_does_not_stop_indexing(
         def encode_texts(self, texts: Sequence[str]) -> Matrix:
             raise WeightsError("the weights are gone")
 
-    with make_transcript_catalog(tmp_path, LINES):
+    with make_transcript_catalog(catalog_location, LINES):
         pass
     with Library.open(tmp_path, encoder=Gone()) as library, caplog.at_level(logging.WARNING):
         assert list(library.index([tmp_path])) == []
     assert "the weights are gone" in caplog.text
 
 
-def test_only_commands_that_add_cues_embed_them(tmp_path: Path) -> None:
+def test_only_commands_that_add_cues_embed_them(
+    catalog_location: CatalogLocation, tmp_path: Path
+) -> None:
     from vsearch import Library
 
-    with make_transcript_catalog(tmp_path, LINES) as catalog:
+    with make_transcript_catalog(catalog_location, LINES) as catalog:
         [film] = [video.path for video in catalog.videos()]
     encoder = Counting()
     with Library.open(tmp_path, encoder=encoder) as library:

@@ -16,9 +16,9 @@ from vsearch.types import Cue, Span, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
+    from vsearch.catalog.database_url import CatalogLocation
 
 
 def found(catalog: Catalog, text: str, *, exact: bool = False) -> list[tuple[int, float]]:
@@ -31,9 +31,9 @@ def marked(heard: TranscriptHit) -> list[str]:
     return [heard.quote.text[hit.start_char : hit.end_char] for hit in heard.hit_tokens]
 
 
-def test_full_matches_outrank_partial_ones(tmp_path: Path) -> None:
+def test_full_matches_outrank_partial_ones(catalog_location: CatalogLocation) -> None:
     with make_transcript_catalog(
-        tmp_path,
+        catalog_location,
         ["the harbour was closed", "nothing", "nothing", "nothing", "red lanterns"],
         ["nothing at all", "red lanterns in the harbour"],
     ) as catalog:
@@ -44,17 +44,19 @@ def test_full_matches_outrank_partial_ones(tmp_path: Path) -> None:
         assert found(catalog, "elephants") == []
 
 
-def test_a_sentence_split_over_two_cues_is_found(tmp_path: Path) -> None:
+def test_a_sentence_split_over_two_cues_is_found(catalog_location: CatalogLocation) -> None:
     lines = ["well then", "I wanted to say thank", "you so much", "good bye"]
-    with make_transcript_catalog(tmp_path, ["thank goodness", "as you wish"], lines) as catalog:
+    with make_transcript_catalog(
+        catalog_location, ["thank goodness", "as you wish"], lines
+    ) as catalog:
         [best, *_] = TranscriptSearch(catalog).search("thank you so much", exact_phrase=True)
         assert (best.video_id, best.quote.span) == (2, Span(4, 11))
         assert marked(best) == ["thank", "you", "so", "much"]
         assert found(catalog, "thank you so much")[0] == (2, 4.0)
 
 
-def test_passages_contain_close_cues_of_one_transcript(tmp_path: Path) -> None:
-    with make_transcript_catalog(tmp_path) as catalog:
+def test_passages_contain_close_cues_of_one_transcript(catalog_location: CatalogLocation) -> None:
+    with make_transcript_catalog(catalog_location) as catalog:
         tracks = [Cue(Span(1, 2), "guten Morgen"), Cue(Span(0.5, 2), "zebra crossing")]
         add_video_with_cues(catalog, "/films/tracks.mp4", tracks)
         add_video_with_cues(
@@ -69,14 +71,14 @@ def test_passages_contain_close_cues_of_one_transcript(tmp_path: Path) -> None:
         )
 
 
-def test_a_phrase_matches_only_in_order(tmp_path: Path) -> None:
+def test_a_phrase_matches_only_in_order(catalog_location: CatalogLocation) -> None:
     lines = ["man bites dog", "the dog bites the man", "dogs bite men", "x", "y", "Dog bites Man!"]
-    with make_transcript_catalog(tmp_path, lines, cue_interval=20) as catalog:
+    with make_transcript_catalog(catalog_location, lines, cue_interval=20) as catalog:
         assert found(catalog, "dog bites man", exact=True) == [(1, 100.0)]
         assert [start for _, start in found(catalog, "dog bites man")] == [0, 100, 20, 40]
 
 
-def test_case_accents_and_inflection_are_ignored(tmp_path: Path) -> None:
+def test_case_accents_and_inflection_are_ignored(catalog_location: CatalogLocation) -> None:
     lines = [
         "Un CAFÉ noir",
         "she was running",
@@ -84,7 +86,7 @@ def test_case_accents_and_inflection_are_ignored(tmp_path: Path) -> None:
         "we stopped dancing",
         "a careful man",
     ]
-    with make_transcript_catalog(tmp_path, lines, cue_interval=20) as catalog:
+    with make_transcript_catalog(catalog_location, lines, cue_interval=20) as catalog:
         assert found(catalog, "cafe") == found(catalog, "Cafe\u0301") == [(1, 0.0)]
         assert found(catalog, "run") == found(catalog, "runs") == [(1, 20.0)]
         assert found(catalog, "party") == [(1, 40.0)]
@@ -94,24 +96,24 @@ def test_case_accents_and_inflection_are_ignored(tmp_path: Path) -> None:
 
 
 def test_a_single_letter_is_a_prefix_only_in_scripts_without_spaces(
-    tmp_path: Path,
+    catalog_location: CatalogLocation,
 ) -> None:
     with make_transcript_catalog(
-        tmp_path, ["a carpet", "plan c", "水曜日"], cue_interval=20
+        catalog_location, ["a carpet", "plan c", "水曜日"], cue_interval=20
     ) as catalog:
         assert found(catalog, "c*") == [(1, 20.0)]
         assert found(catalog, "水*") == [(1, 40.0)]
 
 
-def test_stop_words_alone_are_not_a_hit(tmp_path: Path) -> None:
+def test_stop_words_alone_are_not_a_hit(catalog_location: CatalogLocation) -> None:
     lines = ["it is in the end a question", "a dog was here"]
-    with make_transcript_catalog(tmp_path, lines, cue_interval=20) as catalog:
+    with make_transcript_catalog(catalog_location, lines, cue_interval=20) as catalog:
         assert found(catalog, "is the dog in here") == [(1, 20.0)]
         assert found(catalog, "is it in the") == [(1, 0.0)]
 
 
-def test_only_the_requested_sources_are_searched(tmp_path: Path) -> None:
-    with make_transcript_catalog(tmp_path) as catalog:
+def test_only_the_requested_sources_are_searched(catalog_location: CatalogLocation) -> None:
+    with make_transcript_catalog(catalog_location) as catalog:
         add_video_with_cues(
             catalog, "/films/1.mp4", [make_cue("exit", 0), make_cue("exit", 1, "ocr")]
         )
@@ -126,9 +128,9 @@ def test_only_the_requested_sources_are_searched(tmp_path: Path) -> None:
         assert words.search("exit", cue_sources=frozenset()) == []
 
 
-def test_hits_are_restricted_to_allowed_segments(tmp_path: Path) -> None:
+def test_hits_are_restricted_to_allowed_segments(catalog_location: CatalogLocation) -> None:
     with make_transcript_catalog(
-        tmp_path, ["splash"] * 3, ["splash"] * 3, cue_interval=20
+        catalog_location, ["splash"] * 3, ["splash"] * 3, cue_interval=20
     ) as catalog:
         own = np.array([segment.id for segment in catalog.segments_of_video(2)])
         heard = TranscriptSearch(catalog).search("splash", allowed_ids=own[2:4])
@@ -136,20 +138,20 @@ def test_hits_are_restricted_to_allowed_segments(tmp_path: Path) -> None:
         assert TranscriptSearch(catalog).search("splash", allowed_ids=own[:0]) == []
 
 
-def test_word_timings_locate_the_hits(tmp_path: Path) -> None:
+def test_word_timings_locate_the_hits(catalog_location: CatalogLocation) -> None:
     words = tuple(
         Word(text, Span(at, at + 0.5)) for at, text in enumerate(["oh,", "Thank", "you.", "ok"])
     )
     with make_transcript_catalog(
-        tmp_path, [Cue(Span(0, 9), "oh, Thank you. ok", "speech", words)]
+        catalog_location, [Cue(Span(0, 9), "oh, Thank you. ok", "speech", words)]
     ) as catalog:
         [heard] = TranscriptSearch(catalog).search("thank you", exact_phrase=True)
         assert heard.quote.span == Span(1, 2.5)
 
 
-def test_a_quote_is_truncated_around_the_hits(tmp_path: Path) -> None:
+def test_a_quote_is_truncated_around_the_hits(catalog_location: CatalogLocation) -> None:
     line = "blah " * 100 + "the needle is here " + "blah " * 80
-    with make_transcript_catalog(tmp_path, [line]) as catalog:
+    with make_transcript_catalog(catalog_location, [line]) as catalog:
         [heard] = TranscriptSearch(catalog).search("needle")
         assert len(heard.quote.text) <= LONGEST + 2
         assert heard.quote.text.startswith("…")
@@ -157,19 +159,19 @@ def test_a_quote_is_truncated_around_the_hits(tmp_path: Path) -> None:
         assert marked(heard) == ["needle"]
 
 
-def test_mentions_close_in_time_are_hits_of_their_own(tmp_path: Path) -> None:
-    with make_transcript_catalog(tmp_path, ["go"] * 2 + ["x"] * 4 + ["go"]) as catalog:
+def test_mentions_close_in_time_are_hits_of_their_own(catalog_location: CatalogLocation) -> None:
+    with make_transcript_catalog(catalog_location, ["go"] * 2 + ["x"] * 4 + ["go"]) as catalog:
         assert found(catalog, "go") == [(1, 0.0), (1, 4.0), (1, 24.0)]
         assert len(TranscriptSearch(catalog).search("go", max_hits=1)) == 1
 
 
 def test_a_repetitive_video_does_not_crowd_out_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog_location: CatalogLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text, "MAX_POSTINGS", 64)
     monkeypatch.setattr(text, "MAX_PASSAGES", 64)
     with make_transcript_catalog(
-        tmp_path, ["again"] * 900, ["again"] * 900, cue_interval=20
+        catalog_location, ["again"] * 900, ["again"] * 900, cue_interval=20
     ) as catalog:
         add_video_with_cues(
             catalog, "/films/last.mp4", [make_cue("again", at * 20) for at in range(900)]
@@ -180,7 +182,9 @@ def test_a_repetitive_video_does_not_crowd_out_others(
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     lines = ["a dog", "NEAR the pool", 'don\'t "quote" me', "100% naïve", "犬がプールに"]
-    with make_transcript_catalog(tmp_path_factory.mktemp("small"), lines) as catalog:
+    with make_transcript_catalog(
+        tmp_path_factory.mktemp("small") / "catalog.sqlite3", lines
+    ) as catalog:
         yield catalog
 
 
@@ -203,7 +207,7 @@ def test_unusual_texts_can_be_searched(small: Catalog, text: str) -> None:
     assert len(TranscriptSearch(small).search(text)) <= 1
 
 
-def test_two_mentions_near_each_other_are_two_hits(tmp_path: Path) -> None:
+def test_two_mentions_near_each_other_are_two_hits(catalog_location: CatalogLocation) -> None:
     cues = [
         Cue(Span(2, 4), "the learning rate"),
         Cue(Span(4.5, 7), "is small, so"),
@@ -214,29 +218,31 @@ def test_two_mentions_near_each_other_are_two_hits(tmp_path: Path) -> None:
     ]
     for source in ("subtitles", "speech", "ocr"):
         cues = [Cue(cue.span, cue.text, source) for cue in cues]
-        with make_transcript_catalog(tmp_path / source, cues) as catalog:
+        with make_transcript_catalog(catalog_location / source, cues) as catalog:
             expected = [(1, 2.0), (1, 8.0), (1, 10.5)]
             assert sorted(found(catalog, "learning rate", exact=True)) == expected
             assert sorted(found(catalog, "learning rate")) == expected
 
 
-def test_a_mention_in_subtitles_and_speech_is_one_hit(tmp_path: Path) -> None:
+def test_a_mention_in_subtitles_and_speech_is_one_hit(catalog_location: CatalogLocation) -> None:
     cues = [
         Cue(Span(start + offset, start + offset + 1), "learning rate", source)  # type: ignore[arg-type]
         for source, offset in (("subtitles", 0), ("speech", 1.5))
         for start in (2, 8)
     ]
-    with make_transcript_catalog(tmp_path, cues) as catalog:
+    with make_transcript_catalog(catalog_location, cues) as catalog:
         starts = sorted(start for _, start in found(catalog, "learning rate", exact=True))
         assert len(starts) == 2
         assert starts == pytest.approx([2.75, 8.75], abs=0.8)
 
 
-def test_two_mentions_in_one_cue_with_word_times_are_two_hits(tmp_path: Path) -> None:
+def test_two_mentions_in_one_cue_with_word_times_are_two_hits(
+    catalog_location: CatalogLocation,
+) -> None:
     texts = ["learning", "rate", "and", "rate", "of", "learning", "or", "learning", "rate"]
     words = tuple(Word(text, Span(2 + at, 2.8 + at)) for at, text in enumerate(texts))
     cue = Cue(Span(2, 10.8), " ".join(texts), "speech", words)
-    with make_transcript_catalog(tmp_path, [cue]) as catalog:
+    with make_transcript_catalog(catalog_location, [cue]) as catalog:
         hits = TranscriptSearch(catalog).search("learning rate", exact_phrase=True)
         assert [hit.quote.span for hit in hits] == [Span(2, 3.8), Span(9, 10.8)]
         assert [marked(hit) for hit in hits] == [["learning", "rate"]] * 2
