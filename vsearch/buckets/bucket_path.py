@@ -12,14 +12,14 @@ import re
 import stat
 import sys
 from pathlib import Path, PosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from vsearch.errors import MissingExtraError, SettingsError
+from vsearch.errors import MissingExtraError, SettingsError, TransferError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
+    from collections.abc import Generator
+    from typing import IO, Self
 
     from vsearch.buckets.filesystems import ObjectInfo
     from vsearch.types import PathInput
@@ -153,7 +153,7 @@ class BucketPath(PosixPath):
         """Return whether there is a file with this key.
 
         Raises:
-            OSError: The bucket does not answer, or does not permit it.
+            TransferError: The bucket does not answer, or does not permit it.
         """
         if not self.key:
             return False
@@ -161,13 +161,15 @@ class BucketPath(PosixPath):
             self.read_info()
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise TransferError(format_transfer_error(self, error)) from error
         return True
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002 - as of Path
         """Return whether there are files below this path.
 
         Raises:
-            OSError: The bucket does not answer, or does not permit it.
+            TransferError: The bucket does not answer, or does not permit it.
         """
         from vsearch.buckets.filesystems import iter_entries
 
@@ -175,12 +177,14 @@ class BucketPath(PosixPath):
             return next(iter_entries(self, max_count=1), None) is not None
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise TransferError(format_transfer_error(self, error)) from error
 
     def is_symlink(self) -> bool:
         """Return False."""
         return False
 
-    def iterdir(self) -> Iterator[Self]:
+    def iterdir(self) -> Generator[Self, None, None]:
         """Yield the files and folders directly below this path."""
         from vsearch.buckets.filesystems import iter_entries
 
@@ -252,9 +256,19 @@ def check_bucket_url(path_text: str) -> None:
         raise SettingsError(f"{scheme}://…: buckets are not supported on Windows; use WSL")
 
 
-def as_image_source(path: Path) -> Path | io.IOBase:
+def format_transfer_error(path: BucketPath, error: OSError) -> str:
+    """Return the message for a file or folder in a bucket that cannot be read to its end."""
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return f"{path}: cannot be read ({reason})"
+    return (
+        f"{path}: cannot be read ({reason}); run the command again when the bucket can be reached"
+    )
+
+
+def as_image_source(path: Path) -> Path | IO[bytes]:
     """Return what Pillow opens: the path of a file on disk, or an open file in a bucket."""
-    return path.open("rb") if isinstance(path, BucketPath) else path
+    return cast("IO[bytes]", path.open("rb")) if isinstance(path, BucketPath) else path
 
 
 def _to_segment(segment: PathInput) -> PathInput:

@@ -289,7 +289,7 @@ def _iter_pages(
         async def request_page() -> Any:
             return await filesystem._call_s3("list_objects_v2", **arguments)
 
-        page = _call(path, request_page, seconds=READ_SECONDS)
+        page = _call(path, request_page, seconds=STATE_SECONDS if max_count else READ_SECONDS)
         yield (
             [(item["Key"], _parse_info(item)) for item in page.get("Contents", ())],
             [item["Prefix"] for item in page.get("CommonPrefixes", ())],

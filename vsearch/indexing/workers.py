@@ -368,5 +368,5 @@ class _WorkerPool:
 def _get_file_size(discovered_file: DiscoveredFile) -> int:
     try:
         return discovered_file.path.stat().st_size if discovered_file.path.is_file() else 0
-    except OSError:  # deleted meanwhile, or not readable
+    except (OSError, UnreadableError):  # deleted meanwhile, or not readable
         return 0

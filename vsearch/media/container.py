@@ -19,7 +19,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
-from vsearch.buckets.bucket_path import BucketPath
+from vsearch.buckets.bucket_path import BucketPath, format_transfer_error
 from vsearch.errors import (
     MediaError,
     NoPictureError,
@@ -173,14 +173,6 @@ def _raise_source_error(media_source: Any, cause: BaseException | None) -> None:
     error = getattr(media_source, "error", None)
     if isinstance(error, OSError):
         raise TransferError(format_transfer_error(media_source.path, error)) from cause
-
-
-def format_transfer_error(path: BucketPath, error: OSError) -> str:
-    """Return the message for a file in a bucket that cannot be read to its end."""
-    return (
-        f"{path}: cannot be read ({error.strerror or error}); run the command again when the "
-        "bucket can be reached"
-    )
 
 
 def select_video_stream(video_path: Path, container: InputContainer) -> VideoStream:
