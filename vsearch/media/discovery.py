@@ -11,8 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsearch.buckets.bucket_path import BucketPath, format_transfer_error, to_absolute, to_path
-from vsearch.buckets.filesystems import BucketEntry, iter_entries, require_backend
+from vsearch.buckets.bucket_path import (
+    BucketEntry,
+    BucketPath,
+    format_transfer_error,
+    iter_entries,
+    to_absolute,
+    to_path,
+)
+from vsearch.buckets.filesystems import require_backend
 from vsearch.buckets.matching import iter_matches
 from vsearch.errors import MediaError, TransferError, UnreadableError
 from vsearch.media.exclusion import (
