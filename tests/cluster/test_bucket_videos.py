@@ -482,6 +482,7 @@ def test_a_bucket_that_stays_away_fails_files_and_is_offline_not_missing(
         outcomes = index(library, f"{FOLDER}/noise.mp4")
     assert "does not answer" in outcomes[f"{FOLDER}/noise.mp4"]
     assert [video.path.name for video in library.videos()] == ["red then blue.mp4"]
+    proxy.set_fault("stall")
     assert [video.file_status for video in library.check_files(library.videos())] == ["offline"]
     assert not library.remove_missing()
     assert "does not answer" in index(library, FOLDER)[FOLDER]

@@ -15,6 +15,7 @@ from vsearch.media.urls import describe_url
 from vsearch.query.parser import text_query
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from vsearch.active_model import ActiveModel

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vsearch.buckets.filesystems import iter_entries, read_info
+from vsearch.buckets.bucket_path import iter_entries
+from vsearch.buckets.filesystems import read_info
 from vsearch.errors import VSearchError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _check_paths(
         if bucket in offline_buckets:
             return dict.fromkeys(paths, "offline")
         if len(paths) == 1:
-            read_info(paths[0], seconds=STATUS_SECONDS)
+            read_info(paths[0].address, seconds=STATUS_SECONDS)
             return {paths[0]: "available"}
         wanted_paths = {path.name: path for path in paths}
         statuses: dict[BucketPath, FileStatus] = dict.fromkeys(paths, "missing")

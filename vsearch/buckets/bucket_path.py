@@ -11,21 +11,29 @@ import os
 import re
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path, PosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from vsearch.errors import MissingExtraError, SettingsError
+from vsearch.buckets.filesystems import (
+    BACKENDS,
+    ObjectAddress,
+    ObjectInfo,
+    compute_token,
+    iter_listing,
+    read_info,
+)
+from vsearch.buckets.range_file import RangeFile
+from vsearch.errors import MissingExtraError, SettingsError, TransferError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
+    from collections.abc import Generator, Iterator
+    from typing import IO, Self
 
-    from vsearch.buckets.filesystems import ObjectInfo
     from vsearch.types import PathInput
 
-BUCKET_SCHEMES = ("s3", "gs", "az")
-_BUCKET_RE = re.compile(rf"({'|'.join(BUCKET_SCHEMES)}):/{{1,2}}(?=[^/])", re.IGNORECASE)
+_BUCKET_RE = re.compile(rf"({'|'.join(BACKENDS)}):/{{1,2}}(?=[^/])", re.IGNORECASE)
 # signed links, which are secrets and which no key contains
 _SIGNATURE_RE = re.compile(r"(?i)[?&](?:x-amz-|x-goog-|awsaccesskeyid=|signature=|sig=|se=)")
 _DIRECTORY_MODE, _FILE_MODE = stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444
@@ -63,8 +71,13 @@ class BucketPath(PosixPath):
         return BucketPath, (str(self),)
 
     @property
+    def address(self) -> ObjectAddress:
+        """Address of the file or folder."""
+        return ObjectAddress(self.scheme, self.bucket_name, self.key)
+
+    @property
     def scheme(self) -> str:
-        """Scheme of the URL, a key of `filesystems.BACKENDS`."""
+        """Scheme of the URL, a key of `BACKENDS`."""
         return self.parts[1].rstrip(":")
 
     @property
@@ -108,8 +121,6 @@ class BucketPath(PosixPath):
             FileNotFoundError: There is no such file.
             OSError: The bucket does not answer, or does not permit it.
         """
-        from vsearch.buckets.filesystems import compute_token  # deferred: rarely needed
-
         try:
             info = self.read_info()
         except FileNotFoundError:
@@ -132,12 +143,10 @@ class BucketPath(PosixPath):
 
     def read_info(self) -> ObjectInfo:
         """Return the state of the file: as listed, if it was found in a listing."""
-        from vsearch.buckets.filesystems import read_info  # deferred: rarely needed
-
         if self.listed_info is not None:
             return self.listed_info
         try:
-            return read_info(self)
+            return read_info(self.address)
         except (MissingExtraError, SettingsError) as error:
             raise OSError(str(error)) from error
 
@@ -153,7 +162,7 @@ class BucketPath(PosixPath):
         """Return whether there is a file with this key.
 
         Raises:
-            OSError: The bucket does not answer, or does not permit it.
+            TransferError: The bucket does not answer, or does not permit it.
         """
         if not self.key:
             return False
@@ -161,29 +170,29 @@ class BucketPath(PosixPath):
             self.read_info()
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise TransferError(format_transfer_error(self, error)) from error
         return True
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002 - as of Path
         """Return whether there are files below this path.
 
         Raises:
-            OSError: The bucket does not answer, or does not permit it.
+            TransferError: The bucket does not answer, or does not permit it.
         """
-        from vsearch.buckets.filesystems import iter_entries
-
         try:
             return next(iter_entries(self, max_count=1), None) is not None
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise TransferError(format_transfer_error(self, error)) from error
 
     def is_symlink(self) -> bool:
         """Return False."""
         return False
 
-    def iterdir(self) -> Iterator[Self]:
+    def iterdir(self) -> Generator[Self, None, None]:
         """Yield the files and folders directly below this path."""
-        from vsearch.buckets.filesystems import iter_entries
-
         for entry in iter_entries(self):
             yield self / entry.name
 
@@ -200,14 +209,74 @@ class BucketPath(PosixPath):
         Raises:
             OSError: There is no such file, or it cannot be read.
         """
-        from vsearch.buckets.range_file import RangeFile
-
         if mode not in ("r", "rt", "rb"):
             raise OSError("files in buckets are only read")
-        range_file = RangeFile(self)
+        range_file = self.open_ranges()
         if mode == "rb":
             return io.BufferedReader(range_file) if buffering else range_file
         return io.TextIOWrapper(io.BufferedReader(range_file), encoding, errors, newline)
+
+    def open_ranges(self, *, last_byte: int | None = None) -> RangeFile:
+        """Open the file for reading by ranges, up to `last_byte`.
+
+        Raises:
+            OSError: There is no such file, or it cannot be read.
+        """
+        return RangeFile(self.address, self.read_info(), last_byte=last_byte)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEntry:
+    """A file or folder in a listing; it has what is used of `os.DirEntry`."""
+
+    name: str
+    path: BucketPath  # of the folder that contains it, without a valid name
+    info: ObjectInfo | None  # None for a folder
+
+    @property
+    def has_valid_name(self) -> bool:
+        """True if the name can be a part of a path."""
+        return _is_valid_name(self.name)
+
+    def is_dir(self) -> bool:
+        """Return whether it is a folder."""
+        return self.info is None
+
+    def is_file(self) -> bool:
+        """Return whether it is a file."""
+        return self.info is not None
+
+    def is_symlink(self) -> bool:
+        """Return False."""
+        return False
+
+    def stat(self, *, follow_symlinks: bool = True) -> BucketEntry:  # noqa: ARG002 - as of DirEntry
+        """Return the entry itself, which has no attributes of Windows."""
+        return self
+
+
+def iter_entries(folder: BucketPath, *, max_count: int | None = None) -> Iterator[BucketEntry]:
+    """Yield the files and folders directly below a path, page by page, by name within a page.
+
+    Args:
+        folder: A folder or a bucket.
+        max_count: Enough entries.
+
+    Raises:
+        FileNotFoundError: There is no such bucket.
+        OSError: The bucket does not answer, or does not permit it.
+    """
+    for name, info in iter_listing(folder.address, max_count=max_count):
+        if _is_valid_name(name):
+            entry_path = folder / name
+            entry_path.listed_info = info
+            yield BucketEntry(name, entry_path, info)
+        else:
+            yield BucketEntry(name, folder, info)
+
+
+def _is_valid_name(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & {"/", "\0"}
 
 
 def to_path(path: PathInput) -> Path:
@@ -252,9 +321,19 @@ def check_bucket_url(path_text: str) -> None:
         raise SettingsError(f"{scheme}://…: buckets are not supported on Windows; use WSL")
 
 
-def as_image_source(path: Path) -> Path | io.IOBase:
+def format_transfer_error(path: BucketPath | ObjectAddress, error: OSError) -> str:
+    """Return the message for a file or folder in a bucket that cannot be read to its end."""
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return f"{path}: cannot be read ({reason})"
+    return (
+        f"{path}: cannot be read ({reason}); run the command again when the bucket can be reached"
+    )
+
+
+def as_image_source(path: Path) -> Path | IO[bytes]:
     """Return what Pillow opens: the path of a file on disk, or an open file in a bucket."""
-    return path.open("rb") if isinstance(path, BucketPath) else path
+    return cast("IO[bytes]", path.open("rb")) if isinstance(path, BucketPath) else path
 
 
 def _to_segment(segment: PathInput) -> PathInput:

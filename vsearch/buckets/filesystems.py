@@ -11,17 +11,16 @@ import hashlib
 import importlib
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-
-    from vsearch.buckets.bucket_path import BucketPath
 
 _Answer = TypeVar("_Answer")
 BACKENDS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # packages; the extras have the schemes
@@ -55,6 +54,23 @@ _FINAL_ERRORS = (FileNotFoundError, PermissionError, ContentChangedError, Reques
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectAddress:
+    """Address of a file or folder in a bucket."""
+
+    scheme: str  # a key of `BACKENDS`
+    bucket_name: str
+    key: str  # empty for the bucket itself
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket_name}/{self.key}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """State of a file in a bucket."""
 
@@ -66,41 +82,6 @@ class ObjectInfo:
     def state_token(self) -> int:
         """A number that changes with the content: of the ETag, or of size and time without one."""
         return compute_token(self.etag or f"{self.size_bytes} {self.mtime_ns}")
-
-
-@dataclass(frozen=True, slots=True)
-class BucketEntry:
-    """A file or folder in a listing; it has what is used of `os.DirEntry`."""
-
-    name: str
-    bucket_path: BucketPath
-    info: ObjectInfo | None  # None for a folder
-
-    @property
-    def path(self) -> BucketPath:
-        """Path of the entry, or of its folder without a valid name."""
-        return self.bucket_path
-
-    @property
-    def has_valid_name(self) -> bool:
-        """Whether the name can be a part of a path."""
-        return self.name not in ("", ".", "..") and not set(self.name) & {"/", "\0"}
-
-    def is_dir(self) -> bool:
-        """Return whether it is a folder."""
-        return self.info is None
-
-    def is_file(self) -> bool:
-        """Return whether it is a file."""
-        return self.info is not None
-
-    def is_symlink(self) -> bool:
-        """Return False."""
-        return False
-
-    def stat(self, *, follow_symlinks: bool = True) -> BucketEntry:  # noqa: ARG002 - as of DirEntry
-        """Return the entry itself, which has no attributes of Windows."""
-        return self
 
 
 def compute_token(text: str) -> int:
@@ -143,11 +124,11 @@ def open_filesystem(scheme: str) -> Any:
     return filesystem
 
 
-def read_info(path: BucketPath, *, seconds: float | None = None) -> ObjectInfo:
+def read_info(address: ObjectAddress, *, seconds: float | None = None) -> ObjectInfo:
     """Return the present state of a file.
 
     Args:
-        path: The file.
+        address: The file.
         seconds: Time for all attempts.
 
     Raises:
@@ -155,41 +136,43 @@ def read_info(path: BucketPath, *, seconds: float | None = None) -> ObjectInfo:
         OSError: The bucket is gone or does not answer, or does not permit it.
         MissingExtraError: The backend is not installed.
     """
-    filesystem = open_filesystem(path.scheme)
+    filesystem = open_filesystem(address.scheme)
 
     async def request_info() -> ObjectInfo:
-        if path.scheme == "s3":
+        if address.scheme == "s3":
             return _parse_info(
-                await filesystem._call_s3("head_object", Bucket=path.bucket_name, Key=path.key)
+                await filesystem._call_s3(
+                    "head_object", Bucket=address.bucket_name, Key=address.key
+                )
             )
-        info = await filesystem._info(f"{path.bucket_name}/{path.key}")
+        info = await filesystem._info(f"{address.bucket_name}/{address.key}")
         if info.get("type") == "directory":
             raise FileNotFoundError(errno.ENOENT, "no such file")
         return _parse_info(info)
 
     try:
-        return _call(path, request_info, seconds=seconds or STATE_SECONDS)
+        return _call(address, request_info, seconds=seconds or STATE_SECONDS)
     except FileNotFoundError:
-        check_bucket(path)
+        check_bucket(address)
         raise
 
 
-def check_bucket(path: BucketPath) -> None:
+def check_bucket(address: ObjectAddress) -> None:
     """Raise OSError (ENODEV) if the bucket of a file does not exist, rather than the file."""
-    bucket = type(path)(f"{path.scheme}://{path.bucket_name}")
+    bucket = replace(address, key="")
     try:
-        next(iter_entries(bucket, max_count=1), None)
+        next(iter_listing(bucket, max_count=1), None)
     except FileNotFoundError as error:
         raise OSError(errno.ENODEV, "there is no such bucket") from error
     except PermissionError:
         return  # files may be readable in a bucket that must not be listed
 
 
-def read_range(path: BucketPath, info: ObjectInfo, start: int, end: int) -> bytes:
+def read_range(address: ObjectAddress, info: ObjectInfo, start: int, end: int) -> bytes:
     """Read the bytes of a file from `start` up to `end`.
 
     Args:
-        path: The file.
+        address: The file.
         info: Its state when it was opened.
         start: First byte.
         end: Byte after the last one; at most the size of the file.
@@ -198,18 +181,18 @@ def read_range(path: BucketPath, info: ObjectInfo, start: int, end: int) -> byte
         ContentChangedError: The file was replaced.
         OSError: It cannot be read.
     """
-    filesystem = open_filesystem(path.scheme)
+    filesystem = open_filesystem(address.scheme)
 
     async def request_range() -> bytes:
-        if path.scheme != "s3":
-            key = f"{path.bucket_name}/{path.key}"
+        if address.scheme != "s3":
+            key = f"{address.bucket_name}/{address.key}"
             content = bytes(await filesystem._cat_file(key, start=start, end=end))
         else:
             condition = {"IfMatch": info.etag} if info.etag else {}
             response = await filesystem._call_s3(
                 "get_object",
-                Bucket=path.bucket_name,
-                Key=path.key,
+                Bucket=address.bucket_name,
+                Key=address.key,
                 Range=f"bytes={start}-{end - 1}",
                 **condition,
             )
@@ -218,7 +201,7 @@ def read_range(path: BucketPath, info: ObjectInfo, start: int, end: int) -> byte
             raise TimeoutError(errno.ETIMEDOUT, "the answer is incomplete")
         return content
 
-    return _call(path, request_range, seconds=READ_SECONDS)
+    return _call(address, request_range, seconds=READ_SECONDS)
 
 
 async def _read_body(response: Any, byte_count: int) -> bytes:
@@ -236,50 +219,48 @@ async def _read_body(response: Any, byte_count: int) -> bytes:
     return bytes(content)
 
 
-def iter_entries(path: BucketPath, *, max_count: int | None = None) -> Iterator[BucketEntry]:
-    """Yield the files and folders directly below a path, page by page, by name within a page.
+def iter_listing(
+    address: ObjectAddress, *, max_count: int | None = None
+) -> Iterator[tuple[str, ObjectInfo | None]]:
+    """Yield the files and folders directly below an address, page by page, by name within a page.
 
     Args:
-        path: A folder or a bucket.
+        address: A folder or a bucket.
         max_count: Enough entries.
+
+    Yields:
+        The name and the state, which is None for a folder.
 
     Raises:
         FileNotFoundError: There is no such bucket.
         OSError: The bucket does not answer, or does not permit it.
     """
-    prefix = f"{path.key}/" if path.key else ""
-    for files, folder_prefixes in _iter_pages(path, prefix, max_count):
-        entries = [
-            _make_entry(path, key.removeprefix(prefix), info)
+    prefix = f"{address.key}/" if address.key else ""
+    for files, folder_prefixes in _iter_pages(address, prefix, max_count):
+        entries: dict[str, ObjectInfo | None] = {
+            key.removeprefix(prefix): info
             for key, info in files
             if key != prefix  # a marker of the folder
-        ]
-        entries += [
-            _make_entry(path, folder_prefix.removeprefix(prefix).removesuffix("/"), None)
+        }
+        folder_names = [
+            folder_prefix.removeprefix(prefix).removesuffix("/")
             for folder_prefix in folder_prefixes
         ]
-        yield from sorted(entries, key=lambda entry: entry.name)
-
-
-def _make_entry(folder: BucketPath, name: str, info: ObjectInfo | None) -> BucketEntry:
-    entry = BucketEntry(name, folder, info)
-    if not entry.has_valid_name:
-        return entry
-    entry_path = folder / name
-    entry_path.listed_info = info
-    return BucketEntry(name, entry_path, info)
+        names = [*entries, *folder_names]  # a file and a folder may have one name
+        infos = [*entries.values(), *(None for _ in folder_names)]
+        yield from sorted(zip(names, infos, strict=True), key=itemgetter(0))
 
 
 def _iter_pages(
-    path: BucketPath, prefix: str, max_count: int | None
+    address: ObjectAddress, prefix: str, max_count: int | None
 ) -> Iterator[tuple[list[tuple[str, ObjectInfo]], list[str]]]:
     """Yield pages of (key, state) of files, and of the prefixes of folders."""
-    filesystem = open_filesystem(path.scheme)
-    if path.scheme != "s3":
-        yield _list_folder(filesystem, path, prefix)
+    filesystem = open_filesystem(address.scheme)
+    if address.scheme != "s3":
+        yield _list_folder(filesystem, address, prefix)
         return
     arguments: dict[str, Any] = {
-        "Bucket": path.bucket_name,
+        "Bucket": address.bucket_name,
         "Prefix": prefix,
         "Delimiter": "/",
         "MaxKeys": min(_PAGE_KEYS, max_count + 1 if max_count else _PAGE_KEYS),
@@ -289,7 +270,7 @@ def _iter_pages(
         async def request_page() -> Any:
             return await filesystem._call_s3("list_objects_v2", **arguments)
 
-        page = _call(path, request_page, seconds=READ_SECONDS)
+        page = _call(address, request_page, seconds=STATE_SECONDS if max_count else READ_SECONDS)
         yield (
             [(item["Key"], _parse_info(item)) for item in page.get("Contents", ())],
             [item["Prefix"] for item in page.get("CommonPrefixes", ())],
@@ -301,16 +282,16 @@ def _iter_pages(
 
 
 def _list_folder(
-    filesystem: Any, path: BucketPath, prefix: str
+    filesystem: Any, address: ObjectAddress, prefix: str
 ) -> tuple[list[tuple[str, ObjectInfo]], list[str]]:
     """Return what a backend without pages lists."""
-    bucket_prefix = f"{path.bucket_name}/"
+    bucket_prefix = f"{address.bucket_name}/"
 
     async def request_listing() -> Any:
         return await filesystem._ls(f"{bucket_prefix}{prefix}".rstrip("/"), detail=True)
 
     files, folder_prefixes = [], []
-    for item in _call(path, request_listing, seconds=READ_SECONDS):
+    for item in _call(address, request_listing, seconds=READ_SECONDS):
         key = item["name"].removeprefix(bucket_prefix)
         if item.get("type") == "directory":
             folder_prefixes.append(f"{key.rstrip('/')}/")
@@ -338,14 +319,14 @@ def _parse_info(item: dict[str, Any]) -> ObjectInfo:
 
 
 def _call(
-    path: BucketPath, request: Callable[[], Awaitable[_Answer]], *, seconds: float
+    address: ObjectAddress, request: Callable[[], Awaitable[_Answer]], *, seconds: float
 ) -> _Answer:
     """Send a request, and repeat it with growing pauses after errors that may pass."""
     import asyncio  # deferred: a laptop needs neither
 
     from fsspec.asyn import sync
 
-    loop = open_filesystem(path.scheme).loop
+    loop = open_filesystem(address.scheme).loop
 
     async def attempt() -> _Answer:
         return await asyncio.wait_for(request(), min(ATTEMPT_SECONDS, seconds))

@@ -6,8 +6,7 @@ import glob
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from vsearch.buckets.bucket_path import BucketPath
-from vsearch.buckets.filesystems import iter_entries
+from vsearch.buckets.bucket_path import BucketPath, iter_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

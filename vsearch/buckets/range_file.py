@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from vsearch.buckets.bucket_path import BucketPath
+    from vsearch.buckets.filesystems import ObjectAddress, ObjectInfo
+
 
 BLOCK_BYTES = 128 * 1024
 MAX_RANGE_BLOCKS = 32  # of one request
@@ -92,22 +93,22 @@ class RangeFile(io.RawIOBase):
     """A file in a bucket, open for reading. One thread may read it at a time.
 
     Args:
-        path: The file.
+        address: The file.
+        info: Its state, which has to last while it is read.
         last_byte: Nothing after this byte will be read; None: up to the end of the file.
-
-    Raises:
-        OSError: There is no such file, or it cannot be read.
     """
 
-    def __init__(self, path: BucketPath, *, last_byte: int | None = None) -> None:
+    def __init__(
+        self, address: ObjectAddress, info: ObjectInfo, *, last_byte: int | None = None
+    ) -> None:
         super().__init__()
-        self.path, self.info = path, path.read_info()
+        self.address, self.info = address, info
         self._position = 0
-        size_bytes = self.info.size_bytes
+        size_bytes = info.size_bytes
         end = size_bytes if last_byte is None else min(size_bytes, last_byte + 1)
         self._end_block = -(-end // BLOCK_BYTES)
         # a file without an ETag is known by its size and time
-        self._content_key = (str(path), self.info.etag or str(self.info.state_token))
+        self._content_key = (str(address), info.etag or str(info.state_token))
         self._digest = _open_digest(self._content_key)
         self._next_block, self._range_blocks = 0, 1  # that continues the last range; of the next
 
@@ -123,10 +124,10 @@ class RangeFile(io.RawIOBase):
         """Return the position."""
         return self._position
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    def seek(self, offset: int, origin: int = io.SEEK_SET) -> int:
         """Move the position."""
         origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.info.size_bytes}
-        self._position = max(0, origins[whence] + offset)
+        self._position = max(0, origins[origin] + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
@@ -161,7 +162,7 @@ class RangeFile(io.RawIOBase):
             end_block += 1
         start = first_block * BLOCK_BYTES
         content = read_range(
-            self.path, self.info, start, min(end_block * BLOCK_BYTES, self.info.size_bytes)
+            self.address, self.info, start, min(end_block * BLOCK_BYTES, self.info.size_bytes)
         )
         self._next_block = end_block
         self._digest.add(start, content)
@@ -197,10 +198,10 @@ class MediaSource:
     An exception would be reported for another file, because PyAV keeps it until FFmpeg fails next.
     """
 
-    def __init__(self, path: BucketPath) -> None:
-        self._file = RangeFile(path)
-        self.name = path.name  # by which FFmpeg guesses the format
-        self.path = path
+    def __init__(self, range_file: RangeFile) -> None:
+        self._file = range_file
+        self.address = range_file.address
+        self.name = self.address.name  # by which FFmpeg guesses the format
         self.error: OSError | None = None
 
     def read(self, byte_count: int) -> bytes:
@@ -211,9 +212,9 @@ class MediaSource:
             self.error = error
             return b""
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    def seek(self, offset: int, origin: int = io.SEEK_SET) -> int:
         """Move the position."""
-        return self._file.seek(offset, whence)
+        return self._file.seek(offset, origin)
 
     def tell(self) -> int:
         """Return the position."""

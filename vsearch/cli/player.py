@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from vsearch.buckets.bucket_path import BucketPath
 from vsearch.cli.messages import print_note
 from vsearch.cli.render import format_path, format_time
 from vsearch.errors import MediaError
@@ -53,8 +54,10 @@ def open_video(video_path: Path, start_seconds: float | None) -> str:
         The name of the program.
 
     Raises:
-        MediaError: The file is missing, or no program can open it.
+        MediaError: The file is missing or in a bucket, or no program can open it.
     """
+    if isinstance(video_path, BucketPath):
+        raise MediaError(f"{video_path}: is in a bucket; play it in the page of `vsearch serve`")
     if not video_path.is_file():
         raise MediaError(f"{video_path}: is not on this machine, or its drive is not connected")
     # an absolute path never starts with a dash

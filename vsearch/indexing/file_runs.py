@@ -7,7 +7,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vsearch.errors import LibraryError, ModelError, SettingsError, VSearchError
+from vsearch.errors import (
+    LibraryError,
+    ModelError,
+    SettingsError,
+    UnreadableError,
+    VSearchError,
+)
 from vsearch.memory import describe_exhaustion, is_exhausted, is_memory_error
 from vsearch.progress import IndexResult, Outcome, Progress
 
@@ -143,5 +149,5 @@ def get_file_size(file_path: Path) -> int:
     """Return the size of a file in bytes; 0 if it is not a file, or cannot be accessed."""
     try:
         return file_path.stat().st_size if file_path.is_file() else 0
-    except OSError:  # deleted meanwhile, or not readable
+    except (OSError, UnreadableError):  # deleted meanwhile, or not readable
         return 0

@@ -77,8 +77,8 @@ def record_indexed_folders(
     Args:
         library_path: Folder of the library.
         input_paths: Files, folders and globs that were indexed.
-        video_paths: The videos that were found; those in buckets need no record. The folder of a video that was given by name or
-            glob is recorded, and so are the drives on which videos are.
+        video_paths: The videos that were found. The folder of a video that was given by name or
+            glob is recorded, and so are the drives on which videos are. Buckets need no record.
     """
     given_folders = {
         path

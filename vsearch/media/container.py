@@ -19,7 +19,8 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
-from vsearch.buckets.bucket_path import BucketPath
+from vsearch.buckets.bucket_path import BucketPath, format_transfer_error
+from vsearch.buckets.range_file import MediaSource
 from vsearch.errors import (
     MediaError,
     NoPictureError,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-
-    from vsearch.buckets.range_file import MediaSource
 
 # Exceptions and warnings report what is wrong with a file. At any other log level FFmpeg's threads
 # wait for the GIL to log while the thread that holds it waits for them to close the file: deadlock.
@@ -157,30 +156,19 @@ def raise_transfer_error(container: InputContainer, cause: BaseException | None 
         container: The container that was read.
         cause: What its reader raised.
     """
-    media_source = getattr(container.file, "file", None)
-    _raise_source_error(media_source, cause)
+    _raise_source_error(getattr(getattr(container, "file", None), "file", None), cause)
 
 
 def _open_bucket_file(video_path: Path) -> MediaSource | None:
     if not isinstance(video_path, BucketPath):
         return None
-    from vsearch.buckets.range_file import MediaSource  # deferred: rarely needed
-
-    return MediaSource(video_path)
+    return MediaSource(video_path.open_ranges())
 
 
 def _raise_source_error(media_source: Any, cause: BaseException | None) -> None:
-    error = getattr(media_source, "error", None)
-    if isinstance(error, OSError):
-        raise TransferError(format_transfer_error(media_source.path, error)) from cause
-
-
-def format_transfer_error(path: BucketPath, error: OSError) -> str:
-    """Return the message for a file in a bucket that cannot be read to its end."""
-    return (
-        f"{path}: cannot be read ({error.strerror or error}); run the command again when the "
-        "bucket can be reached"
-    )
+    if isinstance(media_source, MediaSource) and media_source.error is not None:
+        message = format_transfer_error(media_source.address, media_source.error)
+        raise TransferError(message) from cause
 
 
 def select_video_stream(video_path: Path, container: InputContainer) -> VideoStream:

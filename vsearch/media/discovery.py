@@ -11,10 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsearch.buckets.bucket_path import BucketPath, to_absolute, to_path
-from vsearch.buckets.filesystems import BucketEntry, iter_entries, require_backend
+from vsearch.buckets.bucket_path import (
+    BucketEntry,
+    BucketPath,
+    format_transfer_error,
+    iter_entries,
+    to_absolute,
+    to_path,
+)
+from vsearch.buckets.filesystems import require_backend
 from vsearch.buckets.matching import iter_matches
-from vsearch.errors import MediaError, UnreadableError
+from vsearch.errors import MediaError, TransferError, UnreadableError
 from vsearch.media.exclusion import (
     DEFAULT_SOURCE,
     ExclusionPattern,
@@ -175,6 +182,8 @@ class _PathFinder:
                     absolute_path,
                     f"{absolute_path}: there is no such file or folder; check the path",
                 )
+        except TransferError as error:
+            yield DiscoveredFile(absolute_path, str(error))
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
             yield DiscoveredFile(absolute_path, format_read_error(absolute_path, error))
 
@@ -238,6 +247,9 @@ class _PathFinder:
                     visited_inodes.add((stat_result.st_dev, stat_result.st_ino))
                 rules = rules.enter_folder(current_folder)
                 folder_entries = _list_entries(current_folder)
+            except TransferError as error:
+                yield DiscoveredFile(current_folder, str(error))
+                continue
             except OSError as error:
                 yield DiscoveredFile(current_folder, format_read_error(current_folder, error))
                 continue
@@ -420,5 +432,7 @@ def _resolve_links(path: Path) -> Path:
 
 def format_read_error(path: Path, error: Exception) -> str:
     """Return a message for a file or folder that cannot be read."""
+    if isinstance(path, BucketPath) and isinstance(error, OSError):
+        return format_transfer_error(path, error)
     error_reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"{path}: cannot be read ({error_reason}); check the path and its permissions"

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vsearch.buckets.range_file import RangeFile
-
 _CHUNK_BYTES = 2**20
 _MAX_UNREAD_BYTES = 2**20  # of a file in a bucket, read only for its digest; or a share of the file
 _MAX_UNREAD_DIVISOR = 16
@@ -83,7 +81,7 @@ def compute_digest(file_path: Path, check_cancelled: Callable[[], None] = lambda
     digest = hashlib.sha256()  # in hardware on many processors
     try:
         if isinstance(file_path, BucketPath):
-            return _open_range_file(file_path).compute_digest(check_cancelled)
+            return file_path.open_ranges().compute_digest(check_cancelled)
         with file_path.open("rb", buffering=0) as video_file:
             while chunk := video_file.read(_CHUNK_BYTES):
                 check_cancelled()
@@ -195,19 +193,8 @@ def _was_read_in_part(file_path: Path) -> bool:
     if not isinstance(file_path, BucketPath):
         return False
     try:
-        range_file = _open_range_file(file_path)
+        range_file = file_path.open_ranges()
     except OSError:
         return False  # computing the digest then reports it
     unread_bytes = range_file.count_unhashed_bytes()
     return unread_bytes > max(_MAX_UNREAD_BYTES, range_file.info.size_bytes // _MAX_UNREAD_DIVISOR)
-
-
-def _open_range_file(file_path: BucketPath) -> RangeFile:
-    """Open a file in a bucket.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
-    from vsearch.buckets.range_file import RangeFile  # deferred: rarely needed
-
-    return RangeFile(file_path)

@@ -77,7 +77,8 @@ def find_file_statuses(
     if bucket_paths:
         from vsearch.buckets.availability import find_bucket_statuses  # deferred: rarely needed
 
-        statuses.update(find_bucket_statuses(bucket_paths))
+        for bucket_path, file_status in find_bucket_statuses(bucket_paths).items():
+            statuses[bucket_path] = file_status
     return statuses
 
 

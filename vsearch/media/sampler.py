@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
-from vsearch.buckets.bucket_path import BucketPath
+from vsearch.buckets.bucket_path import BucketPath, format_transfer_error
 from vsearch.errors import NoPictureError, TooLargeError, TransferError, UnreadableError
 from vsearch.media import container
 from vsearch.media.animated_webp import WebPReader
-from vsearch.media.container import format_transfer_error
 from vsearch.media.frame_batches import batch_frames
 from vsearch.media.frame_cache import KEPT_SHORT_SIDE
 from vsearch.media.photos import PhotoReader, detect_picture

@@ -9,7 +9,6 @@ from anyio import to_thread
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from vsearch.buckets.range_file import RangeFile
 from vsearch.server.problems import Problem
 from vsearch.server.responses import allow_pauses, format_inline_disposition, parse_byte_range
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from vsearch.buckets.bucket_path import BucketPath
+    from vsearch.buckets.range_file import RangeFile
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -106,7 +106,7 @@ class BucketFileResponse(Response):
             yield chunk
 
     def _open_range(self, first_byte: int, last_byte: int) -> RangeFile:
-        range_file = RangeFile(self._file_path, last_byte=last_byte)
+        range_file = self._file_path.open_ranges(last_byte=last_byte)
         range_file.seek(first_byte)
         return range_file
 

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vsearch.errors import TransferError
 from vsearch.media.file_status import find_file_statuses
 from vsearch.media.thumbnails import render_preview, render_thumbnail
 from vsearch.server.limits import ConcurrencyLimit
@@ -216,7 +217,7 @@ def require_file(video: Video) -> Path:
     """
     try:
         file_exists = video.path.is_file()
-    except (OSError, ValueError):
+    except (OSError, ValueError, TransferError):
         file_exists = False
     if not file_exists:
         display_name = clean_file_name(video.path.name)

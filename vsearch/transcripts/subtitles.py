@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from vsearch.buckets.bucket_path import BucketPath
-from vsearch.buckets.filesystems import iter_entries
+from vsearch.buckets.bucket_path import BucketPath, iter_entries
 from vsearch.errors import TooLargeError, UnreadableError
 from vsearch.storage.path_roots import is_within_roots
 from vsearch.transcripts.subtitle_parsing import MAX_CUE_CHARS, clean_lines, parse_subtitles

@@ -90,7 +90,7 @@ def test_a_bad_url_does_not_stop_the_others(
 ) -> None:
     web.files["/a.mp4"] = Served(red)
     web.files["/text.mp4"] = Served(b"no video", media_type="text/plain")
-    bad = ["ftp://h/a.mp4", "s3://b/a.mp4", "file:///a.mp4", "rtsp://h/1", "data://x/y"]
+    bad = ["ftp://h/a.mp4", "dav://b/a.mp4", "file:///a.mp4", "rtsp://h/1", "data://x/y"]
     results = index(
         library, f"{web.url}/none.mp4", *bad, f"{web.url}/text.mp4", f"{web.url}/a.mp4",
         tmp_path / "made.mp4",

@@ -12,7 +12,7 @@ from vsearch.media.images import read_image
 from vsearch.media.sampler import probe_video
 from vsearch.media.urls import describe_missing, describe_url, parse_web_url, redact_url
 
-URLS = ("https://example.org/a.mp4", "s3://bucket/a.mp4", "rtsp://camera/1", "ftp://host/a b.mkv")
+URLS = ("https://example.org/a.mp4", "dav://bucket/a.mp4", "rtsp://camera/1", "ftp://host/a b.mkv")
 
 
 @pytest.mark.parametrize("url", URLS)
