@@ -21,10 +21,11 @@ from tests.support.catalog_rows import SPACE, add_video, index_video, make_spans
 from tests.support.fakes import FakeEncoder
 from tests.support.postgresql_server import PASSWORD, PostgresqlServer, run_postgresql
 from vsearch import Library
-from vsearch.catalog import postgresql_connection, postgresql_pool
+from vsearch.catalog import postgresql_connection
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.database_url import DatabaseUrl
 from vsearch.catalog.open import BUNDLED_SCHEMA, open_pool
+from vsearch.catalog.pool import MAX_IDLE_CONNECTIONS
 from vsearch.catalog.revision import SCHEMA_HEAD, SchemaVersion
 from vsearch.catalog.schema import Base
 from vsearch.errors import (
@@ -486,7 +487,7 @@ def test_the_pool_keeps_few_connections(
         for thread in threads:
             thread.join()
         [(connection_count,)] = postgresql_server.run_sql("postgres", count_sql)
-        assert connection_count <= postgresql_pool.MAX_IDLE_CONNECTIONS  # type: ignore[operator]
+        assert connection_count <= MAX_IDLE_CONNECTIONS  # type: ignore[operator]
 
 
 # --- two processes over the same files
