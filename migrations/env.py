@@ -5,9 +5,14 @@ vsearch runs it with an open connection, a developer with
     alembic -x catalog=/tmp/dev.sqlite3 upgrade head
     alembic -x catalog=/tmp/dev.sqlite3 revision --autogenerate --rev-id 0002 -m "add a column"
 
-After adding a migration, set SCHEMA_HEAD in vsearch/catalog/open.py and freeze a library of the new
-schema in tests/migrations. A batch that rebuilds `videos`, `segments` or `cues` needs
+After adding a migration, set SCHEMA_HEAD in vsearch/catalog/revision.py and freeze a library of the
+new schema in tests/migrations. A batch that rebuilds `videos`, `segments` or `cues` needs
 table_kwargs={"sqlite_autoincrement": True}.
+
+A new database in PostgreSQL gets the tables of vsearch/catalog/schema.py and the number of the
+newest migration (vsearch/catalog/postgresql_upgrade.py); migrations after 0010 run on it, too. So
+use `op` and portable SQL, text with the collation "C" as in 0010, and no SQL of FTS5: what differs
+depends on `op.get_bind().dialect.name`.
 """
 
 from __future__ import annotations

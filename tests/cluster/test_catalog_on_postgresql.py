@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, schema
 
 from tests.support.catalog_rows import SPACE, add_video, index_video, make_spans, unit_vectors
+from tests.support.fakes import FakeEncoder
 from tests.support.postgresql_server import PASSWORD, PostgresqlServer, run_postgresql
-from vsearch.catalog import postgresql_connection, postgresql_pool
+from vsearch import Library
+from vsearch.catalog import postgresql_connection
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.database_url import DatabaseUrl
-from vsearch.catalog.open import BUNDLED_SCHEMA, SCHEMA_HEAD, open_pool
-from vsearch.catalog.revision import SchemaVersion
+from vsearch.catalog.open import BUNDLED_SCHEMA, open_pool
+from vsearch.catalog.pool import MAX_IDLE_CONNECTIONS
+from vsearch.catalog.revision import SCHEMA_HEAD, SchemaVersion
 from vsearch.catalog.schema import Base
 from vsearch.errors import (
     DamagedLibraryError,
@@ -31,9 +35,12 @@ from vsearch.errors import (
     NewerLibraryError,
     NoLibraryError,
 )
+from vsearch.progress import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from vsearch.types import Images, Matrix
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,16 +245,12 @@ def test_processes_wait_for_a_server_that_is_restarted(own_server: PostgresqlSer
     with Catalog.open(own_server.create_database()) as catalog:
         video, _ = index_video(catalog, "/a.mp4")
         assert catalog.videos() == [video]
-        own_server.stop()
-        restart = threading.Timer(1.0, own_server.start)
-        restart.start()
-        assert catalog.videos() == [video]
-        restart.join()
-        own_server.stop()
-        restart = threading.Timer(1.0, own_server.start)
-        restart.start()
-        index_video(catalog, "/b.mp4")
-        restart.join()
+        for work in (catalog.videos, lambda: index_video(catalog, "/b.mp4")):
+            own_server.stop()
+            with ThreadPoolExecutor() as executor:
+                work_result = executor.submit(work)
+                own_server.start()
+                assert work_result.result()
         assert len(catalog.videos()) == 2
 
 
@@ -484,4 +487,49 @@ def test_the_pool_keeps_few_connections(
         for thread in threads:
             thread.join()
         [(connection_count,)] = postgresql_server.run_sql("postgres", count_sql)
-        assert connection_count <= postgresql_pool.MAX_IDLE_CONNECTIONS  # type: ignore[operator]
+        assert connection_count <= MAX_IDLE_CONNECTIONS  # type: ignore[operator]
+
+
+# --- two processes over the same files
+
+
+class OvertakenEncoder(FakeEncoder):
+    """An encoder during whose first call another process indexes a file."""
+
+    def __init__(self, overtake: Callable[[], None]) -> None:
+        super().__init__()
+        self._overtake: Callable[[], None] | None = overtake
+
+    def encode_images(self, images: Images) -> Matrix:
+        """Let the other process finish first."""
+        if self._overtake is not None:
+            overtake, self._overtake = self._overtake, None
+            overtake()
+        return super().encode_images(images)
+
+
+@pytest.mark.parametrize(
+    ("other_name", "outcome"),
+    [("green.mp4", Outcome.UNCHANGED), ("copy.mp4", Outcome.DUPLICATE)],
+)
+@pytest.mark.usefixtures("fake_model")
+def test_a_video_is_stored_once_if_two_processes_index_it(
+    empty_url: DatabaseUrl, tmp_path: Path, videos_folder: Path, other_name: str, outcome: Outcome
+) -> None:
+    location = empty_url.conninfo()
+    shutil.copy(videos_folder / "green.mp4", videos_folder / "copy.mp4")
+    Library.create(location, store=tmp_path / "store").close()
+
+    def overtake() -> None:
+        with Library.open(location) as other:
+            [result] = other.index([videos_folder / other_name])
+            assert result.outcome is Outcome.INDEXED
+
+    with Library.open(location, encoder=OvertakenEncoder(overtake)) as library:
+        [result] = library.index([videos_folder / "green.mp4"])
+        assert result.outcome is outcome
+        [video] = library.videos()
+        assert result.video is not None
+        assert result.video.id == video.id
+        assert video.path.name == other_name
+        assert len(library.features(video).frame_times)

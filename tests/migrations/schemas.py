@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from vsearch.catalog.open import BUNDLED_SCHEMA, SCHEMA_HEAD
-from vsearch.catalog.revision import SchemaVersion
+from vsearch.catalog.open import BUNDLED_SCHEMA
+from vsearch.catalog.revision import SCHEMA_HEAD, SchemaVersion
 
 FUTURE = "9001"
 SCRIPT = f'''

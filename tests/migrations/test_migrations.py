@@ -21,7 +21,8 @@ from tests.migrations.schemas import FUTURE, frozen, future, revision_of
 from vsearch.catalog import transaction, upgrade
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.lock import WriteLock
-from vsearch.catalog.open import BUNDLED_SCHEMA, SCHEMA_HEAD, open_pool
+from vsearch.catalog.open import BUNDLED_SCHEMA, open_pool
+from vsearch.catalog.revision import SCHEMA_HEAD
 from vsearch.catalog.schema import Base
 from vsearch.errors import LockedError
 from vsearch.types import (

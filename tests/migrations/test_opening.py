@@ -14,7 +14,8 @@ import pytest
 
 from tests.migrations.schemas import frozen, future, revision_of
 from vsearch.catalog.catalog import Catalog
-from vsearch.catalog.open import SCHEMA_HEAD, open_pool
+from vsearch.catalog.open import open_pool
+from vsearch.catalog.revision import SCHEMA_HEAD
 from vsearch.errors import (
     DamagedLibraryError,
     LibraryError,

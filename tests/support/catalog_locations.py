@@ -28,4 +28,4 @@ def change_by_hand(location: CatalogLocation, *statements: str) -> None:
 
     with psycopg.connect(location.conninfo()) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)

@@ -97,7 +97,7 @@ class PostgresqlServer:
         return None if self._user is None else []
 
     def start(self) -> None:
-        """Start the server and wait until it accepts connections."""
+        """Start the server and wait until it accepts connections; it ends with this thread."""
         arguments = [word for setting in _SETTINGS for word in ("-c", setting)]
         with (self._folder / "log").open("ab") as log_file:
             self._process = subprocess.Popen(
@@ -107,7 +107,7 @@ class PostgresqlServer:
                 ],
                 user=self._user, group=self._group, extra_groups=self._extra_groups,
                 cwd=self._folder, stdout=log_file, stderr=log_file, preexec_fn=_end_with_parent,
-            )  # fmt: skip  # noqa: PLW1509 - no other thread forks meanwhile
+            )  # fmt: skip
         give_up_at = time.monotonic() + _START_SECONDS
         while not self._accepts_connections():
             if self._process.poll() is not None:  # processes of a killed server may still end
@@ -155,7 +155,7 @@ class PostgresqlServer:
 
         with psycopg.connect(self.url(database).conninfo(), autocommit=True) as connection:
             for statement in statements:
-                cursor = connection.execute(statement)  # type: ignore[arg-type]
+                cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def create_database(self, *, empty: bool = False) -> DatabaseUrl:
@@ -210,6 +210,6 @@ def _find_unprivileged_user() -> str | None:
 
 
 def _end_with_parent() -> None:
-    """Let Linux stop the server if the tests are killed."""
+    """Let Linux stop the server when the thread that started it ends, also if it is killed."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))

@@ -13,9 +13,8 @@ from vsearch.types import Cue, Space, Span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsearch.types import CueSource
-
     from vsearch.catalog.database_url import CatalogLocation
+    from vsearch.types import CueSource
 
 FAKE_SPACE = Space("fake", 16, supports_text=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vsearch.catalog.commit_chain import check_commit_chain
 from vsearch.catalog.connection import connect, translate_errors
 from vsearch.catalog.database_url import CatalogLocation, DatabaseUrl
-from vsearch.catalog.revision import SchemaVersion, read_revision
+from vsearch.catalog.revision import SCHEMA_HEAD, SchemaVersion, read_revision
 from vsearch.catalog.sqlite_pool import SqlitePool
 from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
 from vsearch.storage.feature_store import FeatureStore
@@ -18,8 +18,6 @@ from vsearch.storage.feature_store import FeatureStore
 if TYPE_CHECKING:
     from vsearch.catalog.pool import ConnectionPool
 
-# the newest migration; opening a catalog at it does not import Alembic, which is slow
-SCHEMA_HEAD = "0010"
 FEATURES_FOLDER = "features"  # in the library
 log = logging.getLogger(__name__)
 _MIN_PAGE_BYTES = 512  # the smallest page, and so the smallest database

@@ -14,9 +14,8 @@ from sqlalchemy.pool import NullPool
 
 from vsearch.catalog.connection import translate_errors
 from vsearch.catalog.dialect import POSTGRESQL_DDL
-from vsearch.catalog.open import SCHEMA_HEAD
 from vsearch.catalog.postgresql_connection import PostgresReader, connect
-from vsearch.catalog.revision import read_database_revision
+from vsearch.catalog.revision import SCHEMA_HEAD, read_database_revision
 from vsearch.catalog.schema import Base
 from vsearch.catalog.upgrade import (
     ALEMBIC_LOCK,

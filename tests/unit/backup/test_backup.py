@@ -20,7 +20,7 @@ from vsearch.backup.archive import ArchiveWriter, BackupInfo
 from vsearch.backup.work_folders import list_abandoned
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.lock import WriteLock
-from vsearch.catalog.open import SCHEMA_HEAD
+from vsearch.catalog.revision import SCHEMA_HEAD
 from vsearch.errors import DamagedLibraryError, LibraryError, LockedError, NoLibraryError
 from vsearch.storage.feature_files import read_checksum
 from vsearch.storage.feature_store import FeatureStore

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tests.support.catalog_locations import SQLITE_ONLY
 from tests.support.fakes import FakeEncoder
 from tests.support.spoken_words import add_video_with_cues, make_cue, make_transcript_catalog
 from vsearch.search import semantic_cues as room
@@ -122,6 +123,7 @@ def test_a_model_that_is_new_for_a_part_of_the_cues_is_noticed(
         assert embed_cues(catalog, Multilingual, check_model=True) == len(LINES)
 
 
+@SQLITE_ONLY
 def test_an_encoder_of_another_space_or_without_text_embeds_nothing(
     catalog_location: CatalogLocation, tmp_path: Path
 ) -> None:
@@ -131,7 +133,7 @@ def test_an_encoder_of_another_space_or_without_text_embeds_nothing(
         other = SemanticCueIndex(catalog, lambda: FakeEncoder("other"))
         assert len(other.search_similar("blue")[0]) == 0
     (tmp_path / "mute").mkdir()
-    with make_transcript_catalog(catalog_location / "mute", LINES) as catalog:
+    with make_transcript_catalog(tmp_path / "mute" / "catalog.sqlite3", LINES) as catalog:
         with catalog.begin() as change:
             change.set_space_model(Space("fake", 16, supports_text=False), "mute")
         assert embed_cues(catalog, FakeEncoder) == 0
@@ -159,6 +161,7 @@ def test_only_the_newest_cues_are_held_in_memory(
         assert len(find("so blue a wall")) == 1
 
 
+@SQLITE_ONLY
 def test_a_missing_model_does_not_stop_indexing(
     catalog_location: CatalogLocation, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,6 +179,7 @@ def test_a_missing_model_does_not_stop_indexing(
     assert "the weights are gone" in caplog.text
 
 
+@SQLITE_ONLY
 def test_only_commands_that_add_cues_embed_them(
     catalog_location: CatalogLocation, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from vsearch.types import Cue, Span, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from vsearch.catalog.catalog import Catalog
     from vsearch.catalog.database_url import CatalogLocation
@@ -207,7 +208,7 @@ def test_unusual_texts_can_be_searched(small: Catalog, text: str) -> None:
     assert len(TranscriptSearch(small).search(text)) <= 1
 
 
-def test_two_mentions_near_each_other_are_two_hits(catalog_location: CatalogLocation) -> None:
+def test_two_mentions_near_each_other_are_two_hits(tmp_path: Path) -> None:
     cues = [
         Cue(Span(2, 4), "the learning rate"),
         Cue(Span(4.5, 7), "is small, so"),
@@ -218,7 +219,7 @@ def test_two_mentions_near_each_other_are_two_hits(catalog_location: CatalogLoca
     ]
     for source in ("subtitles", "speech", "ocr"):
         cues = [Cue(cue.span, cue.text, source) for cue in cues]
-        with make_transcript_catalog(catalog_location / source, cues) as catalog:
+        with make_transcript_catalog(tmp_path / f"{source}.sqlite3", cues) as catalog:
             expected = [(1, 2.0), (1, 8.0), (1, 10.5)]
             assert sorted(found(catalog, "learning rate", exact=True)) == expected
             assert sorted(found(catalog, "learning rate")) == expected
