@@ -8,7 +8,7 @@ LIBRARY ?= $(if $(VIDEOS),,indexes/demo)
 PARALLEL := --numprocesses auto --maxprocesses 6 --dist worksteal
 export VIDEOS QUERY CONTACT_SHEET LIBRARY CLIPS
 
-.PHONY: demo test test-slow lint format docs dist bench soak clean
+.PHONY: demo test test-slow test-cluster lint format docs dist bench soak clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="words"
@@ -16,12 +16,15 @@ demo: $(VENV)/.demo  ## index and search sample clips, or VIDEOS=folder QUERY="w
 		$(if $(QUERY),--query "$$QUERY") $(if $(VIDEOS),-- "$$VIDEOS")
 
 test: $(VENV)/.dev  ## all tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not slow and not cluster" $(PARALLEL)
 
 test-slow: $(VENV)/.dev  ## tests that take minutes: kills, memory, wheels
-	$(BIN)/python -m pytest -m slow $(PARALLEL)
+	$(BIN)/python -m pytest -m "slow and not cluster" $(PARALLEL)
 
-lint: $(VENV)/.dev
+test-cluster: $(VENV)/.cluster  ## tests with PostgreSQL, Milvus, S3 and Ray on this machine
+	$(BIN)/python -m pytest -m cluster $(PARALLEL) --dist loadfile
+
+lint: $(VENV)/.cluster  ## ruff and mypy, which reads the types of all extras
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -81,6 +84,11 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	@echo "Installing vsearch with what its tests need (torch among it: this takes a while) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.cluster: $(VENV)/.dev
+	@echo "Installing the servers of the cluster tests …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,cluster-test]'
+	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

@@ -142,6 +142,10 @@ class Library:
             self.cache_path / "index",
             self.settings.index,
             load_tuning_queries=lambda: Querybank.from_encoder(active_model.encoder).query_vectors,
+            catalog_address=location.database_url.conninfo()
+            if location.database_url and self.settings.index == "pgvector"
+            else "",
+            library_key=location.library_id or "",
         )
         hubness_cache = HubnessCache(self.cache_path / HUBNESS_FOLDER)
         self._writer = LibraryWriter(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from vsearch.buckets.filesystems import ObjectAddress
     from vsearch.progress import IndexResult
     from vsearch.types import Video
 
@@ -128,9 +129,9 @@ def filled_bucket(s3_client: Any, made_folder: Path) -> Any:
 def read_ranges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """Name, first byte and end of each range that is read."""
     ranges: list[tuple[str, int, int]] = []
-    read_range = range_file.read_range
+    read_range = filesystems.read_range
 
-    def record_range(path: BucketPath, info: Any, start: int, end: int) -> bytes:
+    def record_range(path: ObjectAddress, info: Any, start: int, end: int) -> bytes:
         ranges.append((path.name, start, end))
         return read_range(path, info, start, end)
 
@@ -398,7 +399,7 @@ def test_a_short_fault_in_the_middle_of_a_file_changes_nothing(
 ) -> None:
     ending = threading.Timer(2.0, proxy.set_fault, ["none"])
 
-    def start_fault(path: BucketPath, info: Any, start: int, end: int) -> bytes:
+    def start_fault(path: ObjectAddress, info: Any, start: int, end: int) -> bytes:
         if start > 500_000 and not ending.is_alive() and not ending.finished.is_set():
             proxy.set_fault(fault)  # type: ignore[arg-type]
             ending.start()
@@ -440,7 +441,7 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
         make_client(server).create_bucket(Bucket="films")
         upload_folder(make_client(server), made_folder)
 
-    def kill_once(path: BucketPath, info: Any, start: int, end: int) -> bytes:
+    def kill_once(path: ObjectAddress, info: Any, start: int, end: int) -> bytes:
         if start > 500_000 and not restarts:
             restarts.append(threading.Thread(target=restart))
             restarts[0].start()
@@ -472,7 +473,7 @@ def test_a_bucket_that_stays_away_fails_files_and_is_offline_not_missing(
     monkeypatch.setattr(filesystems, "STATE_SECONDS", 1.0)
     monkeypatch.setattr(availability, "STATUS_SECONDS", 1.0)
 
-    def fail_late(path: BucketPath, info: Any, start: int, end: int) -> bytes:
+    def fail_late(path: ObjectAddress, info: Any, start: int, end: int) -> bytes:
         if start > 500_000 and path.name == "noise.mp4":
             proxy.set_fault("stall")
         return filesystems.read_range(path, info, start, end)
@@ -493,9 +494,9 @@ def test_a_bucket_that_stays_away_fails_files_and_is_offline_not_missing(
 def test_a_file_that_is_replaced_while_it_is_read_is_not_stored_as_one(
     filled_bucket: Any, made_folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replaced = []
+    replaced: list[ObjectAddress] = []
 
-    def replace_once(path: BucketPath, info: Any, start: int, end: int) -> bytes:
+    def replace_once(path: ObjectAddress, info: Any, start: int, end: int) -> bytes:
         if path.name == "noise.mp4" and start > 500_000 and not replaced:
             replaced.append(path)
             other_path = str(made_folder / "red then blue.mp4")

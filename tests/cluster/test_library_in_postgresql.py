@@ -312,7 +312,7 @@ def test_no_password_reaches_a_file_a_message_or_a_process_list(
     password_url = postgresql_server.url(database_url.name).conninfo()
     secret = password_url.split(":")[2].rpartition("@")[0]
     assert secret != PASSWORD
-    secrets = (secret.encode(), PASSWORD.encode())
+    secrets = [secret.encode(), PASSWORD.encode()]
     environment = os.environ | {
         "VSEARCH_MODEL": "fake",
         "PYTHONPATH": os.pathsep.join([str(fake_plugin), os.environ["PYTHONPATH"]]),
@@ -350,7 +350,7 @@ def test_no_password_reaches_a_file_a_message_or_a_process_list(
     wrong_url = password_url.replace(secret, "wr0ng")
     outputs.append(run("--library", wrong_url, "info"))
     assert b"password" in outputs[-1]
-    secrets += (b"wr0ng",)
+    secrets.append(b"wr0ng")
     stored = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     for text in (*outputs, *child_arguments, *stored):
         for each_secret in secrets:

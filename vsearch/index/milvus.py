@@ -14,7 +14,7 @@ import math
 import os
 import secrets
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -103,23 +103,21 @@ class MilvusIndex:
                     batch_ids, unique_vectors[start : start + batch_size], strict=True
                 )
             ]
-            self._call(
-                lambda client, rows=rows: client.upsert(
-                    self._collection, rows, timeout=CALL_SECONDS
-                )
-            )
+            self._call(partial(self._upsert_rows, rows))
         self._unflushed_rows += len(unique_ids)
         self._expect_changes()
+
+    def _upsert_rows(self, rows: list[dict[str, Any]], client: MilvusClient) -> Any:
+        return client.upsert(self._collection, rows, timeout=CALL_SECONDS)
+
+    def _delete_ids(self, listed_ids: list[int], client: MilvusClient) -> Any:
+        return client.delete(self._collection, filter=f"id in {listed_ids}", timeout=CALL_SECONDS)
 
     def remove(self, ids: Ids) -> None:
         """Remove ids; unknown ids are ignored."""
         for start in range(0, len(ids), MAX_LISTED_IDS):
             listed_ids = ids[start : start + MAX_LISTED_IDS].tolist()
-            self._call_existing(
-                lambda client, listed_ids=listed_ids: client.delete(
-                    self._collection, filter=f"id in {listed_ids}", timeout=CALL_SECONDS
-                )
-            )
+            self._call_existing(partial(self._delete_ids, listed_ids))
         self._expect_changes()
 
     def search(

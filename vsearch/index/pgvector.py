@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ SCANNED_PER_RESULT = 100  # vectors that HNSW may visit per result
 UPSERT_ROWS = 5_000  # copied at once
 CONNECT_SECONDS, STATEMENT_SECONDS = 10, 600
 RETRY_SECONDS, RETRY_DELAY = 20.0, 0.5  # while a server starts again
+_SECRETS = ("password", "sslpassword")  # of a conninfo
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 
@@ -88,9 +90,9 @@ class PgvectorIndex:
         for start in range(0, len(unique_ids), UPSERT_ROWS):
             rows = slice(start, start + UPSERT_ROWS)
             copy_data = _encode_copy(unique_ids[rows], unique_vectors[rows])
-            self._run(lambda connection, copy_data=copy_data: self._copy_in(connection, copy_data))
+            self._run(partial(self._copy_in, copy_data))
 
-    def _copy_in(self, connection: Connection[Any], copy_data: bytes) -> None:
+    def _copy_in(self, copy_data: bytes, connection: Connection[Any]) -> None:
         self._create_table(connection)
         connection.execute(
             f"CREATE TEMP TABLE vsearch_added (segment_id bigint, embedding halfvec({self.dim})) "
@@ -162,10 +164,19 @@ class PgvectorIndex:
         return ids[rank_order], scores[rank_order]
 
     def save(self, index_path: Path) -> None:
-        """Write the database and the name of the table."""
+        """Write the database, without its password, and the name of the table."""
+        conninfo = _import_psycopg().conninfo
+        parts = conninfo.conninfo_to_dict(self._conninfo)
+        public_parts = {name: value for name, value in parts.items() if name not in _SECRETS}
         index_path.parent.mkdir(parents=True, exist_ok=True)
         index_path.write_text(
-            json.dumps({"conninfo": self._conninfo, "table": self._table, "dim": self.dim})
+            json.dumps(
+                {
+                    "conninfo": conninfo.make_conninfo("", **public_parts),
+                    "table": self._table,
+                    "dim": self.dim,
+                }
+            )
         )
 
     @classmethod
@@ -355,8 +366,15 @@ def _encode_copy(ids: Ids, vectors: Matrix) -> bytes:
     """
     dim = vectors.shape[1]
     row_type = np.dtype(
-        [("field_count", ">i2"), ("id_size", ">i4"), ("id", ">i8"), ("vector_size", ">i4")]
-        + [("dim", ">i2"), ("unused", ">i2"), ("vector", ">f2", (dim,))]
+        [
+            ("field_count", ">i2"),
+            ("id_size", ">i4"),
+            ("id", ">i8"),
+            ("vector_size", ">i4"),
+            ("dim", ">i2"),
+            ("unused", ">i2"),
+            ("vector", ">f2", (dim,)),
+        ]
     )
     rows = np.zeros(len(ids), row_type)
     rows["field_count"], rows["id_size"], rows["id"] = 2, 8, ids

@@ -1,9 +1,9 @@
 """The vector index of a library that a server keeps, such as Milvus, filled from the catalog by id.
 
 The server also keeps a stamp of what the index contains: the catalog revision, a sample of the ids,
-and number and sum of the ids in each block of a million. A process that finds an older stamp makes the changes
-since then and writes a new one. As changes are idempotent, several processes may do so at once; an
-interrupted one is repeated by the next.
+and number and sum of the ids in each block of a million. A process that finds an older stamp makes
+the changes since then and writes a new one. As changes are idempotent, several processes may do so
+at once; an interrupted one is repeated by the next.
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ class SharedLiveIndex(LiveIndex):
         index_kind: str,
         address: str,
         load_tuning_queries: Callable[[], Matrix | None] | None = None,
+        library_key: str = "",
     ) -> None:
         """Connect lazily.
 
@@ -155,9 +156,10 @@ class SharedLiveIndex(LiveIndex):
             index_kind: Name of an index plugin.
             address: Address of the server, for the plugin.
             load_tuning_queries: As of `LiveIndex`.
+            library_key: As of `open_live_index`.
         """
         super().__init__(catalog, index_folder, index_kind, load_tuning_queries)
-        self._address = address
+        self._address, self._library_key = address, library_key
         self._shared_state: _SharedState | None = None
 
     @property
@@ -225,7 +227,7 @@ class SharedLiveIndex(LiveIndex):
     def _connect(self, space: Space) -> SharedIndex:
         """Open the index of a space; it may not exist yet."""
         index_class = resolve_plugin("indexes", self._index_kind)
-        library_key = read_library_key(self._index_folder)
+        library_key = self._library_key or read_library_key(self._index_folder)
         digest = hashlib.sha256(f"{library_key} {space.name} {space.dim}".encode()).hexdigest()
         index: SharedIndex = index_class.connect(self._address, f"vsearch_{digest[:24]}", space.dim)
         return index
@@ -297,7 +299,7 @@ class SharedLiveIndex(LiveIndex):
         if (found_count := len(index)) != stamp.vector_count:
             index.clear()
             raise IndexServerError(
-                f"the index at {self._address} has {found_count} instead of {stamp.vector_count} "
+                f"the {self._index_kind} index has {found_count} instead of {stamp.vector_count} "
                 "vectors after it was built. Run the command again."
             )
         return stamp
@@ -365,6 +367,7 @@ def open_live_index(
     load_tuning_queries: Callable[[], Matrix | None] | None = None,
     *,
     catalog_address: str = "",
+    library_key: str = "",
 ) -> LiveIndex:
     """Open the index of a library.
 
@@ -374,7 +377,9 @@ def open_live_index(
         index_setting: Name of an index plugin, `name:address` of one on a server, or "auto".
         load_tuning_queries: Returns typical queries, float32 (Q, D).
         catalog_address: Database server of the catalog, for `index = "pgvector"` without an
-            address; empty: the catalog is a file.
+            address, which may contain a password; empty: the catalog is a file.
+        library_key: Text that only this library has, the same on all machines; empty: a file in
+            `index_folder` has it.
 
     Returns:
         The index, not loaded yet.
@@ -395,7 +400,12 @@ def open_live_index(
         )
     if separator or index_setting == "pgvector":
         return SharedLiveIndex(
-            catalog, index_folder, index_kind, address or catalog_address, load_tuning_queries
+            catalog,
+            index_folder,
+            index_kind,
+            address or catalog_address,
+            load_tuning_queries,
+            library_key,
         )
     return LiveIndex(catalog, index_folder, index_setting, load_tuning_queries)
 

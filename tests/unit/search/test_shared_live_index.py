@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pytest
@@ -35,8 +35,7 @@ class MemoryIndex(ExactIndex):
     def connect(cls, address: str, index_name: str, dim: int) -> Self:
         if address == "absent":
             raise IndexServerError("the server at absent is unreachable.")
-        index: Any = INDEXES.setdefault((address, index_name), cls(dim))
-        return index
+        return INDEXES.setdefault((address, index_name), cls(dim))  # type: ignore[return-value]
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         super().upsert(ids, vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -119,6 +120,7 @@ def test_a_cached_calibration_reads_nothing_from_the_catalog(library: SmallLibra
     snapshot = library.snapshot
     statements: list[str] = []
     with library.catalog._pool.read_transaction() as connection:  # the next reader gets it, too
+        assert isinstance(connection, sqlite3.Connection)
         connection.set_trace_callback(statements.append)
     statements.clear()
     assert snapshot.statistics.calibration_for(Term("image", "cat.png")) is not None

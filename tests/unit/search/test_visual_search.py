@@ -186,6 +186,7 @@ def test_a_typical_search_reads_the_catalog_once_for_all_videos(
 ) -> None:
     statements: list[str] = []
     with catalog._pool.read_transaction() as connection:  # the next reader gets this connection
+        assert isinstance(connection, sqlite3.Connection)
         connection.set_trace_callback(statements.append)
     assert engine.search(QUERY, 3, allowed_ids=None, per_video=3)
     reads = [statement for statement in statements if "SELECT" in statement]
@@ -250,6 +251,7 @@ def test_replacing_a_video_during_a_search_is_safe(
             add_vectors(writer, "long.mp4", blinking(0.9, 5))
 
         with catalog._pool.read_transaction() as connection:  # the next reader gets this connection
+            assert isinstance(connection, sqlite3.Connection)
             connection.set_trace_callback(replace)
         for _ in range(3):
             found = engine.search(QUERY, 10, allowed_ids=None, per_video=3)
