@@ -222,7 +222,7 @@ def test_tasks_run_where_there_is_a_gpu(
     assert process.stderr is not None
     assert any("no node of the cluster has 1 CPU and 2 GPU" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == 130
 
 
@@ -371,7 +371,7 @@ def test_ctrl_c_stops_the_tasks_and_keeps_what_is_stored(
     process = there.start(*arguments, model="slow")
     wait_until(lambda: there.count_videos() >= 2)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "Stopped. Indexed videos are kept" in stderr
     stored_count = there.count_videos()
@@ -391,7 +391,7 @@ def test_a_second_command_says_who_writes_the_library(
     wait_until(lambda: there.count_videos() >= 1)
     refused = there.run(*arguments, exit_code=1, model="slow")
     assert "is being written by" in refused.stderr
-    process.communicate(timeout=120)
+    process.communicate(timeout=180)
     assert process.returncode == 1  # some files are broken
     there.check()
 
@@ -406,7 +406,7 @@ def test_a_file_that_no_node_has_fails_with_the_names_of_the_nodes(
     process = there.start("index", folder, "--ray", ray_cluster.address, model="slow")
     wait_until(lambda: there.count_videos() >= 1)
     (folder / "7.mp4").unlink()  # submitted, but not begun
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=180)
     assert process.returncode == 1
     assert re.search(
         r"7\.mp4: not readable on node \w{8} and \w{8} of the cluster \(No such file", stderr

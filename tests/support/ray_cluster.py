@@ -143,7 +143,7 @@ def _run_cluster(temp_folder: str) -> None:
     cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
-def wait_until(condition: Any, seconds: float = 60.0) -> None:
+def wait_until(condition: Any, seconds: float = 180.0) -> None:
     """Wait until a condition holds; fail if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
