@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 MAX_DIM = 4_000  # of an index on halfvec; above, pgvector compares all vectors without a warning
 STAMP_TABLE = "vsearch_index_stamps"
-HNSW_OPTIONS = "m = 16, ef_construction = 128"
-MIN_EF, MAX_EF = 200, 1_000  # candidates that HNSW keeps while it searches; the limit of pgvector
+HNSW_OPTIONS = "m = 24, ef_construction = 200"
+EF_SEARCH = 1_000  # candidates that HNSW keeps while it searches: the maximum; texts need many
 MAX_COMPARED = 20_000  # allowed ids up to which all of their vectors are compared
 MIN_SCANNED_SHARE = 0.02  # of the vectors: if fewer are allowed, these are compared
 SCANNED_PER_RESULT = 100  # vectors that HNSW may visit per result
@@ -88,9 +89,9 @@ class PgvectorIndex:
         for start in range(0, len(unique_ids), UPSERT_ROWS):
             rows = slice(start, start + UPSERT_ROWS)
             copy_data = _encode_copy(unique_ids[rows], unique_vectors[rows])
-            self._run(lambda connection, copy_data=copy_data: self._copy_in(connection, copy_data))
+            self._run(partial(self._copy_in, copy_data))
 
-    def _copy_in(self, connection: Connection[Any], copy_data: bytes) -> None:
+    def _copy_in(self, copy_data: bytes, connection: Connection[Any]) -> None:
         self._create_table(connection)
         connection.execute(
             f"CREATE TEMP TABLE vsearch_added (segment_id bigint, embedding halfvec({self.dim})) "
@@ -150,7 +151,7 @@ class PgvectorIndex:
                 "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), "
                 "set_config('hnsw.ef_search', %s, true), "
                 "set_config('hnsw.max_scan_tuples', %s, true)",
-                (str(min(max(MIN_EF, 2 * k), MAX_EF)), str(max(20_000, SCANNED_PER_RESULT * k))),
+                (str(EF_SEARCH), str(max(20_000, SCANNED_PER_RESULT * k))),
             )
             sql_values = (query_text, *filter_values, query_text, k)
             return connection.execute(sql_query, sql_values).fetchall()
@@ -355,8 +356,10 @@ def _encode_copy(ids: Ids, vectors: Matrix) -> bytes:
     """
     dim = vectors.shape[1]
     row_type = np.dtype(
-        [("field_count", ">i2"), ("id_size", ">i4"), ("id", ">i8"), ("vector_size", ">i4")]
-        + [("dim", ">i2"), ("unused", ">i2"), ("vector", ">f2", (dim,))]
+        [
+            *(("field_count", ">i2"), ("id_size", ">i4"), ("id", ">i8"), ("vector_size", ">i4")),
+            *(("dim", ">i2"), ("unused", ">i2"), ("vector", ">f2", (dim,))),
+        ]
     )
     rows = np.zeros(len(ids), row_type)
     rows["field_count"], rows["id_size"], rows["id"] = 2, 8, ids
