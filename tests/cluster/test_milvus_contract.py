@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture  # type: ignore[no-redef]
-def cls(milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(name="cls")
+def connected_cls(milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv(URL_VARIABLE, milvus_server.url)
     return MilvusIndex

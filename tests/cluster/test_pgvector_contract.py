@@ -47,7 +47,7 @@ class RescoredPgvectorIndex(PgvectorIndex):
         return RescoringIndex(base_index, fetch).search(query_vector, k, allowed_ids)
 
 
-@pytest.fixture  # type: ignore[no-redef]
-def cls(pgvector_server: PgvectorServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(name="cls")
+def connected_cls(pgvector_server: PgvectorServer, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(RescoredPgvectorIndex, "address", pgvector_server.address)
     return RescoredPgvectorIndex

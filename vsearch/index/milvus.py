@@ -14,7 +14,7 @@ import math
 import os
 import secrets
 import time
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -37,7 +37,7 @@ URL_VARIABLE = "VSEARCH_MILVUS_URL"  # of an index that is not connected by an a
 STAMP_COLLECTION = "vsearch_stamps"  # one row per collection
 MAX_STAMP_BYTES = 65_000  # of a VARCHAR
 HNSW_PARAMS = {"M": 24, "efConstruction": 256}
-MIN_EF = 256  # candidates that HNSW keeps while it searches
+MIN_EF = 1_024  # candidates that HNSW keeps while it searches; texts need many
 MAX_RESULTS = 16_384  # limit of Milvus for one search or query
 MAX_LISTED_IDS = 10_000  # in one filter, which Milvus parses in 50 ms
 ID_BLOCK = 64  # consecutive ids, which are of one video
@@ -96,29 +96,30 @@ class MilvusIndex:
         self._create_collection()
         batch_size = max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // (4 * self.dim)))
         for start in range(0, len(unique_ids), batch_size):
-            batch_ids = unique_ids[start : start + batch_size].tolist()
-            rows = [
-                {"id": id_, "block": id_ // ID_BLOCK, "vector": vector}
-                for id_, vector in zip(
-                    batch_ids, unique_vectors[start : start + batch_size], strict=True
-                )
-            ]
-            self._call(partial(self._upsert_rows, rows))
+            rows = slice(start, start + batch_size)
+            self._upsert_batch(unique_ids[rows].tolist(), unique_vectors[rows])
         self._unflushed_rows += len(unique_ids)
         self._expect_changes()
 
-    def _upsert_rows(self, rows: list[dict[str, Any]], client: MilvusClient) -> Any:
-        return client.upsert(self._collection, rows, timeout=CALL_SECONDS)
-
-    def _delete_ids(self, listed_ids: list[int], client: MilvusClient) -> Any:
-        return client.delete(self._collection, filter=f"id in {listed_ids}", timeout=CALL_SECONDS)
+    def _upsert_batch(self, batch_ids: list[int], batch_vectors: Matrix) -> None:
+        rows = [
+            {"id": id_, "block": id_ // ID_BLOCK, "vector": vector}
+            for id_, vector in zip(batch_ids, batch_vectors, strict=True)
+        ]
+        self._call(lambda client: client.upsert(self._collection, rows, timeout=CALL_SECONDS))
 
     def remove(self, ids: Ids) -> None:
         """Remove ids; unknown ids are ignored."""
         for start in range(0, len(ids), MAX_LISTED_IDS):
-            listed_ids = ids[start : start + MAX_LISTED_IDS].tolist()
-            self._call_existing(partial(self._delete_ids, listed_ids))
+            self._remove_listed(ids[start : start + MAX_LISTED_IDS].tolist())
         self._expect_changes()
+
+    def _remove_listed(self, listed_ids: list[int]) -> None:
+        self._call_existing(
+            lambda client: client.delete(
+                self._collection, filter=f"id in {listed_ids}", timeout=CALL_SECONDS
+            )
+        )
 
     def search(
         self, query_vector: Vector, k: int, allowed_ids: Ids | None = None

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 MAX_DIM = 4_000  # of an index on halfvec; above, pgvector compares all vectors without a warning
 STAMP_TABLE = "vsearch_index_stamps"
-HNSW_OPTIONS = "m = 16, ef_construction = 128"
-MIN_EF, MAX_EF = 200, 1_000  # candidates that HNSW keeps while it searches; the limit of pgvector
+HNSW_OPTIONS = "m = 24, ef_construction = 200"
+EF_SEARCH = 1_000  # candidates that HNSW keeps while it searches: the maximum; texts need many
 MAX_COMPARED = 20_000  # allowed ids up to which all of their vectors are compared
 MIN_SCANNED_SHARE = 0.02  # of the vectors: if fewer are allowed, these are compared
 SCANNED_PER_RESULT = 100  # vectors that HNSW may visit per result
@@ -152,7 +152,7 @@ class PgvectorIndex:
                 "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), "
                 "set_config('hnsw.ef_search', %s, true), "
                 "set_config('hnsw.max_scan_tuples', %s, true)",
-                (str(min(max(MIN_EF, 2 * k), MAX_EF)), str(max(20_000, SCANNED_PER_RESULT * k))),
+                (str(EF_SEARCH), str(max(20_000, SCANNED_PER_RESULT * k))),
             )
             sql_values = (query_text, *filter_values, query_text, k)
             return connection.execute(sql_query, sql_values).fetchall()

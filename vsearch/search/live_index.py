@@ -91,10 +91,10 @@ class CountedSegments:
     def sample(self, max_ids: int) -> Ids:
         """Return at most `max_ids` evenly spaced ids, int64 (N,) ascending."""
         has_too_few = len(self._sampled_ids) < min(max_ids, self.count) // 2  # many were removed
-        is_affordable = self.count <= MAX_LISTED_SAMPLE
-        return _draw_evenly(
-            self.ids if is_affordable or has_too_few else self._sampled_ids, max_ids
-        )
+        if self.count <= MAX_LISTED_SAMPLE or has_too_few:
+            return _draw_evenly(self.ids, max_ids)
+        drawn_count = min(max_ids, len(self._sampled_ids))
+        return self._sampled_ids[np.arange(drawn_count) * len(self._sampled_ids) // drawn_count]
 
 
 def _draw_evenly(segment_ids: Ids, max_ids: int) -> Ids:

@@ -1,9 +1,9 @@
 """The vector index of a library that a server keeps, such as Milvus, filled from the catalog by id.
 
-The server also keeps a stamp of what the index contains: the catalog revision, a sample of the ids,
-and number and sum of the ids in each block of a million. A process that finds an older stamp makes
-the changes since then and writes a new one. As changes are idempotent, several processes may do so
-at once; an interrupted one is repeated by the next.
+The server also keeps a stamp of what the index contains: the catalog revision, a sample of the
+ids, and number and sum of the ids in each block of a million. A process that finds an older stamp
+makes the changes since then and writes a new one. As changes are idempotent, several processes may
+do so at once; an interrupted one is repeated by the next.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ class MemoryIndex(ExactIndex):
     def connect(cls, address: str, index_name: str, dim: int) -> Self:
         if address == "absent":
             raise IndexServerError("the server at absent is unreachable.")
-        return INDEXES.setdefault((address, index_name), cls(dim))  # type: ignore[return-value]
+        return cast("Self", INDEXES.setdefault((address, index_name), cls(dim)))
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         super().upsert(ids, vectors)
@@ -177,6 +177,7 @@ def test_samples_come_from_all_segments_if_few_or_many_were_removed(catalog: Cat
     ids = add_vectors(catalog, "a", vectors_with_scores(*np.linspace(0.9, 0.1, 40)))
     assert CountedSegments(catalog, 40, ids[:2]).sample(10).tolist() == ids[::4].tolist()
     assert CountedSegments(catalog, 10**8, ids).sample(10).tolist() == ids[::4].tolist()
+    assert len(CountedSegments(catalog, 10**8, ids).sample(30)) == 30
     assert CountedSegments(catalog, 10**8, ids[:2]).sample(10).tolist() == ids[::4].tolist()
 
 
