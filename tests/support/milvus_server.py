@@ -59,6 +59,9 @@ class MilvusServer:
                 env={
                     "PATH": os.environ["PATH"],
                     "HOME": str(self._data_folder),
+                    # searched exactly until HNSW is built, see docs/cluster.md
+                    "QUERYNODE_SEGCORE_INTERIMINDEX_ENABLEINDEX": "false",
+                    "QUERYNODE_SEGCORE_GROWING_ENABLEINDEX": "false",
                     "COMMON_SESSION_TTL": "5",  # seconds until a killed server counts as gone
                 },
             )

@@ -44,7 +44,8 @@ ID_BLOCK = 64  # consecutive ids, which are of one video
 MIN_UNFILTERED_SHARE = 0.05  # of the ids that are allowed
 OVERFETCH = 2.0  # candidates fetched per expected match of a filter
 MAX_BATCH_ROWS, MAX_BATCH_BYTES = 2_000, 8_000_000  # sent at once
-FLUSH_MIN_ROWS = 50_000  # rows after which Milvus is to seal its segment and build HNSW
+FLUSH_MIN_ROWS = 1_000  # after which HNSW is built; Milvus searches new rows less thoroughly
+MAX_BUILD_SECONDS = 600.0  # to wait for HNSW; it is built even if it takes longer
 CONNECT_SECONDS, CALL_SECONDS = 10.0, 20.0
 RETRY_SECONDS = 40.0  # a server that was started again loads its collections first
 FIRST_DELAY, MAX_DELAY = 0.1, 3.0  # seconds between retries
@@ -251,7 +252,7 @@ class MilvusIndex:
         self._create_collection()
         self._create_stamps()
         if self._unflushed_rows >= FLUSH_MIN_ROWS:
-            self._call(lambda client: client.flush(self._collection, timeout=CALL_SECONDS))
+            self._build_hnsw()
             self._unflushed_rows = 0
         stamp_row: dict[str, Any] = {
             "collection": self._collection,
@@ -263,6 +264,20 @@ class MilvusIndex:
             lambda client: client.upsert(STAMP_COLLECTION, [stamp_row], timeout=CALL_SECONDS)
         )
         self._expect_changes()
+
+    def _build_hnsw(self) -> None:
+        """Seal the new rows, and wait until HNSW contains them."""
+        self._call(lambda client: client.flush(self._collection, timeout=CALL_SECONDS))
+        deadline = time.monotonic() + MAX_BUILD_SECONDS
+        while time.monotonic() < deadline:
+            progress = self._call(
+                lambda client: client.describe_index(
+                    self._collection, "vector", timeout=CALL_SECONDS
+                )
+            )
+            if not progress or int(progress.get("pending_index_rows", 0)) == 0:
+                return
+            time.sleep(FIRST_DELAY)
 
     def ids_between(self, after_id: int, last_id: int) -> Ids:
         """Return the ids in a range. See `SharedIndex.ids_between`.
