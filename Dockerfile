@@ -1,7 +1,9 @@
 FROM python:3.12-slim
 
+# such as --build-arg EXTRAS=cluster or EXTRAS=speech,ocr
+ARG EXTRAS=""
 COPY . /src
-RUN pip install --no-cache-dir /src \
+RUN pip install --no-cache-dir "/src${EXTRAS:+[$EXTRAS]}" \
     && rm -rf /src \
     && useradd --uid 1000 --create-home vsearch \
     && mkdir /data /videos \

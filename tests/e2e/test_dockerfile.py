@@ -91,6 +91,38 @@ def test_compose_serves_a_folder_that_it_cannot_change() -> None:
     assert service["cap_drop"] == ["ALL"]
 
 
+def check_command(words: list[str]) -> None:
+    """Parse a command of vsearch; click raises an error if it is not valid."""
+    command: Any = cli
+    context = cli.make_context("vsearch", list(words), resilient_parsing=True)
+    while hasattr(command, "get_command"):
+        name, *words = words
+        command = command.get_command(context, name)
+        assert command is not None, name
+        context = command.make_context(name, list(words), parent=context)
+
+
+def test_the_commands_of_the_cluster_are_valid() -> None:
+    yaml = pytest.importorskip("yaml")
+    folder = ROOT / "docs" / "examples" / "cluster"
+    services = yaml.safe_load((folder / "compose.yaml").read_text("utf-8"))["services"]
+    of_vsearch = {
+        name: service
+        for name, service in services.items()
+        if service.get("image") == "vsearch-cluster" and service.get("entrypoint") != ["ray"]
+    }
+    assert set(of_vsearch) == {"create", "serve", "index"}
+    for service in of_vsearch.values():
+        words = [*service.get("entrypoint", ["vsearch"])[1:], *service.get("command", ["s3://raw"])]
+        check_command([re.sub(r"\$\{\w+:-(.*?)\}", r"\1", word) for word in words])
+    documents = list(yaml.safe_load_all((folder / "kubernetes.yaml").read_text("utf-8")))
+    assert [one["kind"] for one in documents] == [
+        "ConfigMap", "Deployment", "Service", "RayCluster",
+    ]  # fmt: skip
+    check_command(documents[1]["spec"]["template"]["spec"]["containers"][0]["args"])
+    assert re.search(r"(?m)^ARG EXTRAS", (ROOT / "Dockerfile").read_text("utf-8"))
+
+
 def test_the_healthchecks_are_valid_and_equal() -> None:
     kind, program, *arguments = read_compose_service()["healthcheck"]["test"]
     assert (kind, program, arguments[0]) == ("CMD", "python", "-c")
