@@ -80,10 +80,12 @@ def copy_library(
         )
         exit_stack.enter_context(closing(source))
         source_location.check_store()
+        _require_files_in_folder(source_location)
         _hold_still(source_location, exit_stack)
         target_place = find_place(target_path, create=None)
         target_location, target = _open_target(target_place, source_location, settings)
         exit_stack.enter_context(closing(target))
+        _require_files_in_folder(target_location)
         exit_stack.enter_context(source.snapshot())
         copy_tables(source, target, on_progress)
         file_count, size_bytes = _copy_files(
@@ -103,6 +105,16 @@ def copy_library(
         fsync_directory(target_place.parent)
     name = str(target_place if isinstance(target_place, Path) else target_location)
     return LibraryCopy(name, tuple(table_digests), file_count, size_bytes)
+
+
+def _require_files_in_folder(location: LibraryLocation) -> None:
+    """Raise LibraryError if the files of a library are in a bucket."""
+    store = config.load(location.settings_source, {}, ignore_invalid=True).store
+    if location.object_store_address(store):
+        raise LibraryError(
+            f"{location}: its files are in the store {store}, which `library copy` cannot read or "
+            "write yet; index the videos into the new library instead"
+        )
 
 
 def _hold_still(location: LibraryLocation, exit_stack: ExitStack) -> None:

@@ -137,6 +137,13 @@ def test_a_target_with_a_library_is_refused(source_folder: Path, tmp_path: Path)
         copy_library(source_folder, tmp_path / "another", {})
 
 
+def test_a_library_with_a_store_is_refused(source_folder: Path, tmp_path: Path) -> None:
+    (source_folder / "vsearch.toml").write_text(f"store = {json.dumps(str(tmp_path / 'store'))}\n")
+    with pytest.raises(LibraryError, match="cannot read or write yet"):
+        copy_library(source_folder, tmp_path / "copy", {})
+    assert not (tmp_path / "copy").exists()
+
+
 def test_a_difference_is_noticed(source_folder: Path, tmp_path: Path) -> None:
     copy_library(source_folder, tmp_path / "target", {})
     connection = sqlite3.connect(tmp_path / "target" / CATALOG_FILE)
