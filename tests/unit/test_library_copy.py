@@ -180,7 +180,7 @@ def test_the_commands_create_and_copy_libraries(
     message = run_vsearch("library", "create", "first", exit_code=1).stderr
     assert "is not empty" in message
     message = run_vsearch("library", "create", "third", "--store", "x", exit_code=2).stderr
-    assert "omit the store" in message
+    assert "must be an absolute folder" in message
     assert not (tmp_path / "third").exists()
 
 
