@@ -251,7 +251,8 @@ def test_long_filters_find_what_short_ones_find(
     walks: Walks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vectors that are allowed may all be far from the query."""
-    monkeypatch.setattr("vsearch.index.milvus.MAX_LISTED_IDS", 1_000)
+    monkeypatch.setattr("vsearch.index.milvus.PART_IDS", 500)
+    monkeypatch.setattr("vsearch.index.pgvector.MAX_COMPARED", 1_000)
     query = walks.vectors[0]
     far_ids = np.sort(walks.ids[np.argsort(walks.vectors @ query)[:9_000]])
     assert walks.measure_recall(query[None], far_ids) >= 0.9

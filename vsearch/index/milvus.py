@@ -1,9 +1,9 @@
 """Vector index on a Milvus server: ids and vectors in one collection, with HNSW.
 
 A collection is a cache: it can be deleted at any time and is filled again from the catalog. Filters
-are answered by the catalog and arrive here as ids, which may be millions. Milvus takes lists of
-some thousands, so each vector also stores the block of ids that it belongs to, and a list of blocks
-selects a superset. See `MilvusIndex.search`.
+are answered by the catalog and arrive here as ids, which may be millions. HNSW misses neighbors if
+a filter leaves out most vectors, but Milvus compares the rest exactly if a filter leaves out more
+than 93 %. So a list of ids is either not sent at all, or in parts that are small enough.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ URL_VARIABLE = "VSEARCH_MILVUS_URL"  # of an index that is not connected by an a
 STAMP_COLLECTION = "vsearch_stamps"  # one row per collection
 MAX_STAMP_BYTES = 65_000  # of a VARCHAR
 HNSW_PARAMS = {"M": 24, "efConstruction": 256}
-MIN_EF = 1_024  # candidates that HNSW keeps while it searches; texts need many
+MIN_EF, MAX_EF = 1_024, 32_768  # candidates that HNSW keeps while it searches; texts need many
+MIN_PART_IDS, PART_IDS, PART_SHARE = 50, 5_000, 0.05  # ids in one filter, see below
 MAX_RESULTS = 16_384  # limit of Milvus for one search or query
-MAX_LISTED_IDS = 10_000  # in one filter, which Milvus parses in 50 ms
-ID_BLOCK = 64  # consecutive ids, which are of one video
+MAX_REMOVED_IDS = 10_000  # in one request, which Milvus parses in 50 ms
 MIN_UNFILTERED_SHARE = 0.05  # of the ids that are allowed
 OVERFETCH = 2.0  # candidates fetched per expected match of a filter
 MAX_BATCH_ROWS, MAX_BATCH_BYTES = 2_000, 8_000_000  # sent at once
@@ -104,15 +104,15 @@ class MilvusIndex:
 
     def _upsert_batch(self, batch_ids: list[int], batch_vectors: Matrix) -> None:
         rows = [
-            {"id": id_, "block": id_ // ID_BLOCK, "vector": vector}
+            {"id": id_, "vector": vector}
             for id_, vector in zip(batch_ids, batch_vectors, strict=True)
         ]
         self._call(lambda client: client.upsert(self._collection, rows, timeout=CALL_SECONDS))
 
     def remove(self, ids: Ids) -> None:
         """Remove ids; unknown ids are ignored."""
-        for start in range(0, len(ids), MAX_LISTED_IDS):
-            self._remove_listed(ids[start : start + MAX_LISTED_IDS].tolist())
+        for start in range(0, len(ids), MAX_REMOVED_IDS):
+            self._remove_listed(ids[start : start + MAX_REMOVED_IDS].tolist())
         self._expect_changes()
 
     def _remove_listed(self, listed_ids: list[int]) -> None:
@@ -127,10 +127,9 @@ class MilvusIndex:
     ) -> tuple[Ids, Vector]:
         """Return ids and scores of approximately the k nearest. See `VectorIndex.search`.
 
-        At most 16,384 are returned. Up to `MAX_LISTED_IDS` allowed ids are sent to the server. Of
-        more, it is first searched without a filter for so many candidates that k of them should be
-        allowed, then in the blocks of the allowed ids; if less than k are, as their vectors are far
-        from the query, the ids are sent in parts.
+        At most 16,384 are returned. If many ids are allowed, a search without a filter fetches so
+        many candidates that k of them should be allowed. If less are, as their vectors are far from
+        the query, or few ids are allowed, these are sent in parts.
         """
         k = min(k, MAX_RESULTS)
         if k < 1 or (allowed_ids is not None and not len(allowed_ids)):
@@ -138,37 +137,24 @@ class MilvusIndex:
         if allowed_ids is None:
             return self._search_once(query_vector, k, "")
         allowed_ids = np.unique(allowed_ids)
-        if len(allowed_ids) > MAX_LISTED_IDS:
-            for filter_text, allowed_share in self._plan_supersets(allowed_ids):
-                limit = min(math.ceil(OVERFETCH * k / allowed_share), MAX_RESULTS)
-                ids, scores = self._search_once(query_vector, limit, filter_text)
-                is_allowed = np.isin(ids, allowed_ids)
-                if np.count_nonzero(is_allowed) >= k or len(ids) < limit:
-                    return ids[is_allowed][:k], scores[is_allowed][:k]
+        vector_count = len(self)
+        part_size = max(MIN_PART_IDS, min(PART_IDS, int(PART_SHARE * vector_count)))
+        allowed_share = len(allowed_ids) / max(vector_count, len(allowed_ids))
+        if len(allowed_ids) > part_size and allowed_share >= MIN_UNFILTERED_SHARE:
+            limit = min(math.ceil(OVERFETCH * k / allowed_share), MAX_RESULTS)
+            ids, scores = self._search_once(query_vector, limit, "")
+            is_allowed = np.isin(ids, allowed_ids)
+            if np.count_nonzero(is_allowed) >= k or len(ids) < limit:
+                return ids[is_allowed][:k], scores[is_allowed][:k]
         parts = [
             self._search_once(query_vector, k, f"id in {part_ids.tolist()}")
-            for part_ids in np.split(
-                allowed_ids, range(MAX_LISTED_IDS, len(allowed_ids), MAX_LISTED_IDS)
-            )
+            for part_ids in np.split(allowed_ids, range(part_size, len(allowed_ids), part_size))
         ]
         return _sort_results(
             np.concatenate([ids for ids, _ in parts]),
             np.concatenate([scores for _, scores in parts]),
             k,
         )
-
-    def _plan_supersets(self, allowed_ids: Ids) -> list[tuple[str, float]]:
-        """Return filters that select more than the allowed ids, and the share that is allowed."""
-        supersets = []
-        allowed_share = len(allowed_ids) / max(len(self), len(allowed_ids))
-        if allowed_share >= MIN_UNFILTERED_SHARE:
-            supersets.append(("", allowed_share))
-        blocks = np.unique(allowed_ids // ID_BLOCK)
-        if len(blocks) <= MAX_LISTED_IDS:
-            supersets.append(
-                (f"block in {blocks.tolist()}", len(allowed_ids) / (len(blocks) * ID_BLOCK))
-            )
-        return supersets
 
     def _search_once(
         self, query_vector: Vector, limit: int, filter_text: str
@@ -180,7 +166,10 @@ class MilvusIndex:
                 [np.asarray(query_vector, np.float32)],
                 filter=filter_text,
                 limit=limit,
-                search_params={"metric_type": "IP", "params": {"ef": max(MIN_EF, 2 * limit)}},
+                search_params={
+                    "metric_type": "IP",
+                    "params": {"ef": min(max(MIN_EF, 4 * limit), MAX_EF)},
+                },
                 consistency_level=self._consistency(),
                 timeout=CALL_SECONDS,
             )
@@ -328,7 +317,7 @@ class MilvusIndex:
         return "Strong" if time.monotonic() < self._strong_until else "Bounded"
 
     def _create_collection(self) -> None:
-        self._create(self._collection, [("id", "INT64"), ("block", "INT64")], "vector", self.dim)
+        self._create(self._collection, [("id", "INT64")], "vector", self.dim)
         self._has_vectors = True
 
     def _create_stamps(self) -> None:
