@@ -70,7 +70,7 @@ class Settings:
             setting_value: object = getattr(self, setting_name)
             if not isinstance(setting_value, str) or not setting_value.strip():
                 raise SettingsError(f"{setting_name} must be a name, not {setting_value!r}")
-        for setting_name in ("text_model", "speech_model", "hwaccel", "store", "ray"):
+        for setting_name in ("text_model", "speech_model", "hwaccel"):
             if not isinstance(getattr(self, setting_name), str):
                 raise SettingsError(
                     f"{setting_name} must be a name, not {getattr(self, setting_name)!r}"

@@ -52,7 +52,7 @@ class FakeState:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stats: dict[int, tuple[int, int]] = {}
-        self.thumbnail_cache = ThumbnailCache(SimpleNamespace(path=folder / "library"))  # type: ignore[arg-type]
+        self.thumbnail_cache = ThumbnailCache(SimpleNamespace(cache_path=folder / "library"))  # type: ignore[arg-type]
 
     def require_playable(self, video_id: int) -> Video:
         if video_id not in NAMES:

@@ -41,7 +41,7 @@ def video(tmp_path: Path) -> Video:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    return cast("Library", SimpleNamespace(path=tmp_path / "library"))
+    return cast("Library", SimpleNamespace(cache_path=tmp_path / "library"))
 
 
 def open_image(content: bytes) -> Any:
@@ -99,7 +99,7 @@ def test_the_oldest_images_are_pruned(video: Video, library: Library) -> None:
     wanted = [build_thumbnail_request(video, number / 10, 320) for number in range(30)]
     for one in wanted:
         cache.load_or_render(one)
-    files = list((library.path / "thumbnails").iterdir())
+    files = list((library.cache_path / "thumbnails").iterdir())
     assert 10_000 < sum(file.stat().st_size for file in files) <= 20_000
     assert cache.load_cached(wanted[0]) is None
     assert cache.load_cached(wanted[-1])
@@ -108,17 +108,17 @@ def test_the_oldest_images_are_pruned(video: Video, library: Library) -> None:
 def test_images_of_an_earlier_server_count(video: Video, library: Library) -> None:
     for number in range(10):
         ThumbnailCache(library).load_or_render(build_thumbnail_request(video, number / 10, 320))
-    (library.path / "thumbnails" / "x.jpg.1-1.part").write_bytes(b"half")
+    (library.cache_path / "thumbnails" / "x.jpg.1-1.part").write_bytes(b"half")
     ThumbnailCache(library, max_cache_bytes=10_000).load_or_render(
         build_thumbnail_request(video, 3.0, 320)
     )
-    files = list((library.path / "thumbnails").iterdir())
+    files = list((library.cache_path / "thumbnails").iterdir())
     assert sum(file.stat().st_size for file in files) <= 10_000
     assert all(file.suffix == ".jpg" for file in files)
 
 
 def test_images_are_rendered_if_the_folder_is_not_writable(video: Video, library: Library) -> None:
-    library.path.write_text("a file where the folder should be")
+    library.cache_path.write_text("a file where the folder should be")
     cache = ThumbnailCache(library)
     for _ in range(2):
         assert (
@@ -130,7 +130,7 @@ def test_images_are_rendered_if_the_folder_is_not_writable(video: Video, library
 def test_an_empty_file_is_not_an_image(video: Video, library: Library) -> None:
     wanted = build_thumbnail_request(video, 1.0, 320)
     ThumbnailCache(library).load_or_render(wanted)
-    (library.path / "thumbnails" / wanted.file_name).write_bytes(b"")
+    (library.cache_path / "thumbnails" / wanted.file_name).write_bytes(b"")
     assert ThumbnailCache(library).load_cached(wanted) is None
     assert ThumbnailCache(library).load_or_render(wanted)
 
@@ -164,7 +164,7 @@ def test_a_changed_file_is_rendered_but_not_cached(library: Library, video: Vide
 
 
 def test_the_cache_folder_of_earlier_versions_is_deleted(video: Video, library: Library) -> None:
-    (library.path / "stills").mkdir(parents=True)
-    (library.path / "stills" / "old.jpg").write_bytes(b"old")
+    (library.cache_path / "stills").mkdir(parents=True)
+    (library.cache_path / "stills" / "old.jpg").write_bytes(b"old")
     ThumbnailCache(library).load_or_render(build_thumbnail_request(video, 1.0, 320))
-    assert [path.name for path in library.path.iterdir()] == ["thumbnails"]
+    assert [path.name for path in library.cache_path.iterdir()] == ["thumbnails"]
