@@ -27,7 +27,7 @@ def test_a_third_party_model_is_found() -> None:
 def test_a_typo_is_reported_with_a_suggestion() -> None:
     with pytest.raises(UnknownPluginError, match=r"model named 'bultin'; did you mean 'builtin'"):
         plugins.resolve_plugin("encoders", "bultin")
-    known = r"no index named 'xyz'\. Known: exact, faiss, ivf, sq8\."
+    known = r"no index named 'xyz'\. Known: exact, faiss, ivf, milvus, pgvector, sq8\."
     with pytest.raises(UnknownPluginError, match=known):
         plugins.resolve_plugin("indexes", "xyz")
 
