@@ -17,14 +17,15 @@ F = TypeVar("F")
 SETTING_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--store",
-        metavar="DIR",
-        help="Folder of the frame features and kept frames of a library in a database. All "
-        "machines must reach it.",
+        metavar="DIR|URL",
+        help="Where the frame features and kept frames of a library in a database are: a folder "
+        "that all machines reach, or a bucket such as s3://films/store.",
     ),
     click.option(
         "--index",
         metavar="NAME",
-        help="Vector index: auto, exact, faiss, sq8, ivf or a plugin.  [default: auto]",
+        help="Vector index: auto, exact, faiss, sq8, ivf, pgvector, milvus:URL or a plugin.  "
+        "[default: auto]",
     ),
     click.option(
         "--ray",
