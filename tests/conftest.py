@@ -20,6 +20,7 @@ from tests.support.processes import CommandResult, CommandRunner
 from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
 from vsearch.cli.log_options import LOGGERS_AT_WARNING
 from vsearch.cli.main import main
+from vsearch.cli.messages import set_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +136,7 @@ def run_vsearch(
         return command_result
 
     yield run
+    set_quiet(False)
     for logger_name in ("vsearch", *LOGGERS_AT_WARNING):
         logging.getLogger(logger_name).setLevel(logging.NOTSET)
 

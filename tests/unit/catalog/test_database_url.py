@@ -11,6 +11,7 @@ import pytest
 from vsearch.catalog.database_url import DatabaseUrl, is_database_url, redact_database_urls
 from vsearch.catalog.lock import WriteLock, read_lock_holder
 from vsearch.cli import main as main_module
+from vsearch.cli.messages import set_quiet
 from vsearch.errors import SettingsError
 
 SECRET = "s3cret"
@@ -165,6 +166,7 @@ def test_urls_are_distinguished_from_folders() -> None:
 def test_command_lines_are_redacted_before_they_are_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    set_quiet(False)  # whatever ran before
     url_text = f"postgresql://ann:{SECRET}@db/films"
     monkeypatch.setattr(
         sys, "argv", ["vsearch", "--library", url_text, f"--server={url_text}", "info"]
