@@ -30,7 +30,7 @@ class S3Server:
     @staticmethod
     def is_installed() -> bool:
         """Return whether the packages of the server and of its client are installed."""
-        return all(importlib.util.find_spec(name) for name in ("moto.server", "s3fs"))
+        return all(importlib.util.find_spec(name) for name in ("moto", "flask", "s3fs"))
 
     @property
     def endpoint_url(self) -> str:
