@@ -39,6 +39,7 @@ DOWNGRADE = """
         SELECT path, size_bytes, mtime_ns, ctime_ns, inode, content_digest FROM duplicate_files;
     DROP TABLE duplicate_files;
     ALTER TABLE old_duplicates RENAME TO duplicate_files;
+    ALTER TABLE library DROP COLUMN settings;
     ALTER TABLE videos DROP COLUMN is_photo;
     ALTER TABLE videos DROP COLUMN utc_offset_minutes;
     ALTER TABLE videos DROP COLUMN latitude;
