@@ -214,8 +214,10 @@ def claim_store(store: str, library_id: str) -> None:
     Raises:
         LibraryError: If it has other files, belongs to another library or cannot be written.
     """
-    objects = open_object_store(store)
+    objects, folder = open_object_store(store), find_store_folder(store)
     try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         known_id = read_store_id(objects)
         if known_id == library_id:
             return
