@@ -153,7 +153,9 @@ class LibraryLocation:
             return None
         store = config.load(self.settings_source, {}, ignore_invalid=True).store
         try:
-            store_id = read_store_id(open_object_store(store))
+            folder = find_store_folder(store)
+            is_missing = folder is not None and not folder.is_dir()
+            store_id = None if is_missing else read_store_id(open_object_store(store))
         except (OSError, StoreError) as exc:
             return str(exc)
         if store_id is None:
