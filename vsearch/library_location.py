@@ -252,9 +252,3 @@ def _file_bytes(file_path: Path) -> int:
         return file_path.stat().st_size if file_path.is_file() else 0
     except OSError:  # removed in the meantime, or no permission
         return 0
-
-
-def _describe_store(store_text: str) -> str:
-    """Return a URL without what may be a secret."""
-    scheme, _, rest = store_text.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"

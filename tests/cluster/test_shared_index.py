@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from benchmarks.synthetic import build_library, make_queries
 from benchmarks.walks import VECTOR_DIM, WalkVectors, load_all
 from tests.support.filled_library import add_vectors, vectors_with_scores
-from tests.support.milvus_server import find_free_port
+from tests.support.free_port import find_free_port
 from vsearch import Library
 from vsearch.catalog.catalog import Catalog
 from vsearch.cli.main import cli

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.free_port import find_free_port
+
 ENVIRONMENT = Path(__file__).parents[2] / "build" / "milvus-venv"
 PACKAGES = "milvus==2.3.5", "setuptools<70"  # needs pkg_resources, and cannot share our protobuf
 START_SECONDS, MAX_STARTS = 30.0, 6  # after a crash, Milvus may wait in vain for its former self
@@ -116,13 +118,6 @@ def install_milvus() -> None:
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
         if completed.returncode:
             pytest.skip(f"Milvus cannot be installed: {completed.stderr[-500:]}")
-
-
-def find_free_port() -> int:
-    """Return a port that is free at this moment."""
-    with socket.socket() as free_socket:
-        free_socket.bind(("127.0.0.1", 0))
-        return int(free_socket.getsockname()[1])
 
 
 def _has_members(process_group: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.milvus_server import find_free_port
+from tests.support.free_port import find_free_port
 
 USER, DATABASE = "films", "postgres"
 START_SECONDS = 60.0

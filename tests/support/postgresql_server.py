@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.free_port import find_free_port
 from vsearch.catalog.database_url import DatabaseUrl
 
 if TYPE_CHECKING:
@@ -191,12 +191,6 @@ def run_postgresql(*, with_pgvector: bool = False) -> Iterator[PostgresqlServer 
             yield server
         finally:
             server.stop()
-
-
-def find_free_port() -> int:
-    """Return a port of loopback that no process uses at present."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _find_unprivileged_user() -> str | None:

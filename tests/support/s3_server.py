@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from urllib.error import URLError
 
+from tests.support.free_port import find_free_port
+
 START_SECONDS = 60.0
-
-
-def find_free_port() -> int:
-    """Return a port on loopback that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class S3Server:
