@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsearch.index.upserts import take_last_vectors
 from vsearch.storage.array_files import map_id_vectors, save_id_vectors
 
 if TYPE_CHECKING:
@@ -33,13 +34,7 @@ class ExactIndex:
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         """Add vectors, or replace those of existing ids. See `VectorIndex.upsert`."""
-        if vectors.shape != (len(ids), self._vectors.shape[1]):
-            raise ValueError(
-                f"got vectors of shape {vectors.shape} for {len(ids)} ids; "
-                f"the dimension is {self._vectors.shape[1]}"
-            )
-        new_ids, last_rows = np.unique(ids[::-1], return_index=True)  # the last of equal ids wins
-        new_vectors = vectors[::-1][last_rows]
+        new_ids, new_vectors = take_last_vectors(ids, vectors, self._vectors.shape[1])
         with self._lock:
             kept_mask = ~np.isin(self._ids, new_ids)
             old_ids, old_vectors = self._ids, self._vectors

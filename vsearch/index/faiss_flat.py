@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsearch.index.faiss_library import faiss
+from vsearch.index.upserts import take_last_vectors
 from vsearch.storage.array_files import map_id_vectors, save_id_vectors
 
 if TYPE_CHECKING:
@@ -27,13 +28,8 @@ class FaissIndex:
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         """Add vectors, or replace those of existing ids. See `VectorIndex.upsert`."""
-        if vectors.shape != (len(ids), self._id_map_index.d):
-            raise ValueError(
-                f"got vectors of shape {vectors.shape} for {len(ids)} ids; "
-                f"the dimension is {self._id_map_index.d}"
-            )
-        new_ids, last_rows = np.unique(ids[::-1], return_index=True)  # the last of equal ids wins
-        new_vectors = np.ascontiguousarray(vectors[::-1][last_rows], np.float32)
+        new_ids, new_vectors = take_last_vectors(ids, vectors, self._id_map_index.d)
+        new_vectors = np.ascontiguousarray(new_vectors, np.float32)
         with self._lock:
             self._id_map_index.remove_ids(new_ids)
             self._id_map_index.add_with_ids(new_vectors, new_ids)

@@ -21,6 +21,7 @@ import numpy as np
 from vsearch.index.exact import ExactIndex
 from vsearch.index.inverted_lists import InvertedLists
 from vsearch.index.scalar_quantizer import ScanHeap, test_bits, to_bitmap
+from vsearch.index.upserts import take_last_vectors
 from vsearch.storage.array_files import map_npy_sequence, save_npy_sequence
 
 if TYPE_CHECKING:
@@ -160,14 +161,7 @@ class Sq8Index:
                 self._exact_index.upsert(ids, vectors)
                 return
             dim = len(self._view.inverted_lists.quantizer.range_min)
-            if vectors.shape != (len(ids), dim):
-                raise ValueError(
-                    f"got vectors of shape {vectors.shape} for {len(ids)} ids; "
-                    f"the dimension is {dim}"
-                )
-            # The last of equal ids wins.
-            new_ids, last_rows = np.unique(ids[::-1], return_index=True)
-            new_vectors = vectors[::-1][last_rows]
+            new_ids, new_vectors = take_last_vectors(ids, vectors, dim)
             self._view = self._view.without_ids(new_ids).with_vectors(new_ids, new_vectors)
 
     def remove(self, ids: Ids) -> None:

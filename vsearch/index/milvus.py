@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from vsearch.errors import IndexServerError, MissingExtraError, SettingsError
+from vsearch.index.upserts import take_last_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,15 +86,10 @@ class MilvusIndex:
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         """Add vectors, or replace those of existing ids. See `VectorIndex.upsert`."""
-        if vectors.shape != (len(ids), self.dim):
-            raise ValueError(
-                f"got vectors of shape {vectors.shape} for {len(ids)} ids; "
-                f"the dimension is {self.dim}"
-            )
+        unique_ids, unique_vectors = take_last_vectors(ids, vectors, self.dim)
         if not len(ids):
             return
-        unique_ids, last_rows = np.unique(ids[::-1], return_index=True)  # the last of equal ids
-        unique_vectors = np.asarray(vectors[::-1][last_rows], np.float32)
+        unique_vectors = np.asarray(unique_vectors, np.float32)
         self._create_collection()
         batch_size = max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // (4 * self.dim)))
         for start in range(0, len(unique_ids), batch_size):

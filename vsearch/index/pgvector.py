@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsearch.errors import IndexServerError, MissingExtraError, SettingsError
+from vsearch.index.upserts import take_last_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,13 +81,7 @@ class PgvectorIndex:
 
     def upsert(self, ids: Ids, vectors: Matrix) -> None:
         """Add vectors, or replace those of existing ids. See `VectorIndex.upsert`."""
-        if vectors.shape != (len(ids), self.dim):
-            raise ValueError(
-                f"got vectors of shape {vectors.shape} for {len(ids)} ids; "
-                f"the dimension is {self.dim}"
-            )
-        unique_ids, last_rows = np.unique(ids[::-1], return_index=True)  # the last of equal ids
-        unique_vectors = vectors[::-1][last_rows]
+        unique_ids, unique_vectors = take_last_vectors(ids, vectors, self.dim)
         for start in range(0, len(unique_ids), UPSERT_ROWS):
             rows = slice(start, start + UPSERT_ROWS)
             copy_data = _encode_copy(unique_ids[rows], unique_vectors[rows])
