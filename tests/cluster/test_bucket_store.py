@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
+from tests.support.video_factory import (
+    BLUE,
+    VIDEO_COLORS,
+    ColorScene,
+    make_colored_videos,
+    make_video,
+)
 from vsearch import Library, Outcome, config
 from vsearch.errors import StoreError
 from vsearch.server.thumbnail_cache import ThumbnailCache, build_thumbnail_request
@@ -27,7 +33,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-COLORS = {"red": RED, "green": GREEN, "blue": BLUE}
 STORE = "s3://films/library"
 SPACE = Space("S", 64, supports_text=True)
 
@@ -47,11 +52,7 @@ def objects(s3_server: S3Server) -> BucketObjects:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    for name, color in COLORS.items():
-        make_video(folder / f"{name}.mp4", [ColorScene(color, 3), ColorScene((90, 90, 90), 3)])
-    return folder
+    return make_colored_videos(tmp_path / "videos")
 
 
 def create_bucket(name: str) -> None:
@@ -97,7 +98,7 @@ def test_a_library_in_a_bucket_equals_one_in_a_folder(
             np.testing.assert_array_equal(found.frame_times, expected.frame_times)
             curves = [lib.similarity_curve("red", video.path) for lib in (plain, library)]
             np.testing.assert_array_equal(curves[0].scores, curves[1].scores)
-        for query in (*COLORS, "gray", "red -blue", "2:green red"):
+        for query in (*VIDEO_COLORS, "gray", "red -blue", "2:green red"):
             assert search_rows(plain, query) == search_rows(library, query)
         assert index(library, videos) == [Outcome.UNCHANGED] * 3
         assert library.doctor() == []

@@ -93,3 +93,14 @@ def render_frames(
                 scene.color, np.uint8
             )
             yield image
+
+
+VIDEO_COLORS = {"red": RED, "green": GREEN, "blue": BLUE}
+
+
+def make_colored_videos(folder: Path) -> Path:
+    """Make a video of each color of `VIDEO_COLORS`, named after it, that ends in gray."""
+    folder.mkdir()
+    for name, color in VIDEO_COLORS.items():
+        make_video(folder / f"{name}.mp4", [ColorScene(color, 3), ColorScene((90, 90, 90), 3)])
+    return folder

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
 MAX_IDLE_CONNECTIONS = 5  # kept open; more can be in use
 
@@ -49,6 +49,10 @@ class ConnectionPool(ABC):
     """Connections to one catalog. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle_connections: list[Any] = []
+        self._generation = 0  # of the connections that may be kept
+        self._engine: Engine | None = None  # for writing
         self._thread_state = threading.local()
         self._is_closed = False
         self.on_replaced: Callable[[], None] = lambda: None  # called after another file is opened
@@ -102,9 +106,29 @@ class ConnectionPool(ABC):
         del purpose, is_shared
         return nullcontext()
 
-    @abstractmethod
     def dispose(self) -> None:
         """Close all connections."""
+        with self._lock:
+            idle_connections, self._idle_connections = self._idle_connections, []
+            self._generation += 1
+            engine, self._engine = self._engine, None
+        for connection in idle_connections:
+            connection.close()
+        if engine is not None:
+            engine.dispose()
+
+    def _take_idle(self) -> Any | None:
+        """Return a connection that is kept, or None."""
+        with self._lock:
+            return self._idle_connections.pop() if self._idle_connections else None
+
+    def _keep_idle(self, connection: Any, generation: int, max_idle: int) -> None:
+        """Keep a connection that was taken in a generation, or close it."""
+        with self._lock:
+            if generation == self._generation and len(self._idle_connections) < max_idle:
+                self._idle_connections.append(connection)
+                return
+        connection.close()
 
     def fetch_rows(self, sql_query: str, sql_values: Sequence[object]) -> list[Any]:
         """Return the rows of a query."""

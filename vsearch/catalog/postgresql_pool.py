@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +45,6 @@ class PostgresPool(ConnectionPool):
         """
         super().__init__()
         self._database_url, self._schema = database_url, schema
-        self._idle_readers: list[PostgresReader] = []
-        self._generation = 0  # of the connections that may be kept
-        self._lock = threading.Lock()
-        self._engine: Engine | None = None
         self._was_opened = False
 
     # --- the database
@@ -128,18 +123,11 @@ class PostgresPool(ConnectionPool):
         except BaseException:  # the state of the connection is unknown
             reader.close()
             raise
-        with self._lock:
-            if generation == self._generation and len(self._idle_readers) < MAX_IDLE_CONNECTIONS:
-                self._idle_readers.append(reader)
-                return
-        reader.close()
+        self._keep_idle(reader, generation, MAX_IDLE_CONNECTIONS)
 
     def _begin_reading(self) -> PostgresReader:
-        while True:
-            with self._lock:
-                reader = self._idle_readers.pop() if self._idle_readers else None
-            if reader is None:
-                break
+        while (idle_connection := self._take_idle()) is not None:
+            reader: PostgresReader = idle_connection
             try:
                 reader.begin()
                 return reader
@@ -191,17 +179,6 @@ class PostgresPool(ConnectionPool):
             yield
 
     # --- connections
-
-    def dispose(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            idle_readers, self._idle_readers = self._idle_readers, []
-            self._generation += 1
-            engine, self._engine = self._engine, None
-        for reader in idle_readers:
-            reader.close()
-        if engine is not None:
-            engine.dispose()
 
     def _connect(self) -> psycopg.Connection[Any]:
         wait_seconds = RECONNECT_SECONDS if self._was_opened else 0.0

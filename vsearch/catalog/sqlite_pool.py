@@ -47,12 +47,9 @@ class SqlitePool(ConnectionPool):
         """
         super().__init__()
         self._catalog_path, self._prepare_file = catalog_path, prepare_file
-        self._idle_connections: list[sqlite3.Connection] = []
-        self._generation = 0  # of the connections that may be kept
-        self._lock, self._reopen_lock = threading.Lock(), threading.Lock()
+        self._reopen_lock = threading.Lock()
         self._file_id: tuple[int, int] | None = None
         self._remember_file()
-        self._engine: Engine | None = None
         self._pin_count = 0
 
     # --- the file
@@ -205,7 +202,8 @@ class SqlitePool(ConnectionPool):
         except BaseException:  # the state of the connection is unknown
             connection.close()
             raise
-        self._return_connection(connection, generation)
+        max_idle = self._max_idle if self.is_same_file() else 0
+        self._keep_idle(connection, generation, max_idle)
 
     @contextmanager
     def write_transaction(self) -> Iterator[Connection]:
@@ -229,33 +227,8 @@ class SqlitePool(ConnectionPool):
         finally:
             connection.close()
 
-    def dispose(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            idle_connections, self._idle_connections = self._idle_connections, []
-            self._generation += 1
-            engine, self._engine = self._engine, None
-        for connection in idle_connections:
-            connection.close()
-        if engine is not None:
-            engine.dispose()
-
     def _take_connection(self) -> sqlite3.Connection:
-        with self._lock:
-            if self._idle_connections:
-                return self._idle_connections.pop()
-        return open_connection(self._catalog_path)
-
-    def _return_connection(self, connection: sqlite3.Connection, generation: int) -> None:
-        with self._lock:
-            if (
-                generation == self._generation
-                and self.is_same_file()
-                and len(self._idle_connections) < self._max_idle
-            ):
-                self._idle_connections.append(connection)
-                return
-        connection.close()
+        return self._take_idle() or open_connection(self._catalog_path)
 
     def _current_engine(self) -> Engine:
         from sqlalchemy import create_engine, event  # deferred: slow, and only for writers

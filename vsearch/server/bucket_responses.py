@@ -10,7 +10,12 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from vsearch.server.problems import Problem
-from vsearch.server.responses import allow_pauses, format_inline_disposition, parse_byte_range
+from vsearch.server.responses import (
+    allow_pauses,
+    format_inline_disposition,
+    iter_nothing,
+    parse_byte_range,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -67,7 +72,7 @@ class BucketFileResponse(Response):
         headers["Content-Length"] = str(last_byte - first_byte + 1)
         content = self._iter_chunks(first_byte, last_byte)
         response = StreamingResponse(
-            content if scope["method"] == "GET" else _iter_nothing(),
+            content if scope["method"] == "GET" else iter_nothing(),
             206 if byte_range is not None else 200,
             headers,
             self._mime_type,
@@ -109,9 +114,3 @@ class BucketFileResponse(Response):
         range_file = self._file_path.open_ranges(last_byte=last_byte)
         range_file.seek(first_byte)
         return range_file
-
-
-async def _iter_nothing() -> AsyncGenerator[bytes, None]:
-    """Yield the empty body of a HEAD response."""
-    return
-    yield b""

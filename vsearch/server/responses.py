@@ -175,7 +175,7 @@ class VideoStreamResponse(Response):
             }
             try:
                 with active_stream.cancel_scope:
-                    body = chunk_iterator if scope["method"] == "GET" else _iter_nothing()
+                    body = chunk_iterator if scope["method"] == "GET" else iter_nothing()
                     response = StreamingResponse(body, media_type="video/mp4", headers=headers)
                     await response(scope, receive, send)
             finally:
@@ -184,7 +184,7 @@ class VideoStreamResponse(Response):
                     await to_thread.run_sync(video_stream.close)
 
 
-async def _iter_nothing() -> AsyncGenerator[bytes, None]:
+async def iter_nothing() -> AsyncGenerator[bytes, None]:
     """Yield the empty body of a HEAD response."""
     return
     yield b""

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
+from tests.support.video_factory import (
+    VIDEO_COLORS,
+    ColorScene,
+    make_colored_videos,
+    make_video,
+)
 from vsearch import Library, Outcome
 from vsearch.errors import SettingsError, StoreError
 from vsearch.server.thumbnail_cache import ThumbnailCache, build_thumbnail_request
@@ -21,8 +26,6 @@ if TYPE_CHECKING:
 
     from tests.support.processes import CommandRunner
 
-COLORS = {"red": RED, "green": GREEN, "blue": BLUE}
-
 
 @pytest.fixture(autouse=True)
 def _models(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,11 +34,7 @@ def _models(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    for name, color in COLORS.items():
-        make_video(folder / f"{name}.mp4", [ColorScene(color, 3), ColorScene((90, 90, 90), 3)])
-    return folder
+    return make_colored_videos(tmp_path / "videos")
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def make_old(bucket: Path) -> None:
 
 
 def finds(library: Library) -> bool:
-    return all(library.search(name)[0].video.path.stem == name for name in COLORS)
+    return all(library.search(name)[0].video.path.stem == name for name in VIDEO_COLORS)
 
 
 def test_results_equal_those_of_a_library_in_a_folder(
@@ -82,7 +81,7 @@ def test_results_equal_those_of_a_library_in_a_folder(
             np.testing.assert_array_equal(found.frame_times, expected.frame_times)
             curves = [lib.similarity_curve("red", video.path) for lib in (plain, library)]
             np.testing.assert_array_equal(curves[0].scores, curves[1].scores)
-        for query in (*COLORS, "red -blue", "gray"):
+        for query in (*VIDEO_COLORS, "red -blue", "gray"):
             assert _rows(plain, query) == _rows(library, query)
     assert len(stored_files(bucket)) == 3
     assert not (library.path / "features").exists()

@@ -11,7 +11,14 @@ import pytest
 
 from tests.support.fakes import FakeEncoder
 from tests.support.old_features import write_old_features
-from tests.support.video_factory import BLUE, GREEN, RED, ColorScene, make_video
+from tests.support.video_factory import (
+    GREEN,
+    RED,
+    VIDEO_COLORS,
+    ColorScene,
+    make_colored_videos,
+    make_video,
+)
 from vsearch import Library, Outcome, plugins
 from vsearch.catalog.lock import WriteLock
 from vsearch.errors import LibraryError, LockedError, ModelError, SpaceMismatchError
@@ -23,8 +30,6 @@ if TYPE_CHECKING:
     from vsearch.progress import IndexResult
     from vsearch.types import Images, Matrix, SpaceInfo
 
-COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
-
 
 @pytest.fixture(autouse=True)
 def _models(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,11 +39,7 @@ def _models(fake_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    for name, colour in COLOURS.items():
-        make_video(folder / f"{name}.mp4", [ColorScene(colour, 3), ColorScene((90, 90, 90), 3)])
-    return folder
+    return make_colored_videos(tmp_path / "videos")
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def index(library: Library, *paths: Path, again: bool = False) -> list[IndexResu
 
 def finds(library: Library, *names: str) -> bool:
     """Return whether each color finds the video of its name first."""
-    return all(library.search(name)[0].video.path.stem == name for name in names or COLOURS)
+    return all(library.search(name)[0].video.path.stem == name for name in names or VIDEO_COLORS)
 
 
 def reopened(library: Library) -> Library:
@@ -283,7 +284,7 @@ def test_rollback_embeds_only_videos_indexed_since(library: Library, videos: Pat
     encoder = FakeEncoder()
     assert library.models.switch(None, encoder=encoder).embedded_count == 1
     assert encoder.encoded_count <= 3
-    assert finds(library, "white", *COLOURS)
+    assert finds(library, "white", *VIDEO_COLORS)
 
 
 def test_the_first_model_has_no_rollback(library: Library) -> None:
@@ -354,9 +355,9 @@ def test_videos_indexed_during_a_switch_are_embedded_by_the_next_run(
     make_video(videos / "white.mp4", [ColorScene((255, 255, 255), 3)])
     assert [one.outcome for one in index(library, videos)].count(Outcome.INDEXED) == 1
     assert known(library, "fake-other").video_count == 1
-    assert finds(library, "white", *COLOURS)
+    assert finds(library, "white", *VIDEO_COLORS)
     assert library.models.switch("fake:other").embedded_count == 3
-    assert finds(library, "white", *COLOURS)
+    assert finds(library, "white", *VIDEO_COLORS)
 
 
 def test_a_removed_video_leaves_nothing_in_any_space(library: Library) -> None:
@@ -585,7 +586,7 @@ def test_two_models_of_one_space_may_be_mixed(library: Library, videos: Path) ->
     with reopened(library) as again:
         index(again, videos)
         assert again.info().model_counts == (("fake", 3), ("fake:fast", 1))
-        assert finds(again, "white", *COLOURS)
+        assert finds(again, "white", *VIDEO_COLORS)
         index(again, videos, again=True)
         assert again.info().model_counts == (("fake:fast", 4),)
         assert len(again.models.list()) == 1
