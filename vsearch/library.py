@@ -299,8 +299,8 @@ class Library:
 
         Args:
             path: New folder, or URL of a PostgreSQL database without a library.
-            store: Folder of the frame features and kept frames of a library in a database, which
-                all machines reach.
+            store: Where the frame features and kept frames of a library in a database are: a
+                folder that all machines reach, or the URL of a bucket.
             index: As of `open`.
             ray: Address of the Ray cluster that indexes.
 

@@ -144,9 +144,9 @@ class Models:
         )
         from vsearch.indexing.node_jobs import NodeWork
 
-        settings = self._active_model.settings
-        cluster = resolve_cluster(settings)
         with self._writer.exclusive_with_cue_embedding("switch the model"):
+            settings = self._active_model.settings
+            cluster = resolve_cluster(settings)
             record_active_model(self._catalog, self._active_model)
             target = resolve_target(
                 model_name, self._location.folder, self._catalog, settings, encoder
