@@ -140,19 +140,22 @@ class SqlitePool(ConnectionPool):
             log.error("%s", hidden_copy_warning)
         if self._is_overwritten:
             return True
-        if not has_logged_commits(self._catalog_path) and self._has_stale_connections():
-            self._is_overwritten = True
-            return True
+        if not has_logged_commits(self._catalog_path):
+            has_stale_connections = self._has_stale_connections()
+            if has_stale_connections is not False:
+                # only what was seen ends a transaction that is being written
+                self._is_overwritten = bool(has_stale_connections)
+                return True
         self._file_mtime = file_mtime  # mostly because SQLite has moved the log into the file
         return False
 
-    def _has_stale_connections(self) -> bool:
-        """Close all connections; return whether one was stale, or that could not be seen."""
+    def _has_stale_connections(self) -> bool | None:
+        """Close all connections; return whether one was stale, or None if none was there."""
         with self._lock:
             idle_connections, self._idle_connections = self._idle_connections, []
         try:
             if not idle_connections:
-                return not self._pin_count
+                return False if self._pin_count else None
             return any(is_stale(connection, self._catalog_path) for connection in idle_connections)
         finally:
             for connection in idle_connections:

@@ -14,6 +14,7 @@ import pytest
 from vsearch.catalog import commit_chain
 from vsearch.catalog.catalog import Catalog
 from vsearch.catalog.commit_chain import check_commit_chain
+from vsearch.catalog.sqlite_pool import SqlitePool
 from vsearch.errors import DamagedLibraryError, LibraryError, NoLibraryError
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="open files stay in place there")
@@ -49,6 +50,27 @@ def test_a_catalog_that_is_renamed_over_is_followed(tmp_path: Path) -> None:
         save(catalog, "later")
     with Catalog.open(file) as catalog:
         assert saved(catalog) == ["later", "new"]
+
+
+def test_a_checkpoint_while_no_connection_is_idle_does_not_end_a_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = make_catalog(tmp_path / "catalog.sqlite3", "old")
+    with Catalog.open(file) as catalog:
+        pool, checks = catalog._pool, list[bool]()
+        assert isinstance(pool, SqlitePool)
+        prepare_file = pool._prepare_file
+
+        def check_as_a_writer(create: bool) -> None:
+            pool.require_same_file()  # as another thread does at the end of its block
+            checks.append(create)
+            prepare_file(create)
+
+        monkeypatch.setattr(pool, "_prepare_file", check_as_a_writer)
+        pool.dispose()
+        os.utime(file, ns=(1, 1))
+        assert saved(catalog) == ["old"]
+        assert len(checks) == 1
 
 
 @posix_only
